@@ -47,20 +47,21 @@ struct yd_fs_ops {
     int (*allocate)(struct yd_file *file, uint64_t offset, uint64_t size); /* fallocate; grows the size */
     int (*truncate)(struct yd_file *file, uint64_t size);
     int (*stat_file)(struct yd_file *file, struct yd_stat *ret);
-    /* Shared mapping; offset is a multiple of 4096. Stores through it reach the file as unsynced writes do.
-     * sync_map: msync of a range, waits. */
+    /* Shared mapping, inside the file (else YD_EINVAL); offset is a multiple of 4096. Stores through it reach the file
+     * as unsynced writes do. sync_map: msync of a range, waits. */
     int (*map)(struct yd_file *file, uint64_t offset, size_t size, bool writable, void **ret_address);
     void (*unmap)(struct yd_fs *fs, void *address, size_t size);
     int (*sync_map)(struct yd_fs *fs, void *address, size_t size);
     int (*lock)(struct yd_file *file); /* exclusive, advisory, until closed: YD_ELOCKED when another process has it */
     int (*resident)(struct yd_file *file, uint64_t offset, size_t size, bool *ret_resident); /* in the page cache? */
     int (*stat)(struct yd_fs *fs, const char *path, struct yd_stat *ret); /* does not follow a link at the end */
-    int (*rename)(struct yd_fs *fs, const char *from, const char *to); /* atomic, replaces */
+    int (*rename)(struct yd_fs *fs, const char *from, const char *to);    /* atomic, replaces */
     int (*unlink)(struct yd_fs *fs, const char *path);
     int (*mkdir)(struct yd_fs *fs, const char *path); /* mode 0750; YD_EEXIST */
-    int (*rmdir)(struct yd_fs *fs, const char *path);
+    int (*rmdir)(struct yd_fs *fs, const char *path); /* YD_EEXIST when something is in it */
     int (*sync_dir)(struct yd_fs *fs, const char *path);
-    /* Names in a folder, without . and .., in unspecified order; stops early when visit returns non-zero and returns it. */
+    /* Names in a folder, without . and .., in unspecified order; stops early when visit returns non-zero and returns
+     * it. */
     int (*list)(struct yd_fs *fs, const char *path, int (*visit)(void *arg, const char *name, enum yd_node node),
                 void *arg);
     int (*space)(struct yd_fs *fs, const char *path, struct yd_space *ret);
@@ -91,44 +92,85 @@ static inline int yd_file_writev(struct yd_file *file, const struct iovec *parts
 {
     return file->fs->ops->writev(file, parts, part_count, offset);
 }
-static inline int yd_file_sync(struct yd_file *file) { return file->fs->ops->sync(file); }
+static inline int yd_file_sync(struct yd_file *file)
+{
+    return file->fs->ops->sync(file);
+}
 static inline int yd_file_allocate(struct yd_file *file, uint64_t offset, uint64_t size)
 {
     return file->fs->ops->allocate(file, offset, size);
 }
-static inline int yd_file_truncate(struct yd_file *file, uint64_t size) { return file->fs->ops->truncate(file, size); }
-static inline int yd_file_stat(struct yd_file *file, struct yd_stat *ret) { return file->fs->ops->stat_file(file, ret); }
+static inline int yd_file_truncate(struct yd_file *file, uint64_t size)
+{
+    return file->fs->ops->truncate(file, size);
+}
+static inline int yd_file_stat(struct yd_file *file, struct yd_stat *ret)
+{
+    return file->fs->ops->stat_file(file, ret);
+}
 static inline int yd_file_map(struct yd_file *file, uint64_t offset, size_t size, bool writable, void **ret_address)
 {
     return file->fs->ops->map(file, offset, size, writable, ret_address);
 }
-static inline void yd_fs_unmap(struct yd_fs *fs, void *address, size_t size) { fs->ops->unmap(fs, address, size); }
+static inline void yd_fs_unmap(struct yd_fs *fs, void *address, size_t size)
+{
+    fs->ops->unmap(fs, address, size);
+}
 static inline int yd_fs_sync_map(struct yd_fs *fs, void *address, size_t size)
 {
     return fs->ops->sync_map(fs, address, size);
 }
-static inline int yd_file_lock(struct yd_file *file) { return file->fs->ops->lock(file); }
+static inline int yd_file_lock(struct yd_file *file)
+{
+    return file->fs->ops->lock(file);
+}
 static inline int yd_file_resident(struct yd_file *file, uint64_t offset, size_t size, bool *ret_resident)
 {
     return file->fs->ops->resident(file, offset, size, ret_resident);
 }
-static inline int yd_fs_stat(struct yd_fs *fs, const char *path, struct yd_stat *ret) { return fs->ops->stat(fs, path, ret); }
-static inline int yd_fs_rename(struct yd_fs *fs, const char *from, const char *to) { return fs->ops->rename(fs, from, to); }
-static inline int yd_fs_unlink(struct yd_fs *fs, const char *path) { return fs->ops->unlink(fs, path); }
-static inline int yd_fs_mkdir(struct yd_fs *fs, const char *path) { return fs->ops->mkdir(fs, path); }
-static inline int yd_fs_rmdir(struct yd_fs *fs, const char *path) { return fs->ops->rmdir(fs, path); }
-static inline int yd_fs_sync_dir(struct yd_fs *fs, const char *path) { return fs->ops->sync_dir(fs, path); }
-static inline int yd_fs_list(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_node), void *arg)
+static inline int yd_fs_stat(struct yd_fs *fs, const char *path, struct yd_stat *ret)
+{
+    return fs->ops->stat(fs, path, ret);
+}
+static inline int yd_fs_rename(struct yd_fs *fs, const char *from, const char *to)
+{
+    return fs->ops->rename(fs, from, to);
+}
+static inline int yd_fs_unlink(struct yd_fs *fs, const char *path)
+{
+    return fs->ops->unlink(fs, path);
+}
+static inline int yd_fs_mkdir(struct yd_fs *fs, const char *path)
+{
+    return fs->ops->mkdir(fs, path);
+}
+static inline int yd_fs_rmdir(struct yd_fs *fs, const char *path)
+{
+    return fs->ops->rmdir(fs, path);
+}
+static inline int yd_fs_sync_dir(struct yd_fs *fs, const char *path)
+{
+    return fs->ops->sync_dir(fs, path);
+}
+static inline int yd_fs_list(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_node),
+                             void *arg)
 {
     return fs->ops->list(fs, path, visit, arg);
 }
-static inline int yd_fs_space(struct yd_fs *fs, const char *path, struct yd_space *ret) { return fs->ops->space(fs, path, ret); }
+static inline int yd_fs_space(struct yd_fs *fs, const char *path, struct yd_space *ret)
+{
+    return fs->ops->space(fs, path, ret);
+}
 
 /* On top of the table, for both. */
 int yd_file_write(struct yd_file *file, const void *data, size_t size, uint64_t offset);
-int yd_fs_make_dirs(struct yd_fs *fs, const char *path); /* mkdir -p, each new one's parent synced */
-int yd_fs_read_all(struct yd_fs *fs, const char *path, size_t size_max, char **ret_data, size_t *ret_size); /* malloc'd, terminated */
-/* Replaces a small file so that after a crash it is the old or the new one, whole: temporary, sync, rename, sync_dir. */
+/* mkdir -p, each level's parent synced, whether the level is new or was there: afterwards the whole path lasts. */
+int yd_fs_make_dirs(struct yd_fs *fs, const char *path);
+char *yd_fs_parent(const char *path); /* "a/b" of "a/b/c", "." of "c", "/" of "/c"; malloc'd, NULL on ENOMEM */
+int yd_fs_read_all(struct yd_fs *fs, const char *path, size_t size_max, char **ret_data,
+                   size_t *ret_size); /* malloc'd, terminated */
+/* Replaces a small file (by way of PATH.tmp) so that after a crash it is the old or the new one, whole: temporary,
+ * sync, rename, sync_dir. */
 int yd_fs_replace(struct yd_fs *fs, const char *path, const void *data, size_t size);
 
 #endif
