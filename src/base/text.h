@@ -51,7 +51,7 @@ const char *yd_trail_text(const struct yd_trail *trail); /* lines joined by ": "
 struct yd_json {
     struct yd_buf *buf;
     uint32_t depth;
-    bool pretty, comma[64];
+    bool pretty, after_key, comma[64];
 };
 void yd_json_init(struct yd_json *json, struct yd_buf *buf, bool pretty);
 void yd_json_object(struct yd_json *json);      /* { */
