@@ -1,0 +1,248 @@
+/* <yarder/element.h>: what an element class is. One `const struct yd_element_class` per class drives parsing, checking,
+ * suggestions, `yarder elements NAME`, the reference page and shell completion: nothing is written twice.
+ *
+ * An element has two halves:
+ *
+ *   world --> pump: owns descriptors, pinned to one loop or to the file threads; bytes become batches
+ *              |  yd_pump_emit, yd_pump_tell                 ^ yd_out_command
+ *              v                                             |
+ *   wires --> receive: pure; one input in, an outbox out; touches nothing but its own state --> wires
+ *
+ * `receive` never blocks and takes time, randomness and the rest from its input and outbox only. Whatever it puts into
+ * the outbox leaves when it has returned DONE or MORE; on FAIL nothing leaves.
+ * A class from a plug-in `.so` is the equal of ours: the object exports
+ *   const struct yd_element_class *const yd_element_classes[];   (ending in NULL)
+ *
+ * Ownership: a batch given to a function that emits is taken over (in every case); a batch in an input belongs to the
+ * runtime until receive returns, yd_batch_ref it to keep it. Times are ns. Text handed in is copied. */
+#ifndef YARDER_ELEMENT_H
+#define YARDER_ELEMENT_H
+
+#include <yarder/batch.h>
+
+#define YD_ELEMENT_ABI 1
+
+/* ---- the table: ports ---- */
+enum yd_port_mode { YD_PUSH, YD_QUERY };
+enum yd_port_direction { YD_IN, YD_OUT };
+enum yd_port_flags {
+    YD_PORT_REQUIRED = 1,   /* must be wired */
+    YD_PORT_SINGLE = 2,     /* an input that takes one source only */
+    YD_PORT_WANTS_ACK = 4,  /* an input that asks its source for acknowledgement: not behind one that cannot replay */
+    YD_PORT_CURSOR = 8,     /* an output whose wires are cursors of the element's stream (class->stream) */
+    YD_PORT_PASSES = 16,    /* an output that carries the kinds its element's inputs bring, not more */
+    YD_PORT_OPTIONAL_REJECTS = 32, /* an output that may stay unwired: what it says is counted anyway */
+};
+struct yd_port_class {
+    const char *name; /* NULL ends the list */
+    enum yd_port_direction direction;
+    enum yd_port_mode mode;
+    uint32_t kinds;     /* push: what it can carry (out) or take (in), YD_KIND_BITs */
+    uint32_t needs;     /* push in: kinds without which it is useless: a wire that can carry none of them is an error */
+    const char *schema; /* query: the op schemas it asks for (out) or answers (in), by comma: "series", "facts", "rows", "log" */
+    unsigned flags;
+    const char *doc;
+};
+
+/* ---- the table: parameters ---- */
+enum yd_param_type {
+    YD_PARAM_INT, YD_PARAM_FLOAT, YD_PARAM_TEXT, YD_PARAM_BOOL, YD_PARAM_DURATION, YD_PARAM_SIZE, YD_PARAM_RATE,
+    YD_PARAM_LIST, YD_PARAM_MAP,
+};
+enum yd_param_flags {
+    YD_PARAM_REQUIRED = 1,
+    YD_PARAM_DEPRECATED = 2,
+    YD_PARAM_LISTENS = 4, /* an address: the same one twice in a topology is an error */
+    YD_PARAM_STREAM = 8,  /* a stream's name: likewise */
+    YD_PARAM_WRITES = 16, /* a path that is written: likewise */
+    YD_PARAM_GLOB = 32, YD_PARAM_PATTERN = 64, /* text checked as a glob or a name pattern */
+    YD_PARAM_DISK = 128,  /* a size that is kept on disk, for check 10 */
+    YD_PARAM_MEMORY = 256, /* a size that is kept in memory, for check 10 */
+};
+struct yd_param_class {
+    const char *name; /* NULL ends the list */
+    enum yd_param_type type;
+    const char *initial; /* the default, as written in a .yd file; NULL: none */
+    unsigned flags;
+    double min, max;          /* both 0: no range. In the type's unit: ns, bytes, per second */
+    const char *const *oneof; /* text: the words allowed, ending in NULL; or NULL */
+    const char *doc;
+};
+
+/* A parameter's value, typed. Arguments live as long as the element. */
+struct yd_arg {
+    const char *name; /* in a map; NULL in a list */
+    enum yd_param_type type;
+    union {
+        int64_t i64; /* INT; DURATION in ns; SIZE in bytes */
+        double f64;  /* FLOAT; RATE per second */
+        bool boolean;
+        struct yd_str text;
+        struct {
+            const struct yd_arg *items;
+            size_t count;
+        } list; /* LIST and MAP */
+    };
+};
+struct yd_args {
+    const struct yd_arg *items; /* every parameter that was given or has a default */
+    size_t count;
+};
+const struct yd_arg *yd_args_find(const struct yd_args *args, const char *name); /* NULL: not given, no default */
+int64_t yd_args_int(const struct yd_args *args, const char *name);      /* INT, DURATION, SIZE; 0 when absent */
+double yd_args_float(const struct yd_args *args, const char *name);     /* FLOAT, RATE */
+bool yd_args_bool(const struct yd_args *args, const char *name);
+struct yd_str yd_args_text(const struct yd_args *args, const char *name); /* terminated; size 0 when absent */
+
+/* ---- inputs of receive ---- */
+enum yd_input_type {
+    YD_INPUT_BATCH,   /* a push input: port, batch */
+    YD_INPUT_QUERY,   /* a query input: port, batch (one ROW {op, …}); to be answered with yd_reply… in the end */
+    YD_INPUT_REPLY,   /* an answer to an own query: cookie, batch, more (others follow) */
+    YD_INPUT_ERROR,   /* the query `cookie` failed: error, batch may hold the reason as TEXT (YD_ETIMEOUT, YD_EBUSY …) */
+    YD_INPUT_TIMER,   /* cookie: the id */
+    YD_INPUT_ACK,     /* all that was emitted with this cookie has been answered: error 0 and level, or why not */
+    YD_INPUT_PUMP,    /* from the own pump: cookie: its type; data, batch */
+    YD_INPUT_BLOCKED, /* this element's outputs are full: error 1, or no longer: 0. Only with YD_CLASS_WATCHES */
+};
+struct yd_input {
+    enum yd_input_type type;
+    unsigned port; /* index into class->ports */
+    struct yd_batch *batch;
+    uint64_t cookie;
+    int error;
+    unsigned level; /* ACK: enum of log levels: 1 memory, 2 written, 3 durable */
+    bool more, again; /* again: this input once more, after MORE */
+    int64_t mono_ns, wall_ns;
+    void *data; /* PUMP: as told; goes with the input unless taken by setting it to NULL */
+    const void *private_;
+};
+
+enum yd_turn_result { YD_DONE, YD_MORE, YD_STOP, YD_FAIL }; /* MORE: call me again with this input after others */
+
+/* ---- what receive, drain and open may say ---- */
+struct yd_out;
+/* A batch on an output port. It inherits the tickets of the input at hand. An unwired port swallows it, counted. */
+int yd_emit(struct yd_out *out, unsigned port, struct yd_batch *batch);
+/* A source that wants to know: YD_INPUT_ACK with cookie comes once everything derived from it has reached `level`. */
+int yd_emit_asking(struct yd_out *out, unsigned port, struct yd_batch *batch, unsigned level, uint64_t cookie);
+/* A query out of a query port; the answer comes as REPLY… or ERROR with this cookie. timeout 0: the wire's own. */
+int yd_ask(struct yd_out *out, unsigned port, struct yd_batch *query, uint64_t cookie, int64_t timeout_ns);
+/* Answers to the query at hand, or to one kept by yd_keep_query. The last one has more = false. */
+int yd_reply(struct yd_out *out, uint64_t query, struct yd_batch *batch, bool more);
+int yd_reply_error(struct yd_out *out, uint64_t query, int error, const char *format, ...);
+uint64_t yd_keep_query(struct yd_out *out); /* the handle of the query at hand, for answering in a later turn */
+/* Keeps the tickets of the input at hand beyond this turn, and answers them later: 0 and a level reached, or why not.
+ * What an input's records cost stays counted as queued until then. */
+uint64_t yd_hold(struct yd_out *out);
+void yd_release(struct yd_out *out, uint64_t hold, int error, unsigned level);
+void yd_timer_at(struct yd_out *out, uint64_t id, int64_t mono_ns); /* the same id again: moves it */
+void yd_timer_off(struct yd_out *out, uint64_t id);
+/* A word to the own pump. Takes batch and data (released by `release` if the pump is gone). */
+int yd_out_command(struct yd_out *out, unsigned type, uint64_t arg, struct yd_batch *batch, void *data,
+                   void (*release)(void *));
+void yd_end(struct yd_out *out); /* a source without a pump: exhausted */
+uint64_t yd_random(struct yd_out *out);
+/* Counting, in records: of an input's records those not passed on. `reason` is one of class->reasons; `sample`: bytes to
+ * show a person (the runtime keeps the last hundred). What is neither rejected nor dropped is consumed. */
+void yd_count_rejected(struct yd_out *out, unsigned reason, uint64_t records, struct yd_str sample);
+void yd_count_dropped(struct yd_out *out, unsigned reason, uint64_t records);
+void yd_count_folded(struct yd_out *out, uint64_t records); /* filtered out or folded on purpose */
+/* A line for the operator: what, where, what to do. level: 0 note, 1 warning, 2 error. Rate-limited by the runtime. */
+void yd_say(struct yd_out *out, int level, const char *format, ...);
+
+/* ---- the pump ---- */
+struct yd_pump;
+struct yd_loop;
+struct yd_lane;
+struct yd_fs;
+struct yd_command {
+    unsigned type;
+    uint64_t arg;
+    struct yd_batch *batch; /* taken by setting to NULL */
+    void *data;             /* likewise */
+};
+struct yd_pump_class {
+    size_t state_size;
+    bool files; /* false: called in an executor's loop thread. true: called on a file thread, may block */
+    int (*start)(struct yd_pump *pump, void *state, void *element_state); /* errors by yd_pump_trail */
+    /* Called until everything is closed: must call yd_pump_stopped once that is so. No more emits after it. */
+    void (*stop)(void *state);
+    void (*command)(void *state, struct yd_command *command);
+    void (*pause)(void *state, bool paused); /* the element is blocked: stop reading sockets; never called twice alike */
+    void (*run)(void *state); /* files: called again and again while not paused, until yd_pump_end or YD_EAGAIN via yd_pump_sleep */
+};
+const struct yd_args *yd_pump_args(struct yd_pump *pump);
+struct yd_loop *yd_pump_loop(struct yd_pump *pump);
+struct yd_fs *yd_pump_fs(struct yd_pump *pump);
+const char *yd_pump_element(struct yd_pump *pump); /* its name in the topology */
+int yd_pump_fail(struct yd_pump *pump, int error, const char *format, ...); /* from start: why; returns error */
+/* A batch straight to an output port, as if receive had emitted it, with `records` counted as received there. After it
+ * has returned true the element is blocked: expect `pause`. */
+bool yd_pump_emit(struct yd_pump *pump, unsigned port, struct yd_batch *batch);
+/* To receive, as YD_INPUT_PUMP. */
+int yd_pump_tell(struct yd_pump *pump, unsigned type, struct yd_batch *batch, void *data, void (*release)(void *));
+void yd_pump_sleep(struct yd_pump *pump, int64_t ns); /* files: `run` again after this time */
+void yd_pump_end(struct yd_pump *pump);               /* the source is exhausted */
+void yd_pump_stopped(struct yd_pump *pump);
+void yd_pump_listens(struct yd_pump *pump, const char *what, const char *address); /* "Graphite lines", "127.0.0.1:2003" */
+void yd_pump_count_received(struct yd_pump *pump, uint64_t records);
+void yd_pump_count_rejected(struct yd_pump *pump, unsigned reason, uint64_t records, struct yd_str sample,
+                            struct yd_str peer);
+void yd_pump_count_dropped(struct yd_pump *pump, unsigned reason, uint64_t records);
+void yd_pump_say(struct yd_pump *pump, int level, const char *format, ...);
+int64_t yd_pump_mono(struct yd_pump *pump);
+int64_t yd_pump_wall(struct yd_pump *pump);
+
+/* ---- state that outlives a crash ---- */
+struct yd_saver; /* a growing buffer */
+void yd_save_bytes(struct yd_saver *saver, const void *data, size_t size);
+
+/* ---- the class ---- */
+struct yd_element; /* the runtime's side of an instance */
+const struct yd_args *yd_element_args(struct yd_element *element);
+const char *yd_element_name(struct yd_element *element);
+int yd_element_fail(struct yd_element *element, int error, const char *format, ...); /* from open: why; returns error */
+bool yd_element_wired(struct yd_element *element, unsigned port);
+
+enum yd_class_flags {
+    YD_CLASS_COMPUTE = 1,  /* receive runs on the compute pool */
+    YD_CLASS_SOURCE = 2,   /* makes records out of nothing or out of the world */
+    YD_CLASS_REPLAYS = 4,  /* a source that can replay: acknowledgement behind it makes sense */
+    YD_CLASS_REBUILDS = 8, /* its state is rebuilt from the stream: a cursor wire into it starts at the oldest, always */
+    YD_CLASS_STATEFUL = 16, /* has save and load: tickets are held until a save is stored */
+    YD_CLASS_WATCHES = 32, /* wants YD_INPUT_BLOCKED */
+    YD_CLASS_PLANNED = 64, /* known to the language, refused by name: "not yet" */
+};
+struct yd_grow_cost {
+    uint64_t bytes;
+    int64_t add_ns, undo_ns;
+    const char *refusal; /* or why not at all */
+};
+struct yd_element_class {
+    uint32_t abi; /* YD_ELEMENT_ABI */
+    unsigned flags;
+    const char *name, *summary;
+    const char *doc;     /* the reference page's text, Markdown */
+    const char *example; /* a line or more of .yd */
+    const struct yd_port_class *ports;
+    const struct yd_param_class *params;
+    const char *const *reasons; /* of rejects and drops, ending in NULL; indices are given to the counters */
+    size_t state_size;          /* zeroed before open */
+    int (*check)(const struct yd_args *args, char *why, size_t why_size); /* pure: parameters against each other */
+    int (*open)(struct yd_element *element, void *state);
+    void (*close)(void *state);
+    enum yd_turn_result (*receive)(void *state, struct yd_input *input, struct yd_out *out);
+    enum yd_turn_result (*drain)(void *state, struct yd_out *out); /* no more input will come; MORE: call again */
+    /* Bytes as they would have come from the world, through the same parser as the pump's: for tests and replays. */
+    int (*feed)(void *state, struct yd_str bytes, struct yd_out *out, int64_t wall_ns);
+    int (*save)(const void *state, uint32_t key_group, struct yd_saver *saver);
+    int (*load)(void *state, uint32_t key_group, struct yd_str saved);
+    void (*drop)(void *state, uint32_t key_group);
+    int (*grow_cost)(const void *state, struct yd_grow_cost *ret);
+    const struct yd_pump_class *pump;
+    /* For YD_PORT_CURSOR outputs: the stream behind this element (struct yd_log *), valid between open and close. */
+    void *(*stream)(void *state);
+};
+
+#endif

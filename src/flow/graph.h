@@ -1,0 +1,142 @@
+/* flow/graph.h: a checked topology: compounds expanded, parameters typed, every wire from a port to a port.
+ * What the checker makes, the runtime runs, and `graph`, `fmt` and `test` show. It owns its memory (one arena). */
+#ifndef FLOW_GRAPH_H
+#define FLOW_GRAPH_H
+
+#include <yarder/element.h>
+
+#include "base/alloc.h"
+
+struct yd_place {
+    uint32_t file, line, column, length; /* 1-based; file indexes yd_topology.files */
+};
+
+enum yd_full { YD_FULL_BLOCK, YD_FULL_DROP_OLD, YD_FULL_DROP_NEW, YD_FULL_SPILL };
+enum yd_on_crash { YD_CRASH_PARK, YD_CRASH_STOP, YD_CRASH_EXIT };
+
+struct yd_node_options { /* `with { … }` */
+    uint32_t restart_max;      /* restart: N in D; 0: default 5 */
+    int64_t restart_window_ns; /* 0: default 1 m */
+    enum yd_on_crash on_crash;
+    const char *group;         /* NULL: none */
+    bool isolate;              /* checked, refused: not yet */
+    const char *at;            /* likewise */
+};
+
+struct yd_node {
+    const char *name; /* "rollup", "clean.filter1" inside a compound, "Print@12" when anonymous (made unique) */
+    const struct yd_element_class *class;
+    struct yd_args args; /* defaults filled in */
+    struct yd_node_options options;
+    struct yd_place place;
+    bool anonymous;
+};
+
+struct yd_wire {
+    uint32_t from, to; /* nodes */
+    unsigned from_port, to_port; /* indices into their classes' ports */
+    enum yd_port_mode mode;
+    uint64_t queue_bytes;  /* 0: default 8 MiB */
+    uint64_t queue_records; /* 0: no limit of its own */
+    enum yd_full full;
+    int64_t timeout_ns;    /* query; 0: default 30 s */
+    /* out of a Log */
+    bool is_cursor;
+    const char *cursor;    /* name; made of both ends' names when not given */
+    enum { YD_WIRE_OLDEST, YD_WIRE_TAIL, YD_WIRE_SEQNO, YD_WIRE_TIME } from_where;
+    uint64_t from_seqno;
+    int64_t from_time_ns;
+    unsigned read_level;   /* 1 memory, 2 written, 3 durable (default) */
+    struct yd_place place;
+};
+
+/* In-file tests, steps in order. */
+enum yd_step_type { YD_STEP_FEED, YD_STEP_EXPECT, YD_STEP_ADVANCE };
+struct yd_step {
+    enum yd_step_type type;
+    struct yd_place place;
+    uint32_t node;
+    unsigned port;
+    bool has_port;
+    bool is_text;         /* feed: text; else records */
+    struct yd_str text;
+    const struct yd_arg *records; /* a LIST of MAPs: feed, or expect == */
+    enum { YD_EXPECT_COUNT, YD_EXPECT_EQUAL, YD_EXPECT_EMPTY } expect;
+    uint64_t count;
+    int64_t advance_ns;
+};
+struct yd_test {
+    const char *name;
+    struct yd_place place;
+    const struct yd_step *steps;
+    size_t step_count;
+};
+
+struct yd_topology {
+    struct yd_arena arena;
+    const char **files;
+    size_t file_count;
+    struct yd_node *nodes;
+    size_t node_count;
+    struct yd_wire *wires;
+    size_t wire_count;
+    struct yd_test *tests;
+    size_t test_count;
+};
+void yd_topology_destroy(struct yd_topology *topology);
+
+/* ---- diagnostics ---- */
+struct yd_note {
+    struct yd_place place;
+    const char *text; /* beside its carets; may be "" */
+};
+struct yd_diagnostic {
+    bool warning;
+    unsigned code;       /* 104 prints as Y104 */
+    const char *message;
+    struct yd_note notes[3]; /* the first is the place of the mistake */
+    size_t note_count;
+    const char *help;    /* what to write instead; NULL */
+};
+struct yd_diagnostics {
+    struct yd_arena arena;
+    struct yd_diagnostic *items;
+    size_t count, capacity, errors;
+};
+void yd_diagnostics_init(struct yd_diagnostics *diagnostics);
+void yd_diagnostics_fini(struct yd_diagnostics *diagnostics);
+
+/* The classes that a topology may name. */
+struct yd_classes {
+    const struct yd_element_class *const *items;
+    size_t count;
+};
+
+struct yd_setting { /* --set id=value */
+    const char *id, *value;
+};
+struct yd_load_options {
+    const struct yd_classes *classes;
+    const struct yd_setting *settings;
+    size_t setting_count;
+    /* How files are read (tests give their own); malloc'd text. NULL: from the file system. */
+    int (*read_file)(void *arg, const char *path, char **ret_text, size_t *ret_size);
+    const char *(*getenv_)(void *arg, const char *name); /* NULL: the environment */
+    void *arg;
+    uint64_t memory_available, disk_available; /* for check 10; 0: not checked */
+};
+/* Reads, parses, expands, checks: all mistakes in one run. No side effects: nothing is opened, bound or created.
+ * 0 and a topology when there are no errors (there may be warnings), YD_EFORMAT otherwise. */
+int yd_topology_load(const char *path, const struct yd_load_options *options, struct yd_topology **ret_topology,
+                     struct yd_diagnostics *diagnostics);
+/* As in language.md: error[Y104]: …, --> file:line:column, the lines with carets, = help. */
+void yd_diagnostics_print(const struct yd_diagnostics *diagnostics, const struct yd_load_options *options,
+                          const char *const *files, bool colour, struct yd_buf *to);
+void yd_diagnostics_json(const struct yd_diagnostics *diagnostics, const char *const *files, struct yd_buf *to);
+/* Formats source text canonically; comments stay. YD_EFORMAT with diagnostics when it does not parse. */
+int yd_topology_format(const char *path, struct yd_str text, struct yd_buf *to, struct yd_diagnostics *diagnostics);
+/* Graphviz dot, or a text picture, or JSON. */
+enum yd_graph_form { YD_GRAPH_DOT, YD_GRAPH_TEXT, YD_GRAPH_JSON };
+void yd_topology_graph(const struct yd_topology *topology, enum yd_graph_form form, struct yd_buf *to);
+
+#endif
