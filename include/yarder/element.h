@@ -96,6 +96,7 @@ struct yd_str yd_args_text(const struct yd_args *args, const char *name); /* ter
 
 /* ---- inputs of receive ---- */
 enum yd_input_type {
+    YD_INPUT_START,   /* once, before anything else, also after a restart: set timers, ask the pump */
     YD_INPUT_BATCH,   /* a push input: port, batch */
     YD_INPUT_QUERY,   /* a query input: port, batch (one ROW {op, …}); to be answered with yd_reply… in the end */
     YD_INPUT_REPLY,   /* an answer to an own query: cookie, batch, more (others follow) */
@@ -143,6 +144,8 @@ int yd_out_command(struct yd_out *out, unsigned type, uint64_t arg, struct yd_ba
                    void (*release)(void *));
 void yd_end(struct yd_out *out); /* a source without a pump: exhausted */
 uint64_t yd_random(struct yd_out *out);
+int64_t yd_now_mono(const struct yd_out *out); /* as in the input at hand; for drain, which has none */
+int64_t yd_now_wall(const struct yd_out *out);
 /* Counting, in records: of an input's records those not passed on. `reason` is one of class->reasons; `sample`: bytes to
  * show a person (the runtime keeps the last hundred). What is neither rejected nor dropped is consumed. */
 void yd_count_rejected(struct yd_out *out, unsigned reason, uint64_t records, struct yd_str sample);
