@@ -58,6 +58,7 @@ enum yd_param_flags {
     YD_PARAM_GLOB = 32, YD_PARAM_PATTERN = 64, /* text checked as a glob or a name pattern */
     YD_PARAM_DISK = 128,  /* a size that is kept on disk, for check 10 */
     YD_PARAM_MEMORY = 256, /* a size that is kept in memory, for check 10 */
+    YD_PARAM_LISTENS_DATAGRAM = 512, /* as LISTENS, but UDP: may equal the address of a LISTENS */
 };
 struct yd_param_class {
     const char *name; /* NULL ends the list */

@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 
 struct yd_place {
-    uint32_t file, line, column, length; /* 1-based; file indexes yd_topology.files */
+    uint32_t file, line, column, length; /* 1-based, in characters; file (from 0) indexes yd_topology.files */
 };
 
 enum yd_full { YD_FULL_BLOCK, YD_FULL_DROP_OLD, YD_FULL_DROP_NEW, YD_FULL_SPILL };
@@ -24,7 +24,7 @@ struct yd_node_options { /* `with { … }` */
 };
 
 struct yd_node {
-    const char *name; /* "rollup", "clean.filter1" inside a compound, "Print@12" when anonymous (made unique) */
+    const char *name; /* "rollup", "clean.filter" inside a compound, "Print@12" when anonymous, then "Print@12#2" */
     const struct yd_element_class *class;
     struct yd_args args; /* defaults filled in */
     struct yd_node_options options;
@@ -56,11 +56,17 @@ struct yd_step {
     enum yd_step_type type;
     struct yd_place place;
     uint32_t node;
+    /* A feed of text goes through class->feed, whatever the port. A feed of records goes into this port if it is an
+     * input, else out of it. An expect looks at what came out of this port, or went into it if it is an input.
+     * When none was named (has_port false) it has been chosen: feed: the first push input, else the first push output;
+     * expect: the first push output, else the first push input. */
     unsigned port;
     bool has_port;
     bool is_text;         /* feed: text; else records */
     struct yd_str text;
-    const struct yd_arg *records; /* a LIST of MAPs: feed, or expect == */
+    /* A LIST of MAPs with the keys name, kind, time, value: feed, or expect ==. A key that an expectation leaves out
+     * is not compared. `time` is seconds since 1970 (INT, FLOAT) or text for yd_text_time. */
+    const struct yd_arg *records;
     enum { YD_EXPECT_COUNT, YD_EXPECT_EQUAL, YD_EXPECT_EMPTY } expect;
     uint64_t count;
     int64_t advance_ns;
@@ -98,12 +104,18 @@ struct yd_diagnostic {
     size_t note_count;
     const char *help;    /* what to write instead; NULL */
 };
+struct yd_source { /* what the places point into: kept here, so that printing needs no file a second time */
+    const char *path;
+    struct yd_str text;
+};
 struct yd_diagnostics {
     struct yd_arena arena;
     struct yd_diagnostic *items;
     size_t count, capacity, errors;
+    struct yd_source *sources; /* yd_place.file indexes them */
+    size_t source_count, source_capacity;
 };
-void yd_diagnostics_init(struct yd_diagnostics *diagnostics);
+void yd_diagnostics_init(struct yd_diagnostics *diagnostics, struct yd_alloc *alloc);
 void yd_diagnostics_fini(struct yd_diagnostics *diagnostics);
 
 /* The classes that a topology may name. */
@@ -123,6 +135,7 @@ struct yd_load_options {
     int (*read_file)(void *arg, const char *path, char **ret_text, size_t *ret_size);
     const char *(*getenv_)(void *arg, const char *name); /* NULL: the environment */
     void *arg;
+    struct yd_alloc *alloc; /* of the topology and of the work; NULL: the C library's */
     uint64_t memory_available, disk_available; /* for check 10; 0: not checked */
 };
 /* Reads, parses, expands, checks: all mistakes in one run. No side effects: nothing is opened, bound or created.
@@ -130,9 +143,14 @@ struct yd_load_options {
 int yd_topology_load(const char *path, const struct yd_load_options *options, struct yd_topology **ret_topology,
                      struct yd_diagnostics *diagnostics);
 /* As in language.md: error[Y104]: …, --> file:line:column, the lines with carets, = help. */
-void yd_diagnostics_print(const struct yd_diagnostics *diagnostics, const struct yd_load_options *options,
-                          const char *const *files, bool colour, struct yd_buf *to);
-void yd_diagnostics_json(const struct yd_diagnostics *diagnostics, const char *const *files, struct yd_buf *to);
+void yd_diagnostics_print(const struct yd_diagnostics *diagnostics, bool colour, struct yd_buf *to);
+void yd_diagnostics_json(const struct yd_diagnostics *diagnostics, struct yd_buf *to);
+/* Every code there is, by number, with what it means and what to do: docs/errors.md is made of it. */
+struct yd_code {
+    unsigned code;
+    const char *name, *title, *advice;
+};
+const struct yd_code *yd_diagnostics_codes(size_t *ret_count);
 /* Formats source text canonically; comments stay. YD_EFORMAT with diagnostics when it does not parse. */
 int yd_topology_format(const char *path, struct yd_str text, struct yd_buf *to, struct yd_diagnostics *diagnostics);
 /* Graphviz dot, or a text picture, or JSON. */
