@@ -9,7 +9,13 @@
  *   wires --> receive: pure; one input in, an outbox out; touches nothing but its own state --> wires
  *
  * `receive` never blocks and takes time, randomness and the rest from its input and outbox only. Whatever it puts into
- * the outbox leaves when it has returned DONE or MORE; on FAIL nothing leaves.
+ * the outbox leaves when it has returned DONE or MORE; on FAIL nothing leaves (but the lines said to the operator).
+ * After FAIL the runtime stops the pump, closes the state, waits a little, opens a new one (zeroed, at the same address;
+ * `load` if the class is STATEFUL), starts the pump, and gives the batch at hand once more. Timers, kept queries (they
+ * are answered with an error), holds (answered YD_ECANCELED: "send it again") and own questions go with the old state.
+ *
+ * Blocked: while an output wire with `full: block` is full, BATCH inputs wait and the pump is paused. Everything else
+ * (QUERY, REPLY, ERROR, TIMER, ACK, MOVED, PUMP without a batch) is still received, and may emit from a reserve.
  * A class from a plug-in `.so` is the equal of ours: the object exports
  *   const struct yd_element_class *const yd_element_classes[];   (ending in NULL)
  *
@@ -105,6 +111,7 @@ enum yd_input_type {
     YD_INPUT_TIMER,   /* cookie: the id */
     YD_INPUT_ACK,     /* all that was emitted with this cookie has been answered: error 0 and level, or why not */
     YD_INPUT_PUMP,    /* from the own pump: cookie: its type; data, batch */
+    YD_INPUT_MOVED,   /* the stream that class->stream gives has got further (written, durable) or failed. Coalesced */
     YD_INPUT_BLOCKED, /* this element's outputs are full: error 1, or no longer: 0. Only with YD_CLASS_WATCHES */
 };
 struct yd_input {
@@ -113,7 +120,8 @@ struct yd_input {
     struct yd_batch *batch;
     uint64_t cookie;
     int error;
-    unsigned level; /* ACK: enum of log levels: 1 memory, 2 written, 3 durable */
+    unsigned level; /* ACK: reached; BATCH: the highest that its tickets ask for, 0: nobody asks.
+                       As in log/log.h: 1 memory, 2 written, 3 durable */
     bool more, again; /* again: this input once more, after MORE */
     int64_t mono_ns, wall_ns;
     void *data; /* PUMP: as told; goes with the input unless taken by setting it to NULL */
@@ -126,11 +134,16 @@ enum yd_turn_result { YD_DONE, YD_MORE, YD_STOP, YD_FAIL }; /* MORE: call me aga
 struct yd_out;
 /* A batch on an output port. It inherits the tickets of the input at hand. An unwired port swallows it, counted. */
 int yd_emit(struct yd_out *out, unsigned port, struct yd_batch *batch);
-/* A source that wants to know: YD_INPUT_ACK with cookie comes once everything derived from it has reached `level`. */
+/* A source that wants to know: YD_INPUT_ACK with cookie comes once everything derived from it has reached `level`, or
+ * with the worst error: YD_ECANCELED: lost in a crash, to be sent again; others are final (YD_EFULL: dropped by a wire's
+ * policy, YD_EFAIL: parked, YD_EUNDELIVERABLE: the element that should have it is stopped). */
 int yd_emit_asking(struct yd_out *out, unsigned port, struct yd_batch *batch, unsigned level, uint64_t cookie);
 /* A query out of a query port; the answer comes as REPLY… or ERROR with this cookie. timeout 0: the wire's own. */
 int yd_ask(struct yd_out *out, unsigned port, struct yd_batch *query, uint64_t cookie, int64_t timeout_ns);
-/* Answers to the query at hand, or to one kept by yd_keep_query. The last one has more = false. */
+/* Answers to the query at hand (query 0), or to one kept by yd_keep_query. The last one has more = false. batch may be
+ * NULL then. A query that is neither kept nor answered when receive returns DONE is answered with YD_EFAIL.
+ * YD_ENOENT: the asker has gone or timed out, stop working on it. YD_EFULL (kept ones only): the asker does not take
+ * what it was sent: wait. With MORE instead of keeping, the runtime waits by itself. */
 int yd_reply(struct yd_out *out, uint64_t query, struct yd_batch *batch, bool more);
 int yd_reply_error(struct yd_out *out, uint64_t query, int error, const char *format, ...);
 uint64_t yd_keep_query(struct yd_out *out); /* the handle of the query at hand, for answering in a later turn */
@@ -138,17 +151,19 @@ uint64_t yd_keep_query(struct yd_out *out); /* the handle of the query at hand, 
  * What an input's records cost stays counted as queued until then. */
 uint64_t yd_hold(struct yd_out *out);
 void yd_release(struct yd_out *out, uint64_t hold, int error, unsigned level);
-void yd_timer_at(struct yd_out *out, uint64_t id, int64_t mono_ns); /* the same id again: moves it */
+void yd_timer_at(struct yd_out *out, uint64_t id, int64_t mono_ns); /* the same id again: moves it. id < 2^62 */
 void yd_timer_off(struct yd_out *out, uint64_t id);
 /* A word to the own pump. Takes batch and data (released by `release` if the pump is gone). */
 int yd_out_command(struct yd_out *out, unsigned type, uint64_t arg, struct yd_batch *batch, void *data,
                    void (*release)(void *));
 void yd_end(struct yd_out *out); /* a source without a pump: exhausted */
 uint64_t yd_random(struct yd_out *out);
+struct yd_element *yd_out_element(struct yd_out *out);
 int64_t yd_now_mono(const struct yd_out *out); /* as in the input at hand; for drain, which has none */
 int64_t yd_now_wall(const struct yd_out *out);
-/* Counting, in records: of an input's records those not passed on. `reason` is one of class->reasons; `sample`: bytes to
- * show a person (the runtime keeps the last hundred). What is neither rejected nor dropped is consumed. */
+/* Counting, in records: of the records of the batch at hand those not passed on. `reason` is one of class->reasons;
+ * `sample`: bytes to show a person (the runtime keeps the last hundred). What is neither rejected nor dropped is consumed.
+ * Without a batch at hand they count as received (by the pump) as well. */
 void yd_count_rejected(struct yd_out *out, unsigned reason, uint64_t records, struct yd_str sample);
 void yd_count_dropped(struct yd_out *out, unsigned reason, uint64_t records);
 void yd_count_folded(struct yd_out *out, uint64_t records); /* filtered out or folded on purpose */
@@ -181,15 +196,20 @@ struct yd_loop *yd_pump_loop(struct yd_pump *pump);
 struct yd_fs *yd_pump_fs(struct yd_pump *pump);
 const char *yd_pump_element(struct yd_pump *pump); /* its name in the topology */
 int yd_pump_fail(struct yd_pump *pump, int error, const char *format, ...); /* from start: why; returns error */
-/* A batch straight to an output port, as if receive had emitted it, with `records` counted as received there. After it
- * has returned true the element is blocked: expect `pause`. */
+/* A batch straight to an output port, as if receive had emitted it; its records count as received (and as consumed once
+ * they are on the wire). true: enough, the element does not keep up: `pause` comes, stop reading now. */
 bool yd_pump_emit(struct yd_pump *pump, unsigned port, struct yd_batch *batch);
-/* To receive, as YD_INPUT_PUMP. */
+/* To receive, as YD_INPUT_PUMP. With a batch it is data: its records count as received, and it waits while the element
+ * is blocked; unless type has YD_TELL_URGENT (receive sees the type without it): then, as without a batch, it is
+ * control, is not counted, and is received even so. */
+#define YD_TELL_URGENT 0x80000000u
 int yd_pump_tell(struct yd_pump *pump, unsigned type, struct yd_batch *batch, void *data, void (*release)(void *));
 void yd_pump_sleep(struct yd_pump *pump, int64_t ns); /* files: `run` again after this time */
 void yd_pump_end(struct yd_pump *pump);               /* the source is exhausted */
 void yd_pump_stopped(struct yd_pump *pump);
 void yd_pump_listens(struct yd_pump *pump, const char *what, const char *address); /* "Graphite lines", "127.0.0.1:2003" */
+/* Rejected and dropped ones count as received, too: do not count them twice. count_received is for records that came in
+ * and are dealt with otherwise (neither emitted nor told with a batch). */
 void yd_pump_count_received(struct yd_pump *pump, uint64_t records);
 void yd_pump_count_rejected(struct yd_pump *pump, unsigned reason, uint64_t records, struct yd_str sample,
                             struct yd_str peer);
@@ -208,6 +228,12 @@ const struct yd_args *yd_element_args(struct yd_element *element);
 const char *yd_element_name(struct yd_element *element);
 int yd_element_fail(struct yd_element *element, int error, const char *format, ...); /* from open: why; returns error */
 bool yd_element_wired(struct yd_element *element, unsigned port);
+/* The world, for open and close (which may block) and for pumps. */
+struct yd_fs *yd_element_fs(struct yd_element *element);
+const char *yd_element_data(struct yd_element *element); /* the data folder: streams are DATA/streams/NAME/0 */
+uint64_t yd_element_random(struct yd_element *element);  /* any thread */
+int64_t yd_element_wall(struct yd_element *element);     /* any thread */
+bool yd_element_simulated(struct yd_element *element);   /* no threads, no real sockets */
 
 enum yd_class_flags {
     YD_CLASS_COMPUTE = 1,  /* receive runs on the compute pool */
@@ -217,6 +243,9 @@ enum yd_class_flags {
     YD_CLASS_STATEFUL = 16, /* has save and load: tickets are held until a save is stored */
     YD_CLASS_WATCHES = 32, /* wants YD_INPUT_BLOCKED */
     YD_CLASS_PLANNED = 64, /* known to the language, refused by name: "not yet" */
+    YD_CLASS_REPEATS = 128, /* what it emits while it receives a batch depends on that batch alone (STATEFUL: and on the
+                               state): not on clock, randomness, timers or queries. The same batch again gives the same
+                               batches, so a Log behind it can drop what a restarted cursor sends twice */
 };
 struct yd_grow_cost {
     uint64_t bytes;
@@ -240,12 +269,17 @@ struct yd_element_class {
     enum yd_turn_result (*drain)(void *state, struct yd_out *out); /* no more input will come; MORE: call again */
     /* Bytes as they would have come from the world, through the same parser as the pump's: for tests and replays. */
     int (*feed)(void *state, struct yd_str bytes, struct yd_out *out, int64_t wall_ns);
+    /* STATEFUL: the whole state is key group 0 while nothing shards it. save is called between turns, must not change
+     * anything; load comes after open and before anything else. */
     int (*save)(const void *state, uint32_t key_group, struct yd_saver *saver);
     int (*load)(void *state, uint32_t key_group, struct yd_str saved);
     void (*drop)(void *state, uint32_t key_group);
     int (*grow_cost)(const void *state, struct yd_grow_cost *ret);
     const struct yd_pump_class *pump;
-    /* For YD_PORT_CURSOR outputs: the stream behind this element (struct yd_log *), valid between open and close. */
+    /* For YD_PORT_CURSOR outputs: the stream behind this element (struct yd_log *), opened by `open`, closed by `close`.
+     * The runtime does the rest: it sets the log's progress callback, starts its thread (or flushes it, simulated),
+     * gives YD_INPUT_MOVED, stamps producer_* into the headers of the batches that come in (append them as they are),
+     * and reads the cursors of the wires. */
     void *(*stream)(void *state);
 };
 
