@@ -12,18 +12,18 @@
 #include <yarder/bytes.h>
 #include <yarder/error.h>
 
-#define YD_BATCH_MAGIC UINT32_C(0x42445901) /* never zero: zeroed file space is never a batch */
-#define YD_BATCH_VERSION 1
+#define YD_BATCH_MAGIC       UINT32_C(0x42445901) /* never zero: zeroed file space is never a batch */
+#define YD_BATCH_VERSION     1
 #define YD_BATCH_HEADER_SIZE 128
-#define YD_BATCH_ALIGN 64
-#define YD_BATCH_SIZE_MAX (UINT32_C(64) << 20) /* a whole frame */
-#define YD_BATCH_DEPTH_MAX 32                  /* nesting of LIST and MAP */
-#define YD_NAME_SIZE_MAX 4095                  /* bytes of a qualified name */
+#define YD_BATCH_ALIGN       64
+#define YD_BATCH_SIZE_MAX    (UINT32_C(64) << 20) /* a whole frame */
+#define YD_BATCH_DEPTH_MAX   32                   /* nesting of LIST and MAP */
+#define YD_NAME_SIZE_MAX     4095                 /* bytes of a qualified name */
 
 enum yd_kind { YD_SAMPLE = 1, YD_TALLY, YD_DELTA, YD_STATE, YD_EVENT, YD_FACT, YD_PACKET, YD_ROW, YD_KIND_COUNT };
 #define YD_KIND_BIT(kind) (UINT32_C(1) << (kind))
-#define YD_KINDS_ALL (((UINT32_C(1) << YD_KIND_COUNT) - 1) & ~UINT32_C(1))
-#define YD_KINDS_NUMERIC (YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY) | YD_KIND_BIT(YD_DELTA))
+#define YD_KINDS_ALL      (((UINT32_C(1) << YD_KIND_COUNT) - 1) & ~UINT32_C(1))
+#define YD_KINDS_NUMERIC  (YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY) | YD_KIND_BIT(YD_DELTA))
 const char *yd_kind_name(enum yd_kind kind); /* "SAMPLE"; "?" when unknown */
 
 enum yd_type { YD_NIL, YD_BOOL, YD_I64, YD_U64, YD_F64, YD_TEXT, YD_BLOB, YD_LIST, YD_MAP, YD_TYPE_COUNT };
@@ -34,12 +34,12 @@ enum yd_codec { YD_CODEC_NONE, YD_CODEC_LZ4, YD_CODEC_ZSTD, YD_CODEC_FOREIGN };
 #define YD_FLAG_SORTED 0x01 /* header.flags: records sorted by time */
 
 /* record.flags */
-#define YD_RECORD_CODE_MASK 0x0003  /* STATE: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN */
-#define YD_RECORD_STALE 0x0004      /* STATE: not fresh */
+#define YD_RECORD_CODE_MASK  0x0003 /* STATE: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN */
+#define YD_RECORD_STALE      0x0004 /* STATE: not fresh */
 #define YD_RECORD_TRANSITION 0x0008 /* STATE: code or freshness changed */
-#define YD_RECORD_ROLLOVER 0x0010   /* a counter wrapped */
-#define YD_RECORD_QUALITY 0x0020    /* the value is suspect */
-#define YD_RECORD_TOMBSTONE 0x0040  /* the name is forgotten from here on */
+#define YD_RECORD_ROLLOVER   0x0010 /* a counter wrapped */
+#define YD_RECORD_QUALITY    0x0020 /* the value is suspect */
+#define YD_RECORD_TOMBSTONE  0x0040 /* the name is forgotten from here on */
 
 struct yd_header {
     uint32_t magic;
@@ -55,7 +55,7 @@ struct yd_header {
     uint32_t raw_size;  /* when not compressed */
     uint64_t log_id;    /* this incarnation of the stream */
     uint32_t epoch;
-    uint32_t prev_crc; /* header_crc of the batch before */
+    uint32_t prev_crc;      /* header_crc of the batch before */
     uint64_t durable_seqno; /* next seqno after the last one known durable when this was written */
     int64_t time_min, time_max;
     int64_t append_time;
@@ -89,7 +89,7 @@ struct yd_record {
 
 struct yd_name_entry {
     uint32_t offset, size; /* into the heap */
-    uint64_t hash;         /* XXH3; a hint, names are compared */
+    uint64_t hash;         /* XXH3 of the name: checked, so it may be trusted. Equal hashes do not make equal names */
 };
 
 /* LIST and MAP on the heap: struct yd_cells, then `count` cells. A LIST's cells have name YD_NO_NAME. */
@@ -121,12 +121,21 @@ struct yd_view {
     uint32_t count, name_count, heap_size;
 };
 
-/* Header alone: magic, version, sizes, header_crc. size is what is there; YD_EAGAIN when fewer than the frame's bytes
- * are (header->size tells how many are needed), YD_EVERSION, YD_EFORMAT, YD_ETOOBIG, YD_ECORRUPT (header_crc). */
+/* Header alone, in this order: magic (YD_EFORMAT), version (YD_EVERSION), header_crc (YD_ECORRUPT), limits
+ * (YD_ETOOBIG), and whatever else can be known without the body: at least one record, sizes that agree, known kinds,
+ * flags and codec, reserved bytes zero (YD_EFORMAT). size is how many bytes are there: YD_EAGAIN when they are fewer
+ * than the frame has; from sizeof *header on, header->size tells how many those are. */
 int yd_header_check(const struct yd_header *header, size_t size);
 uint32_t yd_header_crc(const struct yd_header *header);
-/* Everything a reader relies on: body checksum (when check_crc), counts, offsets, lengths, types, kinds, nesting,
- * times, canonical bounds. For codec NONE only (YD_ENOTSUP otherwise: decompress first). Nothing is trusted. */
+/* Everything a reader relies on, so that nothing needs to be checked again: the body's checksum (when check_crc:
+ * YD_ECORRUPT); and, or YD_EFORMAT:
+ *   records  name in the table; kind and type known; PACKET is BLOB or NIL, ROW is MAP or NIL; no unknown flags; NIL is
+ *            zero, BOOL 0 or 1; header.kinds, time_min and time_max exactly theirs; sorted if SORTED is claimed
+ *   names    valid UTF-8 without NUL, at most YD_NAME_SIZE_MAX bytes, hash right. May repeat; may be empty or unused
+ *   heap     each entry 8-byte aligned, zero-padded, inside; an empty one at 0; TEXT valid UTF-8 without NUL; cells
+ *            complete, reserved bytes zero, at most YD_BATCH_DEPTH_MAX levels. All entries together are exactly as
+ *            large as the heap, so none is shared and nothing is hidden
+ * Any times go. For codec NONE only (YD_ENOTSUP otherwise: decompress first); body is 8-byte aligned (YD_EINVAL). */
 int yd_view_open(const struct yd_header *header, const void *body, bool check_crc, struct yd_view *ret_view);
 
 static inline struct yd_str yd_view_name(const struct yd_view *view, uint32_t name)
@@ -163,12 +172,15 @@ struct yd_batch {
     uint32_t refs; /* atomic */
 };
 
-/* From untrusted bytes: checks all, copies header and body. `size` must hold the whole frame. */
+/* From untrusted bytes: checks all, the zero padding too, and copies header and body. `size` must hold the whole frame
+ * (YD_EAGAIN); frame may be unaligned. For other codecs than NONE only header and checksum are checked. */
 int yd_batch_from_bytes(const void *frame, size_t size, struct yd_batch **ret_batch);
 /* From a header and a body that may be shared; checks all (the body's checksum too when check_crc). Takes a reference
  * to the body. */
-int yd_batch_from_body(const struct yd_header *header, struct yd_body *body, bool check_crc, struct yd_batch **ret_batch);
-/* The same body behind another header (the log's stamp). header must agree with the body: it is not checked again. */
+int yd_batch_from_body(const struct yd_header *header, struct yd_body *body, bool check_crc,
+                       struct yd_batch **ret_batch);
+/* The same body behind another header (the log's stamp). header must agree with the body: it is not checked again.
+ * header_crc is computed here. */
 int yd_batch_restamp(const struct yd_batch *batch, const struct yd_header *header, struct yd_batch **ret_batch);
 struct yd_batch *yd_batch_ref(struct yd_batch *batch); /* returns its argument */
 void yd_batch_unref(struct yd_batch *batch);           /* NULL is quiet */
@@ -180,34 +192,42 @@ static inline size_t yd_batch_cost(const struct yd_batch *batch)
 /* Writes the whole frame; `to` has header.size bytes. */
 void yd_batch_to_bytes(const struct yd_batch *batch, void *to);
 
-/* A sub-range or a selection of records as a batch of its own, names and heap rebuilt. keep: one byte a record. */
+/* A sub-range or a selection of records as a batch of its own, names and heap rebuilt, never larger than its source.
+ * keep: one byte a record. A slice keeps seqnos (base_seqno + first), log_id, epoch and append_time; a selection has
+ * none. YD_EAGAIN: nothing selected; YD_ERANGE; YD_ENOTSUP: compressed. */
 int yd_batch_slice(const struct yd_batch *batch, uint32_t first, uint32_t count, struct yd_batch **ret_batch);
 int yd_batch_select(const struct yd_batch *batch, const uint8_t *keep, struct yd_batch **ret_batch);
 
 /* The builder: interns names, bounded, reusable. One thread. */
 struct yd_builder;
 struct yd_builder_options {
-    uint32_t size_max;    /* of a sealed frame; 0: 1 MiB */
+    uint32_t size_max;    /* of a sealed frame; 0: 1 MiB; at least 8 KiB (smaller ones are taken as that) */
     uint32_t records_max; /* 0: as many as fit */
-    uint32_t names_max;   /* 0: 1 << 20 */
+    uint32_t names_max;   /* 0: 1 << 20, which is the most */
     void *alloc;          /* struct yd_alloc *, NULL: the C library's */
 };
 int yd_builder_create(const struct yd_builder_options *options, struct yd_builder **ret_builder);
 void yd_builder_destroy(struct yd_builder *builder);
 
-/* Index of a name in this batch, interning it. YD_ETOOBIG over YD_NAME_SIZE_MAX, YD_EFULL when the batch is full (seal
- * and try again), YD_ENOMEM. The hashed form spares the hash. */
+/* Index of a name in this batch, interning it. YD_ETOOBIG over YD_NAME_SIZE_MAX, YD_EFORMAT when it is not UTF-8 or has
+ * a NUL, YD_EFULL when the batch is full (seal, which may say YD_EAGAIN if there were only names, and try again:
+ * indices are new then), YD_ENOMEM. The hashed form spares the hash: yd_hash of the bytes, or the batch will be
+ * refused. */
 int yd_builder_name(struct yd_builder *builder, struct yd_str name, uint32_t *ret_name);
 int yd_builder_name_hashed(struct yd_builder *builder, struct yd_str name, uint64_t hash, uint32_t *ret_name);
 
-/* One record with a scalar. YD_EFULL: seal and try again. */
+/* Prefetches the slot that interning this hash will read, for names in groups. */
+void yd_builder_prefetch(const struct yd_builder *builder, uint64_t hash);
+
+/* One record with a scalar. YD_EFULL: seal, intern the name anew and try again. YD_EINVAL: what yd_view_open would
+ * refuse. In all of these YD_ETOOBIG means that it does not fit an empty batch either. */
 int yd_builder_add(struct yd_builder *builder, int64_t time_ns, uint32_t name, enum yd_kind kind, enum yd_type type,
                    uint16_t flags, union yd_value value);
-/* TEXT or BLOB: the bytes are copied. */
+/* TEXT (valid UTF-8 without NUL, else YD_EFORMAT) or BLOB: the bytes are copied. */
 int yd_builder_add_bytes(struct yd_builder *builder, int64_t time_ns, uint32_t name, enum yd_kind kind,
                          enum yd_type type, uint16_t flags, struct yd_str bytes);
 /* LIST and MAP, nested: begin, then for each cell a yd_builder_cell… (name ignored inside a LIST) or another begin,
- * then end. The outermost end adds the record. Any failure abandons the record, not the batch. */
+ * then end. The outermost end adds the record. Any failure abandons the record with its names, not the batch. */
 int yd_builder_begin(struct yd_builder *builder, int64_t time_ns, uint32_t name, enum yd_kind kind, uint16_t flags,
                      enum yd_type list_or_map);
 int yd_builder_cell(struct yd_builder *builder, struct yd_str name, enum yd_type type, union yd_value value);
@@ -217,9 +237,10 @@ int yd_builder_end(struct yd_builder *builder);
 /* Copies record `index` of a view, name and heap and all. */
 int yd_builder_copy(struct yd_builder *builder, const struct yd_view *view, uint32_t index);
 
-/* The parser's fast path: room for up to `want` records, filled by the caller (scalars; names from yd_builder_name),
- * then committed by count. ret_room may be less than want; 0 room is YD_EFULL. Commit keeps time_min, time_max,
- * kinds and sortedness by one pass at sealing. */
+/* The parser's fast path: room for up to `want` records, filled by the caller (scalars; names from yd_builder_name,
+ * which may be called in between), then committed by count. ret_room may be less than want; no room is YD_EFULL.
+ * Reserving again forgets what was not committed; before anything else is added or sealed, commit (0 is fine).
+ * Sealing finds times, kinds and sortedness in one pass and answers YD_EINVAL for records that cannot be. */
 int yd_builder_reserve(struct yd_builder *builder, uint32_t want, struct yd_record **ret_records, uint32_t *ret_room);
 void yd_builder_commit(struct yd_builder *builder, uint32_t count);
 
