@@ -24,10 +24,10 @@ enum yd_open_flags {
     YD_OPEN_TRUNCATE = 16,
 };
 
-enum yd_node { YD_NODE_FILE, YD_NODE_DIR, YD_NODE_LINK, YD_NODE_OTHER };
+enum yd_file_type { YD_NODE_FILE, YD_NODE_DIR, YD_NODE_LINK, YD_NODE_OTHER };
 
 struct yd_stat {
-    enum yd_node node;
+    enum yd_file_type node;
     uint64_t size, inode, device;
     uint64_t allocated; /* bytes on disk */
     int64_t mtime_ns;
@@ -62,7 +62,7 @@ struct yd_fs_ops {
     int (*sync_dir)(struct yd_fs *fs, const char *path);
     /* Names in a folder, without . and .., in unspecified order; stops early when visit returns non-zero and returns
      * it. */
-    int (*list)(struct yd_fs *fs, const char *path, int (*visit)(void *arg, const char *name, enum yd_node node),
+    int (*list)(struct yd_fs *fs, const char *path, int (*visit)(void *arg, const char *name, enum yd_file_type node),
                 void *arg);
     int (*space)(struct yd_fs *fs, const char *path, struct yd_space *ret);
 };
@@ -152,7 +152,7 @@ static inline int yd_fs_sync_dir(struct yd_fs *fs, const char *path)
 {
     return fs->ops->sync_dir(fs, path);
 }
-static inline int yd_fs_list(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_node),
+static inline int yd_fs_list(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_file_type),
                              void *arg)
 {
     return fs->ops->list(fs, path, visit, arg);

@@ -179,7 +179,7 @@ static int truncate_file(struct yd_file *file, uint64_t size)
     return result ? failed() : 0;
 }
 
-static enum yd_node node_of(mode_t mode)
+static enum yd_file_type node_of(mode_t mode)
 {
     return S_ISREG(mode) ? YD_NODE_FILE : S_ISDIR(mode) ? YD_NODE_DIR : S_ISLNK(mode) ? YD_NODE_LINK : YD_NODE_OTHER;
 }
@@ -308,7 +308,7 @@ static int sync_dir_path(struct yd_fs *fs, const char *path)
     return error;
 }
 
-static enum yd_node node_of_entry(DIR *dir, const struct dirent *entry)
+static enum yd_file_type node_of_entry(DIR *dir, const struct dirent *entry)
 {
     struct stat now;
     switch (entry->d_type) {
@@ -326,7 +326,7 @@ static enum yd_node node_of_entry(DIR *dir, const struct dirent *entry)
     }
 }
 
-static int list_path(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_node), void *arg)
+static int list_path(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_file_type), void *arg)
 {
     (void)fs;
     DIR *dir = opendir(path);

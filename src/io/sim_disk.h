@@ -45,7 +45,7 @@ struct yd__sim_range {
 
 struct yd__sim_inode {
     uint32_t id;
-    enum yd_node node;
+    enum yd_file_type node;
     uint32_t refs;     /* names in both trees, pending changes, live handles */
     uint32_t refs_now; /* of these, names processes see and handles: without them the space is free */
     uint32_t handles;  /* live ones */
@@ -141,7 +141,7 @@ void yd__sim_image_take_all(struct yd__sim_fs *disk, struct yd__sim_inode *inode
 void yd__sim_image_clone(struct yd__sim_inode *from, struct yd__sim_inode *to);
 
 /* ---- sim_names.c ---- */
-struct yd__sim_inode *yd__sim_inode_new(struct yd__sim_fs *disk, enum yd_node node);
+struct yd__sim_inode *yd__sim_inode_new(struct yd__sim_fs *disk, enum yd_file_type node);
 void yd__sim_inode_hold(struct yd__sim_fs *disk, uint32_t id, bool now);
 void yd__sim_inode_drop(struct yd__sim_fs *disk, uint32_t id, bool now);
 /* The inode at a path, or YD_ENOENT, YD_EINVAL. */

@@ -493,7 +493,7 @@ static int rename_path(struct yd_fs *fs, const char *from, const char *to)
     return leave(disk, RENAME, hash_path(from), hash_path(to), rename_names(disk, from, to));
 }
 
-static int remove_name(struct yd__sim_fs *disk, const char *path, enum yd_node node)
+static int remove_name(struct yd__sim_fs *disk, const char *path, enum yd_file_type node)
 {
     struct yd__sim_inode *folder;
     const char *name;
@@ -578,7 +578,7 @@ static int sync_dir_path(struct yd_fs *fs, const char *path)
     return leave(disk, SYNC_DIR, hash_path(path), 0, sync_folder(disk, path));
 }
 
-static int list_path(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_node), void *arg)
+static int list_path(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_file_type), void *arg)
 {
     struct yd__sim_fs *disk = disk_of(fs);
     struct yd__sim_inode *folder;
@@ -599,7 +599,7 @@ static int list_path(struct yd_fs *fs, const char *path, int (*visit)(void *, co
     (void)leave(disk, LIST, hash_path(path), count, 0);
     int result = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (result == 0) result = visit(arg, entries[i].name, (enum yd_node)entries[i].inode);
+        if (result == 0) result = visit(arg, entries[i].name, (enum yd_file_type)entries[i].inode);
         free(entries[i].name);
     }
     free(entries);

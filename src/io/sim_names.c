@@ -12,7 +12,7 @@
 
 /* ---- inodes ---- */
 
-struct yd__sim_inode *yd__sim_inode_new(struct yd__sim_fs *disk, enum yd_node node)
+struct yd__sim_inode *yd__sim_inode_new(struct yd__sim_fs *disk, enum yd_file_type node)
 {
     disk->inodes = yd__sim_grow(disk->inodes, &disk->inode_capacity, disk->inode_count + 1, sizeof *disk->inodes);
     struct yd__sim_inode *inode = yd__sim_get(sizeof *inode);

@@ -276,14 +276,14 @@ static void a_folder_with_something_in_it_is_not_removed(void **state)
     assert_error(YD_ENOENT, yd_fs_sync_dir(place->fs, in(place, "d")));
 }
 
-static int count_nodes(void *arg, const char *name, enum yd_node node)
+static int count_nodes(void *arg, const char *name, enum yd_file_type node)
 {
     int *counts = arg;
     assert_true(name[0] != '.');
     counts[node]++;
     return 0;
 }
-static int stop_at_once(void *arg, const char *name, enum yd_node node)
+static int stop_at_once(void *arg, const char *name, enum yd_file_type node)
 {
     (void)arg, (void)name, (void)node;
     return 7;

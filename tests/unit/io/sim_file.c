@@ -287,7 +287,7 @@ static void names_step(struct names *names)
     }
 }
 
-static int count_names(void *arg, const char *name, enum yd_node node)
+static int count_names(void *arg, const char *name, enum yd_file_type node)
 {
     (void)name, (void)node;
     ++*(int *)arg;
