@@ -30,11 +30,15 @@ typedef uint32_t yd_atom;
 
 enum yd_envelope_type {
     YD_ENV_TIMER = 1,     /* arg[0]: the id it was started with */
-    YD_ENV_DOWN,          /* a monitored process ended: from = it, arg[0] = enum yd_exit */
-    YD_ENV_UNDELIVERABLE, /* a request could not be delivered: correlation, arg[0] = YD_EBUSY (arg[1] = retry after, ns)
-                             or YD_EUNDELIVERABLE */
+    YD_ENV_DOWN,          /* a monitored process ended: from = it, arg[0] = enum yd_exit. Monitors are for once: after
+                             a DOWN, RESTARTING too, monitor again */
+    YD_ENV_UNDELIVERABLE, /* a request could not be delivered: from = the receiver, correlation, arg[2] = its type,
+                             arg[0] = YD_EBUSY (full; arg[1] = retry after, ns), YD_EUNDELIVERABLE (nobody there, or
+                             gone before it was received) or YD_EFAIL (the receiver crashed on it) */
     YD_ENV_TIMEOUT,       /* no reply to a request by its deadline: correlation */
     YD_ENV_STOP,          /* asked to stop: finish and return YD_TURN_STOP */
+    YD_ENV_MONITOR,       /* to `remote` only: `from`, here, wants to be told when `to`, there, ends */
+    YD_ENV_DEMONITOR,     /* to `remote` only: not any more */
     YD_ENV_USER = 64,     /* types from here on belong to the floors above */
 };
 
@@ -48,7 +52,8 @@ enum yd_delivery {
 struct yd_envelope {
     struct yd_envelope *next; /* the mailbox's */
     yd_pid to, from;
-    uint64_t correlation; /* 0: none. With `from`, names one conversation; replies carry it back */
+    uint64_t correlation; /* 0: none. With `from`, names one conversation; replies carry it back. Those of
+                             yd_out_request have the top bit set and are matched when the answer comes; yours must not */
     int64_t deadline_ns;  /* monotonic; 0: none. Expired requests are dropped before they are received */
     uint32_t type;
     uint16_t delivery;
@@ -67,7 +72,7 @@ enum yd_turn {
     YD_TURN_FAIL, /* crashed: nothing in the outbox leaves */
 };
 
-enum yd_exit { YD_EXIT_STOPPED = 1, YD_EXIT_FAILED, YD_EXIT_RESTARTING, YD_EXIT_KILLED };
+enum yd_exit { YD_EXIT_STOPPED = 1, YD_EXIT_FAILED, YD_EXIT_RESTARTING, YD_EXIT_KILLED, YD_EXIT_GONE /* long since */ };
 
 struct yd_process_class {
     const char *name;
@@ -82,7 +87,8 @@ enum yd_restart { YD_RESTART_NEVER, YD_RESTART_ON_FAIL };
 struct yd_process_options {
     const char *group, *name; /* NULL: unnamed. YD_EEXIST when taken */
     void *arg;                /* to init */
-    int executor;             /* pinned to this one; -1: any */
+    int executor;             /* pinned to this one; -1: any, see yd_pid_executor */
+    bool roams;               /* at home at `executor`, yet idle ones may run its turns: not pinned */
     uint32_t weight;          /* of its group in the sharing of turns; 0: 1 */
     uint32_t mailbox_max;     /* envelopes, beyond which it is full; 0: 65,536 */
     uint64_t mailbox_bytes_max; /* 0: 64 MiB */
@@ -96,11 +102,17 @@ struct yd_process_options {
 
 struct yd_system_options {
     const char *node;       /* name of this node; NULL: "local" */
+    uint16_t node_number;   /* in its pids; 0: 1 */
+    struct yd_alloc *alloc; /* safe in any thread; NULL: the C library's */
+    /* Envelopes to pids of other nodes, called by whoever sends, in any thread. Takes the envelope in every case. NULL:
+     * nobody is there. */
+    int (*remote)(void *arg, struct yd_envelope *envelope);
     unsigned executors;     /* 0: one per core */
     unsigned compute;       /* threads; 0: max(1, cores / 2) */
     uint32_t turn_messages; /* budget of one turn; 0: 256 */
     uint64_t turn_bytes;    /* 0: 4 MiB */
     int64_t turn_ns;        /* 0: 2 ms */
+    int64_t request_ns;     /* deadline of requests that name none; 0: 30 s. No request waits forever */
     int64_t overrun_ns;     /* a receive that takes longer is reported; 0: 100 ms */
     void (*on_overrun)(void *arg, const char *process, int64_t ns, bool still_running);
     void *callback_arg;
@@ -113,22 +125,32 @@ void yd_system_stop(struct yd_system *system);   /* asks the executors to end an
 void yd_system_destroy(struct yd_system *system); /* after stop: every process is finished, every envelope released */
 unsigned yd_system_executors(const struct yd_system *system);
 struct yd_loop *yd_system_loop(struct yd_system *system, unsigned executor); /* for pumps pinned to it */
-/* Simulated: runs one ready process for one turn, or, when none is ready, returns 0. */
+/* Simulated: runs one ready process for one turn and returns 1, or, when none is ready, returns 0. Timers are timers of
+ * the simulated loops: let their time pass and step again. */
 int yd_system_step(struct yd_system *system);
+uint64_t yd_system_trace(const struct yd_system *system); /* simulated: hash over all turns so far */
 
 /* ---- from any thread ---- */
 int yd_spawn(struct yd_system *system, const struct yd_process_class *class, const struct yd_process_options *options,
              yd_pid *ret_pid);
 /* A fresh envelope, zeroed but for to and type; from a pool of size classes. NULL: out of memory. */
 struct yd_envelope *yd_envelope_new(struct yd_system *system, yd_pid to, uint32_t type, enum yd_delivery delivery);
+/* The same with `size` bytes (not zeroed) behind it: data points there, data_release is NULL. Not to be taken. */
+struct yd_envelope *yd_envelope_new_sized(struct yd_system *system, yd_pid to, uint32_t type, enum yd_delivery delivery,
+                                          size_t size);
 void yd_envelope_free(struct yd_envelope *envelope); /* releases batch and data; NULL is quiet */
 /* Takes the envelope in every case. 0, YD_EBUSY (full), YD_EUNDELIVERABLE (nobody there). */
 int yd_send(struct yd_system *system, struct yd_envelope *envelope);
-void yd_kill(struct yd_system *system, yd_pid pid);
+/* Ends it, as soon as its receive has returned. YD_ENOENT, YD_ENOMEM. */
+int yd_kill(struct yd_system *system, yd_pid pid);
+unsigned yd_pid_executor(struct yd_system *system, yd_pid pid); /* its home: loops, deferred calls; 0 if gone */
 yd_pid yd_whereis(struct yd_system *system, const char *group, const char *name);
-size_t yd_pid_put(struct yd_system *system, yd_pid pid, char *to, size_t size); /* "group::name@node" */
+/* "group::name@node"; "name@node" without a group; "#slot.generation@node" for the unnamed and for other nodes' (whose
+ * node is then a number). Terminated; returns the size without the terminator, cut to fit. */
+size_t yd_pid_put(struct yd_system *system, yd_pid pid, char *to, size_t size);
+/* "@node" may be left out. YD_EFORMAT, YD_ENOENT (no such process, or not this node). */
 int yd_pid_parse(struct yd_system *system, struct yd_str text, yd_pid *ret_pid);
-yd_atom yd_atom_of(struct yd_system *system, struct yd_str text);
+yd_atom yd_atom_of(struct yd_system *system, struct yd_str text); /* 0 is the empty text, and out of memory */
 struct yd_str yd_atom_text(struct yd_system *system, yd_atom atom);
 
 /* ---- from inside receive and init: recorded in the outbox, done when receive has returned without FAIL ---- */
@@ -137,16 +159,23 @@ struct yd_system *yd_out_system(const struct yd_outbox *out);
 int64_t yd_out_mono(const struct yd_outbox *out); /* stamped once per turn */
 int64_t yd_out_wall(const struct yd_outbox *out);
 uint64_t yd_out_random(struct yd_outbox *out);
+/* Those that return void fail the turn when there is no memory: nothing leaves, as after YD_TURN_FAIL. */
 struct yd_envelope *yd_out_new(struct yd_outbox *out, yd_pid to, uint32_t type, enum yd_delivery delivery);
-/* A request: a correlation id of this process' own is given (also returned), and exactly one of reply, UNDELIVERABLE or
- * TIMEOUT comes back. */
+struct yd_envelope *yd_out_new_sized(struct yd_outbox *out, yd_pid to, uint32_t type, enum yd_delivery delivery,
+                                     size_t size);
+/* A request: it gets a correlation of this process' own, and exactly one of reply, UNDELIVERABLE or TIMEOUT comes back
+ * with it. timeout_ns 0: the system's request_ns. A crash of the asker forgets what it has asked. */
 struct yd_envelope *yd_out_request(struct yd_outbox *out, yd_pid to, uint32_t type, int64_t timeout_ns);
 /* A reply to `request` (SYSTEM delivery, its correlation). */
 struct yd_envelope *yd_out_reply(struct yd_outbox *out, const struct yd_envelope *request, uint32_t type);
 void yd_out_timer(struct yd_outbox *out, uint64_t id, int64_t mono_ns); /* again with the same id: moves it */
-void yd_out_timer_cancel(struct yd_outbox *out, uint64_t id);
+void yd_out_timer_cancel(struct yd_outbox *out, uint64_t id); /* one that fired but was not received is taken back */
+/* Born at the flush; the pid is valid at once, for envelopes after it in this outbox. executor -1: here. */
+int yd_out_spawn(struct yd_outbox *out, const struct yd_process_class *class, const struct yd_process_options *options,
+                 yd_pid *ret_pid);
 void yd_out_monitor(struct yd_outbox *out, yd_pid pid); /* DOWN comes at once if it is gone already */
-/* Something for after the flush, in the executor's thread, that is not a message (a pump's nudge). Runs in order. */
+/* Something for after the flush, in the thread of this process' home executor (yd_pid_executor), that is not a message
+ * (a pump's nudge). Runs in order. */
 void yd_out_defer(struct yd_outbox *out, void (*fn)(void *arg), void *arg);
 
 /* ---- statistics: any thread, approximate while running ---- */
@@ -162,6 +191,12 @@ struct yd_executor_stat {
     int64_t busy_ns, polling_ns, parked_ns;
     uint64_t turns, wakes, steals;
 };
+struct yd_system_stat {
+    uint64_t undeliverable; /* nobody was there; those that a full process refused are counted at the process */
+    uint64_t late;          /* replies after the outcome was told */
+    uint64_t expired;       /* requests dropped unreceived after their deadline */
+};
+void yd_system_stat(struct yd_system *system, struct yd_system_stat *ret);
 void yd_executor_stat(struct yd_system *system, unsigned executor, struct yd_executor_stat *ret);
 
 #endif
