@@ -211,8 +211,9 @@ void yd_builder_destroy(struct yd_builder *builder);
 
 /* Index of a name in this batch, interning it. YD_ETOOBIG over YD_NAME_SIZE_MAX, YD_EFORMAT when it is not UTF-8 or has
  * a NUL, YD_EFULL when the batch is full (seal, which may say YD_EAGAIN if there were only names, and try again:
- * indices are new then), YD_ENOMEM. The hashed form spares the hash: yd_hash of the bytes, or the batch will be
- * refused. */
+ * indices are new then), YD_ENOMEM.
+ * The plain form first tries the name that followed the last one before: names in the same order as ever cost a
+ * comparison. The hashed form takes a hash that the caller has: yd_hash of the bytes, or readers refuse the batch. */
 int yd_builder_name(struct yd_builder *builder, struct yd_str name, uint32_t *ret_name);
 int yd_builder_name_hashed(struct yd_builder *builder, struct yd_str name, uint64_t hash, uint32_t *ret_name);
 

@@ -42,6 +42,7 @@ int yd_builder_create(const struct yd_builder_options *options, struct yd_builde
     builder->slot_capacity = SLOTS_MIN;
     builder->slot_mask = SLOTS_MIN - 1;
     builder->stamp = 1;
+    builder->last = YD_NO_NAME;
     builder->slots = yd_alloc_zero(builder->alloc, SLOTS_MIN * sizeof *builder->slots);
     if (!builder->slots) {
         yd_alloc_put(builder->alloc, builder, sizeof *builder);
@@ -151,25 +152,64 @@ int yd__builder_put(struct yd_builder *builder, const void *data, uint32_t size,
     return 0;
 }
 
-static __attribute__((noinline)) int add_name(struct yd_builder *builder, struct yd_str name, uint64_t hash,
-                                              uint32_t *ret_name)
+/* Copies a name to aligned room, zero-padded, word by word. Whether all of it is ASCII without NUL. */
+static inline bool copy_name(char *to, const char *from, size_t size)
 {
-    if (name.size > YD_NAME_SIZE_MAX) return YD_ETOOBIG;
-    uint32_t need = (uint32_t)(sizeof(struct yd_name_entry) + yd__heap_up(name.size));
-    if (need > builder->room || builder->name_count >= builder->names_max) return YD_EFULL;
-    if (!yd_text_utf8(name)) return YD_EFORMAT;
-    struct yd_name_entry *names = yd__builder_grow(builder, builder->names, &builder->name_capacity,
-                                                   (uint64_t)builder->name_count + 1, sizeof *names);
-    if (!names) return YD_ENOMEM;
-    builder->names = names;
-    if ((builder->name_count + 1) * 2 > builder->slot_mask && !grow_slots(builder)) return YD_ENOMEM;
-    union yd_value at;
-    int r = yd__builder_put(builder, name.data, (uint32_t)name.size, &at);
-    if (r < 0) return r;
-    uint32_t index = builder->name_count++;
-    names[index] = (struct yd_name_entry){at.heap.offset, at.heap.size, hash};
-    builder->room -= (uint32_t)sizeof *names;
-    insert_slot(builder, hash, index);
+    const uint64_t highs = UINT64_C(0x8080808080808080), ones = UINT64_C(0x0101010101010101);
+    uint64_t odd = 0, word = 0;
+    size_t i = 0;
+    for (; i + 8 <= size; i += 8) {
+        word = load(from + i);
+        odd |= word | (word - ones); /* a high bit: there, or borrowed by a zero */
+        memcpy(to + i, &word, 8);
+    }
+    if (i < size) {
+        size_t rest = size - i;
+        if (size >= 8) {
+            word = load(from + size - 8);
+            odd |= word | (word - ones);
+            word >>= 8 * (8 - rest);
+        } else {
+            word = 0;
+            memcpy(&word, from, rest);
+            odd |= highs; /* the padding looks like NULs: let the other one look at it */
+        }
+        memcpy(to + i, &word, 8);
+    }
+    return (odd & highs) == 0;
+}
+
+/* A new name, into the free slot where the search for it ended. */
+static __attribute__((noinline)) int add_name(struct yd_builder *builder, struct yd_str name, uint64_t hash,
+                                              uint32_t free_slot, uint32_t *ret_name)
+{
+    if (YD_UNLIKELY(name.size > YD_NAME_SIZE_MAX)) return YD_ETOOBIG;
+    uint32_t padded = (uint32_t)yd__heap_up(name.size), need = (uint32_t)sizeof(struct yd_name_entry) + padded;
+    uint32_t index = builder->name_count, offset = builder->heap_size;
+    if (YD_UNLIKELY(need > builder->room || index >= builder->names_max)) return YD_EFULL;
+    if (YD_UNLIKELY(index == builder->name_capacity)) {
+        struct yd_name_entry *names =
+            yd__builder_grow(builder, builder->names, &builder->name_capacity, (uint64_t)index + 1, sizeof *names);
+        if (!names) return YD_ENOMEM;
+        builder->names = names;
+    }
+    if (YD_UNLIKELY(builder->heap_capacity - offset < padded)) {
+        char *heap = yd__builder_grow(builder, builder->heap, &builder->heap_capacity, (uint64_t)offset + padded, 1);
+        if (!heap) return YD_ENOMEM;
+        builder->heap = heap;
+    }
+    bool moved = (index + 1) * 2 > builder->slot_mask;
+    if (YD_UNLIKELY(moved) && !grow_slots(builder)) return YD_ENOMEM;
+    if (YD_UNLIKELY(!copy_name(builder->heap + offset, name.data, name.size)) && !yd_text_utf8(name))
+        return YD_EFORMAT; /* nothing counts what was copied */
+    builder->names[index] = (struct yd_name_entry){name.size ? offset : 0, (uint32_t)name.size, hash};
+    builder->name_count++;
+    builder->heap_size += padded;
+    builder->room -= need;
+    if (YD_UNLIKELY(moved))
+        insert_slot(builder, hash, index);
+    else
+        builder->slots[free_slot] = slot_key(hash, builder->stamp) << 20 | index;
     *ret_name = index;
     return 0;
 }
@@ -187,14 +227,43 @@ int yd_builder_name_hashed(struct yd_builder *builder, struct yd_str name, uint6
                 return 0;
             }
         } else if (slot_stamp(slot) != builder->stamp) {
-            return add_name(builder, name, hash, ret_name);
+            return add_name(builder, name, hash, i, ret_name);
         }
     }
 }
 
+/* Who sends by the clock sends the same names in the same order. So first see whether this is the name that followed
+ * the last one before: that spares the hash and the search. Not where it keeps failing: then once in a while. */
+static inline bool guess(struct yd_builder *builder, struct yd_str name)
+{
+    enum { LUCK_MAX = 8, PAUSE = 64 };
+    if (builder->luck > LUCK_MAX) {
+        builder->luck--;
+        return false;
+    }
+    uint32_t next = builder->last + 1;
+    if (next >= builder->name_count) next = 0;
+    if (next < builder->name_count) {
+        const struct yd_name_entry *entry = &builder->names[next];
+        if (entry->size == name.size && same_bytes(builder->heap + entry->offset, name.data, name.size)) {
+            builder->last = next;
+            builder->luck = 0;
+            return true;
+        }
+    }
+    if (++builder->luck > LUCK_MAX) builder->luck += PAUSE;
+    return false;
+}
+
 int yd_builder_name(struct yd_builder *builder, struct yd_str name, uint32_t *ret_name)
 {
-    return yd_builder_name_hashed(builder, name, yd_hash_str(name), ret_name);
+    if (guess(builder, name)) {
+        *ret_name = builder->last;
+        return 0;
+    }
+    int r = yd_builder_name_hashed(builder, name, yd_hash_str(name), ret_name);
+    if (r == 0) builder->last = *ret_name;
+    return r;
 }
 
 void yd_builder_prefetch(const struct yd_builder *builder, uint64_t hash)
@@ -330,6 +399,7 @@ static void reset(struct yd_builder *builder)
     empty_slots(builder);
     builder->count = builder->reserved = 0;
     builder->name_count = builder->heap_size = 0;
+    builder->last = YD_NO_NAME; /* so that its successor is the first */
     builder->cell_count = builder->depth = 0;
     builder->room = builder->body_max;
 }

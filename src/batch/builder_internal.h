@@ -30,6 +30,8 @@ struct yd_builder {
     uint32_t name_count, name_capacity;
     uint64_t *slots;
     uint32_t slot_mask, slot_capacity, stamp;
+    uint32_t last; /* the name asked for before this one */
+    uint32_t luck; /* misses in a row; beyond a limit, names until it is worth another try */
 
     char *heap;
     uint32_t heap_size, heap_capacity;

@@ -33,31 +33,73 @@ static const uint64_t bits_max[16] = {
     (YD_RECORD_CODE_MASK | YD_RECORD_STALE | YD_RECORD_TRANSITION | YD_RECORD_ROLLOVER | YD_RECORD_QUALITY |           \
      YD_RECORD_TOMBSTONE)
 
-void yd__facts_add(struct yd__facts *facts, const struct yd_record *records, uint32_t count, uint32_t name_count)
+/* What differs from record to record, one by one. */
+static void add_mixed(struct yd__facts *facts, const struct yd_record *records, uint32_t count)
 {
-    int64_t min = facts->time_min, max = facts->time_max, last = facts->time_last;
-    uint32_t kinds = 0, types = 0, bad = 0, unsorted = 0;
+    uint32_t kinds = 0, types = 0, bad = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct yd_record *r = &records[i];
-        int64_t time = r->time_ns;
         unsigned kind = r->kind, type = r->type;
-        min = time < min ? time : min;
-        max = time > max ? time : max;
-        unsorted |= time < last;
-        last = time;
-        bad |= (r->name >= name_count) | ((kind | type) & 0xf0) | (r->flags & ~RECORD_FLAGS);
+        bad |= ((kind | type) & 0xf0) | (r->flags & ~RECORD_FLAGS);
         bad |= (types_of_kind[kind & 15] >> (type & 15) & 1) ^ 1;
         bad |= r->value.bits > bits_max[type & 15];
         kinds |= 1u << (kind & 15);
         types |= 1u << (type & 15);
     }
-    facts->time_min = min;
-    facts->time_max = max;
-    facts->time_last = last;
     facts->kinds |= kinds;
     facts->types |= types;
-    facts->unsorted |= unsorted != 0;
     facts->bad |= bad != 0;
+}
+
+static void add_unsorted(struct yd__facts *facts, const struct yd_record *records, uint32_t count)
+{
+    int64_t min = facts->time_min, max = facts->time_max;
+    for (uint32_t i = 0; i < count; i++) {
+        min = YD_MIN(min, records[i].time_ns);
+        max = YD_MAX(max, records[i].time_ns);
+    }
+    facts->time_min = min;
+    facts->time_max = max;
+    facts->unsorted = true;
+}
+
+/* Kind, type and flags in one word. */
+static inline uint32_t traits_of(const struct yd_record *record)
+{
+    uint32_t traits;
+    memcpy(&traits, &record->kind, sizeof traits);
+    return traits;
+}
+_Static_assert(offsetof(struct yd_record, kind) + 4 == offsetof(struct yd_record, value), "traits are one word");
+
+/* Runs of records are mostly alike: same kind, type and flags, times rising. Then a handful of instructions each will
+ * do; runs that are not are walked again. */
+void yd__facts_add(struct yd__facts *facts, const struct yd_record *records, uint32_t count, uint32_t name_count)
+{
+    enum { RUN = 256 }; /* 6 KiB: still in the first cache when walked again */
+    while (count) {
+        uint32_t run = YD_MIN(count, RUN), name = 0, differs = 0, unsorted = 0, first = traits_of(records);
+        int64_t last = facts->time_last;
+        for (uint32_t i = 0; i < run; i++) {
+            const struct yd_record *r = &records[i];
+            name = YD_MAX(name, r->name);
+            differs |= traits_of(r) ^ first;
+            unsorted |= r->time_ns < last;
+            last = r->time_ns;
+        }
+        facts->bad |= name >= name_count;
+        facts->time_last = last;
+        if (YD_UNLIKELY(unsorted)) {
+            add_unsorted(facts, records, run);
+        } else { /* rising from where the run before ended, but that one may have been unsorted */
+            facts->time_min = YD_MIN(facts->time_min, records[0].time_ns);
+            facts->time_max = YD_MAX(facts->time_max, last);
+        }
+        /* NIL and BOOL have values to look at. */
+        add_mixed(facts, records, differs || records->type <= YD_BOOL ? run : 1);
+        records += run;
+        count -= run;
+    }
 }
 
 struct check {
