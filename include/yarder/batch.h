@@ -237,6 +237,8 @@ int yd_builder_nest(struct yd_builder *builder, struct yd_str name, enum yd_type
 int yd_builder_end(struct yd_builder *builder);
 /* Copies record `index` of a view, name and heap and all. */
 int yd_builder_copy(struct yd_builder *builder, const struct yd_view *view, uint32_t index);
+/* The same under another name: an index from yd_builder_name of this batch. */
+int yd_builder_copy_as(struct yd_builder *builder, const struct yd_view *view, uint32_t index, uint32_t name);
 
 /* The parser's fast path: room for up to `want` records, filled by the caller (scalars; names from yd_builder_name,
  * which may be called in between), then committed by count. ret_room may be less than want; no room is YD_EFULL.

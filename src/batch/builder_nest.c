@@ -165,13 +165,11 @@ static int copy_cells(struct yd_builder *builder, const struct yd_view *view, un
     return 0;
 }
 
-int yd_builder_copy(struct yd_builder *builder, const struct yd_view *view, uint32_t index)
+/* `names` and `heap` are where the builder stood before the record's name was interned: what a failure goes back to. */
+static int copy_record(struct yd_builder *builder, const struct yd_view *view, const struct yd_record *record,
+                       uint32_t name, uint32_t names, uint32_t heap)
 {
-    if (index >= view->count || builder->depth || builder->reserved) return YD_EINVAL;
-    const struct yd_record *record = &view->records[index];
-    uint32_t name, names = builder->name_count, heap = builder->heap_size;
-    int r = yd_builder_name_hashed(builder, yd_view_name(view, record->name), view->names[record->name].hash, &name);
-    if (r < 0) return r;
+    int r;
     if (record->type == YD_TEXT || record->type == YD_BLOB) {
         r = yd_builder_add_bytes(builder, record->time_ns, name, record->kind, record->type, record->flags,
                                  yd_view_bytes(view, record->value));
@@ -184,4 +182,19 @@ int yd_builder_copy(struct yd_builder *builder, const struct yd_view *view, uint
     }
     if (r < 0) yd__builder_back(builder, names, heap);
     return r;
+}
+
+int yd_builder_copy(struct yd_builder *builder, const struct yd_view *view, uint32_t index)
+{
+    if (index >= view->count || builder->depth || builder->reserved) return YD_EINVAL;
+    const struct yd_record *record = &view->records[index];
+    uint32_t name, names = builder->name_count, heap = builder->heap_size;
+    int r = yd_builder_name_hashed(builder, yd_view_name(view, record->name), view->names[record->name].hash, &name);
+    return r < 0 ? r : copy_record(builder, view, record, name, names, heap);
+}
+
+int yd_builder_copy_as(struct yd_builder *builder, const struct yd_view *view, uint32_t index, uint32_t name)
+{
+    if (index >= view->count || name >= builder->name_count || builder->depth || builder->reserved) return YD_EINVAL;
+    return copy_record(builder, view, &view->records[index], name, builder->name_count, builder->heap_size);
 }
