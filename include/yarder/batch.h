@@ -220,6 +220,10 @@ int yd_builder_name_hashed(struct yd_builder *builder, struct yd_str name, uint6
 /* Prefetches the slot that interning this hash will read, for names in groups. */
 void yd_builder_prefetch(const struct yd_builder *builder, uint64_t hash);
 
+/* For a caller who keeps names and their hashes by himself and knows that this one is valid UTF-8 and not in the batch
+ * yet: adds it without looking. Such a name is not found by the two above. */
+int yd_builder_name_fresh(struct yd_builder *builder, struct yd_str name, uint64_t hash, uint32_t *ret_name);
+
 /* One record with a scalar. YD_EFULL: seal, intern the name anew and try again. YD_EINVAL: what yd_view_open would
  * refuse. In all of these YD_ETOOBIG means that it does not fit an empty batch either. */
 int yd_builder_add(struct yd_builder *builder, int64_t time_ns, uint32_t name, enum yd_kind kind, enum yd_type type,

@@ -255,6 +255,32 @@ static inline bool guess(struct yd_builder *builder, struct yd_str name)
     return false;
 }
 
+int yd_builder_name_fresh(struct yd_builder *builder, struct yd_str name, uint64_t hash, uint32_t *ret_name)
+{
+    uint32_t padded = (uint32_t)yd__heap_up(name.size), offset = builder->heap_size;
+    uint32_t need = (uint32_t)sizeof(struct yd_name_entry) + padded;
+    if (YD_UNLIKELY(name.size == 0 || name.size > YD_NAME_SIZE_MAX)) return YD_ETOOBIG;
+    if (YD_UNLIKELY(need > builder->room || builder->name_count >= builder->names_max)) return YD_EFULL;
+    if (YD_UNLIKELY(builder->name_count >= builder->name_capacity)) {
+        struct yd_name_entry *names = yd__builder_grow(builder, builder->names, &builder->name_capacity,
+                                                       (uint64_t)builder->name_count + 1, sizeof *names);
+        if (!names) return YD_ENOMEM;
+        builder->names = names;
+    }
+    if (YD_UNLIKELY((uint64_t)offset + padded > builder->heap_capacity)) {
+        char *heap = yd__builder_grow(builder, builder->heap, &builder->heap_capacity, (uint64_t)offset + padded, 1);
+        if (!heap) return YD_ENOMEM;
+        builder->heap = heap;
+    }
+    memset(builder->heap + offset + padded - 8, 0, 8);
+    memcpy(builder->heap + offset, name.data, name.size);
+    builder->heap_size += padded;
+    builder->room -= need;
+    builder->names[builder->name_count] = (struct yd_name_entry){offset, (uint32_t)name.size, hash};
+    *ret_name = builder->name_count++;
+    return 0;
+}
+
 int yd_builder_name(struct yd_builder *builder, struct yd_str name, uint32_t *ret_name)
 {
     if (guess(builder, name)) {
