@@ -1,0 +1,7 @@
+/* Graphite plaintext: see lines.h. */
+#include "lines.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return fuzz_lines(&yd_graphite_format, data, size);
+}
