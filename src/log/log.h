@@ -25,19 +25,19 @@ struct yd_log;
 
 struct yd_log_options {
     struct yd_fs *fs;
-    const char *dir;    /* the partition's folder; made when missing */
-    const char *stream; /* "metrics/0": kept in segment headers and checked */
+    const char *dir;               /* the partition's folder; made when missing */
+    const char *stream;            /* "metrics/0": kept in segment headers and checked */
     uint64_t (*random)(void *arg); /* for log_id */
     int64_t (*wall)(void *arg);    /* the server's clock: append_time, retention by age */
     void *clock_arg;
     uint64_t segment_size_min, segment_size_max; /* 0: 1 MiB, 256 MiB; grows with the stream's rate */
-    uint64_t memory_bytes_max; /* tail kept for readers that keep up; 0: 32 MiB */
-    uint64_t queue_bytes_max;  /* appended and not yet written; 0: 64 MiB */
-    int64_t retain_ns;         /* 0: for ever. By append time, whole segments */
-    uint64_t retain_bytes;     /* 0: no limit */
-    int64_t producer_expiry_ns; /* how long a silent producer is remembered; 0: 7 days */
-    int64_t cursor_expiry_ns;   /* how long an unused cursor holds retention; 0: 7 days */
-    bool readonly;             /* no lock, no recovery, nothing written: for tools */
+    uint64_t memory_bytes_max;                   /* tail kept for readers that keep up; 0: 32 MiB */
+    uint64_t queue_bytes_max;                    /* appended and not yet written; 0: 64 MiB */
+    int64_t retain_ns;                           /* 0: for ever. By append time, whole segments */
+    uint64_t retain_bytes;                       /* 0: no limit */
+    int64_t producer_expiry_ns;                  /* how long a silent producer is remembered; 0: 7 days */
+    int64_t cursor_expiry_ns;                    /* how long an unused cursor holds retention; 0: 7 days */
+    bool readonly;                               /* no lock, no recovery, nothing written: for tools */
 };
 
 struct yd_log_position {
@@ -47,11 +47,12 @@ struct yd_log_position {
     uint64_t durable; /* everything below is on the device */
     uint32_t epoch;
     uint64_t log_id;
-    int failed;       /* 0, or YD_EIO after a failed sync: final */
-    bool no_space;    /* waiting for room on the device */
-    uint64_t bytes;   /* on disk */
+    int failed;     /* 0, or YD_EIO after a failed sync: final */
+    bool no_space;  /* waiting for room on the device */
+    uint64_t bytes; /* on disk */
     uint64_t segments;
     uint64_t queued_bytes;
+    uint64_t rotten; /* damaged ranges that readers met since opening */
 };
 
 /* What opening found and did. */
@@ -68,13 +69,19 @@ int yd_log_open(const struct yd_log_options *options, struct yd_log **ret_log, s
 int yd_log_close(struct yd_log *log);
 
 int yd_log_start(struct yd_log *log); /* the log's own thread; stopped by close */
-/* One round of group commit: writes all that waits, syncs once, publishes the positions, then calls progress.
- * Returns 0, YD_ENOSPC (to be tried again), or YD_EREADONLY for good. Only without yd_log_start. */
+/* One round of group commit: writes all that waits (up to 8 MiB), syncs once, publishes the positions, calls progress.
+ * Returns 0, YD_ENOSPC (to be tried again), or YD_EREADONLY for good. Any thread that may block; rounds exclude each
+ * other. */
 int yd_log_flush(struct yd_log *log);
-/* Checkpoint when idle, retention, sealing leftovers: about once a second. Blocks. The log's thread does it by itself. */
+/* Blocks until everything below `seqno` has the level (DURABLE or WRITTEN), flushing by itself when nobody else does:
+ * many waiters share one sync. 0, YD_EREADONLY, YD_ENOSPC (still queued), YD_EAGAIN (seqno was not appended yet). */
+int yd_log_wait(struct yd_log *log, uint64_t seqno, enum yd_ack level);
+/* Checkpoint when idle, retention, sealing leftovers: about once a second. Blocks. The log's thread does it by itself.
+ */
 int yd_log_maintain(struct yd_log *log);
 
-/* Called after written, durable, failed or no_space changed, in the thread that flushed. Set before the first append. */
+/* Called after written, durable, failed or no_space changed, in the thread that flushed, which may hold the log's I/O:
+ * it must not flush, maintain, wait or close. Set before the first append and before yd_log_start. */
 void yd_log_on_progress(struct yd_log *log, void (*progress)(void *arg), void *arg);
 void yd_log_position(struct yd_log *log, struct yd_log_position *ret); /* any thread */
 
@@ -85,8 +92,10 @@ struct yd_log_appended {
 /* Appends; the log takes its own reference, the caller keeps his. In memory on return; written and durable when the
  * positions pass `next`. header.producer_{id,epoch,seq}, when id != 0: a range known already is a duplicate (returns 0,
  * nothing written), an older producer epoch is YD_EEPOCH. With expect_prev_seq >= 0, the producer's last seq must be
- * exactly that, else YD_EGAP. expect_seqno: what a sole producer says the first seqno must be, UINT64_MAX for "any";
- * YD_EGAP otherwise. YD_EFULL: the queue is full. YD_EREADONLY. Any thread. */
+ * exactly that (0 for one that is not known), else YD_EGAP. A producer's seq goes on across its epochs: the epoch only
+ * fences older incarnations. A duplicate returns where the producer's last known batch is. expect_seqno: what a sole
+ * producer says the first seqno must be, UINT64_MAX for "any"; YD_EGAP otherwise. YD_EFULL: the queue is full.
+ * YD_EREADONLY. Any thread. */
 int yd_log_append(struct yd_log *log, const struct yd_batch *batch, int64_t expect_prev_seq, uint64_t expect_seqno,
                   struct yd_log_appended *ret);
 /* The last {epoch, seq} known of a producer: YD_ENOENT when unknown or expired. */
@@ -96,9 +105,9 @@ int yd_log_producer(struct yd_log *log, uint64_t id, uint32_t *ret_epoch, uint64
 enum yd_log_from { YD_FROM_OLDEST, YD_FROM_TAIL, YD_FROM_SEQNO, YD_FROM_TIME };
 struct yd_log_start {
     enum yd_log_from from;
-    uint64_t seqno;   /* FROM_SEQNO */
-    int64_t time_ns;  /* FROM_TIME: the first batch that may hold a record of this time or later */
-    uint32_t epoch;   /* with FROM_SEQNO from a cursor: of the cursor; 0: not checked */
+    uint64_t seqno;    /* FROM_SEQNO */
+    int64_t time_ns;   /* FROM_TIME: the first batch that may hold a record of this time or later */
+    uint32_t epoch;    /* with FROM_SEQNO from a cursor: of the cursor; 0: not checked */
     enum yd_ack level; /* read level; 0: DURABLE */
 };
 struct yd_log_gap {
@@ -116,8 +125,9 @@ void yd_log_reader_close(struct yd_log_reader *reader);
  * first: skip by base_seqno. YD_EAGAIN: nothing more at this level yet. YD_EGAP: *ret_gap tells, the next call goes on
  * behind it. YD_EIO. One thread per reader. */
 int yd_log_reader_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, struct yd_log_gap *ret_gap);
-bool yd_log_reader_cold(struct yd_log_reader *reader);     /* would `next` touch a file? then call it on a file thread */
-uint64_t yd_log_reader_seqno(const struct yd_log_reader *reader); /* of the next record it would give */
+bool yd_log_reader_cold(struct yd_log_reader *reader); /* would `next` touch a file? then call it on a file thread */
+uint64_t yd_log_reader_seqno(const struct yd_log_reader *reader); /* of the next record it would give; FROM_TIME:
+                                                                   * known after the first `next` */
 
 /* ---- cursors: a reader's acknowledged position, kept durably (cursors/NAME) ---- */
 struct yd_cursor {
@@ -138,7 +148,7 @@ struct yd_log_stat {
     uint64_t first, written, durable, bytes, segments, log_id;
     uint32_t epoch;
     int64_t time_min, time_max;
-    bool live;          /* somebody writes it now */
+    bool live; /* somebody writes it now */
     int64_t writer_pid;
 };
 int yd_log_stat_dir(struct yd_fs *fs, const char *dir, struct yd_log_stat *ret, struct yd_trail *trail);

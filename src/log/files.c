@@ -1,0 +1,383 @@
+/* log/files.c: a reader's half that reads segments.
+ *
+ *   which segment -> its index (footer, or the active one's in memory) -> the frame -> checked -> a batch that shares
+ *                                                                          | the bytes read
+ *                                                                          v bad: read once more (what was read ahead
+ *                                                                            may be old), then a gap up to the next
+ *                                                                            good frame, and a copy for quarantine
+ *
+ * Segments are read with pread, so that a bad sector is an error and not a signal, and a file that shrank is short and
+ * not a signal either. Sequential reading opens each file once and never looks at an index. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/reader.h"
+
+#define READ_STEP ((size_t)256 << 10)
+
+void yd__reader_leave(struct yd_log_reader *reader)
+{
+    if (!reader->file) return;
+    yd__window_fini(&reader->window);
+    yd_file_close(reader->file);
+    reader->file = NULL;
+}
+
+/* The segment that holds a seqno: its base, and where the one behind it begins (UINT64_MAX: it is the last). */
+static int find_segment(struct yd_log_reader *reader, uint64_t seqno, uint64_t *ret_base, uint64_t *ret_next)
+{
+    struct yd_log *log = reader->log;
+    if (log) {
+        pthread_mutex_lock(&log->mutex);
+        int index = yd__log_find(log, seqno);
+        if (index >= 0) *ret_base = log->segments[index]->base;
+        uint32_t behind = (uint32_t)(index + 1);
+        *ret_next = behind < log->segment_count ? log->segments[behind]->base : UINT64_MAX;
+        pthread_mutex_unlock(&log->mutex);
+        return index >= 0 ? 0 : YD_ENOENT;
+    }
+    uint64_t *bases;
+    uint32_t count;
+    int error = yd__list_segments(reader->fs, reader->dir, &bases, &count);
+    if (error) return error;
+    error = YD_ENOENT;
+    *ret_next = UINT64_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        if (bases[i] <= seqno)
+            *ret_base = bases[i], error = 0;
+        else if (*ret_next == UINT64_MAX)
+            *ret_next = bases[i];
+    }
+    /* Before the oldest: *ret_next tells where that is. */
+    free(bases);
+    return error;
+}
+
+static int open_segment(struct yd_log_reader *reader, uint64_t base)
+{
+    char path[YD__PATH_SIZE];
+    yd__segment_path(path, sizeof path, reader->dir, base, ".ylog");
+    struct yd_file *file;
+    int error = yd_fs_open(reader->fs, path, YD_OPEN_READ, &file);
+    if (error) return error;
+    yd__reader_leave(reader);
+    reader->file = file;
+    reader->base = base;
+    yd__window_init(&reader->window, file, READ_STEP);
+    return 0;
+}
+
+/* Where the frames of the open segment begin. A damaged head: the first good frame will be searched. */
+static int data_start(struct yd_log_reader *reader, uint64_t *ret_offset)
+{
+    struct yd__segment_head *head;
+    int error = yd__head_read(reader->file, &head);
+    *ret_offset = YD__SEGMENT_ALIGN;
+    if (error == YD_ECORRUPT || error == YD_EIO) return 0;
+    if (error) return error;
+    *ret_offset = head->data_start;
+    free(head);
+    return 0;
+}
+
+/* The last entry whose seqno is not above; false when there is none. */
+static bool floor_entry(const struct yd__index_entry *entries, uint32_t count, uint64_t seqno, uint64_t *ret_offset,
+                        uint64_t *ret_seqno)
+{
+    if (count == 0 || entries[0].seqno > seqno) return false;
+    uint32_t low = 0, high = count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (entries[middle].seqno <= seqno)
+            low = middle;
+        else
+            high = middle;
+    }
+    *ret_offset = entries[low].offset;
+    *ret_seqno = entries[low].seqno;
+    return true;
+}
+
+/* The first entry whose range reaches a time. */
+static bool time_entry(const struct yd__index_entry *entries, uint32_t count, int64_t time_ns, uint64_t *ret_offset,
+                       uint64_t *ret_seqno)
+{
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (entries[middle].time_max < time_ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == count) return false;
+    *ret_offset = entries[low].offset;
+    *ret_seqno = entries[low].seqno;
+    return true;
+}
+
+/* A good place to begin walking the open segment towards a seqno or a time (by_time). Without an index: its begin. */
+static int look_up(struct yd_log_reader *reader, bool by_time, uint64_t seqno, uint64_t *ret_offset,
+                   uint64_t *ret_seqno)
+{
+    bool found = false, active = false;
+    if (reader->log) {
+        pthread_mutex_lock(&reader->log->mutex);
+        int index = yd__log_find(reader->log, reader->base);
+        const struct yd__segment *segment = index >= 0 ? reader->log->segments[index] : NULL;
+        active = segment && segment->base == reader->base && !segment->sealed;
+        if (active)
+            found = by_time ? time_entry(segment->index.entries, segment->index.count, reader->time_ns, ret_offset,
+                                         ret_seqno)
+                            : floor_entry(segment->index.entries, segment->index.count, seqno, ret_offset, ret_seqno);
+        pthread_mutex_unlock(&reader->log->mutex);
+    }
+    if (!active) {
+        struct yd__footer footer;
+        struct yd__index_entry *entries;
+        int error = yd__footer_read(reader->file, reader->log_id, &footer, &entries);
+        if (error == 0) {
+            found = by_time ? time_entry(entries, footer.index_count, reader->time_ns, ret_offset, ret_seqno)
+                            : floor_entry(entries, footer.index_count, seqno, ret_offset, ret_seqno);
+            free(entries);
+        } else if (error != YD_ENOENT) {
+            return error;
+        }
+    }
+    if (found && *ret_offset % YD_BATCH_ALIGN == 0) {
+        /* An index is a hint: it is followed only when the frame is there. */
+        struct yd_header header;
+        int at = yd__frame_at(&reader->window, *ret_offset, reader->log_id, false, &header);
+        if (at < 0) return at;
+        if (at == YD__FOUND_FRAME && header.base_seqno == *ret_seqno) return 0;
+    }
+    *ret_seqno = reader->base;
+    return data_start(reader, ret_offset);
+}
+
+/* Opens the segment that holds the reader's seqno and goes near it. */
+static int go_to(struct yd_log_reader *reader, uint64_t *ret_next)
+{
+    uint64_t base = 0;
+    int error = find_segment(reader, reader->seqno, &base, ret_next);
+    if (error) return error;
+    if (reader->file && reader->base == base && reader->place_seqno == reader->seqno) return 0;
+    bool same = reader->file && reader->base == base;
+    if (!same) error = open_segment(reader, base);
+    if (error) return error;
+    uint64_t seqno;
+    if (reader->seqno == base) {
+        error = data_start(reader, &reader->offset);
+        seqno = base;
+    } else {
+        error = look_up(reader, false, reader->seqno, &reader->offset, &seqno);
+    }
+    reader->place_seqno = reader->seqno;
+    if (error) yd__reader_leave(reader);
+    return error;
+}
+
+/* A body that shares the bytes read. */
+struct shared_body {
+    struct yd_body body;
+    struct yd__chunk *chunk;
+};
+
+static void release_body(struct yd_body *body)
+{
+    struct shared_body *shared = YD_CONTAINER(body, struct shared_body, body);
+    yd__chunk_unref(shared->chunk);
+    free(shared);
+}
+
+/* The frame at the place as a batch; its body is checked here, once. YD_ECORRUPT, YD_EFORMAT: it is damaged. */
+static int make_batch(struct yd_log_reader *reader, const struct yd_header *header, struct yd_batch **ret_batch)
+{
+    const char *bytes;
+    size_t have;
+    int error = yd__window_get(&reader->window, reader->offset, header->size, &bytes, &have);
+    if (error) return error;
+    if (have < sizeof *header + header->body_size) return YD_ECORRUPT;
+    struct shared_body *shared = malloc(sizeof *shared);
+    if (!shared) return YD_ENOMEM;
+    shared->body =
+        (struct yd_body){.refs = 1, .size = header->body_size, .data = bytes + sizeof *header, .release = release_body};
+    shared->chunk = reader->window.chunk;
+    atomic_fetch_add_explicit(&shared->chunk->refs, 1, memory_order_relaxed); /* we hold one: it cannot go meanwhile */
+    error = yd_batch_from_body(header, &shared->body, true, ret_batch);
+    yd_body_unref(&shared->body);
+    return error;
+}
+
+/* May the reader, not of a live or closed stream, take what is here for its end? */
+static bool at_open_end(const struct yd_log_reader *reader, uint64_t next)
+{
+    return !reader->log && !reader->end_known && reader->seqno >= reader->checked && next == UINT64_MAX;
+}
+
+static int gap_to(struct yd_log_reader *reader, uint64_t to, const char *reason, struct yd_log_gap *ret_gap)
+{
+    *ret_gap = (struct yd_log_gap){reader->seqno, to, reason};
+    reader->seqno = reader->place_seqno = to;
+    return YD_EGAP;
+}
+
+/* What stands at the place is not the frame that should be there. Finds the next good one and tells the gap. */
+static int skip_damage(struct yd_log_reader *reader, uint64_t next, uint64_t end, struct yd_log_gap *ret_gap)
+{
+    uint64_t offset, bound = YD_MIN(next, end);
+    struct yd_header header;
+    struct yd_stat now;
+    int error = yd_file_stat(reader->file, &now);
+    if (error) return error;
+    error = yd__frame_resync(&reader->window, reader->offset + YD_BATCH_ALIGN, now.size, reader->log_id,
+                             reader->seqno + 1, bound, &offset, &header);
+    if (error && error != YD_ENOENT) return error;
+    if (reader->log) {
+        uint64_t to = error == YD_ENOENT ? now.size : offset;
+        yd__report_rot(reader->log, reader->base, reader->offset, to);
+    }
+    if (error == YD_ENOENT) {
+        yd__reader_leave(reader);
+        return gap_to(reader, bound, "rotten", ret_gap);
+    }
+    reader->offset = offset;
+    return gap_to(reader, header.base_seqno, "rotten", ret_gap);
+}
+
+int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct yd_batch **ret_batch,
+                             struct yd_log_gap *ret_gap)
+{
+    uint64_t next = UINT64_MAX;
+    bool fresh = false; /* what is in the window was read in this call */
+    for (;;) {
+        if (!reader->file || reader->place_seqno != reader->seqno) {
+            int error = go_to(reader, &next);
+            if (error == YD_ENOENT && next != UINT64_MAX) return gap_to(reader, next, "retention", ret_gap);
+            if (error == YD_ENOENT) return reader->log ? YD_EIO : YD_EAGAIN;
+            if (error) return error;
+        }
+        struct yd_header header;
+        int found = yd__frame_at(&reader->window, reader->offset, reader->log_id, false, &header);
+        if (found < 0) return found;
+        if (found == YD__FOUND_FRAME && header.base_seqno + header.count <= reader->seqno) {
+            reader->offset += header.size; /* on the way there */
+            continue;
+        }
+        if (found == YD__FOUND_FRAME && header.base_seqno > reader->seqno && header.base_seqno < end)
+            return at_open_end(reader, UINT64_MAX) ? YD_EAGAIN : gap_to(reader, header.base_seqno, "rotten", ret_gap);
+        int error = 0;
+        if (found == YD__FOUND_FRAME && header.base_seqno <= reader->seqno) {
+            error = make_batch(reader, &header, ret_batch);
+            if (error == 0) {
+                reader->offset += header.size;
+                reader->seqno = reader->place_seqno = header.base_seqno + header.count;
+                return 0;
+            }
+            if (error == YD_ENOMEM || error == YD_EIO) return error;
+        }
+        /* The end of this segment? */
+        uint64_t base = 0;
+        error = find_segment(reader, reader->seqno, &base, &next);
+        if (error && error != YD_ENOENT) return error;
+        if (error == 0 && base != reader->base) {
+            yd__reader_leave(reader);
+            continue;
+        }
+        if (error == YD_ENOENT) { /* retention was sooner */
+            yd__reader_leave(reader);
+            continue;
+        }
+        if (!fresh) {
+            yd__window_forget(&reader->window);
+            fresh = true;
+            continue;
+        }
+        if (at_open_end(reader, next)) return YD_EAGAIN;
+        if (found == YD__FOUND_FRAME && header.base_seqno <= reader->seqno) {
+            /* The header is good: exactly this batch is lost. */
+            if (reader->log) yd__report_rot(reader->log, reader->base, reader->offset, reader->offset + header.size);
+            reader->offset += header.size;
+            return gap_to(reader, header.base_seqno + header.count, "rotten", ret_gap);
+        }
+        return skip_damage(reader, next, end, ret_gap);
+    }
+}
+
+/* ---- by time ---- */
+
+/* Walks the open segment from its index's hint to the first frame that reaches the time. 1: found, *ret_seqno. */
+static int walk_to_time(struct yd_log_reader *reader, uint64_t end, uint64_t *ret_seqno)
+{
+    uint64_t offset, seqno;
+    struct yd_stat now;
+    int error = look_up(reader, true, 0, &offset, &seqno);
+    if (!error) error = yd_file_stat(reader->file, &now);
+    if (error) return error;
+    while (offset < now.size) {
+        struct yd_header header;
+        int found = yd__frame_at(&reader->window, offset, reader->log_id, false, &header);
+        if (found < 0) return found;
+        if (found == YD__FOUND_FOOTER) return 0;
+        if (found != YD__FOUND_FRAME) {
+            error = yd__frame_resync(&reader->window, offset + YD_BATCH_ALIGN, now.size, reader->log_id, seqno, end,
+                                     &offset, &header);
+            if (error == YD_ENOENT) return 0;
+            if (error) return error;
+        }
+        if (header.base_seqno >= end) return 0;
+        if (header.time_max >= reader->time_ns) {
+            *ret_seqno = header.base_seqno;
+            return 1;
+        }
+        seqno = header.base_seqno + header.count;
+        offset += header.size;
+    }
+    return 0;
+}
+
+static int find_time_in(struct yd_log_reader *reader, uint64_t base, uint64_t end, bool *ret_found)
+{
+    int error = open_segment(reader, base);
+    if (error == YD_ENOENT) return 0; /* retention was sooner */
+    if (error) return error;
+    struct yd__footer footer;
+    int sealed = yd__footer_read(reader->file, reader->log_id, &footer, NULL);
+    if (sealed == 0 && footer.time_max < reader->time_ns) return 0;
+    uint64_t seqno = 0;
+    int found = walk_to_time(reader, end, &seqno);
+    if (found < 0) return found;
+    *ret_found = found == 1;
+    if (found == 1) reader->seqno = seqno;
+    return 0;
+}
+
+int yd__reader_find_time(struct yd_log_reader *reader)
+{
+    uint64_t *bases = NULL, end = UINT64_MAX, behind = 0;
+    uint32_t count = 0;
+    int error = yd__list_segments(reader->fs, reader->dir, &bases, &count);
+    if (error) return error;
+    if (reader->log) {
+        pthread_mutex_lock(&reader->log->mutex);
+        end = reader->log->written;
+        pthread_mutex_unlock(&reader->log->mutex);
+    } else {
+        yd__reader_look(reader);
+        end = reader->end;
+        behind = reader->end_known ? end : reader->checked;
+    }
+    bool found = false;
+    for (uint32_t i = 0; i < count && !error && !found; i++) error = find_time_in(reader, bases[i], end, &found);
+    free(bases);
+    yd__reader_leave(reader);
+    if (error || found) return error;
+    if (reader->log) {
+        pthread_mutex_lock(&reader->log->mutex);
+        const struct yd_batch *batch = yd__tail_find_time(&reader->log->tail, reader->time_ns, end);
+        behind = batch ? batch->header.base_seqno : reader->log->tail.next_seqno;
+        pthread_mutex_unlock(&reader->log->mutex);
+    }
+    reader->seqno = behind;
+    return 0;
+}

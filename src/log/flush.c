@@ -1,0 +1,328 @@
+/* log/flush.c: group commit: one round writes all that waits, syncs once, and tells.
+ *
+ *   tail's unwritten batches ─▶ writev runs into the active segment ─▶ `written` moves ─▶ fdatasync ─▶ `durable` moves
+ *                                   | full: sync it, begin the next                          all that came meanwhile
+ *                                                                                            is the next round
+ *
+ * The orders that make it true (each is left out by the simulator to prove that it matters):
+ * 1. a segment is begun only when everything before it is durable: its head is evidence for recovery;
+ * 2. a new segment's name is synced before anything in it is called durable;
+ * 3. durable moves only after the sync that covers it;
+ * 4. heads and indexes speak of producers as written, not as appended (producers.c).
+ * A write or a sync that fails is final. No space for a new segment is not: the rest stays queued. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/internal.h"
+
+#define STAGED_MAX   8192 /* frames up to this size are copied together: fewer parts to write */
+#define STAGING_SIZE (UINT64_C(1) << 20)
+#define PARTS_MAX    1024
+#define FILLED_SOON  (INT64_C(10) * YD_NS_PER_S) /* a segment that lasted less is followed by a larger one */
+#define FILLED_LATE  (INT64_C(600) * YD_NS_PER_S)
+
+void yd__fail(struct yd_log *log, int error)
+{
+    pthread_mutex_lock(&log->mutex);
+    if (!log->failed) log->failed = error == YD_EREADONLY ? YD_EIO : error;
+    yd__control_publish(log);
+    pthread_cond_broadcast(&log->moved);
+    pthread_mutex_unlock(&log->mutex);
+}
+
+/* ---- one run of frames into the active segment ---- */
+
+struct run {
+    struct yd_log *log;
+    uint64_t offset; /* of the first byte not yet handed to the kernel */
+    uint64_t size;   /* collected in parts */
+    int part_count;
+    size_t staged;
+};
+
+static int run_write(struct run *run)
+{
+    struct yd_log *log = run->log;
+    if (run->size == 0) return 0;
+    int error = yd_file_writev(log->active->file, log->parts, run->part_count, run->offset);
+    run->offset += run->size;
+    run->size = 0;
+    run->part_count = 0;
+    run->staged = 0;
+    return error;
+}
+
+static void run_part(struct run *run, const void *bytes, size_t size)
+{
+    struct iovec *parts = run->log->parts;
+    struct iovec *last = run->part_count ? &parts[run->part_count - 1] : NULL;
+    if (last && (const char *)last->iov_base + last->iov_len == bytes)
+        last->iov_len += size;
+    else
+        parts[run->part_count++] = (struct iovec){(void *)(uintptr_t)bytes, size};
+    run->size += size;
+}
+
+static int run_add(struct run *run, const struct yd_batch *batch)
+{
+    static const char padding[YD_BATCH_ALIGN];
+    const struct yd_header *header = &batch->header;
+    if (run->part_count + 3 > PARTS_MAX || run->staged + YD_MAX(STAGED_MAX, sizeof *header) > STAGING_SIZE) {
+        int error = run_write(run);
+        if (error) return error;
+    }
+    char *staged = run->log->staging + run->staged;
+    if (header->size <= STAGED_MAX) {
+        yd_batch_to_bytes(batch, staged);
+        run->staged += header->size;
+        run_part(run, staged, header->size);
+        return 0;
+    }
+    run_part(run, header, sizeof *header);
+    run_part(run, batch->body->data, header->body_size);
+    size_t pad = header->size - sizeof *header - header->body_size;
+    if (pad > 0) run_part(run, padding, pad);
+    return 0;
+}
+
+/* Writes group[0, count), which fits the active segment, counts it and moves `written`. */
+static int write_group(struct yd_log *log, struct yd_batch *const *group, uint32_t count)
+{
+    struct yd__segment *active = log->active;
+    struct run run = {.log = log, .offset = active->data_end};
+    uint64_t from = run.offset;
+    int error = 0;
+    for (uint32_t i = 0; i < count && !error; i++) error = run_add(&run, group[i]);
+    if (!error) error = run_write(&run);
+    if (error) return error;
+    log->dirty = true;
+    log->checkpoint_bytes += run.offset - from;
+
+    pthread_mutex_lock(&log->mutex);
+    uint64_t offset = from;
+    for (uint32_t i = 0; i < count && !error; i++) {
+        error = yd__segment_account(active, &group[i]->header, offset, yd__batch_names(group[i]));
+        offset += group[i]->header.size;
+    }
+    if (!error) {
+        yd__tail_written(&log->tail, count);
+        log->written = active->next;
+        if (YD__SKIPS(YD__SKIP_PUBLISH_LATE)) log->durable = log->written;
+        yd__control_publish(log);
+    }
+    pthread_mutex_unlock(&log->mutex);
+    for (uint32_t i = 0; i < count && !error; i++)
+        error = yd__producers_note(&log->written_producers, &group[i]->header);
+    return error;
+}
+
+static int sync_active(struct yd_log *log)
+{
+    if (!log->dirty) return 0;
+    int error = YD__SKIPS(YD__SKIP_DATA_SYNC) ? 0 : yd_file_sync(log->active->file);
+    if (error) return error;
+    log->dirty = false;
+    pthread_mutex_lock(&log->mutex);
+    log->durable = log->written;
+    yd__control_publish(log);
+    pthread_mutex_unlock(&log->mutex);
+    return 0;
+}
+
+/* ---- the next segment ---- */
+
+/* The stream's rate chooses the size: what was full within seconds is followed by a larger one. */
+static uint64_t next_size(const struct yd_log *log, int64_t now)
+{
+    uint64_t size = log->segment_size;
+    if (!log->active) return size;
+    int64_t lasted = now - log->active->begun_at;
+    if (lasted < FILLED_SOON)
+        size *= 4;
+    else if (lasted > FILLED_LATE)
+        size /= 2;
+    return YD_MIN(YD_MAX(size, log->options.segment_size_min), log->options.segment_size_max);
+}
+
+static int name_segment(struct yd_log *log, uint64_t base)
+{
+    char from[YD__PATH_SIZE], to[YD__PATH_SIZE];
+    (void)snprintf(from, sizeof from, "%s/" YD__PREPARED_NAME, log->dir);
+    yd__segment_path(to, sizeof to, log->dir, base, ".ylog");
+    int error = yd_fs_rename(log->fs, from, to);
+    if (!error && !YD__SKIPS(YD__SKIP_DIR_SYNC)) error = yd_fs_sync_dir(log->fs, log->dir);
+    return error;
+}
+
+static int begin_segment(struct yd_log *log, const struct yd_header *next)
+{
+    int64_t now = yd__log_now(log);
+    uint64_t base = next->base_seqno;
+    yd__producers_expire(&log->written_producers, now - log->options.producer_expiry_ns);
+    const struct yd__segment *last = log->segment_count ? log->segments[log->segment_count - 1] : NULL;
+    struct yd__head_what what = {
+        .base = base,
+        .log_id = log->log_id,
+        .generation = (last ? last->generation : log->checkpoint.generation) + 1,
+        .epoch = log->epoch,
+        .prev_crc = next->prev_crc,
+        .now = now,
+        .stream = log->stream,
+    };
+    char *head;
+    uint32_t head_size;
+    int error = yd__head_make(&what, &log->written_producers, &head, &head_size);
+    if (error) return error;
+    struct yd_file *file = NULL;
+    struct yd__segment *segment = yd__segment_create(base);
+    uint64_t size;
+    error = segment ? yd__take_space(log, (uint64_t)head_size + next->size, &file, &size) : YD_ENOMEM;
+    if (!error) error = yd_file_write(file, head, head_size, 0);
+    if (!error) error = name_segment(log, base);
+    free(head);
+    if (error) {
+        yd_file_close(file);
+        yd__segment_unref(segment);
+        return error;
+    }
+    segment->file = file;
+    segment->file_size = size;
+    segment->data_start = head_size;
+    segment->data_end = head_size;
+    segment->generation = what.generation;
+    segment->epoch = what.epoch;
+    segment->prev_crc = what.prev_crc;
+    segment->begun_at = now;
+    segment->accounted = true;
+    log->index_saved = 0;
+
+    pthread_mutex_lock(&log->mutex);
+    error = yd__log_add_segment(log, segment);
+    if (!error) {
+        log->segment_size = next_size(log, now);
+        log->active = segment;
+        pthread_cond_signal(&log->chores); /* the one before is full: the helper seals it */
+    }
+    pthread_mutex_unlock(&log->mutex);
+    if (error) yd__segment_unref(segment);
+    return error;
+}
+
+static int roll(struct yd_log *log, const struct yd_header *next)
+{
+    int error = YD__SKIPS(YD__SKIP_ROLL_SYNC) ? 0 : sync_active(log);
+    if (error) return error;
+    return begin_segment(log, next);
+}
+
+/* ---- a round ---- */
+
+static uint32_t collect(struct yd_log *log)
+{
+    pthread_mutex_lock(&log->mutex);
+    const struct yd__tail *tail = &log->tail;
+    uint64_t bytes = 0;
+    uint32_t count = 0;
+    for (uint64_t at = tail->unwritten; at < tail->end && count < YD__GROUP_BATCHES_MAX; at++, count++) {
+        struct yd_batch *batch = tail->slots[at & tail->mask];
+        if (count > 0 && bytes + batch->header.size > YD__GROUP_BYTES_MAX) break;
+        bytes += batch->header.size;
+        log->group[count] = batch; /* no reference needed: what is not written is never evicted */
+    }
+    if (count > 0) log->group_average = (log->group_average * 7 + bytes) / 8;
+    pthread_mutex_unlock(&log->mutex);
+    return count;
+}
+
+static uint32_t fitting(const struct yd_log *log, struct yd_batch *const *group, uint32_t count)
+{
+    if (!log->active) return 0;
+    uint64_t end = log->active->data_end;
+    uint32_t fits = 0;
+    while (fits < count && end + group[fits]->header.size <= log->active->file_size) end += group[fits++]->header.size;
+    return fits;
+}
+
+static void set_no_space(struct yd_log *log, bool no_space)
+{
+    pthread_mutex_lock(&log->mutex);
+    log->no_space = no_space;
+    pthread_mutex_unlock(&log->mutex);
+}
+
+/* Releases what memory keeps beyond its limit, outside the lock. */
+static void evict(struct yd_log *log)
+{
+    struct yd_batch *dropped[64];
+    uint32_t count;
+    do {
+        pthread_mutex_lock(&log->mutex);
+        count = yd__tail_evict(&log->tail, log->options.memory_bytes_max, dropped, YD_COUNT(dropped));
+        pthread_mutex_unlock(&log->mutex);
+        for (uint32_t i = 0; i < count; i++) yd_batch_unref(dropped[i]);
+    } while (count == YD_COUNT(dropped));
+}
+
+static void ask_for_space(struct yd_log *log)
+{
+    const struct yd__segment *active = log->active;
+    if (!active || active->data_end * 4 < active->file_size) return;
+    pthread_mutex_lock(&log->mutex);
+    if (log->started && !log->prepared && !log->preparing && !log->prepare_wanted) {
+        log->prepare_wanted = true;
+        pthread_cond_signal(&log->chores);
+    }
+    pthread_mutex_unlock(&log->mutex);
+}
+
+int yd__flush_round(struct yd_log *log, bool *ret_changed)
+{
+    *ret_changed = false;
+    if (log->failed) return YD_EREADONLY;
+    uint32_t count = collect(log), done = 0;
+    if (count == 0) return 0;
+    int error = 0;
+    while (done < count && !error) {
+        uint32_t fits = fitting(log, log->group + done, count - done);
+        if (fits == 0) {
+            error = roll(log, &log->group[done]->header);
+            if (error == YD_ENOSPC || error == YD_ENOMEM) break; /* nothing was begun: tried again */
+        } else {
+            error = write_group(log, log->group + done, fits);
+            done += fits;
+            *ret_changed = true;
+            if (!error && done == count && log->progress) log->progress(log->progress_arg); /* written */
+        }
+    }
+    int synced = sync_active(log);
+    if (synced || (error && error != YD_ENOSPC && error != YD_ENOMEM)) {
+        yd__fail(log, YD_EIO);
+        *ret_changed = true;
+        return YD_EREADONLY;
+    }
+    if (log->no_space != (error == YD_ENOSPC)) {
+        set_no_space(log, error == YD_ENOSPC);
+        *ret_changed = true;
+    }
+    evict(log);
+    ask_for_space(log);
+    if (log->checkpoint_bytes >= YD__CHECKPOINT_BYTES && yd__checkpoint_now(log, 0)) return YD_EREADONLY;
+    return error;
+}
+
+int yd_log_flush(struct yd_log *log)
+{
+    if (log->options.readonly) return YD_EPERM;
+    bool changed;
+    pthread_mutex_lock(&log->io);
+    int error = yd__flush_round(log, &changed);
+    pthread_mutex_unlock(&log->io);
+    if (changed) {
+        pthread_mutex_lock(&log->mutex);
+        if (log->waiters) pthread_cond_broadcast(&log->moved);
+        pthread_mutex_unlock(&log->mutex);
+        if (log->progress) log->progress(log->progress_arg);
+    }
+    return error;
+}

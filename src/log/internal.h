@@ -1,0 +1,269 @@
+/* log/internal.h: what the files of this floor share. Picture and promises are in log.h and README.md.
+ *
+ * Two locks. `io` is held through blocking I/O by whoever flushes, maintains or closes; it owns the active segment's
+ * file, the written producers and the control page. `mutex` is held for moments; it owns the tail, the positions, the
+ * appended producers, the list of segments and what is asked of the helper. Order: io before mutex. */
+#ifndef LOG_INTERNAL_H
+#define LOG_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/hash.h"
+#include "log/control_format.h"
+#include "log/cursor_format.h"
+#include "log/footer_format.h"
+#include "log/index_format.h"
+#include "log/log.h"
+#include "log/segment_format.h"
+
+#define YD__PATH_SIZE         4096
+#define YD__GROUP_BYTES_MAX   (UINT64_C(8) << 20) /* written between two syncs */
+#define YD__GROUP_BATCHES_MAX 4096
+#define YD__CHECKPOINT_BYTES  (UINT64_C(16) << 20) /* appended between two checkpoints: what recovery scans */
+#define YD__PREPARED_NAME     "next.tmp"
+
+/* Orderings that the simulator leaves out, one at a time, to prove that it would notice. Only the simulator's own build
+ * of these sources has them; elsewhere YD__SKIPS is a constant false. */
+enum yd__skip {
+    YD__SKIP_DATA_SYNC = 1,     /* no sync after writing a group */
+    YD__SKIP_DIR_SYNC = 2,      /* no sync of the folder after naming a segment */
+    YD__SKIP_EPOCH_SYNC = 4,    /* a raised epoch is not made durable */
+    YD__SKIP_ROLL_SYNC = 8,     /* the next segment is begun before the last one is durable */
+    YD__SKIP_PUBLISH_LATE = 16, /* durable is published before the sync */
+    YD__SKIP_ZERO_SYNC = 32,    /* a cut tail's zeros are not synced before appending */
+    YD__SKIP_REWRITE = 64,      /* what recovery read is taken to be on the device */
+};
+#ifdef YD_LOG_TEST_SKIP
+extern unsigned yd__log_skips;
+#define YD__SKIPS(bit) ((yd__log_skips & (bit)) != 0)
+#else
+#define YD__SKIPS(bit) ((void)(bit), false)
+#endif
+
+/* ---- tail.c: the recent batches in memory, in order; what is not written yet is its end ---- */
+struct yd__tail {
+    struct yd_batch **slots; /* a ring; the capacity is a power of two */
+    uint64_t mask;
+    uint64_t begin, unwritten, end; /* counters; slot = counter & mask */
+    uint64_t bytes, queued_bytes;   /* kept in all; of those not written */
+    uint64_t next_seqno;            /* of the batch to be pushed next */
+};
+int yd__tail_init(struct yd__tail *tail, uint64_t next_seqno);
+void yd__tail_fini(struct yd__tail *tail);
+int yd__tail_room(struct yd__tail *tail);                          /* room for one more push, or YD_ENOMEM */
+void yd__tail_push(struct yd__tail *tail, struct yd_batch *batch); /* takes the reference */
+uint64_t yd__tail_first(const struct yd__tail *tail);              /* oldest seqno kept; next_seqno when empty */
+struct yd_batch *yd__tail_find(const struct yd__tail *tail, uint64_t seqno); /* the batch that holds it, or NULL */
+struct yd_batch *yd__tail_find_time(const struct yd__tail *tail, int64_t time_ns, uint64_t from_seqno);
+void yd__tail_written(struct yd__tail *tail, uint64_t count); /* the first `count` unwritten ones are written now */
+/* Takes what is over the limit off the old end into `dropped` (at most `room`), for release outside the lock. */
+uint32_t yd__tail_evict(struct yd__tail *tail, uint64_t bytes_max, struct yd_batch **dropped, uint32_t room);
+
+/* ---- producers.c: id -> last known ---- */
+struct yd__producers {
+    struct yd__producer_entry *slots; /* open addressing; id 0 is free */
+    uint32_t mask, count;
+};
+int yd__producers_init(struct yd__producers *producers);
+void yd__producers_fini(struct yd__producers *producers);
+struct yd__producer_entry *yd__producers_find(const struct yd__producers *producers, uint64_t id);
+int yd__producers_put(struct yd__producers *producers, const struct yd__producer_entry *entry); /* adds or replaces */
+int yd__producers_room(
+    struct yd__producers *producers); /* the next put will not fail; at the limit forgets the oldest */
+int yd__producers_note(struct yd__producers *producers, const struct yd_header *header); /* what a batch says */
+void yd__producers_expire(struct yd__producers *producers, int64_t before);
+uint32_t yd__producers_list(const struct yd__producers *producers, struct yd__producer_entry *to, uint32_t room);
+int yd__producers_copy(struct yd__producers *to, const struct yd__producers *from);
+void yd__producers_clear(struct yd__producers *producers);
+
+/* ---- segment.c: one segment: its accounting, its head, its footer ---- */
+struct yd__index {
+    struct yd__index_entry *entries;
+    uint32_t count, capacity;
+};
+struct yd__segment {
+    atomic_uint refs; /* the list has one, each reader inside has one */
+    uint64_t base;    /* first seqno, the file's name */
+    /* Under log->mutex from here. What a footer will say, kept up while frames are added. */
+    uint64_t next, data_end, batches;
+    uint64_t generation, file_size;
+    uint32_t data_start, epoch, prev_crc;
+    int64_t time_min, time_max, append_min, append_max, begun_at;
+    uint64_t names, kinds;
+    uint32_t last_crc, headers_crc;
+    bool sealed;            /* it has its footer */
+    bool accounted;         /* the above is known: from a footer, or by walking it */
+    bool busy;              /* being sealed by the helper */
+    struct yd__index index; /* until it is sealed */
+    struct yd_file *file;   /* until it is sealed */
+};
+struct yd__segment *yd__segment_create(uint64_t base);
+void yd__segment_unref(struct yd__segment *segment);
+void yd__segment_path(char *to, size_t size, const char *dir, uint64_t base, const char *suffix);
+bool yd__segment_name(const char *name, const char *suffix, uint64_t *ret_base); /* does this name have the form? */
+/* Counts a frame at the end of the segment; names: its summary. Only YD_ENOMEM, of the index; then nothing changed. */
+int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset, uint64_t names);
+uint64_t yd__batch_names(const struct yd_batch *batch); /* the summary of the names inside */
+struct yd__head_what {
+    uint64_t base, log_id, generation;
+    uint32_t epoch, prev_crc;
+    int64_t now;
+    const char *stream;
+};
+/* The head's bytes, malloc'd, a multiple of 4 KiB. */
+int yd__head_make(const struct yd__head_what *what, const struct yd__producers *producers, char **ret_bytes,
+                  uint32_t *ret_size);
+/* Reads and checks a head, malloc'd. YD_ECORRUPT: no good head there; YD_EVERSION. */
+int yd__head_read(struct yd_file *file, struct yd__segment_head **ret_head);
+/* The footer at the file's very end; with its entries when ret_entries is given (malloc'd). YD_ENOENT: not sealed. */
+int yd__footer_read(struct yd_file *file, uint64_t log_id, struct yd__footer *ret,
+                    struct yd__index_entry **ret_entries);
+void yd__footer_make(const struct yd__segment *segment, uint64_t log_id, struct yd__footer *ret);
+void yd__segment_from_footer(struct yd__segment *segment, const struct yd__footer *footer);
+
+/* ---- scan.c: reading frames out of a file that nobody vouches for ---- */
+struct yd__chunk {
+    atomic_uint refs;
+    uint64_t offset;
+    size_t size;
+    char *data; /* 64-byte aligned, so that frames in it are */
+};
+void yd__chunk_unref(struct yd__chunk *chunk); /* NULL is quiet */
+struct yd__window {
+    struct yd_file *file;
+    size_t step; /* bytes to read at least */
+    struct yd__chunk *chunk;
+};
+void yd__window_init(struct yd__window *window, struct yd_file *file, size_t step);
+void yd__window_fini(struct yd__window *window);
+void yd__window_forget(struct yd__window *window); /* what was read may be old */
+/* The bytes at `offset`, a multiple of 64; fewer than `size` only at the end of the file. Blocks that the device
+ * refuses read as zeros, which no frame is, unless it refuses all of them: YD_EIO. */
+int yd__window_get(struct yd__window *window, uint64_t offset, size_t size, const char **ret_bytes, size_t *ret_size);
+
+enum yd__found {
+    YD__FOUND_FRAME,
+    YD__FOUND_BAD_BODY, /* the header is good: how far it goes is known */
+    YD__FOUND_BAD,
+    YD__FOUND_ZERO, /* also: the end of the file */
+    YD__FOUND_FOOTER,
+};
+/* What is at `offset`? Checks the header, its log_id and, when check_body, the body's checksum. Returns an enum
+ * yd__found, or an error of reading. The header is copied to *ret_header for FRAME and BAD_BODY. */
+int yd__frame_at(struct yd__window *window, uint64_t offset, uint64_t log_id, bool check_body,
+                 struct yd_header *ret_header);
+/* The next good frame at or behind `offset` and below `end` with seqno_min <= base_seqno < seqno_max: 0, or YD_ENOENT.
+ */
+int yd__frame_resync(struct yd__window *window, uint64_t offset, uint64_t end, uint64_t log_id, uint64_t seqno_min,
+                     uint64_t seqno_max, uint64_t *ret_offset, struct yd_header *ret_header);
+bool yd__all_zero(const void *bytes, size_t size);
+
+/* ---- control.c: the control page ---- */
+int yd__control_open(struct yd_log *log, bool *ret_new, struct yd_trail *trail);
+void yd__control_close(struct yd_log *log);
+/* The latest good checkpoint of a page; *ret_sure: the other slot proves that it is the latest. YD_ENOENT: none. */
+int yd__control_latest(const struct yd__control *control, struct yd__checkpoint *ret, bool *ret_sure);
+int yd__control_checkpoint(struct yd_log *log, unsigned flags); /* of log->checkpoint, numbered and stamped; synced */
+void yd__control_publish(struct yd_log *log);                   /* the live words, from the positions; under mutex */
+void yd__writer_identity(int64_t *ret_pid, uint64_t *ret_start, uint8_t boot_id[16]);
+bool yd__writer_alive(const struct yd__control *control);
+
+/* ---- recover.c, flush.c, space.c, maintain.c ---- */
+int yd__recover(struct yd_log *log, bool fresh, struct yd_log_recovery *ret, struct yd_trail *trail);
+int yd__list_segments(struct yd_fs *fs, const char *dir, uint64_t **ret_bases,
+                      uint32_t *ret_count); /* sorted, malloc'd */
+int yd__quarantine(struct yd_log *log, struct yd_file *file, uint64_t base, uint64_t from, uint64_t to,
+                   const char *why);
+int yd__flush_round(struct yd_log *log, bool *ret_changed); /* with io held */
+int yd__checkpoint_now(struct yd_log *log, unsigned flags); /* with io held, nothing dirty */
+void yd__fail(struct yd_log *log, int error);               /* final: with io held, without mutex */
+int yd__prepare(struct yd_log *log);                        /* makes the next segment's space, when none is there */
+int yd__take_space(struct yd_log *log, uint64_t size_min, struct yd_file **ret_file, uint64_t *ret_size);
+int yd__seal_leftovers(struct yd_log *log);
+int yd__index_save(struct yd_log *log); /* NAME.yidx of the active segment; with io held */
+int yd__maintain_round(struct yd_log *log);
+void yd__report_rot(struct yd_log *log, uint64_t base, uint64_t from, uint64_t to);
+
+/* ---- cursor.c ---- */
+struct yd__cursor_known {
+    char *name;
+    struct yd_cursor cursor;
+};
+int yd__cursors_load(struct yd_log *log);
+uint64_t yd__cursors_oldest(struct yd_log *log, int64_t now); /* lowest that still holds retention; under mutex */
+
+struct yd__rot {
+    uint64_t base, from, to;
+};
+
+struct yd_log {
+    uint32_t magic;
+    struct yd_log_options options; /* defaults filled in; dir and stream are ours */
+    struct yd_fs *fs;
+    char *dir, *stream;
+
+    pthread_mutex_t mutex, io;
+    pthread_cond_t work;   /* the log's thread sleeps on it */
+    pthread_cond_t moved;  /* yd_log_wait */
+    pthread_cond_t chores; /* the helper */
+    uint32_t waiters;
+    bool leading; /* a waiter flushes for all */
+
+    /* under mutex */
+    struct yd__tail tail;
+    struct yd__producers producers; /* as appended */
+    uint64_t first, written, durable;
+    uint64_t log_id;
+    uint32_t epoch, last_crc; /* chain as appended */
+    _Atomic int failed;       /* 0, then an error for good */
+    bool no_space;
+    struct yd__segment **segments; /* oldest first */
+    uint32_t segment_count, segment_capacity;
+    struct yd__segment *active; /* the last one, when it takes frames; NULL: the next flush begins one */
+    uint64_t bytes;             /* of all segments' files */
+    struct yd__cursor_known *cursors;
+    uint32_t cursor_count;
+    struct yd__rot rots[64]; /* told by readers, to be copied to quarantine */
+    uint32_t rot_count;
+    uint64_t rotten_batches;
+
+    /* space ahead: under mutex; the helper or a flush fills it */
+    struct yd_file *prepared;
+    uint64_t prepared_size;
+    bool preparing, prepare_wanted;
+    uint64_t segment_size;  /* of the next one */
+    uint64_t group_average; /* bytes, decides zero-writing or fallocate */
+
+    /* under io */
+    struct yd__producers written_producers; /* as in the files: what heads and indexes may say */
+    bool dirty;                             /* the active file has writes that are not synced */
+    struct yd_file *control_file;
+    struct yd__control *control;
+    struct yd__checkpoint checkpoint; /* the latest */
+    uint64_t checkpoint_bytes;        /* written since */
+    uint64_t index_saved;             /* data_end of the last saved index */
+    char *staging;
+    struct yd_batch **group;
+    struct iovec *parts;
+
+    /* threads */
+    pthread_t thread, helper;
+    bool started, stopping, sleeping;
+    atomic_uint queued_hint; /* appends since; lets the log's thread look before it sleeps */
+
+    void (*progress)(void *arg);
+    void *progress_arg;
+};
+
+#define YD__LOG_MAGIC UINT32_C(0x59444c47)
+
+static inline int64_t yd__log_now(struct yd_log *log)
+{
+    return log->options.wall(log->options.clock_arg);
+}
+int yd__log_find(const struct yd_log *log, uint64_t seqno); /* with mutex: index of the segment that holds it, or -1 */
+int yd__log_add_segment(struct yd_log *log, struct yd__segment *segment);
+uint64_t yd__epoch_end(const struct yd__checkpoint *checkpoint, uint32_t epoch); /* where it was cut; UINT64_MAX */
+
+#endif

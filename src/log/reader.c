@@ -1,0 +1,207 @@
+/* log/reader.c: reading a stream: from memory while caught up, from the files when not.
+ *
+ *   seqno ─▶ at or beyond the read level?  nothing yet
+ *         ─▶ in the tail?                  a reference, no system call
+ *         ─▶ else                          files.c: the segment that holds it, frame by frame, checked
+ *
+ * A reader of a folder (yd_log_reader_open_dir) has no tail; the control page of the live writer says how far it may
+ * go. Of a stopped stream it reads up to the last checkpoint, and on while frames are good. A gap is told once, then
+ * the reader stands behind it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/reader.h"
+
+static int create(struct yd_fs *fs, const char *dir, const struct yd_log_start *start, struct yd_log_reader **ret)
+{
+    struct yd_log_reader *reader = calloc(1, sizeof *reader);
+    if (!reader) return YD_ENOMEM;
+    reader->fs = fs;
+    reader->dir = strdup(dir);
+    reader->level = start->level ? start->level : YD_ACK_DURABLE;
+    reader->time_ns = start->time_ns;
+    reader->by_time = start->from == YD_FROM_TIME;
+    if (!reader->dir) {
+        free(reader);
+        return YD_ENOMEM;
+    }
+    *ret = reader;
+    return 0;
+}
+
+/* Where a start lies in [first, end); epoch_end: where the start's epoch was cut. */
+static void place(struct yd_log_reader *reader, const struct yd_log_start *start, uint64_t first, uint64_t end,
+                  uint64_t epoch_end)
+{
+    if (start->from == YD_FROM_TAIL)
+        reader->seqno = end;
+    else if (start->from == YD_FROM_SEQNO)
+        reader->seqno = start->seqno;
+    else
+        reader->seqno = first;
+    uint64_t bound = YD_MIN(end, epoch_end);
+    if (start->from == YD_FROM_SEQNO && reader->seqno > bound) {
+        reader->pending = (struct yd_log_gap){reader->seqno, bound, "cut back"};
+        reader->seqno = bound;
+    }
+}
+
+int yd_log_reader_open(struct yd_log *log, const struct yd_log_start *start, struct yd_log_reader **ret_reader)
+{
+    if (log->options.readonly) return yd_log_reader_open_dir(log->fs, log->dir, start, ret_reader, NULL);
+    struct yd_log_reader *reader;
+    int error = create(log->fs, log->dir, start, &reader);
+    if (error) return error;
+    reader->log = log;
+    reader->log_id = log->log_id;
+    pthread_mutex_lock(&log->mutex);
+    uint64_t epoch_end = UINT64_MAX;
+    /* The table of epochs changes only while opening. */
+    if (start->epoch != 0 && start->epoch < log->epoch) epoch_end = yd__epoch_end(&log->checkpoint, start->epoch);
+    place(reader, start, log->first, log->tail.next_seqno, epoch_end);
+    pthread_mutex_unlock(&log->mutex);
+    *ret_reader = reader;
+    return 0;
+}
+
+static int open_control(struct yd_log_reader *reader, struct yd__checkpoint *ret_checkpoint, struct yd_trail *trail)
+{
+    char path[YD__PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%s/control", reader->dir);
+    int error = yd_fs_open(reader->fs, path, YD_OPEN_READ, &reader->control_file);
+    struct yd_stat now = {0};
+    if (!error) error = yd_file_stat(reader->control_file, &now);
+    if (!error && now.size < YD__CONTROL_SIZE) error = YD_ECORRUPT;
+    void *address = NULL;
+    if (!error) error = yd_file_map(reader->control_file, 0, YD__CONTROL_SIZE, false, &address);
+    if (error) return yd_trail_add(trail, error, "%s: %s", path, yd_error_text(error));
+    reader->control = address;
+    bool sure;
+    error = yd__control_latest(reader->control, ret_checkpoint, &sure);
+    if (error) return yd_trail_add(trail, YD_ECORRUPT, "%s holds no good checkpoint", path);
+    return 0;
+}
+
+int yd_log_reader_open_dir(struct yd_fs *fs, const char *dir, const struct yd_log_start *start,
+                           struct yd_log_reader **ret_reader, struct yd_trail *trail)
+{
+    if (strlen(dir) + 64 > YD__PATH_SIZE) return yd_trail_add(trail, YD_ETOOBIG, "the folder's name is too long");
+    struct yd_log_reader *reader;
+    int error = create(fs, dir, start, &reader);
+    if (error) return error;
+    if (reader->level == YD_ACK_MEMORY) reader->level = YD_ACK_WRITTEN; /* all that files can show */
+    struct yd__checkpoint checkpoint;
+    error = open_control(reader, &checkpoint, trail);
+    uint64_t *bases = NULL;
+    uint32_t count = 0;
+    if (!error) error = yd__list_segments(fs, dir, &bases, &count);
+    if (!error) {
+        reader->log_id = checkpoint.log_id;
+        reader->checked = checkpoint.durable_seqno;
+        yd__reader_look(reader);
+        uint64_t epoch_end = UINT64_MAX, end = reader->end_known ? reader->end : UINT64_MAX;
+        if (start->epoch != 0 && start->epoch < checkpoint.epoch) epoch_end = yd__epoch_end(&checkpoint, start->epoch);
+        if (start->from == YD_FROM_TAIL && !reader->end_known) end = checkpoint.durable_seqno;
+        place(reader, start, count ? bases[0] : checkpoint.durable_seqno, end, epoch_end);
+    }
+    free(bases);
+    if (error) {
+        yd_log_reader_close(reader);
+        return error;
+    }
+    *ret_reader = reader;
+    return 0;
+}
+
+void yd_log_reader_close(struct yd_log_reader *reader)
+{
+    if (!reader) return;
+    yd__reader_leave(reader);
+    if (reader->control) yd_fs_unmap(reader->fs, reader->control, YD__CONTROL_SIZE);
+    yd_file_close(reader->control_file);
+    free(reader->dir);
+    free(reader);
+}
+
+/* How far a reader of a folder may go now. */
+void yd__reader_look(struct yd_log_reader *reader)
+{
+    const struct yd__control *control = reader->control;
+    /* Acquire: pairs with the writer's releases in yd__control_publish. */
+    bool live = yd__writer_alive(control);
+    uint64_t written = __atomic_load_n(&control->written_seqno, __ATOMIC_ACQUIRE);
+    uint64_t durable = __atomic_load_n(&control->durable_seqno, __ATOMIC_ACQUIRE);
+    bool closed = __atomic_load_n(&control->state, __ATOMIC_ACQUIRE) == YD__STATE_CLOSED;
+    reader->end_known = live || closed;
+    reader->end = !reader->end_known ? UINT64_MAX : reader->level == YD_ACK_WRITTEN ? written : durable;
+    if (closed) reader->end = YD_MAX(reader->end, reader->checked);
+}
+
+static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, struct yd_log_gap *ret_gap)
+{
+    struct yd_log *log = reader->log;
+    pthread_mutex_lock(&log->mutex);
+    uint64_t end = reader->level == YD_ACK_MEMORY    ? log->tail.next_seqno
+                   : reader->level == YD_ACK_WRITTEN ? log->written
+                                                     : log->durable;
+    uint64_t seqno = reader->seqno;
+    struct yd_batch *batch = NULL;
+    int error = 0;
+    if (seqno >= end) {
+        error = YD_EAGAIN;
+    } else if (seqno < log->first) {
+        *ret_gap = (struct yd_log_gap){seqno, log->first, "retention"};
+        reader->seqno = log->first;
+        error = YD_EGAP;
+    } else {
+        batch = yd__tail_find(&log->tail, seqno);
+        if (batch) yd_batch_ref(batch);
+    }
+    pthread_mutex_unlock(&log->mutex);
+    if (error) return error;
+    if (!batch) return yd__reader_next_in_files(reader, end, ret_batch, ret_gap);
+    yd__reader_leave(reader); /* no file is held while caught up */
+    reader->seqno = batch->header.base_seqno + batch->header.count;
+    *ret_batch = batch;
+    return 0;
+}
+
+int yd_log_reader_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, struct yd_log_gap *ret_gap)
+{
+    struct yd_log_gap none;
+    if (!ret_gap) ret_gap = &none;
+    if (reader->pending.reason) {
+        *ret_gap = reader->pending;
+        reader->pending = (struct yd_log_gap){0};
+        return YD_EGAP;
+    }
+    if (reader->by_time) {
+        int error = yd__reader_find_time(reader);
+        if (error) return error;
+        reader->by_time = false;
+    }
+    if (reader->log) return log_next(reader, ret_batch, ret_gap);
+    if (!reader->end_known || reader->seqno >= reader->end) yd__reader_look(reader);
+    if (reader->seqno >= reader->end) return YD_EAGAIN;
+    return yd__reader_next_in_files(reader, reader->end, ret_batch, ret_gap);
+}
+
+bool yd_log_reader_cold(struct yd_log_reader *reader)
+{
+    if (reader->pending.reason) return false;
+    if (reader->by_time || !reader->log) return true;
+    struct yd_log *log = reader->log;
+    pthread_mutex_lock(&log->mutex);
+    uint64_t end = reader->level == YD_ACK_MEMORY    ? log->tail.next_seqno
+                   : reader->level == YD_ACK_WRITTEN ? log->written
+                                                     : log->durable;
+    bool cold = reader->seqno < end && reader->seqno >= log->first && reader->seqno < yd__tail_first(&log->tail);
+    pthread_mutex_unlock(&log->mutex);
+    return cold;
+}
+
+uint64_t yd_log_reader_seqno(const struct yd_log_reader *reader)
+{
+    return reader->seqno;
+}

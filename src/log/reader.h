@@ -1,0 +1,39 @@
+/* log/reader.h: a reader's state, for reader.c and files.c. */
+#ifndef LOG_READER_H
+#define LOG_READER_H
+
+#include "log/internal.h"
+
+struct yd_log_reader {
+    struct yd_log *log; /* NULL: of a folder */
+    struct yd_fs *fs;
+    char *dir;
+    uint64_t log_id;
+    uint64_t seqno; /* of the next record to give */
+    enum yd_ack level;
+    bool by_time; /* still to be found */
+    int64_t time_ns;
+    struct yd_log_gap pending; /* with a reason: told by the next call */
+
+    /* of a folder */
+    struct yd_file *control_file;
+    struct yd__control *control; /* mapped, read-only */
+    uint64_t checked;            /* the last checkpoint: damage below is rot */
+    uint64_t end;
+    bool end_known; /* a writer lives, or it was closed in order; else the end is where good frames end */
+
+    /* the place in the files */
+    struct yd_file *file; /* NULL: nowhere */
+    uint64_t base;        /* its segment */
+    uint64_t offset;      /* where the frame of place_seqno should be */
+    uint64_t place_seqno;
+    struct yd__window window;
+};
+
+void yd__reader_look(struct yd_log_reader *reader);  /* how far may it go now? */
+void yd__reader_leave(struct yd_log_reader *reader); /* the place in the files */
+int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct yd_batch **ret_batch,
+                             struct yd_log_gap *ret_gap);
+int yd__reader_find_time(struct yd_log_reader *reader); /* sets seqno */
+
+#endif

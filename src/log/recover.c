@@ -1,0 +1,758 @@
+/* log/recover.c: opening what a crash left.
+ *
+ *   control's last checkpoint: "durable up to seqno S, at this offset of that segment"
+ *        | frames behind it are read whole and checked: header, body, log_id, seqno, chain
+ *        v
+ *   frame frame frame X …      X: torn or rotten?
+ *        evidence = the greatest durable position that any good header behind X knows of
+ *        evidence >  X : it was durable once: rot. That range is quarantined, the frames behind it are kept
+ *        evidence <= X : never acknowledged: a torn tail. Quarantined, zeroed; the stream goes on at X
+ *
+ * Then, in this order: the zeros and everything that was read behind the checkpoint are on the device (written again,
+ * not only synced: after a failed sync the cache shows pages as clean that the device never got), the names are, and a
+ * checkpoint with the new end and the raised epoch is, before the first append. A crash in between leaves the old
+ * checkpoint, and all of this is done again. The epoch rises whenever the log was not closed in order, also when
+ * nothing is cut here: what was only in memory is gone too, and readers may have seen it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/internal.h"
+
+#define SCAN_STEP ((size_t)1 << 20)
+#define WALK_STEP ((size_t)256 << 10)
+
+struct recovery {
+    struct yd_log *log;
+    struct yd_log_recovery *report;
+    struct yd_trail *trail;
+    struct yd__window window;
+    bool have_checkpoint, sure;
+    uint32_t epoch_max; /* seen anywhere */
+    uint32_t index;     /* of the segment being scanned */
+    uint64_t offset;    /* in it */
+    uint64_t expected;  /* the next seqno */
+    uint32_t chain;     /* header_crc of the frame before */
+    bool chain_known;
+    uint32_t first_scanned; /* index of the checkpoint's segment, and where in it the scan began */
+    uint64_t first_offset;
+};
+
+/* ---- the folder ---- */
+
+struct listing {
+    uint64_t *bases;
+    uint32_t count, capacity;
+};
+
+static int visit_name(void *arg, const char *name, enum yd_file_type node)
+{
+    struct listing *listing = arg;
+    uint64_t base;
+    if (node != YD_NODE_FILE || !yd__segment_name(name, ".ylog", &base)) return 0;
+    if (listing->count == listing->capacity) {
+        uint32_t capacity = listing->capacity ? listing->capacity * 2 : 64;
+        uint64_t *bases = realloc(listing->bases, capacity * sizeof *bases);
+        if (!bases) return YD_ENOMEM;
+        listing->bases = bases;
+        listing->capacity = capacity;
+    }
+    listing->bases[listing->count++] = base;
+    return 0;
+}
+
+static int compare_bases(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+int yd__list_segments(struct yd_fs *fs, const char *dir, uint64_t **ret_bases, uint32_t *ret_count)
+{
+    struct listing listing = {0};
+    int error = yd_fs_list(fs, dir, visit_name, &listing);
+    if (error) {
+        free(listing.bases);
+        return error;
+    }
+    if (listing.count) qsort(listing.bases, listing.count, sizeof *listing.bases, compare_bases);
+    *ret_bases = listing.bases;
+    *ret_count = listing.count;
+    return 0;
+}
+
+static int open_file(struct yd_log *log, struct yd__segment *segment)
+{
+    if (segment->file) return 0;
+    char path[YD__PATH_SIZE];
+    yd__segment_path(path, sizeof path, log->dir, segment->base, ".ylog");
+    return yd_fs_open(log->fs, path, YD_OPEN_READ | YD_OPEN_WRITE, &segment->file);
+}
+
+/* What the head says of a segment; 0 also when the head is damaged: then data_start stays 0. */
+static int read_head(struct recovery *recovery, struct yd__segment *segment, struct yd__segment_head **ret_head)
+{
+    struct yd_log *log = recovery->log;
+    struct yd__segment_head *head;
+    *ret_head = NULL;
+    int error = yd__head_read(segment->file, &head);
+    if (error == YD_ECORRUPT || error == YD_EIO) return 0;
+    if (error == YD_EVERSION)
+        return yd_trail_add(recovery->trail, error,
+                            "segment %020llu of %s is of a version that this program does not know",
+                            (unsigned long long)segment->base, log->dir);
+    if (error) return error;
+    if (log->log_id == 0) log->log_id = head->log_id;
+    if (head->base_seqno != segment->base || head->log_id != log->log_id || strcmp(head->stream, log->stream) != 0) {
+        bool other = head->log_id != log->log_id || strcmp(head->stream, log->stream) != 0;
+        if (other)
+            error = yd_trail_add(recovery->trail, YD_ECORRUPT, "segment %020llu of %s belongs to stream %s, log %llx",
+                                 (unsigned long long)segment->base, log->dir, head->stream,
+                                 (unsigned long long)head->log_id);
+        free(head);
+        return error;
+    }
+    segment->data_start = head->data_start;
+    segment->generation = head->generation;
+    segment->prev_crc = head->prev_crc;
+    segment->begun_at = head->created_at;
+    segment->epoch = head->epoch;
+    recovery->epoch_max = YD_MAX(recovery->epoch_max, head->epoch);
+    *ret_head = head;
+    return 0;
+}
+
+static int load_segments(struct recovery *recovery)
+{
+    struct yd_log *log = recovery->log;
+    uint64_t *bases;
+    uint32_t count;
+    int error = yd__list_segments(log->fs, log->dir, &bases, &count);
+    if (error) return yd_trail_add(recovery->trail, error, "cannot list %s: %s", log->dir, yd_error_text(error));
+    for (uint32_t i = 0; i < count && !error; i++) {
+        struct yd__segment *segment = yd__segment_create(bases[i]);
+        struct yd_stat now;
+        error = segment ? open_file(log, segment) : YD_ENOMEM;
+        if (!error) error = yd_file_stat(segment->file, &now);
+        if (!error) {
+            segment->file_size = now.size;
+            error = yd__log_add_segment(log, segment);
+        }
+        struct yd__segment_head *head = NULL;
+        if (error)
+            yd__segment_unref(segment);
+        else
+            error = read_head(recovery, segment, &head);
+        free(head);
+        if (!error && i + 1 < count) {
+            segment->next = bases[i + 1];
+            struct yd__footer footer;
+            int sealed = yd__footer_read(segment->file, log->log_id, &footer, NULL);
+            if (sealed == 0 && footer.base_seqno == segment->base) {
+                yd__segment_from_footer(segment, &footer);
+                yd_file_close(segment->file);
+                segment->file = NULL;
+            } else if (sealed != 0 && sealed != YD_ENOENT) {
+                error = sealed;
+            }
+        }
+    }
+    free(bases);
+    return error;
+}
+
+/* Before it is counted anew. */
+static void reset_account(struct yd__segment *segment)
+{
+    segment->index.count = 0;
+    segment->next = segment->base;
+    segment->batches = 0;
+    segment->time_min = segment->append_min = INT64_MAX;
+    segment->time_max = segment->append_max = INT64_MIN;
+    segment->names = segment->kinds = 0;
+    segment->headers_crc = 0;
+    segment->last_crc = segment->prev_crc;
+    segment->sealed = segment->accounted = false;
+    segment->data_end = segment->data_start ? segment->data_start : YD__SEGMENT_ALIGN;
+}
+
+/* ---- what lies before the checkpoint: only counted, by headers or from the saved index ---- */
+
+static bool index_fits(const struct yd__index_head *head, size_t size, const struct yd__segment *segment,
+                       uint64_t log_id, uint64_t offset)
+{
+    return head->magic == YD__INDEX_MAGIC && head->version == YD__INDEX_VERSION && head->log_id == log_id &&
+           head->base_seqno == segment->base && head->covered <= offset && head->covered >= segment->data_end &&
+           size == sizeof *head + head->count * sizeof(struct yd__index_entry) +
+                       head->producer_count * sizeof(struct yd__producer_entry);
+}
+
+static int take_index(struct yd_log *log, struct yd__segment *segment, char *bytes)
+{
+    const struct yd__index_head *head = (const void *)bytes;
+    const struct yd__index_entry *entries = (const void *)(head + 1);
+    const struct yd__producer_entry *producers = (const void *)(entries + head->count);
+    struct yd__index_entry *copy = malloc((head->count + (size_t)1) * sizeof *copy);
+    if (!copy) return YD_ENOMEM;
+    memcpy(copy, entries, head->count * sizeof *copy);
+    free(segment->index.entries);
+    segment->index = (struct yd__index){copy, head->count, head->count + 1};
+    segment->next = head->covered_seqno;
+    segment->data_end = head->covered;
+    segment->last_crc = head->covered_crc;
+    segment->headers_crc = head->headers_crc;
+    segment->batches = head->batches;
+    if (head->count) segment->time_max = entries[head->count - 1].time_max;
+    segment->time_min = head->time_min;
+    segment->append_min = head->append_min;
+    segment->append_max = head->append_max;
+    segment->names = head->names;
+    segment->kinds = head->kinds;
+    yd__producers_clear(&log->written_producers);
+    int error = 0;
+    for (uint32_t i = 0; i < head->producer_count && !error; i++)
+        error = yd__producers_put(&log->written_producers, &producers[i]);
+    return error;
+}
+
+/* The saved index, if there is a good one that does not go beyond `offset`. */
+static int load_index(struct yd_log *log, struct yd__segment *segment, uint64_t offset)
+{
+    char path[YD__PATH_SIZE];
+    yd__segment_path(path, sizeof path, log->dir, segment->base, ".yidx");
+    char *bytes;
+    size_t size;
+    int error = yd_fs_read_all(log->fs, path, (size_t)64 << 20, &bytes, &size);
+    if (error == YD_ENOMEM) return error;
+    if (error) return 0; /* a cache */
+    struct yd__index_head *head = (void *)bytes;
+    bool good = size >= sizeof *head && index_fits(head, size, segment, log->log_id, offset);
+    if (good) {
+        uint32_t crc = head->crc;
+        head->crc = 0;
+        good = yd_crc32c(0, bytes, size) == crc;
+    }
+    if (good) error = take_index(log, segment, bytes);
+    free(bytes);
+    return good ? error : 0;
+}
+
+static int note_rot(struct recovery *recovery, struct yd__segment *segment, uint64_t from, uint64_t to)
+{
+    recovery->report->rotten_batches++;
+    return yd__quarantine(recovery->log, segment->file, segment->base, from, to, "rotten");
+}
+
+/* Counts the frames of [data_end, end), up to seqno `next`, by their headers. */
+static int walk(struct recovery *recovery, struct yd__segment *segment, uint64_t end, uint64_t next)
+{
+    struct yd_log *log = recovery->log;
+    struct yd__window window;
+    yd__window_init(&window, segment->file, WALK_STEP);
+    uint64_t offset = segment->data_end;
+    int error = 0;
+    while (offset < end && segment->next < next && !error) {
+        struct yd_header header;
+        uint64_t from = offset;
+        int found = yd__frame_at(&window, offset, log->log_id, false, &header);
+        if (found < 0)
+            error = found;
+        else if (found != YD__FOUND_FRAME || header.base_seqno < segment->next || header.base_seqno >= next) {
+            error = yd__frame_resync(&window, offset + YD_BATCH_ALIGN, end, log->log_id, segment->next + 1, next,
+                                     &offset, &header);
+            uint64_t to = error == YD_ENOENT ? end : offset;
+            if (error == 0 || error == YD_ENOENT) {
+                int noted = note_rot(recovery, segment, from, to);
+                if (noted) error = noted;
+            }
+        }
+        if (error) break;
+        error = yd__segment_account(segment, &header, offset, UINT64_MAX);
+        if (!error) error = yd__producers_note(&log->written_producers, &header);
+        recovery->epoch_max = YD_MAX(recovery->epoch_max, header.epoch);
+        offset += header.size;
+    }
+    yd__window_fini(&window);
+    return error == YD_ENOENT ? 0 : error;
+}
+
+/* Only for its producers: what is counted on the way is thrown away. */
+static int walk_for_producers(struct recovery *recovery, struct yd__segment *segment, uint64_t next)
+{
+    struct yd__segment *scratch = yd__segment_create(segment->base);
+    if (!scratch) return YD_ENOMEM;
+    scratch->data_start = segment->data_start;
+    scratch->file = segment->file;
+    reset_account(scratch);
+    int error = walk(recovery, scratch, segment->sealed ? segment->data_end : segment->file_size, next);
+    scratch->file = NULL; /* was borrowed */
+    yd__segment_unref(scratch);
+    return error;
+}
+
+/* The producers as of a segment's begin: by its head, or by the last good head before it and the frames since. */
+static int load_producers(struct recovery *recovery, uint32_t index)
+{
+    struct yd_log *log = recovery->log;
+    uint32_t from = index;
+    while (from > 0 && log->segments[from]->data_start == 0) from--;
+    for (uint32_t i = from; i <= index; i++) {
+        struct yd__segment *segment = log->segments[i];
+        struct yd__segment_head *head = NULL;
+        int error = open_file(log, segment);
+        if (!error && i == from) error = read_head(recovery, segment, &head);
+        if (error) return error;
+        for (uint32_t p = 0; head && p < head->producer_count && !error; p++)
+            error = yd__producers_put(&log->written_producers, &head->producers[p]);
+        free(head);
+        if (!error && i < index) error = walk_for_producers(recovery, segment, log->segments[i + 1]->base);
+        if (error) return error;
+    }
+    return 0;
+}
+
+/* ---- behind the checkpoint: read whole ---- */
+
+/* The greatest position that anything behind (index, offset) proves to have been durable. */
+static int find_evidence(struct recovery *recovery, uint64_t *ret_durable)
+{
+    struct yd_log *log = recovery->log;
+    uint64_t durable = 0;
+    for (uint32_t i = recovery->index; i < log->segment_count; i++) {
+        struct yd__segment *segment = log->segments[i];
+        uint64_t offset = recovery->offset + YD_BATCH_ALIGN;
+        if (i > recovery->index) {
+            if (segment->data_start == 0) continue;
+            durable = YD_MAX(durable, segment->base); /* begun only when everything before it was durable */
+            offset = segment->data_start;
+        }
+        struct yd__window window;
+        int error = open_file(log, segment);
+        if (error) return error;
+        yd__window_init(&window, segment->file, SCAN_STEP);
+        struct yd_header header;
+        while (!error) {
+            error = yd__frame_resync(&window, offset, segment->file_size, log->log_id, recovery->expected, UINT64_MAX,
+                                     &offset, &header);
+            if (error) break;
+            durable = YD_MAX(durable, header.durable_seqno);
+            recovery->epoch_max = YD_MAX(recovery->epoch_max, header.epoch);
+            offset += header.size;
+        }
+        yd__window_fini(&window);
+        if (error != YD_ENOENT) return error;
+    }
+    *ret_durable = durable;
+    return 0;
+}
+
+static void enter(struct recovery *recovery, uint32_t index, uint64_t offset)
+{
+    yd__window_fini(&recovery->window);
+    recovery->index = index;
+    recovery->offset = offset;
+    yd__window_init(&recovery->window, recovery->log->segments[index]->file, SCAN_STEP);
+}
+
+/* The next segment is the continuation: its head is good and it begins where we are. */
+static int try_next_segment(struct recovery *recovery, bool gap_allowed, bool *ret_entered)
+{
+    struct yd_log *log = recovery->log;
+    *ret_entered = false;
+    uint32_t index = recovery->index + 1;
+    while (gap_allowed && index < log->segment_count && log->segments[index]->data_start == 0) index++;
+    if (index >= log->segment_count) return 0;
+    struct yd__segment *next = log->segments[index];
+    if (next->data_start == 0 || (gap_allowed ? next->base < recovery->expected : next->base != recovery->expected))
+        return 0;
+    for (uint32_t i = recovery->index; i < index; i++) {
+        log->segments[i]->next = log->segments[i + 1]->base;
+        log->segments[i]->accounted = true;
+    }
+    int error = open_file(log, next);
+    if (error) return error;
+    reset_account(next);
+    recovery->expected = next->base;
+    if (gap_allowed) recovery->chain_known = false;
+    enter(recovery, index, next->data_start);
+    *ret_entered = true;
+    return 0;
+}
+
+/* Something that is not the next frame. *ret_end: the stream ends here; else the scan goes on behind the damage. */
+static int judge(struct recovery *recovery, int found, bool *ret_end)
+{
+    struct yd_log *log = recovery->log;
+    struct yd__segment *segment = log->segments[recovery->index];
+    *ret_end = false;
+    bool entered;
+    if (found == YD__FOUND_FOOTER || found == YD__FOUND_ZERO) {
+        uint64_t end = recovery->offset;
+        int error = try_next_segment(recovery, false, &entered);
+        if (error) return error;
+        if (entered) {
+            segment->data_end = end;
+            return 0;
+        }
+    }
+    uint64_t durable;
+    int error = find_evidence(recovery, &durable);
+    if (error) return error;
+    if (durable <= recovery->expected) {
+        *ret_end = true;
+        return 0;
+    }
+    /* Rot. The frames behind it are kept, but for those that were not durable either. */
+    uint64_t offset;
+    struct yd_header header;
+    error = yd__frame_resync(&recovery->window, recovery->offset + YD_BATCH_ALIGN, segment->file_size, log->log_id,
+                             recovery->expected + 1, UINT64_MAX, &offset, &header);
+    if (error && error != YD_ENOENT) return error;
+    if (error == 0 && header.base_seqno <= durable) {
+        error = note_rot(recovery, segment, recovery->offset, offset);
+        recovery->expected = header.base_seqno;
+        recovery->offset = offset;
+        recovery->chain_known = false;
+        return error;
+    }
+    if (error == YD_ENOENT) {
+        uint64_t from = recovery->offset;
+        error = try_next_segment(recovery, true, &entered);
+        if (error || entered) {
+            segment->data_end = segment->file_size & ~(uint64_t)(YD_BATCH_ALIGN - 1);
+            if (entered && found != YD__FOUND_ZERO && found != YD__FOUND_FOOTER)
+                error = note_rot(recovery, segment, from, segment->file_size);
+            else if (entered)
+                recovery->report->rotten_batches++;
+            return error;
+        }
+    }
+    recovery->report->rotten_batches++;
+    recovery->expected = durable; /* what was durable is a gap; the stream goes on behind it */
+    recovery->chain_known = false;
+    *ret_end = true;
+    return 0;
+}
+
+static int scan(struct recovery *recovery)
+{
+    struct yd_log *log = recovery->log;
+    for (;;) {
+        struct yd__segment *segment = log->segments[recovery->index];
+        struct yd_header header;
+        int found = yd__frame_at(&recovery->window, recovery->offset, log->log_id, true, &header);
+        if (found < 0) return found;
+        if (found == YD__FOUND_FRAME && header.base_seqno == recovery->expected &&
+            (!recovery->chain_known || header.prev_crc == recovery->chain)) {
+            int error = yd__segment_account(segment, &header, recovery->offset, UINT64_MAX);
+            if (!error) error = yd__producers_note(&log->written_producers, &header);
+            if (error) return error;
+            recovery->expected = header.base_seqno + header.count;
+            recovery->chain = header.header_crc;
+            recovery->chain_known = true;
+            recovery->offset += header.size;
+            recovery->epoch_max = YD_MAX(recovery->epoch_max, header.epoch);
+            recovery->report->batches_checked++;
+            continue;
+        }
+        bool end;
+        int error = judge(recovery, found, &end);
+        if (error || end) return error;
+    }
+}
+
+/* ---- the end ---- */
+
+static int last_nonzero(struct yd_file *file, uint64_t from, uint64_t *ret_end)
+{
+    struct yd__window window;
+    yd__window_init(&window, file, SCAN_STEP);
+    int error = 0;
+    *ret_end = from;
+    for (uint64_t at = from;;) {
+        const char *bytes;
+        size_t have;
+        error = yd__window_get(&window, at, SCAN_STEP, &bytes, &have);
+        if (error || have == 0) break;
+        if (!yd__all_zero(bytes, have)) {
+            while (bytes[have - 1] == 0) have--;
+            *ret_end = at + have;
+        }
+        at += have;
+        if (have < SCAN_STEP && at % YD_BATCH_ALIGN != 0) at = YD_ALIGN_UP(at, YD_BATCH_ALIGN);
+    }
+    yd__window_fini(&window);
+    return error;
+}
+
+static int write_zeros(struct yd_file *file, uint64_t from, uint64_t to)
+{
+    static const char zeros[64 << 10];
+    int error = 0;
+    for (uint64_t at = from; at < to && !error; at += sizeof zeros)
+        error = yd_file_write(file, zeros, YD_MIN(sizeof zeros, to - at), at);
+    if (!error && !YD__SKIPS(YD__SKIP_ZERO_SYNC)) error = yd_file_sync(file);
+    return error;
+}
+
+/* Cuts the tail of the segment in which the stream ends: a copy to quarantine, then zeros. */
+static int cut_tail(struct recovery *recovery)
+{
+    struct yd_log *log = recovery->log;
+    struct yd__segment *segment = log->segments[recovery->index];
+    uint64_t end;
+    int error = last_nonzero(segment->file, recovery->offset, &end);
+    if (error || end == recovery->offset) return error;
+    char why[32];
+    (void)snprintf(why, sizeof why, "torn-%u", log->epoch);
+    error = yd__quarantine(log, segment->file, segment->base, recovery->offset, end, why);
+    if (!error) error = write_zeros(segment->file, recovery->offset, end);
+    recovery->report->torn_bytes += end - recovery->offset;
+    return error;
+}
+
+/* Segments behind the end: begun and never finished. */
+static int drop_segments(struct recovery *recovery, uint32_t from)
+{
+    struct yd_log *log = recovery->log;
+    int error = 0;
+    while (log->segment_count > from && !error) {
+        struct yd__segment *segment = log->segments[log->segment_count - 1];
+        char path[YD__PATH_SIZE];
+        yd__segment_path(path, sizeof path, log->dir, segment->base, ".ylog");
+        uint64_t end = 0;
+        error = open_file(log, segment);
+        if (!error) error = last_nonzero(segment->file, 0, &end);
+        if (!error && end > 0) {
+            char why[32];
+            (void)snprintf(why, sizeof why, "torn-%u", log->epoch);
+            error = yd__quarantine(log, segment->file, segment->base, 0, end, why);
+            recovery->report->torn_bytes += end;
+        }
+        if (!error) error = yd_fs_unlink(log->fs, path);
+        if (error) break;
+        log->bytes -= segment->file_size;
+        log->segment_count--;
+        yd__segment_unref(segment);
+    }
+    return error;
+}
+
+static int rewrite_range(struct yd_file *file, uint64_t from, uint64_t to)
+{
+    struct yd__window window;
+    yd__window_init(&window, file, SCAN_STEP);
+    int error = 0;
+    for (uint64_t at = from & ~(uint64_t)(YD_BATCH_ALIGN - 1); at < to && !error;) {
+        const char *bytes;
+        size_t have;
+        error = yd__window_get(&window, at, (size_t)YD_MIN(to - at, SCAN_STEP), &bytes, &have);
+        if (error || have == 0) break;
+        error = yd_file_write(file, bytes, have, at);
+        at += have;
+    }
+    yd__window_fini(&window);
+    return error;
+}
+
+/* Everything read behind the checkpoint goes to the device, whatever the cache believes. */
+static int make_durable(struct recovery *recovery)
+{
+    struct yd_log *log = recovery->log;
+    int error = 0;
+    for (uint32_t i = recovery->first_scanned; i < log->segment_count && !error; i++) {
+        struct yd__segment *segment = log->segments[i];
+        error = open_file(log, segment);
+        uint64_t from = i == recovery->first_scanned ? recovery->first_offset : 0;
+        if (!error && !YD__SKIPS(YD__SKIP_REWRITE)) error = rewrite_range(segment->file, from, segment->data_end);
+        if (!error) error = yd_file_sync(segment->file);
+    }
+    if (!error) error = yd_fs_sync_dir(log->fs, log->dir);
+    return error;
+}
+
+static void add_epoch(struct yd__checkpoint *checkpoint, uint32_t epoch, uint64_t start)
+{
+    struct yd__epoch_entry *entries = checkpoint->epochs;
+    uint32_t count = checkpoint->epoch_count;
+    /* Nothing of the last one is left: this one stands for both. */
+    if (count > 0 && entries[count - 1].start_seqno >= start) count--;
+    if (count == YD__EPOCHS_MAX) memmove(entries, entries + 1, --count * sizeof *entries);
+    entries[count] = (struct yd__epoch_entry){start, epoch, 0};
+    checkpoint->epoch_count = count + 1;
+}
+
+uint64_t yd__epoch_end(const struct yd__checkpoint *checkpoint, uint32_t epoch)
+{
+    for (uint32_t i = 0; i < checkpoint->epoch_count; i++)
+        if (checkpoint->epochs[i].epoch > epoch) return checkpoint->epochs[i].start_seqno;
+    return UINT64_MAX;
+}
+
+/* The last segment goes on being written, when it can. */
+static void resume(struct recovery *recovery)
+{
+    struct yd_log *log = recovery->log;
+    if (log->segment_count == 0) return;
+    struct yd__segment *last = log->segments[log->segment_count - 1];
+    last->accounted = true;
+    if (last->data_start == 0 || last->sealed || last->data_end + YD__SEGMENT_ALIGN > last->file_size) return;
+    log->active = last;
+}
+
+static int begin_fresh(struct yd_log *log)
+{
+    log->log_id = log->options.random(log->options.clock_arg) | 1; /* never 0: that is "not known" */
+    log->epoch = 1;
+    log->checkpoint = (struct yd__checkpoint){.segment = YD__NO_SEGMENT};
+    add_epoch(&log->checkpoint, 1, 0);
+    int error = yd__control_checkpoint(log, 0);
+    return error ? error : yd__control_checkpoint(log, 0); /* both slots, so that the later one can be believed */
+}
+
+/* Where the checkpoint says that recovery begins; without one, at the oldest segment. */
+static int find_start(struct recovery *recovery)
+{
+    struct yd_log *log = recovery->log;
+    const struct yd__checkpoint *checkpoint = &log->checkpoint;
+    uint32_t index = log->segment_count;
+    if (recovery->have_checkpoint)
+        for (index = 0; index < log->segment_count && log->segments[index]->base != checkpoint->segment; index++)
+            continue;
+    bool exact = index < log->segment_count;
+    if (!exact) {
+        /* The checkpoint's segment is gone, or there is no checkpoint: begin with the first that may go on from it. */
+        index = 0;
+        while (index < log->segment_count && recovery->have_checkpoint &&
+               log->segments[index]->base < checkpoint->durable_seqno)
+            index++;
+        if (index == log->segment_count) {
+            recovery->expected = checkpoint->durable_seqno;
+            recovery->chain = checkpoint->last_crc;
+            return YD_ENOENT;
+        }
+    }
+    struct yd__segment *segment = log->segments[index];
+    int error = open_file(log, segment);
+    if (!error) error = load_producers(recovery, index);
+    if (error) return error;
+    reset_account(segment);
+    recovery->first_scanned = index;
+    if (!exact) {
+        recovery->expected = segment->base;
+        recovery->first_offset = 0;
+        enter(recovery, index, segment->data_end);
+        return 0;
+    }
+    error = load_index(log, segment, checkpoint->offset);
+    if (!error) error = walk(recovery, segment, checkpoint->offset, checkpoint->durable_seqno);
+    if (error) return error;
+    segment->next = checkpoint->durable_seqno;
+    segment->data_end = checkpoint->offset;
+    segment->headers_crc = checkpoint->headers_crc;
+    segment->last_crc = checkpoint->last_crc;
+    recovery->expected = checkpoint->durable_seqno;
+    recovery->chain = checkpoint->last_crc;
+    recovery->chain_known = true;
+    recovery->first_offset = checkpoint->offset;
+    enter(recovery, index, checkpoint->offset);
+    return 0;
+}
+
+/* Does the segment's own footer stand exactly where the stream ends? */
+static int sealed_here(struct recovery *recovery, bool *ret_sealed)
+{
+    struct yd__segment *segment = recovery->log->segments[recovery->index];
+    struct yd__footer footer;
+    int error = yd__footer_read(segment->file, recovery->log->log_id, &footer, NULL);
+    *ret_sealed = error == 0 && footer.data_end == recovery->offset && footer.next_seqno == recovery->expected;
+    if (*ret_sealed) yd__segment_from_footer(segment, &footer);
+    return error == YD_ENOENT ? 0 : error;
+}
+
+/* Closed in order: nothing may lie behind the checkpoint. Believed only after a look. */
+static int check_clean(struct recovery *recovery, bool *ret_clean)
+{
+    struct yd_log *log = recovery->log;
+    *ret_clean = false;
+    if (!recovery->sure || !(log->checkpoint.flags & YD__CHECKPOINT_CLEAN)) return 0;
+    if (log->segment_count == 0) {
+        *ret_clean = log->checkpoint.segment == YD__NO_SEGMENT;
+        return 0;
+    }
+    if (recovery->index + 1 != log->segment_count || log->segments[recovery->index]->base != log->checkpoint.segment)
+        return 0;
+    struct yd_header header;
+    int found = yd__frame_at(&recovery->window, recovery->offset, log->log_id, false, &header);
+    if (found < 0) return found;
+    *ret_clean = found == YD__FOUND_ZERO;
+    return found == YD__FOUND_FOOTER ? sealed_here(recovery, ret_clean) : 0;
+}
+
+static int recover_dirty(struct recovery *recovery, bool begun)
+{
+    struct yd_log *log = recovery->log;
+    int error = 0;
+    if (begun) {
+        error = scan(recovery);
+        struct yd__segment *segment = log->segments[recovery->index];
+        if (!error) {
+            segment->data_end = recovery->offset;
+            segment->next = recovery->expected;
+        }
+    }
+    /* When the latest checkpoint may have rotted away, it may have raised the epoch once more than we can see. */
+    uint32_t seen = YD_MAX(log->checkpoint.epoch, recovery->epoch_max);
+    log->epoch = seen + (recovery->sure ? 1 : 2);
+    recovery->report->epoch_raised = true;
+    if (!error) error = drop_segments(recovery, begun ? recovery->index + 1 : log->segment_count);
+    bool sealed = false;
+    if (!error && begun) error = sealed_here(recovery, &sealed);
+    if (!error && begun && !sealed) error = cut_tail(recovery);
+    if (!error && begun) error = make_durable(recovery);
+    if (error) return error;
+    add_epoch(&log->checkpoint, log->epoch, recovery->expected);
+    return 0;
+}
+
+int yd__recover(struct yd_log *log, bool fresh, struct yd_log_recovery *report, struct yd_trail *trail)
+{
+    struct recovery recovery = {.log = log, .report = report, .trail = trail};
+    *report = (struct yd_log_recovery){.clean = true};
+    recovery.have_checkpoint = !fresh && yd__control_latest(log->control, &log->checkpoint, &recovery.sure) == 0;
+    if (!recovery.have_checkpoint) log->checkpoint = (struct yd__checkpoint){.segment = YD__NO_SEGMENT};
+    log->log_id = log->checkpoint.log_id;
+    log->epoch = log->checkpoint.epoch;
+    char path[YD__PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%s/" YD__PREPARED_NAME, log->dir);
+    (void)yd_fs_unlink(log->fs, path); /* space that was never named; on a full disk this is the room to go on */
+    int error = load_segments(&recovery);
+    if (error) return error;
+    if (!recovery.have_checkpoint && log->segment_count == 0) return begin_fresh(log);
+    if (log->log_id == 0)
+        return yd_trail_add(trail, YD_ECORRUPT, "%s: neither the control page nor any segment's head can be read",
+                            log->dir);
+
+    error = find_start(&recovery);
+    bool begun = error == 0;
+    if (error == YD_ENOENT) error = 0;
+    if (!error) error = check_clean(&recovery, &report->clean);
+    if (!error && !report->clean) error = recover_dirty(&recovery, begun);
+    if (!error) {
+        log->first = log->segment_count ? log->segments[0]->base : recovery.expected;
+        log->written = log->durable = report->cut_to = recovery.expected;
+        log->last_crc = recovery.chain;
+        resume(&recovery);
+        for (uint32_t i = 0; i < log->segment_count; i++) /* only those to be written or sealed keep their file */
+            if (log->segments[i]->sealed) {
+                yd_file_close(log->segments[i]->file);
+                log->segments[i]->file = NULL;
+            }
+        error = yd__producers_copy(&log->producers, &log->written_producers);
+    }
+    yd__window_fini(&recovery.window);
+    if (error) return yd_trail_add(trail, error, "recovering %s: %s", log->dir, yd_error_text(error));
+    /* Not clean from now on, and durably so before the first append. */
+    error = YD__SKIPS(YD__SKIP_EPOCH_SYNC) ? 0 : yd__checkpoint_now(log, 0);
+    return error ? yd_trail_add(trail, YD_EIO, "%s: the checkpoint cannot be written", log->dir) : 0;
+}

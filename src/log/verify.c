@@ -1,0 +1,328 @@
+/* log/verify.c: looking at a stream's folder from outside, live or stopped: what is there, and is every byte good?
+ *
+ * Verifying walks each segment in order up to what is committed: heads, frames with both checksums, padding, seqnos
+ * without gaps, the chain from each frame to the one before (also across files), footers and their indexes. It repairs
+ * nothing and writes nothing. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/internal.h"
+
+#define VERIFY_STEP ((size_t)1 << 20)
+
+struct verify {
+    struct yd_fs *fs;
+    const char *dir;
+    struct yd_log_verify_report *report;
+    void (*found)(void *arg, const char *file, uint64_t offset, const char *what);
+    void *arg;
+    uint64_t log_id, end; /* committed */
+    bool end_known;       /* else the last segment ends where good frames end, behind `checked` */
+    uint64_t checked;
+    uint64_t expected;
+    uint32_t chain;
+    bool chain_known, any;
+    char file[64];
+};
+
+static void fault(struct verify *verify, uint64_t offset, const char *what)
+{
+    verify->any = true;
+    if (verify->found) verify->found(verify->arg, verify->file, offset, what);
+}
+
+static int read_control(struct yd_fs *fs, const char *dir, struct yd__control *ret,
+                        struct yd__checkpoint *ret_checkpoint, bool *ret_sure, struct yd_trail *trail)
+{
+    char path[YD__PATH_SIZE], *bytes;
+    size_t size;
+    if (strlen(dir) + 64 > sizeof path) return yd_trail_add(trail, YD_ETOOBIG, "the folder's name is too long");
+    (void)snprintf(path, sizeof path, "%s/control", dir);
+    int error = yd_fs_read_all(fs, path, YD__CONTROL_SIZE, &bytes, &size);
+    if (error == YD_ENOENT)
+        return yd_trail_add(trail, error, "%s is not a stream's folder: it has no control page", dir);
+    if (error) return yd_trail_add(trail, error, "%s: %s", path, yd_error_text(error));
+    if (size == sizeof *ret) memcpy(ret, bytes, sizeof *ret);
+    free(bytes);
+    if (size != sizeof *ret) return yd_trail_add(trail, YD_ECORRUPT, "%s has %zu bytes", path, size);
+    error = yd__control_latest(ret, ret_checkpoint, ret_sure);
+    if (error) return yd_trail_add(trail, YD_ECORRUPT, "%s holds no good checkpoint", path);
+    return 0;
+}
+
+/* ---- verify ---- */
+
+static void check_footer(struct verify *verify, struct yd_file *file, const struct yd__segment *walked, bool whole)
+{
+    struct yd__footer footer;
+    struct yd__index_entry *entries;
+    int error = yd__footer_read(file, verify->log_id, &footer, &entries);
+    if (error) {
+        verify->report->index_errors++;
+        fault(verify, walked->data_end, "the footer or its index is damaged");
+        return;
+    }
+    if (whole && (footer.headers_crc != walked->headers_crc || footer.batches != walked->batches ||
+                  footer.next_seqno != walked->next || footer.last_crc != walked->last_crc)) {
+        verify->report->index_errors++;
+        fault(verify, footer.data_end, "the whole-file checksum does not fit");
+    }
+    bool fits = footer.index_count == walked->index.count;
+    for (uint32_t i = 0; fits && i < footer.index_count; i++)
+        fits = entries[i].seqno == walked->index.entries[i].seqno &&
+               entries[i].offset == walked->index.entries[i].offset &&
+               entries[i].time_max == walked->index.entries[i].time_max;
+    if (whole && !fits) {
+        verify->report->index_errors++;
+        fault(verify, footer.data_end, "the index does not fit the frames");
+    }
+    free(entries);
+}
+
+static int check_frame(struct verify *verify, struct yd__window *window, uint64_t offset,
+                       const struct yd_header *header)
+{
+    const char *bytes;
+    size_t have;
+    int error = yd__window_get(window, offset, header->size, &bytes, &have);
+    if (error) return error;
+    size_t used = sizeof *header + header->body_size;
+    if (have < header->size || !yd__all_zero(bytes + used, header->size - used)) {
+        verify->report->bad_batches++;
+        fault(verify, offset + used, "padding is not zero");
+    }
+    if (verify->chain_known && header->prev_crc != verify->chain) {
+        verify->report->bad_batches++;
+        fault(verify, offset, "the chain to the batch before is broken");
+    }
+    struct yd_view view;
+    int viewed = header->codec == YD_CODEC_NONE ? yd_view_open(header, bytes + sizeof *header, false, &view) : 0;
+    if (viewed) {
+        verify->report->bad_batches++;
+        fault(verify, offset, "the body's checksum is right and its content is malformed");
+    }
+    verify->report->batches++;
+    verify->report->records += header->count;
+    verify->report->bytes += header->size;
+    return 0;
+}
+
+static void note_gap(struct verify *verify, uint64_t offset, uint64_t to)
+{
+    char what[128];
+    (void)snprintf(what, sizeof what, "records %" PRIu64 " to %" PRIu64 " are missing", verify->expected, to - 1);
+    verify->report->gaps++;
+    fault(verify, offset, what);
+    verify->expected = to;
+    verify->chain_known = false;
+}
+
+/* The frames of one segment, up to seqno `next`. */
+static int check_frames(struct verify *verify, struct yd_file *file, struct yd__segment *walked, uint64_t next,
+                        bool last)
+{
+    struct yd__window window;
+    yd__window_init(&window, file, VERIFY_STEP);
+    uint64_t offset = walked->data_end, bound = YD_MIN(next, verify->end);
+    int error = 0;
+    while (verify->expected < bound && !error) {
+        struct yd_header header;
+        int found = yd__frame_at(&window, offset, verify->log_id, true, &header);
+        if (found < 0) {
+            error = found;
+            break;
+        }
+        if (found != YD__FOUND_FRAME || header.base_seqno < verify->expected || header.base_seqno >= bound) {
+            if (last && !verify->end_known && verify->expected >= verify->checked) break;
+            if (found != YD__FOUND_ZERO) {
+                verify->report->bad_batches++;
+                fault(verify, offset,
+                      found == YD__FOUND_BAD_BODY ? "the body's checksum is wrong" : "no good batch header");
+            }
+            error = yd__frame_resync(&window, offset + YD_BATCH_ALIGN, walked->file_size, verify->log_id,
+                                     verify->expected + 1, bound, &offset, &header);
+            if (error == YD_ENOENT) { /* nothing good behind it in this file */
+                note_gap(verify, offset, bound);
+                walked->next = bound;
+                error = 0;
+                break;
+            }
+            if (error) break;
+        }
+        if (header.base_seqno > verify->expected) note_gap(verify, offset, header.base_seqno);
+        error = check_frame(verify, &window, offset, &header);
+        if (!error) error = yd__segment_account(walked, &header, offset, UINT64_MAX);
+        verify->expected = header.base_seqno + header.count;
+        verify->chain = header.header_crc;
+        verify->chain_known = true;
+        offset += header.size;
+    }
+    yd__window_fini(&window);
+    return error;
+}
+
+static int check_segment(struct verify *verify, uint64_t base, uint64_t next, bool last)
+{
+    (void)snprintf(verify->file, sizeof verify->file, "%020" PRIu64 ".ylog", base);
+    char path[YD__PATH_SIZE];
+    yd__segment_path(path, sizeof path, verify->dir, base, ".ylog");
+    struct yd_file *file;
+    int error = yd_fs_open(verify->fs, path, YD_OPEN_READ, &file);
+    if (error == YD_ENOENT) return 0; /* retention was sooner */
+    if (error) return error;
+    struct yd__segment *walked = yd__segment_create(base);
+    struct yd_stat now;
+    error = walked ? yd_file_stat(file, &now) : YD_ENOMEM;
+    struct yd__segment_head *head = NULL;
+    if (!error) {
+        walked->file_size = now.size;
+        walked->data_end = YD__SEGMENT_ALIGN;
+        int read = yd__head_read(file, &head);
+        if (read == 0) {
+            walked->data_end = head->data_start;
+            if (head->log_id != verify->log_id)
+                fault(verify, 0, "the segment belongs to another log");
+            else if (head->base_seqno != base)
+                fault(verify, 0, "the segment's name is not its first seqno");
+        } else if (read == YD_ECORRUPT || read == YD_EIO) {
+            if (base < verify->end) {
+                verify->report->bad_batches++;
+                fault(verify, 0, "the segment's head is damaged");
+            }
+        } else {
+            error = read;
+        }
+        verify->report->segments++;
+    }
+    if (!error && base > verify->expected) note_gap(verify, 0, base);
+    uint64_t faults_before = verify->report->bad_batches + verify->report->gaps;
+    if (!error) error = check_frames(verify, file, walked, next, last);
+    bool whole = faults_before == verify->report->bad_batches + verify->report->gaps;
+    /* The segment before the last may still wait for its footer. */
+    uint64_t trailing;
+    bool sealed = !error && now.size >= walked->data_end + sizeof trailing && !last;
+    if (sealed) {
+        struct yd__footer footer;
+        struct yd__window window;
+        yd__window_init(&window, file, YD__SEGMENT_ALIGN);
+        struct yd_header header;
+        int at = yd__frame_at(&window, walked->data_end, verify->log_id, false, &header);
+        yd__window_fini(&window);
+        bool unsealed = at == YD__FOUND_ZERO && yd__footer_read(file, verify->log_id, &footer, NULL) == YD_ENOENT;
+        if (!unsealed) check_footer(verify, file, walked, whole);
+    }
+    free(head);
+    yd__segment_unref(walked);
+    yd_file_close(file);
+    return error;
+}
+
+int yd_log_verify_dir(struct yd_fs *fs, const char *dir, struct yd_log_verify_report *ret,
+                      void (*found)(void *arg, const char *file, uint64_t offset, const char *what), void *arg)
+{
+    struct yd__control control;
+    struct yd__checkpoint checkpoint;
+    bool sure;
+    struct yd_log_verify_report report = {0};
+    struct verify verify = {.fs = fs, .dir = dir, .report = &report, .found = found, .arg = arg};
+    int error = read_control(fs, dir, &control, &checkpoint, &sure, NULL);
+    (void)snprintf(verify.file, sizeof verify.file, "control");
+    if (error == YD_ECORRUPT) fault(&verify, 0, "no good checkpoint");
+    if (error) return error;
+    bool live = yd__writer_alive(&control), closed = control.state == YD__STATE_CLOSED;
+    verify.log_id = checkpoint.log_id;
+    verify.checked = checkpoint.durable_seqno;
+    verify.end_known = live || closed;
+    verify.end = live ? control.written_seqno : closed ? checkpoint.durable_seqno : UINT64_MAX;
+    uint64_t *bases;
+    uint32_t count;
+    error = yd__list_segments(fs, dir, &bases, &count);
+    if (error) return error;
+    verify.expected = count ? bases[0] : verify.checked;
+    for (uint32_t i = 0; i < count && !error; i++) {
+        if (live && bases[i] >= verify.end) break; /* begun a moment ago */
+        error = check_segment(&verify, bases[i], i + 1 < count ? bases[i + 1] : UINT64_MAX, i + 1 == count);
+    }
+    free(bases);
+    if (error) return error;
+    uint64_t must = verify.end_known ? verify.end : verify.checked;
+    if (verify.expected < must) note_gap(&verify, 0, must);
+    if (ret) *ret = report;
+    return verify.any ? YD_ECORRUPT : 0;
+}
+
+/* ---- stat ---- */
+
+static int stat_segment(struct yd_fs *fs, const char *dir, uint64_t base, struct yd_log_stat *stat)
+{
+    char path[YD__PATH_SIZE];
+    yd__segment_path(path, sizeof path, dir, base, ".ylog");
+    struct yd_file *file;
+    int error = yd_fs_open(fs, path, YD_OPEN_READ, &file);
+    if (error == YD_ENOENT) return 0;
+    if (error) return error;
+    struct yd_stat now;
+    error = yd_file_stat(file, &now);
+    if (!error) stat->bytes += now.size;
+    struct yd__segment_head *head;
+    if (!error && stat->stream[0] == '\0' && yd__head_read(file, &head) == 0) {
+        memcpy(stat->stream, head->stream, sizeof stat->stream);
+        free(head);
+    }
+    struct yd__footer footer;
+    if (!error && yd__footer_read(file, stat->log_id, &footer, NULL) == 0) {
+        stat->time_min = YD_MIN(stat->time_min, footer.time_min);
+        stat->time_max = YD_MAX(stat->time_max, footer.time_max);
+    } else if (!error) {
+        /* Not sealed yet: by its headers. */
+        struct yd__window window;
+        yd__window_init(&window, file, 64 << 10);
+        uint64_t offset = YD__SEGMENT_ALIGN;
+        if (yd__head_read(file, &head) == 0) {
+            offset = head->data_start;
+            free(head);
+        }
+        struct yd_header header;
+        while (yd__frame_at(&window, offset, stat->log_id, false, &header) == YD__FOUND_FRAME) {
+            stat->time_min = YD_MIN(stat->time_min, header.time_min);
+            stat->time_max = YD_MAX(stat->time_max, header.time_max);
+            offset += header.size;
+        }
+        yd__window_fini(&window);
+    }
+    yd_file_close(file);
+    return error;
+}
+
+int yd_log_stat_dir(struct yd_fs *fs, const char *dir, struct yd_log_stat *ret, struct yd_trail *trail)
+{
+    struct yd__control control;
+    struct yd__checkpoint checkpoint;
+    bool sure;
+    int error = read_control(fs, dir, &control, &checkpoint, &sure, trail);
+    if (error) return error;
+    uint64_t *bases;
+    uint32_t count;
+    error = yd__list_segments(fs, dir, &bases, &count);
+    if (error) return yd_trail_add(trail, error, "cannot list %s: %s", dir, yd_error_text(error));
+    bool live = yd__writer_alive(&control);
+    struct yd_log_stat stat = {
+        .first = count ? bases[0] : checkpoint.durable_seqno,
+        .written = live ? control.written_seqno : checkpoint.durable_seqno,
+        .durable = live ? control.durable_seqno : checkpoint.durable_seqno,
+        .segments = count,
+        .log_id = checkpoint.log_id,
+        .epoch = checkpoint.epoch,
+        .time_min = INT64_MAX,
+        .time_max = INT64_MIN,
+        .live = live,
+        .writer_pid = live ? control.writer_pid : 0,
+    };
+    for (uint32_t i = 0; i < count && !error; i++) error = stat_segment(fs, dir, bases[i], &stat);
+    free(bases);
+    if (error) return yd_trail_add(trail, error, "reading %s: %s", dir, yd_error_text(error));
+    *ret = stat;
+    return 0;
+}
