@@ -25,7 +25,8 @@ int64_t yd_clock_wall(void);
 int yd_loop_create_uv(struct yd_loop **ret_loop);
 void yd_loop_destroy(struct yd_loop *loop); /* all handles must be closed */
 /* Polls once and runs what is ready. timeout_ns 0: does not wait; < 0: until something happens. Returns the number of
- * callbacks run. yd_loop_wake ends the wait. */
+ * callbacks run. yd_loop_wake ends the wait, the next one if none is going on. Waits are rounded up to milliseconds.
+ * YD_ENOTSUP for a simulated loop: its simulation runs it. */
 int yd_loop_run(struct yd_loop *loop, int64_t timeout_ns);
 void yd_loop_wake(struct yd_loop *loop); /* any thread; coalesced */
 /* Runs fn(arg) in the loop's thread, soon. Any thread. */
@@ -43,9 +44,10 @@ struct yd_address {
     struct sockaddr_storage storage;
     socklen_t size;
 };
-int yd_address_parse(struct yd_str text, struct yd_address *ret, struct yd_trail *trail); /* numeric hosts and localhost */
+int yd_address_parse(struct yd_str text, struct yd_address *ret,
+                     struct yd_trail *trail);                                   /* numeric hosts and localhost */
 size_t yd_address_put(const struct yd_address *address, char *to, size_t size); /* as parsed; text, terminated */
-bool yd_address_loopback(const struct yd_address *address); /* also every unix: path */
+bool yd_address_loopback(const struct yd_address *address);                     /* also every unix: path */
 
 /* ---- streams: TCP and Unix ---- */
 struct yd_listener;
@@ -64,22 +66,26 @@ struct yd_stream_ops {
     /* Where to read into: the callee lends at least one byte until the next `data`. NULL ret: no memory now, the
      * stream pauses itself. */
     void (*room)(void *arg, char **ret_to, size_t *ret_size);
-    void (*data)(void *arg, size_t size);  /* this much was read into the room */
-    void (*ended)(void *arg, int error);   /* YD_EEOF in order, else why; no more data. Still to be closed */
-    void (*drained)(void *arg);            /* all writes have left for the kernel; may be NULL */
+    void (*data)(void *arg, size_t size); /* this much was read into the room */
+    void (*ended)(void *arg, int error);  /* YD_EEOF in order, else why; no more data. Still to be closed */
+    void (*drained)(void *arg);           /* a backlog there was has left for the kernel; may be NULL */
+    void (*connected)(void *arg);         /* of yd_connect: before any other; may be NULL */
 };
 int yd_connect(struct yd_loop *loop, const struct yd_address *to, const struct yd_stream_ops *ops, void *arg,
                struct yd_stream **ret_stream, struct yd_trail *trail); /* errors of connecting come as `ended` */
 void yd_stream_start(struct yd_stream *stream, const struct yd_stream_ops *ops, void *arg); /* begin reading */
 void yd_stream_pause(struct yd_stream *stream, bool paused);
-/* Copies and queues; YD_EFULL when more than `limit` bytes wait (a peer that does not read), YD_ECLOSED. */
+/* Copies and queues; what is written in one turn leaves in one system call at its end. YD_EFULL when it does not fit
+ * behind what waits already within `limit` (a peer that does not read; nothing of it is taken; with nothing waiting any
+ * size fits), YD_ECLOSED after an error or a shutdown. */
 int yd_stream_write(struct yd_stream *stream, struct yd_str bytes);
-size_t yd_stream_backlog(const struct yd_stream *stream); /* bytes not yet with the kernel */
+size_t yd_stream_backlog(const struct yd_stream *stream);     /* bytes not yet with the kernel */
 void yd_stream_limit(struct yd_stream *stream, size_t bytes); /* default 16 MiB */
-void yd_stream_shutdown(struct yd_stream *stream);        /* end our side once all is written */
-void yd_stream_close(struct yd_stream *stream);           /* NULL is quiet; no callback after it */
-/* Once: waits for the first bytes of a fresh stream and shows up to 64 of them without consuming any (MSG_PEEK), so that
- * the first byte can decide who gets the connection. error as in `ended`, with no bytes. */
+void yd_stream_shutdown(struct yd_stream *stream);            /* end our side once all is written */
+/* NULL is quiet; no callback after it. What has not left yet is tried once more, then forgotten. */
+void yd_stream_close(struct yd_stream *stream);
+/* Once: waits for the first bytes of a fresh stream and shows up to 64 of them without consuming any (MSG_PEEK), so
+ * that the first byte can decide who gets the connection. error as in `ended`, with no bytes. */
 int yd_stream_peek(struct yd_stream *stream, void (*peeked)(void *arg, struct yd_str bytes, int error), void *arg);
 /* Takes the descriptor out (for an HTTP library) and closes the stream without closing it. Before
  * yd_stream_start only. YD_ENOTSUP in the simulator. */
@@ -116,7 +122,9 @@ struct yd_child_ops {
 };
 int yd_child_start(struct yd_loop *loop, const char *const *argv, const struct yd_child_ops *ops, void *arg,
                    struct yd_child **ret_child, struct yd_trail *trail);
-int yd_child_write(struct yd_child *child, struct yd_str bytes); /* to its standard input */
+/* To its standard input: copies and queues, YD_EFULL beyond 16 MiB, YD_ECLOSED. */
+int yd_child_write(struct yd_child *child, struct yd_str bytes);
+void yd_child_end_input(struct yd_child *child); /* closes its standard input once all is written */
 void yd_child_kill(struct yd_child *child, int signal);
 void yd_child_close(struct yd_child *child); /* kills it if it lives; no callback after it */
 
