@@ -8,7 +8,7 @@
  * where zeros() carries a checksum over one part's length of zero bytes: linear, hence four table lookups. The copying
  * form does the same and stores what it loaded. Without the instruction: eight tables, eight bytes a step. */
 #include "base/hash.h"
-#include "crc_tables.h"
+#include "crc_table.h"
 
 uint32_t yd_crc32c_portable(uint32_t crc, const void *data, size_t size)
 {

@@ -1,16 +1,23 @@
-/* Numbers to and from text.
+/* Numbers to and from text, correctly rounded both ways.
  *
- * Decimals: up to 19 digits are gathered into an integer. If that fits a double exactly and the power of ten does too
- * (|exponent| <= 22), one multiplication or division rounds once, hence correctly. Everything else goes, rewritten
- * without regard to the user's locale, to strtod. */
+ * Reading: up to 19 digits are gathered into an integer. If that and the power of ten are doubles exactly, one
+ * multiplication or division rounds once, hence correctly. Else one or two multiplications with a 128-bit power of ten
+ * decide (Eisel and Lemire). What they cannot decide (more digits than 19 that matter, about one in 10^19 else) goes to
+ * strtod, rewritten so that the user's locale has no say.
+ *
+ * Printing: Schubfach (Giulietti). Scale the value and its two rounding limits by a power of ten so that about 17
+ * digits are left of the point; the shortest number between the limits is there or with one digit less. */
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "pow10_table.h"
 
 /* Enough digits to decide every rounding (767 suffice for a double); what follows only matters as "not zero". */
-#define DIGITS_MAX 800
+#define DIGITS_MAX    800
+#define FRACTION_BITS 52
+#define EXPONENT_MAX  0x7ff
 
 static inline bool is_digit(char c)
 {
@@ -141,6 +148,60 @@ static double slow(const struct decimal *d)
     return locale ? strtod_l(text, NULL, locale) : strtod(text, NULL);
 }
 
+static inline double double_of(uint64_t bits)
+{
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* digits * 10^exponent, correctly rounded, or false: undecided. Infinite when it is too large. */
+static bool scale(uint64_t digits, int64_t exponent, double *ret)
+{
+    if (digits == 0 || exponent < POW10_MIN) return *ret = 0, true;
+    if (exponent > 308) return *ret = __builtin_inf(), true;
+    const struct pow10 *power = &pow10_table[exponent - POW10_MIN];
+    bool exact = exponent >= 0 && exponent <= 55;
+    int zeros = __builtin_clzll(digits);
+    digits <<= zeros;
+    unsigned __int128 product = (unsigned __int128)digits * power->high;
+    if (((uint64_t)(product >> 64) & 0x1ff) == 0x1ff) {
+        /* The bits below the result are all ones: the lower half of the power may carry into it. The table is rounded
+         * up; here it must be rounded down, but for small negative exponents. */
+        uint64_t low = power->low - !(exact || (exponent < 0 && exponent >= -27));
+        product += (uint64_t)((unsigned __int128)digits * low >> 64);
+        if ((uint64_t)product == UINT64_MAX && (exponent < -27 || exponent > 55)) return false;
+    }
+    uint64_t high = (uint64_t)(product >> 64), low = (uint64_t)product;
+    int top = (int)(high >> 63), shift = top + 64 - FRACTION_BITS - 3;
+    uint64_t fraction = high >> shift; /* with one bit more, to round by */
+    int64_t power2 = ((217706 * exponent) >> 16) + 63 + top - zeros + 1023;
+    if (power2 <= 0) { /* subnormal */
+        if (power2 <= -63) return *ret = 0, true;
+        fraction >>= 1 - power2;
+        fraction = (fraction + (fraction & 1)) >> 1;
+        return *ret = double_of(fraction), true; /* a carry makes it the smallest normal number by itself */
+    }
+    /* Exactly half way between two doubles: to the even one. Only these exponents can get there. */
+    if (low <= 1 && exponent >= -4 && exponent <= 23 && (fraction & 3) == 1 && fraction << shift == high)
+        fraction &= ~UINT64_C(1);
+    fraction = (fraction + (fraction & 1)) >> 1;
+    if (fraction >> (FRACTION_BITS + 1)) fraction >>= 1, power2++;
+    if (power2 >= EXPONENT_MAX) return *ret = __builtin_inf(), true;
+    fraction &= (UINT64_C(1) << FRACTION_BITS) - 1;
+    return *ret = double_of((uint64_t)power2 << FRACTION_BITS | fraction), true;
+}
+
+/* Digits beyond the 19th: if the next integer gives the same double, they do not matter. */
+static double scale_any(const struct decimal *d)
+{
+    double value, next;
+    if (scale(d->digits, d->exponent, &value) &&
+        (!d->cut || (scale(d->digits + 1, d->exponent, &next) && next == value)))
+        return value;
+    return slow(d);
+}
+
 static bool word_is(const char *p, const char *end, const char *word)
 {
     for (; p < end && *word; p++, word++)
@@ -167,7 +228,7 @@ int yd_text_f64(struct yd_str s, bool special, double *ret)
         value = (double)d.digits;
         value = d.exponent < 0 ? value / powers_of_ten[-d.exponent] : value * powers_of_ten[d.exponent];
     } else {
-        value = slow(&d);
+        value = scale_any(&d);
         if (value > 1.7976931348623157e308) return YD_ERANGE;
     }
     *ret = negative ? -value : value;
@@ -176,10 +237,17 @@ int yd_text_f64(struct yd_str s, bool special, double *ret)
 
 size_t yd_text_put_u64(char *to, uint64_t value)
 {
+    static const char pairs[] =
+        "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243"
+        "4445464748495051525354555657585960616263646566676869707172737475767778798081828384858687"
+        "888990919293949596979899";
     char text[20];
     size_t at = sizeof text;
-    do text[--at] = (char)('0' + value % 10);
-    while (value /= 10);
+    for (; value >= 100; value /= 100) memcpy(text + (at -= 2), pairs + value % 100 * 2, 2);
+    if (value >= 10)
+        memcpy(text + (at -= 2), pairs + value * 2, 2);
+    else
+        text[--at] = (char)('0' + value);
     memcpy(to, text + at, sizeof text - at);
     return sizeof text - at;
 }
@@ -191,36 +259,47 @@ size_t yd_text_put_i64(char *to, int64_t value)
     return 1 + yd_text_put_u64(to + 1, -(uint64_t)value);
 }
 
-/* The shortest digits of a finite value > 0, and where the point is: value = 0.DIGITS * 10^point. */
-static size_t shortest(double value, char digits[20], int *ret_point)
+/* (power * factor) >> 128, with its lowest bit set if anything was cut: comparisons stay right. */
+static inline uint64_t multiply_odd(const struct pow10 *power, uint64_t factor)
 {
-    /* Up to 15 digits identify a decimal uniquely, so if value is an integer over 10^k that small, that is it. */
-    if (value < 1e15 && value >= 1e-5) {
-        for (int k = 0; k <= 22; k++) {
-            double scaled = value * powers_of_ten[k];
-            if (scaled >= 1e15) break;
-            uint64_t integer = (uint64_t)(scaled + 0.5);
-            if ((double)integer / powers_of_ten[k] != value) continue;
-            size_t size = yd_text_put_u64(digits, integer);
-            *ret_point = (int)size - k;
-            while (size > 1 && digits[size - 1] == '0') size--;
-            return size;
-        }
+    unsigned __int128 product = (unsigned __int128)power->high * factor;
+    product += (uint64_t)((unsigned __int128)power->low * factor >> 64);
+    return (uint64_t)(product >> 64) | ((uint64_t)product > 1);
+}
+
+/* The shortest decimal that reads back as this finite double > 0, of those the closest: result * 10^exponent. */
+static uint64_t shortest(double value, int *ret_exponent)
+{
+    /* Thousandths are what most values are. Up to 15 digits name one double each, so if they give it, they are it. */
+    if (value < 1e12 && value >= 1e-3) {
+        uint64_t thousandths = (uint64_t)(value * 1000 + 0.5);
+        if ((double)thousandths / 1000 == value) return *ret_exponent = -3, thousandths;
     }
-    char text[64];
-    for (int precision = 14;; precision++) {
-        (void)snprintf(text, sizeof text, "%.*e", precision, value);
-        /* The point is the locale's, so take digits and skip what is not. */
-        size_t size = 0;
-        const char *p = text;
-        for (; *p && *p != 'e'; p++)
-            if (is_digit(*p)) digits[size++] = *p;
-        int exponent = *p ? atoi(p + 1) : 0;
-        while (size > 1 && digits[size - 1] == '0') size--;
-        struct decimal d = {.from = digits, .to = digits + size, .exponent = exponent + 1 - (int)size};
-        *ret_point = exponent + 1;
-        if (precision == 16 || slow(&d) == value) return size;
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint64_t fraction = bits & ((UINT64_C(1) << FRACTION_BITS) - 1);
+    int exponent = (int)(bits >> FRACTION_BITS);
+    uint64_t c = exponent ? fraction | UINT64_C(1) << FRACTION_BITS : fraction;
+    int q = (exponent ? exponent : 1) - 1075;    /* value = c * 2^q */
+    bool narrow = fraction == 0 && exponent > 1; /* at a power of two the neighbour below is nearer */
+    int k = (q * 1262611 - (narrow ? 524031 : 0)) >> 22;
+    int h = q + ((-k * 1741647) >> 19) + 1;
+    const struct pow10 *power = &pow10_table[-k - POW10_MIN];
+    /* Four times: the value and half way to its neighbours. An even c wins ties, so its limits are inside. */
+    uint64_t below = multiply_odd(power, (4 * c - 2 + narrow) << h) + (c & 1);
+    uint64_t at = multiply_odd(power, (4 * c) << h);
+    uint64_t above = multiply_odd(power, (4 * c + 2) << h) - (c & 1);
+    uint64_t s = at / 4;
+    if (s >= 10) {
+        uint64_t tens = s / 10;
+        bool low_inside = below <= 40 * tens, high_inside = 40 * tens + 40 <= above;
+        if (low_inside != high_inside) return *ret_exponent = k + 1, tens + high_inside;
     }
+    *ret_exponent = k;
+    bool low_inside = below <= 4 * s, high_inside = 4 * s + 4 <= above;
+    if (low_inside != high_inside) return s + high_inside;
+    uint64_t middle = 4 * s + 2;
+    return s + (at > middle || (at == middle && (s & 1)));
 }
 
 size_t yd_text_put_f64(char *to, double value)
@@ -236,8 +315,10 @@ size_t yd_text_put_f64(char *to, double value)
     if (value < 9007199254740992.0 && value == (double)(uint64_t)value)
         return (size_t)(p - to) + yd_text_put_u64(p, (uint64_t)value);
     char digits[20];
-    int point;
-    int size = (int)shortest(value, digits, &point);
+    int exponent;
+    int size = (int)yd_text_put_u64(digits, shortest(value, &exponent));
+    int point = size + exponent; /* value = 0.DIGITS * 10^point */
+    while (digits[size - 1] == '0') size--;
     if (point > 21 || point < -5) {
         *p++ = digits[0];
         if (size > 1) {

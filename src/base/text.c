@@ -122,6 +122,7 @@ int yd_text_size(struct yd_str s, uint64_t *ret)
                                         {"GiB", UINT64_C(1) << 30},
                                         {"TiB", UINT64_C(1) << 40},
                                         {"PiB", UINT64_C(1) << 50},
+                                        {"EiB", UINT64_C(1) << 60},
                                         {"kB", 1000},
                                         {"MB", 1000000},
                                         {"GB", 1000000000},
