@@ -115,8 +115,10 @@ static void a_record_is_copied_under_another_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_sample_shows_its_shortest_value), cmocka_unit_test(a_state_shows_its_code_and_flags),
-        cmocka_unit_test(a_row_nests),                       cmocka_unit_test(a_blob_is_hex),
+        cmocka_unit_test(a_sample_shows_its_shortest_value),
+        cmocka_unit_test(a_state_shows_its_code_and_flags),
+        cmocka_unit_test(a_row_nests),
+        cmocka_unit_test(a_blob_is_hex),
         cmocka_unit_test(a_record_is_copied_under_another_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
