@@ -52,9 +52,10 @@ enum yd_delivery {
 struct yd_envelope {
     struct yd_envelope *next; /* the mailbox's */
     yd_pid to, from;
-    uint64_t correlation; /* 0: none. With `from`, names one conversation; replies carry it back. Those of
-                             yd_out_request have the top bit set and are matched when the answer comes; yours must not */
-    int64_t deadline_ns;  /* monotonic; 0: none. Expired requests are dropped before they are received */
+    uint64_t
+        correlation;     /* 0: none. With `from`, names one conversation; replies carry it back. Those of
+                            yd_out_request have the top bit set and are matched when the answer comes; yours must not */
+    int64_t deadline_ns; /* monotonic; 0: none. Expired requests are dropped before they are received */
     uint32_t type;
     uint16_t delivery;
     uint16_t port; /* for the floors above */
@@ -85,16 +86,16 @@ struct yd_process_class {
 
 enum yd_restart { YD_RESTART_NEVER, YD_RESTART_ON_FAIL };
 struct yd_process_options {
-    const char *group, *name; /* NULL: unnamed. YD_EEXIST when taken */
-    void *arg;                /* to init */
-    int executor;             /* pinned to this one; -1: any, see yd_pid_executor */
-    bool roams;               /* at home at `executor`, yet idle ones may run its turns: not pinned */
-    uint32_t weight;          /* of its group in the sharing of turns; 0: 1 */
-    uint32_t mailbox_max;     /* envelopes, beyond which it is full; 0: 65,536 */
+    const char *group, *name;   /* NULL: unnamed. YD_EEXIST when taken */
+    void *arg;                  /* to init */
+    int executor;               /* pinned to this one; -1: any, see yd_pid_executor */
+    bool roams;                 /* at home at `executor`, yet idle ones may run its turns: not pinned */
+    uint32_t weight;            /* of its group in the sharing of turns; 0: 1 */
+    uint32_t mailbox_max;       /* envelopes, beyond which it is full; 0: 65,536 */
     uint64_t mailbox_bytes_max; /* 0: 64 MiB */
     enum yd_restart restart;
-    uint32_t restart_max;      /* fails within restart_window_ns, then it stays down; 0: 5 */
-    int64_t restart_window_ns; /* 0: one minute */
+    uint32_t restart_max;                   /* fails within restart_window_ns, then it stays down; 0: 5 */
+    int64_t restart_window_ns;              /* 0: one minute */
     int64_t backoff_min_ns, backoff_max_ns; /* doubling; 0: 100 ms, 10 s */
     /* Called in the executor after a FAIL, before the restart, with the poison envelope (borrowed). May be NULL. */
     void (*on_fail)(void *arg, const struct yd_envelope *poison, bool will_restart);
@@ -120,8 +121,8 @@ struct yd_system_options {
     uint64_t sim_seed;
 };
 int yd_system_create(const struct yd_system_options *options, struct yd_system **ret_system);
-int yd_system_start(struct yd_system *system);   /* the threads */
-void yd_system_stop(struct yd_system *system);   /* asks the executors to end and joins them */
+int yd_system_start(struct yd_system *system);    /* the threads */
+void yd_system_stop(struct yd_system *system);    /* asks the executors to end and joins them */
 void yd_system_destroy(struct yd_system *system); /* after stop: every process is finished, every envelope released */
 unsigned yd_system_executors(const struct yd_system *system);
 struct yd_loop *yd_system_loop(struct yd_system *system, unsigned executor); /* for pumps pinned to it */
