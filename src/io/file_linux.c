@@ -326,7 +326,8 @@ static enum yd_file_type node_of_entry(DIR *dir, const struct dirent *entry)
     }
 }
 
-static int list_path(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_file_type), void *arg)
+static int list_path(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_file_type),
+                     void *arg)
 {
     (void)fs;
     DIR *dir = opendir(path);

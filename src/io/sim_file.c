@@ -578,7 +578,8 @@ static int sync_dir_path(struct yd_fs *fs, const char *path)
     return leave(disk, SYNC_DIR, hash_path(path), 0, sync_folder(disk, path));
 }
 
-static int list_path(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_file_type), void *arg)
+static int list_path(struct yd_fs *fs, const char *path, int (*visit)(void *, const char *, enum yd_file_type),
+                     void *arg)
 {
     struct yd__sim_fs *disk = disk_of(fs);
     struct yd__sim_inode *folder;

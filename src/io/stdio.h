@@ -1,4 +1,5 @@
-/* io/stdio.h: the process' own standard input and output, as file threads use them. Linux only; a simulation has none. */
+/* io/stdio.h: the process' own standard input and output, as file threads use them. Linux only; a simulation has none.
+ */
 #ifndef IO_STDIO_H
 #define IO_STDIO_H
 

@@ -225,7 +225,7 @@ static void eight_mebibytes_come_back_through_an_echo_as_they_were(void **state)
     RUN_UNTIL(door.count == 1);
     door.ends[0]->echo = 1;
     for (size_t done = 0; done < SIZE;) {
-        size_t size = YD_MIN(SIZE - done, 1 + yd_rng_below(&rng, 300000));
+        size_t piece = 1 + yd_rng_below(&rng, 300000), size = YD_MIN(SIZE - done, piece);
         int error = yd_stream_write(client->stream, (struct yd_str){bytes + done, size});
         if (error == 0) done += size;
         if (error || yd_rng_chance(&rng, 3)) (void)yd_loop_run(loop, 0);
