@@ -36,6 +36,7 @@ struct yd__token {
     int type;                      /* YD_TOK_… or YD_RAW_… */
     uint32_t offset, size;         /* bytes in the text */
     uint32_t line, column, length; /* characters */
+    bool is_block;                 /* a brace of an element's body or a test's */
     bool bad;                      /* reported by the lexer: takes part in the grammar, says nothing more */
     union {
         int64_t i64;
@@ -146,7 +147,7 @@ struct yd__compound {
     struct yd__formal *formals;
     struct yd__body body;
     bool broken; /* a syntax error inside: its instances are not judged */
-    bool expanding;
+    bool expanding, used;
     struct yd__compound *next;
 };
 struct yd__step {
@@ -216,8 +217,8 @@ struct yd__parse {
     uint32_t file;
     struct yd_str text;
     struct yd__token *tokens;
-    uint32_t token_count, token_capacity;
-    uint32_t *stream; /* what bison sees: indices into tokens */
+    uint32_t token_count, token_capacity, raw_count; /* those from raw_count on are not in the text */
+    uint32_t *stream;                                /* what bison sees: indices into tokens */
     uint32_t stream_count, stream_capacity, stream_next;
     bool only_value;
     bool hopeless;         /* nested too deeply, or not text: not parsed */

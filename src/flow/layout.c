@@ -307,6 +307,7 @@ static void on_open(struct layout *it, uint32_t raw)
                       it->before == YD_TOK_WITH || it->before == YD_TOK_IS || it->before == YD_TOK_VALUE_START;
         is_block = !is_map && (it->keyword == YD_TOK_ELEMENT || it->keyword == YD_TOK_TEST);
     }
+    it->parse->tokens[raw].is_block = is_block;
     stream_add(it, raw);
     if (!push(it, raw, type, is_block)) return;
     it->at_start = is_block;
@@ -342,6 +343,7 @@ static void on_close(struct layout *it, uint32_t raw)
     if (open->is_block) {
         end_statement(it);
         it->depth--;
+        it->parse->tokens[raw].is_block = true; /* the array may have moved: not by `token` */
         stream_add(it, raw);
         it->at_start = true;
         it->keyword = 0;
@@ -412,6 +414,7 @@ void yd__layout(struct yd__parse *parse)
 {
     struct layout layout = {.parse = parse, .at_start = true}, *it = &layout;
     uint32_t raw_count = parse->token_count - 1; /* the last one is the end of the file */
+    parse->raw_count = raw_count;
     add_made(it, parse->only_value ? YD_TOK_VALUE_START : YD_TOK_FILE_START);
     for (uint32_t i = 0; i < raw_count && !it->stopped; i++) on_token(it, i, raw_count);
     if (it->stopped) return;
