@@ -345,6 +345,18 @@ static void read_all_reads_files_that_lie_about_their_size(void **state)
     assert_error(YD_ETOOBIG, yd_fs_read_all(yd_fs_linux(), "/proc/self/maps", 100, &data, &size));
 }
 
+/* This program uses the file half only. */
+static void a_program_of_files_alone_loads_no_libuv(void **state)
+{
+    char *data = NULL;
+    size_t size = 0;
+    (void)state;
+    assert_error(0, yd_fs_read_all(yd_fs_linux(), "/proc/self/maps", 1 << 20, &data, &size));
+    assert_non_null(strstr(data, "libc"));
+    assert_null(strstr(data, "libuv"));
+    free(data);
+}
+
 static void space_says_what_is_there(void **state)
 {
     struct place *place = *state;
@@ -393,6 +405,7 @@ int main(void)
         BOTH(read_all_keeps_to_its_limit),
         BOTH(space_says_what_is_there),
         cmocka_unit_test(read_all_reads_files_that_lie_about_their_size),
+        cmocka_unit_test(a_program_of_files_alone_loads_no_libuv),
         cmocka_unit_test(the_parent_of_a_path_is_the_folder_its_name_stands_in),
     };
     return cmocka_run_group_tests_name("files", tests, NULL, NULL);

@@ -492,6 +492,30 @@ static void a_paused_listener_accepts_nobody_until_it_goes_on(void **state)
     close_door(&door);
 }
 
+static void without_descriptors_it_waits_and_accepts_when_there_are_some(void **state)
+{
+    struct door door = {0};
+    struct rlimit limit, low;
+    (void)state;
+    struct yd_address real = open_door(&door, socket_in_folder());
+    int client = socket(AF_UNIX, SOCK_STREAM, 0), next = dup(client);
+    close(next);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    low = limit;
+    low.rlim_cur = (rlim_t)next;
+    assert_int_equal(connect(client, (struct sockaddr *)&real.storage, real.size), 0);
+    setrlimit(RLIMIT_NOFILE, &low);
+    int turns = 0;
+    for (int64_t end = yd_clock_mono() + 50 * YD_NS_PER_MS; yd_clock_mono() < end; turns++)
+        (void)yd_loop_run(loop, 10 * YD_NS_PER_MS);
+    assert_int_equal(door.count, 0);
+    assert_in_range(turns, 1, 12); /* it does not spin */
+    setrlimit(RLIMIT_NOFILE, &limit);
+    RUN_UNTIL(door.count == 1);
+    close(client);
+    close_door(&door);
+}
+
 static int idle_count;
 static struct yd_stream *idle[20000];
 static void idle_accept(void *arg, struct yd_stream *stream, const struct yd_address *peer)
@@ -673,6 +697,7 @@ int main(void)
         LOOP(a_port_in_use_is_refused_with_its_address),
         LOOP(a_stale_unix_socket_is_replaced_and_a_live_one_or_a_file_is_not),
         LOOP(a_paused_listener_accepts_nobody_until_it_goes_on),
+        LOOP(without_descriptors_it_waits_and_accepts_when_there_are_some),
         LOOP(ten_thousand_idle_connections_are_held_in_little_memory),
         LOOP(two_hundred_datagrams_come_in_few_calls_with_the_kernels_stamp),
         LOOP(what_the_kernel_drops_is_counted),
