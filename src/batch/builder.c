@@ -179,9 +179,9 @@ static inline bool copy_name(char *to, const char *from, size_t size)
     return (odd & highs) == 0;
 }
 
-/* A new name, into the free slot where the search for it ended. */
-static __attribute__((noinline)) int add_name(struct yd_builder *builder, struct yd_str name, uint64_t hash,
-                                              uint32_t free_slot, uint32_t *ret_name)
+/* An entry and its bytes behind the others. is_checked: the caller knows that it is UTF-8. */
+static inline int append_name(struct yd_builder *builder, struct yd_str name, uint64_t hash, bool is_checked,
+                              uint32_t *ret_name)
 {
     if (YD_UNLIKELY(name.size > YD_NAME_SIZE_MAX)) return YD_ETOOBIG;
     uint32_t padded = (uint32_t)yd__heap_up(name.size), need = (uint32_t)sizeof(struct yd_name_entry) + padded;
@@ -198,15 +198,27 @@ static __attribute__((noinline)) int add_name(struct yd_builder *builder, struct
         if (!heap) return YD_ENOMEM;
         builder->heap = heap;
     }
-    bool moved = (index + 1) * 2 > builder->slot_mask;
-    if (YD_UNLIKELY(moved) && !grow_slots(builder)) return YD_ENOMEM;
-    if (YD_UNLIKELY(!copy_name(builder->heap + offset, name.data, name.size)) && !yd_text_utf8(name))
+    bool is_ascii = copy_name(builder->heap + offset, name.data, name.size);
+    if (YD_UNLIKELY(!is_ascii && !is_checked) && !yd_text_utf8(name))
         return YD_EFORMAT; /* nothing counts what was copied */
     builder->names[index] = (struct yd_name_entry){name.size ? offset : 0, (uint32_t)name.size, hash};
     builder->name_count++;
     builder->heap_size += padded;
     builder->room -= need;
-    if (YD_UNLIKELY(moved))
+    *ret_name = index;
+    return 0;
+}
+
+/* A new name, into the free slot where the search for it ended. */
+static __attribute__((noinline)) int add_name(struct yd_builder *builder, struct yd_str name, uint64_t hash,
+                                              uint32_t free_slot, uint32_t *ret_name)
+{
+    bool moves = (builder->name_count + 1) * 2 > builder->slot_mask;
+    uint32_t index;
+    if (YD_UNLIKELY(moves) && !grow_slots(builder)) return YD_ENOMEM;
+    int r = append_name(builder, name, hash, false, &index);
+    if (r < 0) return r;
+    if (YD_UNLIKELY(moves))
         insert_slot(builder, hash, index);
     else
         builder->slots[free_slot] = slot_key(hash, builder->stamp) << 20 | index;
@@ -257,28 +269,7 @@ static inline bool guess(struct yd_builder *builder, struct yd_str name)
 
 int yd_builder_name_fresh(struct yd_builder *builder, struct yd_str name, uint64_t hash, uint32_t *ret_name)
 {
-    uint32_t padded = (uint32_t)yd__heap_up(name.size), offset = builder->heap_size;
-    uint32_t need = (uint32_t)sizeof(struct yd_name_entry) + padded;
-    if (YD_UNLIKELY(name.size == 0 || name.size > YD_NAME_SIZE_MAX)) return YD_ETOOBIG;
-    if (YD_UNLIKELY(need > builder->room || builder->name_count >= builder->names_max)) return YD_EFULL;
-    if (YD_UNLIKELY(builder->name_count >= builder->name_capacity)) {
-        struct yd_name_entry *names = yd__builder_grow(builder, builder->names, &builder->name_capacity,
-                                                       (uint64_t)builder->name_count + 1, sizeof *names);
-        if (!names) return YD_ENOMEM;
-        builder->names = names;
-    }
-    if (YD_UNLIKELY((uint64_t)offset + padded > builder->heap_capacity)) {
-        char *heap = yd__builder_grow(builder, builder->heap, &builder->heap_capacity, (uint64_t)offset + padded, 1);
-        if (!heap) return YD_ENOMEM;
-        builder->heap = heap;
-    }
-    memset(builder->heap + offset + padded - 8, 0, 8);
-    memcpy(builder->heap + offset, name.data, name.size);
-    builder->heap_size += padded;
-    builder->room -= need;
-    builder->names[builder->name_count] = (struct yd_name_entry){offset, (uint32_t)name.size, hash};
-    *ret_name = builder->name_count++;
-    return 0;
+    return append_name(builder, name, hash, true, ret_name);
 }
 
 int yd_builder_name(struct yd_builder *builder, struct yd_str name, uint32_t *ret_name)
@@ -304,7 +295,9 @@ void yd__builder_back(struct yd_builder *builder, uint32_t name_count, uint32_t 
         const struct yd_name_entry *entry = &builder->names[--builder->name_count];
         uint64_t slot = slot_key(entry->hash, builder->stamp) << 20 | builder->name_count;
         uint32_t i = (uint32_t)entry->hash & builder->slot_mask;
-        while (builder->slots[i] != slot) i = (i + 1) & builder->slot_mask;
+        /* One that went in without looking has no slot. */
+        while (builder->slots[i] != slot && slot_stamp(builder->slots[i]) == builder->stamp)
+            i = (i + 1) & builder->slot_mask;
         builder->slots[i] = 0;
         builder->room += (uint32_t)sizeof *entry;
     }

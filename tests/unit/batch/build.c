@@ -184,6 +184,34 @@ static void names_with_equal_hashes_are_told_apart(void **state)
     yd_builder_destroy(builder);
 }
 
+static void names_known_to_be_new_go_in_without_looking(void **state)
+{
+    (void)state;
+    struct yd_builder *builder = create(0, 0);
+    char text[32], longest[YD_NAME_SIZE_MAX + 1] = {0};
+    uint32_t name, other;
+    for (uint32_t i = 0; i < 3000; i++) {
+        struct yd_str s = {text, (size_t)snprintf(text, sizeof text, "fresh.%u", i)};
+        assert_ok(yd_builder_name_fresh(builder, s, yd_hash_str(s), &name));
+        assert_int_equal(name, 2 * i);
+        (void)snprintf(text, sizeof text, "found.%u", i);
+        assert_int_equal(intern(builder, text), 2 * i + 1);
+    }
+    assert_int_equal(intern(builder, "found.1234"), 2469);
+    assert_error(yd_builder_name_fresh(builder, (struct yd_str){longest, sizeof longest}, 0, &other), YD_ETOOBIG);
+    assert_ok(yd_builder_add(builder, 0, name, YD_SAMPLE, YD_F64, 0, f64(1)));
+    /* Taken back with the record they were made for, though nobody could have found them. */
+    assert_ok(yd_builder_begin(builder, 0, name, YD_ROW, 0, YD_MAP));
+    assert_ok(yd_builder_name_fresh(builder, YD_STR("lost"), yd_hash("lost", 4), &other));
+    assert_error(yd_builder_cell_bytes(builder, YD_STR("k"), YD_TEXT, YD_STR("\xff")), YD_EFORMAT);
+    struct yd_batch *batch;
+    assert_ok(yd_builder_seal(builder, &batch));
+    assert_int_equal(batch->header.names, 6000);
+    yd_batch_unref(reread(batch));
+    yd_batch_unref(batch);
+    yd_builder_destroy(builder);
+}
+
 static void emptying_thousands_of_times_never_confuses_old_names_with_new(void **state)
 {
     (void)state;
@@ -512,6 +540,7 @@ int main(void)
         cmocka_unit_test(selecting_keeps_exactly_the_records_asked_for),
         cmocka_unit_test(names_stand_once_and_are_found_again),
         cmocka_unit_test(names_with_equal_hashes_are_told_apart),
+        cmocka_unit_test(names_known_to_be_new_go_in_without_looking),
         cmocka_unit_test(emptying_thousands_of_times_never_confuses_old_names_with_new),
         cmocka_unit_test(reserved_records_are_committed_by_count),
         cmocka_unit_test(a_parser_that_seals_when_full_gets_every_record_through),
