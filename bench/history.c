@@ -1,0 +1,175 @@
+/* bench-history: what a fold costs a point, what a series and a sample cost in memory, how long queries take. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/hash.h"
+#include "store/history.h"
+
+static double now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void die(const char *what, int error)
+{
+    (void)fprintf(stderr, "bench-history: %s: %s\n", what, yd_error_text(error));
+    exit(1);
+}
+
+#define START (INT64_C(1700000000) * YD_NS_PER_S)
+#define STEP  (10 * YD_NS_PER_S)
+
+struct load {
+    uint32_t series, ticks; /* each series once a tick */
+    double *level;
+    struct yd_rng rng;
+};
+
+/* One tick: names in batches of at most 100 k; gauges that walk, counters, percentages of two decimals. */
+static void tick(struct load *load, uint32_t at, struct yd_builder *builder, struct yd_batch **batches, uint32_t *count)
+{
+    *count = 0;
+    for (uint32_t i = 0; i < load->series; i++) {
+        char text[128];
+        int size = snprintf(text, sizeof text, "metric.%u dc=dc%u,host=web%05u,rack=r%02u", i % 100, i / 100 % 4,
+                            i / 100, i / 100 % 50);
+        uint32_t name;
+        int error = yd_builder_name(builder, (struct yd_str){text, (size_t)size}, &name);
+        if (error == YD_EFULL) {
+            error = yd_builder_seal(builder, &batches[(*count)++]);
+            if (error < 0) die("seal", error);
+            error = yd_builder_name(builder, (struct yd_str){text, (size_t)size}, &name);
+        }
+        if (error < 0) die("name", error);
+        double *level = &load->level[i];
+        enum yd_type type = YD_F64;
+        union yd_value value;
+        uint64_t random = yd_rng_next(&load->rng);
+        switch (i % 4) {
+        case 0: /* a gauge that walks */
+            *level += (double)(random % 7) - 3;
+            type = YD_I64;
+            value.i64 = (int64_t)*level;
+            break;
+        case 1: /* a counter */
+            *level += (double)(random % 1000);
+            type = YD_I64;
+            value.i64 = (int64_t)*level;
+            break;
+        case 2: /* a percentage that walks, two decimals */
+            *level += ((double)(random % 101) - 50) / 100;
+            value.f64 = (double)(int64_t)(*level * 100) / 100;
+            break;
+        default:
+            value.f64 = i % 8 == 3 ? 1.0 : (double)(random % 3);
+            break; /* mostly constant */
+        }
+        error = yd_builder_add(builder, START + at * STEP, name, YD_SAMPLE, type, 0, value);
+        if (error == YD_EFULL) {
+            error = yd_builder_seal(builder, &batches[(*count)++]);
+            if (error < 0) die("seal", error);
+            i--;
+            continue;
+        }
+        if (error < 0) die("add", error);
+    }
+    int error = yd_builder_seal(builder, &batches[(*count)++]);
+    if (error < 0) die("seal", error);
+}
+
+static struct yd_history *fold(struct load *load)
+{
+    struct yd_history *history;
+    int error = yd_history_create(&(struct yd_history_options){.memory_max = UINT64_C(8) << 30}, &history);
+    if (error) die("create", error);
+    struct yd_builder *builder;
+    error = yd_builder_create(&(struct yd_builder_options){.size_max = 32 << 20, .names_max = 1 << 20}, &builder);
+    if (error) die("builder", error);
+    load->level = calloc(load->series, sizeof *load->level);
+    for (uint32_t i = 0; i < load->series; i++) load->level[i] = (double)(i % 977);
+    yd_rng_init(&load->rng, 1);
+    double first = 0, rest = 0;
+    uint64_t rest_points = 0;
+    for (uint32_t at = 0; at < load->ticks; at++) {
+        struct yd_batch *batches[64];
+        uint32_t count;
+        tick(load, at, builder, batches, &count);
+        double begin = now();
+        for (uint32_t i = 0; i < count; i++) {
+            error = yd_history_fold(history, batches[i], 0, NULL);
+            if (error) die("fold", error);
+        }
+        double took = now() - begin;
+        if (at == 0) {
+            first = took;
+        } else {
+            rest += took;
+            rest_points += load->series;
+        }
+        for (uint32_t i = 0; i < count; i++) yd_batch_unref(batches[i]);
+    }
+    struct yd_history_counts counts;
+    yd_history_counts(history, &counts);
+    printf("fold %8u series x %4u: %6.1f ns/point known, %7.1f ns/point new; %6.0f bytes/series, %5.2f bytes/sample\n",
+           load->series, load->ticks, rest * 1e9 / (double)rest_points, first * 1e9 / load->series,
+           (double)counts.memory_bytes / (double)counts.series, (double)counts.memory_bytes / (double)counts.stored);
+    yd_builder_destroy(builder);
+    free(load->level);
+    return history;
+}
+
+/* Few names, many points of each in a batch. */
+static void fold_dense(uint32_t series, uint32_t per_batch, uint32_t batches)
+{
+    struct yd_history *history;
+    int error = yd_history_create(&(struct yd_history_options){.memory_max = UINT64_C(8) << 30}, &history);
+    if (error) die("create", error);
+    struct yd_builder *builder;
+    error = yd_builder_create(&(struct yd_builder_options){.size_max = 32 << 20}, &builder);
+    if (error) die("builder", error);
+    struct yd_rng rng;
+    yd_rng_init(&rng, 2);
+    double total = 0;
+    for (uint32_t b = 0; b < batches; b++) {
+        for (uint32_t p = 0; p < per_batch; p++)
+            for (uint32_t i = 0; i < series; i++) {
+                char text[64];
+                int size = snprintf(text, sizeof text, "m%u host=h%u", i % 10, i / 10);
+                uint32_t name;
+                error = yd_builder_name(builder, (struct yd_str){text, (size_t)size}, &name);
+                union yd_value value = {.f64 = (double)(yd_rng_next(&rng) % 1000) / 10};
+                if (!error)
+                    error = yd_builder_add(builder, START + ((int64_t)b * per_batch + p) * STEP, name, YD_SAMPLE,
+                                           YD_F64, 0, value);
+                if (error < 0) die("dense", error);
+            }
+        struct yd_batch *batch;
+        error = yd_builder_seal(builder, &batch);
+        if (error < 0) die("seal", error);
+        double begin = now();
+        error = yd_history_fold(history, batch, 0, NULL);
+        total += now() - begin;
+        if (error) die("fold", error);
+        yd_batch_unref(batch);
+    }
+    struct yd_history_counts counts;
+    yd_history_counts(history, &counts);
+    printf("fold %8u series, %u points of each a batch: %6.1f ns/point; %5.2f bytes/sample\n", series, per_batch,
+           total * 1e9 / (double)counts.stored, (double)counts.memory_bytes / (double)counts.stored);
+    yd_builder_destroy(builder);
+    yd_history_destroy(history);
+}
+
+int main(int argc, char **argv)
+{
+    bool quick = argc > 1 && !strcmp(argv[1], "--quick");
+    fold_dense(1000, 100, quick ? 5 : 30);
+    struct load loads[] = {{.series = 1000, .ticks = 2000},
+                           {.series = 100000, .ticks = quick ? 60 : 360},
+                           {.series = 1000000, .ticks = quick ? 3 : 20}};
+    for (size_t i = 0; i < YD_COUNT(loads); i++) yd_history_destroy(fold(&loads[i]));
+    return 0;
+}

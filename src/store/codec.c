@@ -1,0 +1,380 @@
+/* Streams and sealed chunks; see codec.h for the picture. */
+#include <math.h>
+
+#include "store/codec.h"
+
+static const double powers[YD__DECIMALS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+static const int64_t units[4] = {1, 1000, 1000000, 1000000000};
+
+static inline uint64_t load64(const uint8_t *from)
+{
+    uint64_t word;
+    memcpy(&word, from, sizeof word);
+    return word;
+}
+static inline void store64(uint8_t *to, uint64_t word)
+{
+    memcpy(to, &word, sizeof word);
+}
+static inline uint64_t zigzag(uint64_t x)
+{
+    return x << 1 ^ (uint64_t)((int64_t)x >> 63);
+}
+static inline uint64_t unzigzag(uint64_t z)
+{
+    return z >> 1 ^ -(z & 1);
+}
+static inline unsigned bytes_of(uint64_t x)
+{
+    return x ? (71 - (unsigned)__builtin_clzll(x)) / 8 : 0;
+}
+
+/* v as an integer of `decimals` decimals, if that is exactly v. Below 2^51 adding 1.5 * 2^52 rounds to an integer that
+ * stands in the low bits, and an integer over a power of ten is rounded correctly: so the check by bits is the proof.
+ */
+static inline bool decimal(uint64_t bits, unsigned decimals, int64_t *ret)
+{
+    const double magic = 0x1.8p52;
+    double v = yd__bits_f64(bits), scaled = v * powers[decimals];
+    if (!(fabs(scaled) < 0x1p51)) return false;
+    int64_t i = (int64_t)(yd__f64_bits(scaled + magic) - yd__f64_bits(magic));
+    if (yd__f64_bits((double)i / powers[decimals]) != bits) return false;
+    *ret = i;
+    return true;
+}
+
+/* ---- streams ---- */
+
+/* By the control's high half: bytes of the time's change of change, and their unit. */
+static const uint8_t time_bytes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 1, 2, 0};
+static const int64_t time_units[16] = {1, 1,       1,       1,       1,       1,          1,          1,
+                                       1, 1000000, 1000000, 1000000, 1000000, 1000000000, 1000000000, 1};
+/* By its low half: bytes of the value's change, and by how much they are shifted. */
+static const uint8_t value_bytes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 0};
+static const uint8_t value_shifts[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 56, 48, 40, 32, 24, 16, 0};
+static const uint64_t masks[9] = {
+    0, 0xff, 0xffff, 0xffffff, 0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff, 0xffffffffffffffff};
+#define CONTROL_MODE 0xf0
+
+static int64_t power10(unsigned exponent)
+{
+    int64_t power = 1;
+    while (exponent--) power *= 10;
+    return power;
+}
+
+/* The state's value in another mode: any guess does that writer and reader make alike; a good one is short. */
+static uint64_t convert(uint64_t value, unsigned from, unsigned to)
+{
+    if (from == YD__MODE_RAW || from == YD__MODE_BOOL || to == YD__MODE_RAW || to == YD__MODE_BOOL) return 0;
+    unsigned have = from <= YD__DECIMALS_MAX ? from : 0, want = to <= YD__DECIMALS_MAX ? to : 0;
+    if (want >= have) return value * (uint64_t)power10(want - have);
+    return (uint64_t)((int64_t)value / power10(have - want));
+}
+
+/* The mode for a double, and the integer it becomes there. */
+static unsigned choose_mode(unsigned mode, uint64_t bits, int64_t *ret)
+{
+    if (mode == YD__MODE_RAW) return mode; /* once given up, not tried again in this stream */
+    for (unsigned decimals = mode <= YD__DECIMALS_MAX ? mode : 0; decimals <= YD__DECIMALS_MAX; decimals++)
+        if (decimal(bits, decimals, ret)) return decimals;
+    return YD__MODE_RAW;
+}
+
+static inline unsigned put_time(uint8_t *to, uint64_t change)
+{
+    int64_t d = (int64_t)change;
+    if (d == 0) return 0;
+    if (d % 1000000 == 0) {
+        int64_t ms = d / 1000000;
+        uint64_t z = zigzag((uint64_t)ms);
+        if (ms % 1000 == 0) {
+            uint64_t zs = zigzag((uint64_t)(ms / 1000));
+            if (zs <= 0xffff) {
+                store64(to, zs);
+                return zs <= 0xff ? 13 : 14;
+            }
+        }
+        if (z <= 0xffffffff) {
+            store64(to, z);
+            return 8 + bytes_of(z);
+        }
+    }
+    uint64_t z = zigzag(change);
+    store64(to, z);
+    return bytes_of(z);
+}
+
+uint32_t yd__stream_put(uint8_t *to, struct yd__stream *stream, int64_t time, uint8_t type, uint64_t bits)
+{
+    uint8_t *at = to;
+    int64_t integer = (int64_t)bits;
+    unsigned mode;
+    switch (type) {
+    case YD_F64:
+        mode = choose_mode(stream->mode, bits, &integer);
+        break;
+    case YD_I64:
+        mode = YD__MODE_I64;
+        break;
+    case YD_U64:
+        mode = YD__MODE_U64;
+        break;
+    default:
+        mode = YD__MODE_BOOL;
+        break;
+    }
+    if (YD_UNLIKELY(mode != stream->mode)) {
+        *at++ = CONTROL_MODE;
+        *at++ = (uint8_t)mode;
+        stream->value = convert(stream->value, stream->mode, mode);
+        stream->mode = (uint8_t)mode;
+    }
+    uint8_t *control = at++;
+    uint64_t delta = (uint64_t)time - (uint64_t)stream->time;
+    unsigned high = put_time(at, delta - (uint64_t)stream->delta);
+    at += time_bytes[high];
+    stream->time = time;
+    stream->delta = (int64_t)delta;
+
+    unsigned low;
+    if (mode != YD__MODE_RAW) {
+        uint64_t z = zigzag((uint64_t)integer - stream->value);
+        store64(at, z);
+        low = bytes_of(z);
+        stream->value = (uint64_t)integer;
+    } else {
+        uint64_t change = bits ^ stream->value;
+        low = bytes_of(change);
+        unsigned trailing = change ? (unsigned)__builtin_ctzll(change) / 8 : 0;
+        if (low > 8 - trailing && 8 - trailing <= 6) {
+            store64(at, change >> trailing * 8);
+            low = 8 + 8 - trailing;
+        } else {
+            store64(at, change);
+        }
+        stream->value = bits;
+    }
+    at += value_bytes[low];
+    *control = (uint8_t)(high << 4 | low);
+    return (uint32_t)(at - to);
+}
+
+static inline uint8_t mode_type(unsigned mode)
+{
+    return mode <= YD__MODE_RAW ? YD_F64 : mode == YD__MODE_I64 ? YD_I64 : mode == YD__MODE_U64 ? YD_U64 : YD_BOOL;
+}
+static inline uint64_t mode_bits(unsigned mode, uint64_t value)
+{
+    return mode <= YD__DECIMALS_MAX ? yd__f64_bits((double)(int64_t)value / powers[mode]) : value;
+}
+static inline double mode_number(unsigned mode, uint64_t value)
+{
+    if (mode <= YD__DECIMALS_MAX) return (double)(int64_t)value / powers[mode];
+    return yd__number(mode_type(mode), value);
+}
+
+uint8_t yd__stream_last(const struct yd__stream *stream, uint64_t *ret_bits)
+{
+    *ret_bits = mode_bits(stream->mode, stream->value);
+    return mode_type(stream->mode);
+}
+
+/* One token: moves the stream on by a point. */
+static inline const uint8_t *next(const uint8_t *at, struct yd__stream *stream)
+{
+    unsigned control = *at++;
+    while (YD_UNLIKELY(control == CONTROL_MODE)) {
+        unsigned mode = *at++;
+        stream->value = convert(stream->value, stream->mode, mode);
+        stream->mode = (uint8_t)mode;
+        control = *at++;
+    }
+    unsigned high = control >> 4, low = control & 15;
+    uint64_t change = unzigzag(load64(at) & masks[time_bytes[high]]) * (uint64_t)time_units[high];
+    at += time_bytes[high];
+    stream->delta = (int64_t)((uint64_t)stream->delta + change);
+    stream->time = (int64_t)((uint64_t)stream->time + (uint64_t)stream->delta);
+    uint64_t value = (load64(at) & masks[value_bytes[low]]) << value_shifts[low];
+    at += value_bytes[low];
+    stream->value = stream->mode == YD__MODE_RAW ? stream->value ^ value : stream->value + unzigzag(value);
+    return at;
+}
+
+void yd__stream_points(const uint8_t *from, uint32_t count, int64_t first, struct yd__points *points)
+{
+    struct yd__stream stream = {.time = first, .mode = *from++};
+    for (uint32_t i = points->count, end = i + count; i < end; i++) {
+        from = next(from, &stream);
+        points->times[i] = stream.time;
+        points->bits[i] = mode_bits(stream.mode, stream.value);
+        points->types[i] = mode_type(stream.mode);
+    }
+    points->count += count;
+}
+
+void yd__stream_numbers(const uint8_t *from, uint32_t count, int64_t first, struct yd__numbers *numbers)
+{
+    struct yd__stream stream = {.time = first, .mode = *from++};
+    for (uint32_t i = numbers->count, end = i + count; i < end; i++) {
+        from = next(from, &stream);
+        numbers->times[i] = stream.time;
+        numbers->values[i] = mode_number(stream.mode, stream.value);
+    }
+    numbers->count += count;
+}
+
+/* ---- sealed chunks ---- */
+
+static unsigned unit_of(const int64_t *times, uint32_t count)
+{
+    unsigned unit = 3;
+    for (uint32_t i = 1; i < count && unit; i++)
+        while ((int64_t)((uint64_t)times[i] - (uint64_t)times[0]) % units[unit] != 0) unit--;
+    return unit;
+}
+
+/* Doubles as integers of one scale. Returns the decimals, or YD__MODE_RAW. */
+static unsigned decimals_of(const uint64_t *bits, uint32_t count, int64_t *integers)
+{
+    unsigned decimals = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (YD_LIKELY(decimal(bits[i], decimals, &integers[i]))) continue;
+        do decimals++;
+        while (decimals <= YD__DECIMALS_MAX && !decimal(bits[i], decimals, &integers[i]));
+        if (decimals > YD__DECIMALS_MAX) return YD__MODE_RAW;
+        i = UINT32_MAX; /* from the start, at the finer scale */
+    }
+    return decimals;
+}
+
+/* One type for all: as they are; or doubles, when the others are exact as such. false: they stay apart. */
+static bool one_type(const struct yd__points *points, uint32_t from, uint32_t count, uint8_t *ret_type, uint64_t *bits)
+{
+    uint8_t type = points->types[from];
+    bool same = true;
+    for (uint32_t i = 1; i < count; i++) same &= points->types[from + i] == type;
+    memcpy(bits, points->bits + from, (size_t)count * 8);
+    *ret_type = type;
+    if (same) return true;
+    *ret_type = YD_F64;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t own = points->types[from + i];
+        int64_t value = (int64_t)bits[i];
+        if (own == YD_F64) continue;
+        if (own == YD_BOOL || value >= INT64_C(1) << 51 || value <= -(INT64_C(1) << 51)) return false;
+        bits[i] = yd__f64_bits((double)value);
+    }
+    return true;
+}
+
+static uint32_t put_stream(uint8_t *to, const struct yd__points *points, uint32_t from, uint32_t count)
+{
+    struct yd__stream stream = {.time = points->times[from]};
+    uint32_t size = 1;
+    to[0] = 0;
+    for (uint32_t i = from; i < from + count; i++)
+        size += yd__stream_put(to + size, &stream, points->times[i], points->types[i], points->bits[i]);
+    return size;
+}
+
+#define COLUMNS_ROOM (2 * (32 + YD__CHUNK_MAX * 8 + YD__CHUNK_MAX / 32))
+#define STREAM_ROOM  (1 + YD__CHUNK_MAX * YD__TOKEN_MAX + YD__STREAM_SLACK)
+
+struct yd__chunk *yd__chunk_build(struct yd_alloc *alloc, const struct yd__points *points, uint32_t from,
+                                  uint32_t count)
+{
+    uint64_t bits[YD__CHUNK_MAX];
+    int64_t integers[YD__CHUNK_MAX];
+    uint8_t data[YD_MAX(COLUMNS_ROOM, STREAM_ROOM)], type;
+    const int64_t *times = points->times + from;
+    struct yd__chunk head = {.first = times[0], .last = times[count - 1], .count = (uint16_t)count};
+    size_t size;
+    YD_ASSERT(count > 0 && count <= YD__CHUNK_MAX);
+
+    if (one_type(points, from, count, &type, bits)) {
+        const int64_t *column = (const int64_t *)bits;
+        head.unit = (uint8_t)unit_of(times, count);
+        for (uint32_t i = 0; i < count; i++)
+            integers[i] = (int64_t)((uint64_t)times[i] - (uint64_t)times[0]) / units[head.unit];
+        size = yd__column_put(data, integers, count);
+        if (type == YD_F64) {
+            head.kind = (uint8_t)decimals_of(bits, count, integers);
+            if (head.kind == YD__MODE_RAW) {
+                uint64_t any = 0;
+                for (uint32_t i = 0; i < count; i++) any |= bits[i];
+                head.scale = any ? (uint8_t)__builtin_ctzll(any) : 0;
+                for (uint32_t i = 0; i < count; i++) integers[i] = (int64_t)(bits[i] >> head.scale);
+            }
+            column = integers;
+        } else {
+            head.kind = type == YD_I64 ? YD__MODE_I64 : type == YD_U64 ? YD__MODE_U64 : YD__MODE_BOOL;
+        }
+        size += yd__column_put(data + size, column, count);
+    } else {
+        head.kind = YD__MODE_COUNT;
+        size = put_stream(data, points, from, count);
+    }
+
+    head.size = (uint16_t)size;
+    struct yd__chunk *chunk = yd_alloc_get(alloc, sizeof head + size + YD__STREAM_SLACK);
+    if (!chunk) return NULL;
+    *chunk = head;
+    memcpy(chunk->data, data, size);
+    memset(chunk->data + size, 0, YD__STREAM_SLACK);
+    return chunk;
+}
+_Static_assert(COLUMNS_ROOM <= UINT16_MAX && STREAM_ROOM <= UINT16_MAX, "sizes fit their field");
+
+static const uint8_t *get_times(const struct yd__chunk *chunk, int64_t *times)
+{
+    const uint8_t *at = yd__column_get(chunk->data, chunk->count, times);
+    uint64_t first = (uint64_t)chunk->first, unit = (uint64_t)units[chunk->unit];
+    for (uint32_t i = 0; i < chunk->count; i++) times[i] = (int64_t)(first + (uint64_t)times[i] * unit);
+    return at;
+}
+
+void yd__chunk_points(const struct yd__chunk *chunk, struct yd__points *points)
+{
+    uint32_t from = points->count, count = chunk->count;
+    if (chunk->kind == YD__MODE_COUNT) {
+        yd__stream_points(chunk->data, count, chunk->first, points);
+        return;
+    }
+    const uint8_t *at = get_times(chunk, points->times + from);
+    uint64_t *bits = points->bits + from;
+    (void)yd__column_get(at, count, (int64_t *)bits); /* its end is the chunk's */
+    if (chunk->kind <= YD__DECIMALS_MAX) {
+        double power = powers[chunk->kind];
+        for (uint32_t i = 0; i < count; i++) bits[i] = yd__f64_bits((double)(int64_t)bits[i] / power);
+    } else if (chunk->kind == YD__MODE_RAW) {
+        for (uint32_t i = 0; i < count; i++) bits[i] <<= chunk->scale;
+    }
+    memset(points->types + from, mode_type(chunk->kind), count);
+    points->count += count;
+}
+
+void yd__chunk_numbers(const struct yd__chunk *chunk, struct yd__numbers *numbers)
+{
+    uint32_t from = numbers->count, count = chunk->count;
+    if (chunk->kind == YD__MODE_COUNT) {
+        yd__stream_numbers(chunk->data, count, chunk->first, numbers);
+        return;
+    }
+    const uint8_t *at = get_times(chunk, numbers->times + from);
+    double *values = numbers->values + from;
+    int64_t integers[YD__CHUNK_MAX + 32];
+    (void)yd__column_get(at, count, integers); /* its end is the chunk's */
+    if (chunk->kind == 0 || chunk->kind == YD__MODE_I64 || chunk->kind == YD__MODE_BOOL) {
+        for (uint32_t i = 0; i < count; i++) values[i] = (double)integers[i];
+    } else if (chunk->kind <= YD__DECIMALS_MAX) {
+        double power = powers[chunk->kind];
+        for (uint32_t i = 0; i < count; i++) values[i] = (double)integers[i] / power;
+    } else if (chunk->kind == YD__MODE_U64) {
+        for (uint32_t i = 0; i < count; i++) values[i] = (double)(uint64_t)integers[i];
+    } else {
+        for (uint32_t i = 0; i < count; i++) values[i] = yd__bits_f64((uint64_t)integers[i] << chunk->scale);
+    }
+    numbers->count += count;
+}

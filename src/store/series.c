@@ -1,0 +1,486 @@
+/* One series: its open stream, the sealed chunks behind it, and the few points that came out of order.
+ *
+ *   chunks[0] … chunks[n-1] | open stream          side: points not later than the stream's last, by time
+ *   each of up to 512 points, apart in time        at most 64; then they are merged into the chunks they belong to
+ *
+ * A stream is sealed at 128 points or 512 bytes; four sealed chunks become one of up to 512 points, so that memory held
+ * open stays small and headers stay rare. A point beside always came after the one of the same time in a chunk or
+ * stream (those had passed that time), so it wins. What can fail is memory: every step builds the new before it lets
+ * go of the old. */
+#include "store/internal.h"
+
+#define OPEN_FIRST 32
+
+static struct yd_alloc *memory(struct yd_history *history)
+{
+    return &history->column_meter.alloc;
+}
+
+static size_t past_size(uint32_t room)
+{
+    return sizeof(struct yd__past) + room * sizeof(struct yd__chunk *);
+}
+
+static int past_reserve(struct yd_history *history, struct yd__series *series, uint32_t more)
+{
+    struct yd__past *past = series->past;
+    uint32_t count = past ? past->count : 0, old = past ? past->room : 0;
+    if (past && count + more <= old) return YD_OK;
+    uint32_t room = YD_MAX(count + more, old + old / 2);
+    past = yd_alloc_resize(memory(history), past, past ? past_size(old) : 0, past_size(room));
+    if (!past) return YD_ENOMEM;
+    if (!series->past) *past = (struct yd__past){0};
+    past->room = room;
+    series->past = past;
+    return YD_OK;
+}
+
+static void chunk_free(struct yd_history *history, struct yd__chunk *chunk)
+{
+    yd_alloc_put(memory(history), chunk, yd__chunk_bytes(chunk));
+    history->counts.chunks--;
+}
+
+static void open_free(struct yd_history *history, struct yd__series *series)
+{
+    if (series->open) yd_alloc_put(memory(history), series->open, series->stream.room + YD__STREAM_SLACK);
+    series->open = NULL;
+    series->stream.room = series->stream.used = series->stream.count = 0;
+}
+
+static void side_free(struct yd_history *history, struct yd__past *past)
+{
+    yd_alloc_put(memory(history), past->side, past->side_room * sizeof *past->side);
+    past->side = NULL;
+    past->side_count = past->side_room = 0;
+}
+
+/* The first chunk that ends at `time` or later. */
+static uint32_t chunk_find(const struct yd__past *past, int64_t time)
+{
+    uint32_t low = 0, high = past ? past->count : 0;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (past->chunks[middle]->last < time)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static uint32_t side_find(const struct yd__past *past, int64_t time)
+{
+    uint32_t low = 0, high = past ? past->side_count : 0;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (past->side[middle].time < time)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* ---- sealing ---- */
+
+/* The last few chunks become one, when they are of one level and fit. Failing is harmless: it is tried again later. */
+static void compact(struct yd_history *history, struct yd__past *past)
+{
+    for (uint32_t want = 4; past->count >= want; want = 2) {
+        struct yd__chunk **last = past->chunks + past->count - want;
+        uint32_t points = 0;
+        uint8_t level = last[0]->level;
+        for (uint32_t i = 0; i < want; i++) points += last[i]->level == level ? last[i]->count : YD__CHUNK_MAX;
+        if (points > YD__CHUNK_MAX || level + want > 4 + 1) return; /* by fours from level 0, by twos from level 1 */
+        struct yd__points *all = history->scratch[0];
+        all->count = 0;
+        for (uint32_t i = 0; i < want; i++) yd__chunk_points(last[i], all);
+        struct yd__chunk *chunk = yd__chunk_build(memory(history), all, 0, all->count);
+        if (!chunk) return;
+        chunk->level = (uint8_t)(level + 1);
+        for (uint32_t i = 0; i < want; i++) chunk_free(history, last[i]);
+        last[0] = chunk;
+        past->count -= want - 1;
+        history->counts.chunks++;
+    }
+}
+
+static int push(struct yd_history *history, struct yd__series *series, const struct yd__points *points)
+{
+    int error = past_reserve(history, series, 1);
+    if (error) return error;
+    struct yd__chunk *chunk = yd__chunk_build(memory(history), points, 0, points->count);
+    if (!chunk) return YD_ENOMEM;
+    series->past->chunks[series->past->count++] = chunk;
+    history->counts.chunks++;
+    return YD_OK;
+}
+
+static int seal(struct yd_history *history, struct yd__series *series)
+{
+    struct yd__points *points = history->scratch[0];
+    points->count = 0;
+    yd__stream_points(series->open, series->stream.count, series->first, points);
+    int error = push(history, series, points);
+    if (error) return error;
+    series->stream.count = series->stream.used = 0;
+    compact(history, series->past);
+    return YD_OK;
+}
+
+/* ---- out of order ---- */
+
+/* Points and later ones beside them, as one. Returns how many replaced another and were not yet counted. */
+static uint32_t overlay(const struct yd__points *base, const struct yd__side *side, uint32_t side_count,
+                        struct yd__points *ret)
+{
+    uint32_t duplicates = 0, out = 0, i = 0, j = 0;
+    while (i < base->count || j < side_count) {
+        if (j == side_count || (i < base->count && base->times[i] < side[j].time)) {
+            ret->times[out] = base->times[i];
+            ret->bits[out] = base->bits[i];
+            ret->types[out++] = base->types[i++];
+            continue;
+        }
+        if (i < base->count && base->times[i] == side[j].time) {
+            duplicates += !side[j].counted;
+            i++;
+        }
+        ret->times[out] = side[j].time;
+        ret->bits[out] = side[j].bits;
+        ret->types[out++] = side[j++].type;
+    }
+    ret->count = out;
+    return duplicates;
+}
+
+static void side_consume(struct yd__past *past, uint32_t count)
+{
+    past->side_count -= count;
+    memmove(past->side, past->side + count, past->side_count * sizeof *past->side);
+}
+
+/* The points beside that belong to chunk `at` go into it; if it becomes too large it is halved. */
+static int merge_chunk(struct yd_history *history, struct yd__series *series, uint32_t at)
+{
+    struct yd__points *base = history->scratch[0], *all = history->scratch[1];
+    struct yd__chunk *old = series->past->chunks[at], *halves[2] = {NULL, NULL};
+    uint32_t side_count = side_find(series->past, old->last);
+    if (side_count < series->past->side_count && series->past->side[side_count].time == old->last) side_count++;
+    int error = past_reserve(history, series, 1);
+    if (error) return error;
+    struct yd__past *past = series->past;
+    base->count = 0;
+    yd__chunk_points(old, base);
+    uint32_t duplicates = overlay(base, past->side, side_count, all);
+    uint32_t first = all->count > YD__CHUNK_MAX ? all->count / 2 : all->count;
+    halves[0] = yd__chunk_build(memory(history), all, 0, first);
+    if (!halves[0]) return YD_ENOMEM;
+    halves[0]->level = old->level;
+    history->counts.chunks++;
+    if (first < all->count) {
+        halves[1] = yd__chunk_build(memory(history), all, first, all->count - first);
+        if (!halves[1]) {
+            chunk_free(history, halves[0]);
+            return YD_ENOMEM;
+        }
+        halves[1]->level = old->level;
+        history->counts.chunks++;
+        memmove(past->chunks + at + 2, past->chunks + at + 1, (past->count - at - 1) * sizeof *past->chunks);
+        past->chunks[at + 1] = halves[1];
+        past->count++;
+    }
+    past->chunks[at] = halves[0];
+    chunk_free(history, old);
+    side_consume(past, side_count);
+    history->counts.duplicate += duplicates;
+    return YD_OK;
+}
+
+/* All that wait beside go where they belong; what is later than every chunk is sealed together with the stream. */
+static int merge(struct yd_history *history, uint32_t id)
+{
+    struct yd__series *series = yd__series_at(history, id);
+    struct yd__past *past = series->past;
+    while (past->side_count) {
+        uint32_t at = chunk_find(past, past->side[0].time);
+        if (at < past->count) {
+            int error = merge_chunk(history, series, at);
+            if (error) return error;
+            past = series->past;
+            continue;
+        }
+        struct yd__points *base = history->scratch[0], *all = history->scratch[1];
+        base->count = 0;
+        if (series->stream.count) yd__stream_points(series->open, series->stream.count, series->first, base);
+        uint32_t duplicates = overlay(base, past->side, past->side_count, all);
+        int error = push(history, series, all);
+        if (error) return error;
+        past = series->past;
+        series->stream.count = series->stream.used = 0;
+        past->side_count = 0;
+        history->counts.duplicate += duplicates;
+    }
+    yd__heap_fix(history, id);
+    return YD_OK;
+}
+
+static int set_aside(struct yd_history *history, uint32_t id, int64_t time, uint8_t type, uint64_t bits)
+{
+    struct yd__series *series = yd__series_at(history, id);
+    int error = past_reserve(history, series, 0);
+    if (!error && series->past->side_count == YD__SIDE_MAX) error = merge(history, id);
+    if (error) return error;
+    struct yd__past *past = series->past;
+    uint32_t at = side_find(past, time);
+    if (at < past->side_count && past->side[at].time == time) {
+        past->side[at].bits = bits;
+        past->side[at].type = type;
+        history->counts.duplicate++;
+        return YD_OK;
+    }
+    if (past->side_count == past->side_room) {
+        uint16_t room = past->side_room ? (uint16_t)(past->side_room * 4) : 4;
+        struct yd__side *side =
+            yd_alloc_resize(memory(history), past->side, past->side_room * sizeof *side, room * sizeof *side);
+        if (!side) return YD_ENOMEM;
+        past->side = side;
+        past->side_room = room;
+    }
+    /* The commonest repetition is that of the newest point: known without looking into a chunk. */
+    bool again = time == series->stream.time &&
+                 (series->stream.count || (past->count && past->chunks[past->count - 1]->last == time));
+    memmove(past->side + at + 1, past->side + at, (past->side_count - at) * sizeof *past->side);
+    past->side[at] = (struct yd__side){time, bits, type, again};
+    past->side_count++;
+    history->counts.duplicate += again;
+    return YD_OK;
+}
+
+/* ---- appending ---- */
+
+int yd__series_append(struct yd_history *history, uint32_t id, int64_t time, uint8_t type, uint64_t bits)
+{
+    struct yd__series *series = yd__series_at(history, id);
+    struct yd__stream *stream = &series->stream;
+    if (!yd__series_holds(series)) {
+        int error = yd__heap_add(history, id, time);
+        if (error) return error;
+    }
+    if (time <= stream->time) return set_aside(history, id, time, type, bits);
+    if (stream->count >= YD__OPEN_MAX || stream->used + YD__TOKEN_MAX > YD__STREAM_CAP) {
+        int error = seal(history, series);
+        if (error) return error;
+    }
+    if (stream->used + 1 + YD__TOKEN_MAX > stream->room) {
+        uint16_t room = stream->room ? (uint16_t)(stream->room * 2) : OPEN_FIRST;
+        uint8_t *open = yd_alloc_resize(memory(history), series->open,
+                                        series->open ? stream->room + YD__STREAM_SLACK : 0, room + YD__STREAM_SLACK);
+        if (!open) return YD_ENOMEM;
+        memset(open + stream->room, 0, room + YD__STREAM_SLACK - stream->room);
+        series->open = open;
+        stream->room = room;
+    }
+    if (stream->count == 0) {
+        series->first = stream->time = time;
+        stream->delta = 0;
+        stream->value = 0;
+        stream->used = 1;
+        series->open[0] = stream->mode;
+    }
+    stream->used = (uint16_t)(stream->used + yd__stream_put(series->open + stream->used, stream, time, type, bits));
+    stream->count++;
+    return YD_OK;
+}
+
+/* ---- letting go ---- */
+
+bool yd__series_oldest(const struct yd__series *series, int64_t *ret_time)
+{
+    if (!series->label || !yd__series_holds(series)) return false;
+    const struct yd__past *past = series->past;
+    if (past && past->count)
+        *ret_time = past->chunks[0]->last;
+    else if (series->stream.count)
+        *ret_time = series->stream.time;
+    else
+        *ret_time = past->side[past->side_count - 1].time;
+    return true;
+}
+
+void yd__series_evict(struct yd_history *history, uint32_t id)
+{
+    struct yd__series *series = yd__series_at(history, id);
+    struct yd__past *past = series->past;
+    uint32_t side_count = past ? past->side_count : 0;
+    uint64_t gone = 0;
+    if (past && past->count) {
+        struct yd__chunk *oldest = past->chunks[0];
+        side_count = side_find(past, oldest->last);
+        if (side_count < past->side_count && past->side[side_count].time == oldest->last) side_count++;
+        gone += oldest->count;
+        chunk_free(history, oldest);
+        memmove(past->chunks, past->chunks + 1, --past->count * sizeof *past->chunks);
+    } else {
+        gone += series->stream.count;
+        open_free(history, series);
+    }
+    if (side_count) {
+        /* Those that replace a point here and were counted as duplicates are one point with it. */
+        for (uint32_t i = 0; i < side_count; i++) gone += !past->side[i].counted;
+        side_consume(past, side_count);
+        if (!past->side_count) side_free(history, past);
+    }
+    history->counts.evicted_samples += gone;
+}
+
+void yd__series_clear(struct yd_history *history, struct yd__series *series)
+{
+    struct yd__past *past = series->past;
+    open_free(history, series);
+    if (!past) return;
+    for (uint32_t i = 0; i < past->count; i++) chunk_free(history, past->chunks[i]);
+    side_free(history, past);
+    yd_alloc_put(memory(history), past, past_size(past->room));
+    series->past = NULL;
+}
+
+uint64_t yd__series_points(const struct yd__series *series)
+{
+    const struct yd__past *past = series->past;
+    uint64_t points = series->stream.count;
+    for (uint32_t i = 0; past && i < past->count; i++) points += past->chunks[i]->count;
+    for (uint32_t i = 0; past && i < past->side_count; i++) points += !past->side[i].counted;
+    return points;
+}
+
+/* ---- reading ---- */
+
+/* Keeps [from, to] of rising times: the range of indexes. */
+static void trim(const int64_t *times, uint32_t count, const struct yd__cursor *cursor, uint32_t *ret_first,
+                 uint32_t *ret_end)
+{
+    uint32_t first = 0, end = count;
+    if (count && times[0] < cursor->from)
+        while (first < count && times[first] < cursor->from) first++;
+    if (count && times[count - 1] > cursor->to)
+        while (end > first && times[end - 1] > cursor->to) end--;
+    *ret_first = first;
+    *ret_end = end;
+}
+
+/* What comes next: a chunk, or the stream (chunk NULL), or neither; `until` is where this step ends. */
+struct step {
+    const struct yd__chunk *chunk;
+    bool stream;
+    int64_t until;
+};
+static bool next(const struct yd__series *series, const struct yd__cursor *cursor, struct step *ret)
+{
+    const struct yd__past *past = series->past;
+    uint32_t at = chunk_find(past, cursor->from);
+    *ret = (struct step){.until = cursor->to};
+    if (past && at < past->count) {
+        const struct yd__chunk *chunk = past->chunks[at];
+        if (chunk->first <= cursor->to) ret->chunk = chunk;
+        ret->until = YD_MIN(chunk->last, cursor->to);
+        return true;
+    }
+    ret->stream = series->stream.count && series->stream.time >= cursor->from && series->first <= cursor->to;
+    return ret->stream || (past && past->side_count);
+}
+
+static void advance(struct yd__cursor *cursor, int64_t until)
+{
+    cursor->done = until >= cursor->to;
+    if (!cursor->done) cursor->from = until + 1;
+}
+
+bool yd__series_exact(struct yd_history *history, const struct yd__series *series, struct yd__cursor *cursor,
+                      struct yd__points *ret)
+{
+    struct step step;
+    while (!cursor->done && cursor->from <= cursor->to && next(series, cursor, &step)) {
+        struct yd__points *base = history->scratch[0];
+        const struct yd__past *past = series->past;
+        base->count = 0;
+        if (step.chunk)
+            yd__chunk_points(step.chunk, base);
+        else if (step.stream)
+            yd__stream_points(series->open, series->stream.count, series->first, base);
+        uint32_t from = side_find(past, cursor->from), end = side_find(past, step.until);
+        if (past && end < past->side_count && past->side[end].time == step.until) end++;
+        (void)overlay(base, past ? past->side + from : NULL, end - from, ret); /* counted when merged */
+        uint32_t first, last;
+        trim(ret->times, ret->count, cursor, &first, &last);
+        memmove(ret->times, ret->times + first, (last - first) * sizeof *ret->times);
+        memmove(ret->bits, ret->bits + first, (last - first) * sizeof *ret->bits);
+        memmove(ret->types, ret->types + first, last - first);
+        ret->count = last - first;
+        advance(cursor, step.until);
+        if (ret->count) return true;
+    }
+    cursor->done = true;
+    return false;
+}
+
+bool yd__series_numbers(struct yd_history *history, const struct yd__series *series, struct yd__cursor *cursor,
+                        struct yd__numbers *ret)
+{
+    if (series->past && series->past->side_count) {
+        struct yd__points *points = history->scratch[1];
+        if (!yd__series_exact(history, series, cursor, points)) return false;
+        ret->count = points->count;
+        memcpy(ret->times, points->times, points->count * sizeof *ret->times);
+        for (uint32_t i = 0; i < points->count; i++) ret->values[i] = yd__number(points->types[i], points->bits[i]);
+        return true;
+    }
+    struct step step;
+    while (!cursor->done && cursor->from <= cursor->to && next(series, cursor, &step)) {
+        ret->count = 0;
+        if (step.chunk)
+            yd__chunk_numbers(step.chunk, ret);
+        else if (step.stream)
+            yd__stream_numbers(series->open, series->stream.count, series->first, ret);
+        uint32_t first, last;
+        trim(ret->times, ret->count, cursor, &first, &last);
+        if (first) {
+            memmove(ret->times, ret->times + first, (last - first) * sizeof *ret->times);
+            memmove(ret->values, ret->values + first, (last - first) * sizeof *ret->values);
+        }
+        ret->count = last - first;
+        advance(cursor, step.until);
+        if (ret->count) return true;
+    }
+    cursor->done = true;
+    return false;
+}
+
+bool yd__series_last(struct yd_history *history, const struct yd__series *series, int64_t *ret_time, uint8_t *ret_type,
+                     uint64_t *ret_bits)
+{
+    const struct yd__past *past = series->past;
+    const struct yd__side *side = past && past->side_count ? &past->side[past->side_count - 1] : NULL;
+    int64_t time = INT64_MIN;
+    if (series->stream.count) {
+        time = series->stream.time;
+        *ret_type = yd__stream_last(&series->stream, ret_bits);
+    } else if (past && past->count) {
+        struct yd__points *points = history->scratch[0];
+        points->count = 0;
+        yd__chunk_points(past->chunks[past->count - 1], points);
+        time = points->times[points->count - 1];
+        *ret_type = points->types[points->count - 1];
+        *ret_bits = points->bits[points->count - 1];
+    } else if (!side) {
+        return false;
+    }
+    if (side && side->time >= time) {
+        time = side->time;
+        *ret_type = side->type;
+        *ret_bits = side->bits;
+    }
+    *ret_time = time;
+    return true;
+}
