@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "base/drd.h"
 #include "io/loop_uv.h"
 
 #define WOKEN  1u
@@ -35,7 +36,8 @@ static void read_clocks(struct yd_loop *loop)
 static void wake(struct yd_loop *loop)
 {
     struct yd__uv_loop *uv = yd__uv(loop);
-    /* Release: pairs with the acquire in `unpark`, so what the waker did before is seen after the poll. */
+    /* Release: pairs with the acquires in `poll_once`, so what the waker did before is seen after the poll. */
+    YD_DRD_BEFORE(&uv->state);
     uint32_t old = atomic_fetch_or_explicit(&uv->state, WOKEN, memory_order_acq_rel);
     if (old == PARKED) (void)uv_async_send(&uv->async); /* cannot fail on a live handle */
 }
@@ -43,6 +45,7 @@ static void wake(struct yd_loop *loop)
 void yd__loop_post_own(struct yd_loop *loop, struct yd__post *post)
 {
     struct yd__uv_loop *uv = yd__uv(loop);
+    YD_DRD_BEFORE(&uv->posts);
     post->next = atomic_load_explicit(&uv->posts, memory_order_relaxed);
     /* Release: pairs with the acquire exchange in `run_posts`; the post's fields are written before it is seen. */
     while (!atomic_compare_exchange_weak_explicit(&uv->posts, &post->next, post, memory_order_release,
@@ -64,6 +67,7 @@ static void run_posts(struct yd__uv_loop *uv)
 {
     if (!atomic_load_explicit(&uv->posts, memory_order_relaxed)) return; /* a wake comes with every push: seen next */
     struct yd__post *taken = atomic_exchange_explicit(&uv->posts, NULL, memory_order_acquire), *in_order = NULL;
+    YD_DRD_AFTER(&uv->posts);
     while (taken) { /* the stack has the last one on top */
         struct yd__post *next = taken->next;
         taken->next = in_order;
@@ -105,7 +109,7 @@ static int64_t wait_for(struct yd__uv_loop *uv, int64_t timeout_ns)
 static void poll_once(struct yd__uv_loop *uv, int64_t wait)
 {
     if (wait) {
-        /* Acquire pairs with the release in `wake`; the release half orders nothing of ours. */
+        /* Acquire: pairs with the release in `wake`. The release half orders nothing of ours. */
         uint32_t old = atomic_fetch_or_explicit(&uv->state, PARKED, memory_order_acq_rel);
         if (old & WOKEN) wait = 0;
     }
@@ -118,6 +122,7 @@ static void poll_once(struct yd__uv_loop *uv, int64_t wait)
     if (timed) (void)uv_timer_stop(&uv->deadline);
     /* Before the posts are looked at: one that comes later sets WOKEN again and is not forgotten by the next turn. */
     (void)atomic_exchange_explicit(&uv->state, 0, memory_order_acq_rel);
+    YD_DRD_AFTER(&uv->state);
 }
 
 static int run(struct yd_loop *loop, int64_t timeout_ns)
@@ -162,6 +167,8 @@ int yd_loop_create_uv(struct yd_loop **ret_loop)
     if (getrandom(&seed, sizeof seed, 0) != sizeof seed) seed = (uint64_t)yd_clock_wall() ^ (uintptr_t)uv;
     yd__loop_init(&uv->loop, &yd__uv_ops, seed);
     uv->to_flush.prev = uv->to_flush.next = &uv->to_flush;
+    YD_DRD_IGNORE(&uv->state);
+    YD_DRD_IGNORE(&uv->posts);
     int error = uv_loop_init(&uv->uv);
     if (error) {
         free(uv);
