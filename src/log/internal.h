@@ -134,6 +134,7 @@ struct yd__window {
     struct yd_file *file;
     size_t step; /* bytes to read at least */
     struct yd__chunk *chunk;
+    bool unreadable; /* some block read as zeros because the device refused it */
 };
 void yd__window_init(struct yd__window *window, struct yd_file *file, size_t step);
 void yd__window_fini(struct yd__window *window);

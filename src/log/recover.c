@@ -28,6 +28,7 @@ struct recovery {
     struct yd_trail *trail;
     struct yd__window window;
     bool have_checkpoint, sure;
+    bool unreadable; /* the device refused something behind the checkpoint */
     uint32_t epoch_max; /* seen anywhere */
     uint32_t index;     /* of the segment being scanned */
     uint64_t offset;    /* in it */
@@ -89,14 +90,30 @@ static int open_file(struct yd_log *log, struct yd__segment *segment)
     return yd_fs_open(log->fs, path, YD_OPEN_READ | YD_OPEN_WRITE, &segment->file);
 }
 
-/* What the head says of a segment; 0 also when the head is damaged: then data_start stays 0. */
+/* A damaged head: is the segment's first frame where it usually is? Then it can be read all the same. */
+static int probe(struct yd_log *log, struct yd__segment *segment)
+{
+    struct yd__window window;
+    yd__window_init(&window, segment->file, YD__SEGMENT_ALIGN);
+    struct yd_header header;
+    int found = log->log_id ? yd__frame_at(&window, YD__SEGMENT_ALIGN, log->log_id, true, &header) : YD__FOUND_BAD;
+    yd__window_fini(&window);
+    if (found == YD__FOUND_FRAME && header.base_seqno == segment->base) {
+        segment->data_start = YD__SEGMENT_ALIGN;
+        segment->prev_crc = header.prev_crc;
+        segment->epoch = header.epoch;
+    }
+    return found < 0 && found != YD_EIO ? found : 0;
+}
+
+/* What the head says of a segment; 0 also when the head is damaged: then data_start is a guess, or 0. */
 static int read_head(struct recovery *recovery, struct yd__segment *segment, struct yd__segment_head **ret_head)
 {
     struct yd_log *log = recovery->log;
     struct yd__segment_head *head;
     *ret_head = NULL;
     int error = yd__head_read(segment->file, &head);
-    if (error == YD_ECORRUPT || error == YD_EIO) return 0;
+    if (error == YD_ECORRUPT || error == YD_EIO) return probe(log, segment);
     if (error == YD_EVERSION)
         return yd_trail_add(recovery->trail, error,
                             "segment %020llu of %s is of a version that this program does not know",
@@ -112,6 +129,7 @@ static int read_head(struct recovery *recovery, struct yd__segment *segment, str
         free(head);
         return error;
     }
+    segment->head_good = true;
     segment->data_start = head->data_start;
     segment->generation = head->generation;
     segment->prev_crc = head->prev_crc;
@@ -295,7 +313,7 @@ static int load_producers(struct recovery *recovery, uint32_t index)
 {
     struct yd_log *log = recovery->log;
     uint32_t from = index;
-    while (from > 0 && log->segments[from]->data_start == 0) from--;
+    while (from > 0 && !log->segments[from]->head_good) from--;
     for (uint32_t i = from; i <= index; i++) {
         struct yd__segment *segment = log->segments[i];
         struct yd__segment_head *head = NULL;
@@ -322,9 +340,8 @@ static int find_evidence(struct recovery *recovery, uint64_t *ret_durable)
         struct yd__segment *segment = log->segments[i];
         uint64_t offset = recovery->offset + YD_BATCH_ALIGN;
         if (i > recovery->index) {
-            if (segment->data_start == 0) continue;
-            durable = YD_MAX(durable, segment->base); /* begun only when everything before it was durable */
-            offset = segment->data_start;
+            if (segment->data_start != 0) durable = YD_MAX(durable, segment->base); /* begun when all before was durable */
+            offset = segment->data_start ? segment->data_start : YD__SEGMENT_ALIGN;
         }
         struct yd__window window;
         int error = open_file(log, segment);
@@ -339,6 +356,7 @@ static int find_evidence(struct recovery *recovery, uint64_t *ret_durable)
             recovery->epoch_max = YD_MAX(recovery->epoch_max, header.epoch);
             offset += header.size;
         }
+        recovery->unreadable |= window.unreadable;
         yd__window_fini(&window);
         if (error != YD_ENOENT) return error;
     }
@@ -399,10 +417,13 @@ static int judge(struct recovery *recovery, int found, bool *ret_end)
     int error = find_evidence(recovery, &durable);
     if (error) return error;
     if (durable <= recovery->expected) {
+        /* What cannot be read now may be good: it is not cut. */
+        if (recovery->unreadable || recovery->window.unreadable) return YD_EIO;
         *ret_end = true;
         return 0;
     }
     /* Rot. The frames behind it are kept, but for those that were not durable either. */
+    recovery->unreadable = recovery->window.unreadable = false;
     uint64_t offset;
     struct yd_header header;
     error = yd__frame_resync(&recovery->window, recovery->offset + YD_BATCH_ALIGN, segment->file_size, log->log_id,
@@ -434,6 +455,18 @@ static int judge(struct recovery *recovery, int found, bool *ret_end)
     return 0;
 }
 
+/* A good frame behind the checkpoint: counted, and written once more as it was read. */
+static int keep_frame(struct recovery *recovery, struct yd__segment *segment, const struct yd_header *header)
+{
+    const char *bytes;
+    size_t have;
+    int error = yd__window_get(&recovery->window, recovery->offset, header->size, &bytes, &have);
+    if (!error && !YD__SKIPS(YD__SKIP_REWRITE)) error = yd_file_write(segment->file, bytes, have, recovery->offset);
+    if (!error) error = yd__segment_account(segment, header, recovery->offset, UINT64_MAX);
+    if (!error) error = yd__producers_note(&recovery->log->written_producers, header);
+    return error;
+}
+
 static int scan(struct recovery *recovery)
 {
     struct yd_log *log = recovery->log;
@@ -444,8 +477,7 @@ static int scan(struct recovery *recovery)
         if (found < 0) return found;
         if (found == YD__FOUND_FRAME && header.base_seqno == recovery->expected &&
             (!recovery->chain_known || header.prev_crc == recovery->chain)) {
-            int error = yd__segment_account(segment, &header, recovery->offset, UINT64_MAX);
-            if (!error) error = yd__producers_note(&log->written_producers, &header);
+            int error = keep_frame(recovery, segment, &header);
             if (error) return error;
             recovery->expected = header.base_seqno + header.count;
             recovery->chain = header.header_crc;
@@ -538,20 +570,14 @@ static int drop_segments(struct recovery *recovery, uint32_t from)
     return error;
 }
 
-static int rewrite_range(struct yd_file *file, uint64_t from, uint64_t to)
+/* The head of a segment that was begun behind the checkpoint, written once more like the frames. */
+static int keep_head(struct yd__segment *segment)
 {
-    struct yd__window window;
-    yd__window_init(&window, file, SCAN_STEP);
-    int error = 0;
-    for (uint64_t at = from & ~(uint64_t)(YD_BATCH_ALIGN - 1); at < to && !error;) {
-        const char *bytes;
-        size_t have;
-        error = yd__window_get(&window, at, (size_t)YD_MIN(to - at, SCAN_STEP), &bytes, &have);
-        if (error || have == 0) break;
-        error = yd_file_write(file, bytes, have, at);
-        at += have;
-    }
-    yd__window_fini(&window);
+    struct yd__segment_head *head;
+    int error = yd__head_read(segment->file, &head);
+    if (error) return error == YD_ECORRUPT ? 0 : error;
+    if (!YD__SKIPS(YD__SKIP_REWRITE)) error = yd_file_write(segment->file, head, head->data_start, 0);
+    free(head);
     return error;
 }
 
@@ -563,8 +589,7 @@ static int make_durable(struct recovery *recovery)
     for (uint32_t i = recovery->first_scanned; i < log->segment_count && !error; i++) {
         struct yd__segment *segment = log->segments[i];
         error = open_file(log, segment);
-        uint64_t from = i == recovery->first_scanned ? recovery->first_offset : 0;
-        if (!error && !YD__SKIPS(YD__SKIP_REWRITE)) error = rewrite_range(segment->file, from, segment->data_end);
+        if (!error && (i > recovery->first_scanned || recovery->first_offset == 0)) error = keep_head(segment);
         if (!error) error = yd_file_sync(segment->file);
     }
     if (!error) error = yd_fs_sync_dir(log->fs, log->dir);
@@ -596,7 +621,7 @@ static void resume(struct recovery *recovery)
     if (log->segment_count == 0) return;
     struct yd__segment *last = log->segments[log->segment_count - 1];
     last->accounted = true;
-    if (last->data_start == 0 || last->sealed || last->data_end + YD__SEGMENT_ALIGN > last->file_size) return;
+    if (!last->head_good || last->sealed || last->data_end + YD__SEGMENT_ALIGN > last->file_size) return;
     log->active = last;
 }
 

@@ -39,17 +39,20 @@ void yd__window_fini(struct yd__window *window)
 }
 
 /* The device refused somewhere in here: take what it gives block by block, zeros for the rest. */
-static int read_around(struct yd_file *file, char *to, size_t size, uint64_t offset, size_t *ret_size)
+static int read_around(struct yd__window *window, char *to, size_t size, uint64_t offset, size_t *ret_size)
 {
     size_t got = 0;
     bool any = false;
     for (size_t at = 0; at < size; at += BLOCK) {
         size_t want = YD_MIN((size_t)BLOCK, size - at), have;
-        int error = yd_file_read(file, to + at, want, offset + at, &have);
-        if (error == 0)
+        int error = yd_file_read(window->file, to + at, want, offset + at, &have);
+        if (error == 0) {
             any = true;
-        else
-            memset(to + at, 0, want), have = want;
+        } else {
+            memset(to + at, 0, want);
+            have = want;
+            window->unreadable = true;
+        }
         got += have;
         if (have < want) break;
     }
@@ -80,7 +83,7 @@ static int fill(struct yd__window *window, uint64_t offset, size_t size)
     }
     size_t got = 0;
     int error = yd_file_read(window->file, chunk->data, size, offset, &got);
-    if (error == YD_EIO) error = read_around(window->file, chunk->data, size, offset, &got);
+    if (error == YD_EIO) error = read_around(window, chunk->data, size, offset, &got);
     if (error) {
         yd__window_forget(window);
         return error;
