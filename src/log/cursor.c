@@ -98,8 +98,9 @@ static int visit_known(void *arg, const char *name, enum yd_file_type node)
     struct yd_cursor cursor;
     if (node != YD_NODE_FILE || !name_good(name)) return 0;
     int error = yd_log_cursor_load(log, name, &cursor);
-    if (error == YD_ENOMEM) return error;
-    return error ? 0 : known_put(log, name, &cursor); /* a damaged one is told when it is asked for */
+    /* A damaged one is told when it is asked for; one that cannot be read now would fail to hold retention. */
+    if (error == YD_ECORRUPT || error == YD_EVERSION || error == YD_ENOENT) return 0;
+    return error ? error : known_put(log, name, &cursor);
 }
 
 int yd__cursors_load(struct yd_log *log)
@@ -107,7 +108,9 @@ int yd__cursors_load(struct yd_log *log)
     char dir[YD__PATH_SIZE + 16];
     (void)snprintf(dir, sizeof dir, "%s/cursors", log->dir);
     int error = yd_fs_list(log->fs, dir, visit_known, log);
-    return error == YD_ENOENT ? 0 : error;
+    if (error == YD_ENOENT) return 0;
+    /* One whose saving failed halfway may be seen: what has been seen stays. */
+    return error ? error : yd_fs_sync_dir(log->fs, dir);
 }
 
 /* ---- saving ---- */

@@ -161,7 +161,6 @@ static int go_to(struct yd_log_reader *reader, uint64_t *ret_next)
     uint64_t base = 0;
     int error = find_segment(reader, reader->seqno, &base, ret_next);
     if (error) return error;
-    if (reader->file && reader->base == base && reader->place_seqno == reader->seqno) return 0;
     bool same = reader->file && reader->base == base;
     if (!same) error = open_segment(reader, base);
     if (error) return error;
@@ -172,7 +171,7 @@ static int go_to(struct yd_log_reader *reader, uint64_t *ret_next)
     } else {
         error = look_up(reader, false, reader->seqno, &reader->offset, &seqno);
     }
-    reader->place_seqno = reader->seqno;
+    reader->place_seqno = seqno;
     if (error) yd__reader_leave(reader);
     return error;
 }
@@ -222,7 +221,8 @@ static int gap_to(struct yd_log_reader *reader, uint64_t to, const char *reason,
     return YD_EGAP;
 }
 
-/* What stands at the place is not the frame that should be there. Finds the next good one and tells the gap. */
+/* What stands at the place is not the frame that should be there. Finds the next good one: 0 when that is still on the
+ * way to the reader's seqno, else it tells the gap. */
 static int skip_damage(struct yd_log_reader *reader, uint64_t next, uint64_t end, struct yd_log_gap *ret_gap)
 {
     uint64_t offset, bound = YD_MIN(next, end);
@@ -231,7 +231,7 @@ static int skip_damage(struct yd_log_reader *reader, uint64_t next, uint64_t end
     int error = yd_file_stat(reader->file, &now);
     if (error) return error;
     error = yd__frame_resync(&reader->window, reader->offset + YD_BATCH_ALIGN, now.size, reader->log_id,
-                             reader->seqno + 1, bound, &offset, &header);
+                             reader->place_seqno + 1, bound, &offset, &header);
     if (error && error != YD_ENOENT) return error;
     if (reader->log) {
         uint64_t to = error == YD_ENOENT ? now.size : offset;
@@ -242,7 +242,8 @@ static int skip_damage(struct yd_log_reader *reader, uint64_t next, uint64_t end
         return gap_to(reader, bound, "rotten", ret_gap);
     }
     reader->offset = offset;
-    return gap_to(reader, header.base_seqno, "rotten", ret_gap);
+    reader->place_seqno = header.base_seqno;
+    return header.base_seqno > reader->seqno ? gap_to(reader, header.base_seqno, "rotten", ret_gap) : 0;
 }
 
 int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct yd_batch **ret_batch,
@@ -251,7 +252,7 @@ int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct 
     uint64_t next = UINT64_MAX;
     bool fresh = false; /* what is in the window was read in this call */
     for (;;) {
-        if (!reader->file || reader->place_seqno != reader->seqno) {
+        if (!reader->file || reader->place_seqno > reader->seqno) {
             int error = go_to(reader, &next);
             if (error == YD_ENOENT && next != UINT64_MAX) return gap_to(reader, next, "retention", ret_gap);
             if (error == YD_ENOENT) return reader->log ? YD_EIO : YD_EAGAIN;
@@ -262,6 +263,7 @@ int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct 
         if (found < 0) return found;
         if (found == YD__FOUND_FRAME && header.base_seqno + header.count <= reader->seqno) {
             reader->offset += header.size; /* on the way there */
+            reader->place_seqno = header.base_seqno + header.count;
             continue;
         }
         if (found == YD__FOUND_FRAME && header.base_seqno > reader->seqno && header.base_seqno < end)
@@ -300,27 +302,25 @@ int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct 
             reader->offset += header.size;
             return gap_to(reader, header.base_seqno + header.count, "rotten", ret_gap);
         }
-        return skip_damage(reader, next, end, ret_gap);
+        error = skip_damage(reader, next, end, ret_gap);
+        if (error) return error;
     }
 }
 
 /* ---- by time ---- */
 
 /* Walks the open segment from its index's hint to the first frame that reaches the time. 1: found, *ret_seqno. */
-static int walk_to_time(struct yd_log_reader *reader, uint64_t end, uint64_t *ret_seqno)
+static int walk_to_time(struct yd_log_reader *reader, uint64_t data_end, uint64_t end, uint64_t *ret_seqno)
 {
     uint64_t offset, seqno;
-    struct yd_stat now;
     int error = look_up(reader, true, 0, &offset, &seqno);
-    if (!error) error = yd_file_stat(reader->file, &now);
     if (error) return error;
-    while (offset < now.size) {
+    while (offset < data_end) {
         struct yd_header header;
         int found = yd__frame_at(&reader->window, offset, reader->log_id, false, &header);
         if (found < 0) return found;
-        if (found == YD__FOUND_FOOTER) return 0;
         if (found != YD__FOUND_FRAME) {
-            error = yd__frame_resync(&reader->window, offset + YD_BATCH_ALIGN, now.size, reader->log_id, seqno, end,
+            error = yd__frame_resync(&reader->window, offset + YD_BATCH_ALIGN, data_end, reader->log_id, seqno, end,
                                      &offset, &header);
             if (error == YD_ENOENT) return 0;
             if (error) return error;
@@ -344,8 +344,13 @@ static int find_time_in(struct yd_log_reader *reader, uint64_t base, uint64_t en
     struct yd__footer footer;
     int sealed = yd__footer_read(reader->file, reader->log_id, &footer, NULL);
     if (sealed == 0 && footer.time_max < reader->time_ns) return 0;
+    struct yd_stat now;
+    if (sealed != 0) {
+        error = sealed == YD_ENOENT ? yd_file_stat(reader->file, &now) : sealed;
+        if (error) return error;
+    }
     uint64_t seqno = 0;
-    int found = walk_to_time(reader, end, &seqno);
+    int found = walk_to_time(reader, sealed == 0 ? footer.data_end : now.size, end, &seqno);
     if (found < 0) return found;
     *ret_found = found == 1;
     if (found == 1) reader->seqno = seqno;

@@ -121,7 +121,7 @@ static int sync_active(struct yd_log *log)
 {
     if (!log->dirty) return 0;
     int error = YD__SKIPS(YD__SKIP_DATA_SYNC) ? 0 : yd_file_sync(log->active->file);
-    if (error) return error;
+    if (error) return YD_EIO; /* whatever it said: never to be tried again */
     log->dirty = false;
     pthread_mutex_lock(&log->mutex);
     log->durable = log->written;
@@ -150,9 +150,9 @@ static int name_segment(struct yd_log *log, uint64_t base)
     char from[YD__PATH_SIZE], to[YD__PATH_SIZE];
     (void)snprintf(from, sizeof from, "%s/" YD__PREPARED_NAME, log->dir);
     yd__segment_path(to, sizeof to, log->dir, base, ".ylog");
-    int error = yd_fs_rename(log->fs, from, to);
-    if (!error && !YD__SKIPS(YD__SKIP_DIR_SYNC)) error = yd_fs_sync_dir(log->fs, log->dir);
-    return error;
+    if (yd_fs_rename(log->fs, from, to)) return YD_EIO;
+    if (YD__SKIPS(YD__SKIP_DIR_SYNC)) return 0;
+    return yd_fs_sync_dir(log->fs, log->dir) ? YD_EIO : 0;
 }
 
 static int begin_segment(struct yd_log *log, const struct yd_header *next)
@@ -295,8 +295,9 @@ int yd__flush_round(struct yd_log *log, bool *ret_changed)
             if (!error && done == count && log->progress) log->progress(log->progress_arg); /* written */
         }
     }
-    int synced = sync_active(log);
-    if (synced || (error && error != YD_ENOSPC && error != YD_ENOMEM)) {
+    /* A sync that failed must not be followed by one that succeeds: the kernel has called the pages clean. */
+    bool later = error == YD_ENOSPC || error == YD_ENOMEM;
+    if ((error && !later) || sync_active(log)) {
         yd__fail(log, YD_EIO);
         *ret_changed = true;
         return YD_EREADONLY;

@@ -31,7 +31,7 @@ enum yd__skip {
     YD__SKIP_EPOCH_SYNC = 4,    /* a raised epoch is not made durable */
     YD__SKIP_ROLL_SYNC = 8,     /* the next segment is begun before the last one is durable */
     YD__SKIP_PUBLISH_LATE = 16, /* durable is published before the sync */
-    YD__SKIP_ZERO_SYNC = 32,    /* a cut tail's zeros are not synced before appending */
+    YD__SKIP_RECOVERY_SYNC = 32, /* what recovery kept and what it zeroed is not synced before appending */
     YD__SKIP_REWRITE = 64,      /* what recovery read is taken to be on the device */
 };
 #ifdef YD_LOG_TEST_SKIP
@@ -92,6 +92,8 @@ struct yd__segment {
     int64_t time_min, time_max, append_min, append_max, begun_at;
     uint64_t names, kinds;
     uint32_t last_crc, headers_crc;
+    bool head_good; /* else data_start is a guess, or 0: no frame where the first should be */
+    bool unreadable;        /* the device refused to show whether there is anything */
     bool sealed;            /* it has its footer */
     bool accounted;         /* the above is known: from a footer, or by walking it */
     bool busy;              /* being sealed by the helper */
@@ -100,6 +102,7 @@ struct yd__segment {
 };
 struct yd__segment *yd__segment_create(uint64_t base);
 void yd__segment_unref(struct yd__segment *segment);
+void yd__segment_reset(struct yd__segment *segment); /* before it is counted anew, from its first frame */
 void yd__segment_path(char *to, size_t size, const char *dir, uint64_t base, const char *suffix);
 bool yd__segment_name(const char *name, const char *suffix, uint64_t *ret_base); /* does this name have the form? */
 /* Counts a frame at the end of the segment; names: its summary. Only YD_ENOMEM, of the index; then nothing changed. */
@@ -146,9 +149,8 @@ int yd__window_get(struct yd__window *window, uint64_t offset, size_t size, cons
 enum yd__found {
     YD__FOUND_FRAME,
     YD__FOUND_BAD_BODY, /* the header is good: how far it goes is known */
-    YD__FOUND_BAD,
+    YD__FOUND_BAD,  /* also: what follows the last frame of a sealed segment */
     YD__FOUND_ZERO, /* also: the end of the file */
-    YD__FOUND_FOOTER,
 };
 /* What is at `offset`? Checks the header, its log_id and, when check_body, the body's checksum. Returns an enum
  * yd__found, or an error of reading. The header is copied to *ret_header for FRAME and BAD_BODY. */

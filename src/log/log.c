@@ -143,7 +143,10 @@ static int open_for_writing(struct yd_log *log, struct yd_log_recovery *report, 
     bool fresh;
     error = yd__control_open(log, &fresh, trail);
     if (!error) error = yd__recover(log, fresh, report, trail);
-    if (!error) error = yd__cursors_load(log);
+    if (!error) {
+        error = yd__cursors_load(log);
+        if (error) yd_trail_add(trail, error, "reading the cursors of %s: %s", log->dir, yd_error_text(error));
+    }
     if (!error) error = yd__tail_init(&log->tail, log->written);
     if (error) return error;
     struct yd__control *control = log->control;
@@ -155,7 +158,8 @@ static int open_for_writing(struct yd_log *log, struct yd_log_recovery *report, 
     /* Pairs with the acquire of direct readers: whoever sees the magic sees the identity. */
     __atomic_store_n(&control->magic, YD__CONTROL_MAGIC, __ATOMIC_RELEASE);
     yd__control_publish(log);
-    return 0;
+    error = yd__seal_leftovers(log); /* those that a crash left half done */
+    return error == YD_ENOSPC ? 0 : error;
 }
 
 static int open_for_reading(struct yd_log *log, struct yd_trail *trail)

@@ -85,9 +85,8 @@ static int walk_segment(struct yd_log *log, struct yd__segment *segment, struct 
 {
     struct yd__window window;
     yd__window_init(&window, file, 256 << 10);
-    uint64_t offset = segment->data_start ? segment->data_start : YD__SEGMENT_ALIGN;
-    uint64_t end = segment->file_size;
-    segment->data_end = offset;
+    yd__segment_reset(segment);
+    uint64_t offset = segment->data_end, end = segment->file_size;
     int error = 0;
     while (offset < end && segment->next < next && !error) {
         struct yd_header header;

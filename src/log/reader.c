@@ -145,7 +145,7 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
     uint64_t end = reader->level == YD_ACK_MEMORY    ? log->tail.next_seqno
                    : reader->level == YD_ACK_WRITTEN ? log->written
                                                      : log->durable;
-    uint64_t seqno = reader->seqno;
+    uint64_t seqno = reader->seqno, in_files = YD_MIN(end, log->written);
     struct yd_batch *batch = NULL;
     int error = 0;
     if (seqno >= end) {
@@ -153,6 +153,7 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
     } else if (seqno < log->first) {
         *ret_gap = (struct yd_log_gap){seqno, log->first, "retention"};
         reader->seqno = log->first;
+        yd__reader_leave(reader);
         error = YD_EGAP;
     } else {
         batch = yd__tail_find(&log->tail, seqno);
@@ -160,7 +161,7 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
     }
     pthread_mutex_unlock(&log->mutex);
     if (error) return error;
-    if (!batch) return yd__reader_next_in_files(reader, end, ret_batch, ret_gap);
+    if (!batch) return yd__reader_next_in_files(reader, in_files, ret_batch, ret_gap);
     yd__reader_leave(reader); /* no file is held while caught up */
     reader->seqno = batch->header.base_seqno + batch->header.count;
     *ret_batch = batch;

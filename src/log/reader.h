@@ -25,7 +25,7 @@ struct yd_log_reader {
     /* the place in the files */
     struct yd_file *file; /* NULL: nowhere */
     uint64_t base;        /* its segment */
-    uint64_t offset;      /* where the frame of place_seqno should be */
+    uint64_t offset;      /* where the frame of place_seqno should be: the reader's own, or one on the way there */
     uint64_t place_seqno;
     struct yd__window window;
 };

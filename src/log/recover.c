@@ -28,7 +28,8 @@ struct recovery {
     struct yd_trail *trail;
     struct yd__window window;
     bool have_checkpoint, sure;
-    bool unreadable; /* the device refused something behind the checkpoint */
+    bool full;          /* the last segment takes no more frames */
+    bool unreadable;    /* the device refused something behind the checkpoint */
     uint32_t epoch_max; /* seen anywhere */
     uint32_t index;     /* of the segment being scanned */
     uint64_t offset;    /* in it */
@@ -97,12 +98,14 @@ static int probe(struct yd_log *log, struct yd__segment *segment)
     yd__window_init(&window, segment->file, YD__SEGMENT_ALIGN);
     struct yd_header header;
     int found = log->log_id ? yd__frame_at(&window, YD__SEGMENT_ALIGN, log->log_id, true, &header) : YD__FOUND_BAD;
+    segment->unreadable = found != YD__FOUND_FRAME && window.unreadable;
     yd__window_fini(&window);
     if (found == YD__FOUND_FRAME && header.base_seqno == segment->base) {
         segment->data_start = YD__SEGMENT_ALIGN;
         segment->prev_crc = header.prev_crc;
         segment->epoch = header.epoch;
     }
+    if (found == YD_EIO) segment->unreadable = true;
     return found < 0 && found != YD_EIO ? found : 0;
 }
 
@@ -113,7 +116,11 @@ static int read_head(struct recovery *recovery, struct yd__segment *segment, str
     struct yd__segment_head *head;
     *ret_head = NULL;
     int error = yd__head_read(segment->file, &head);
-    if (error == YD_ECORRUPT || error == YD_EIO) return probe(log, segment);
+    if (error == YD_ECORRUPT || error == YD_EIO) {
+        int probed = probe(log, segment);
+        segment->unreadable |= error == YD_EIO && segment->data_start == 0;
+        return probed;
+    }
     if (error == YD_EVERSION)
         return yd_trail_add(recovery->trail, error,
                             "segment %020llu of %s is of a version that this program does not know",
@@ -177,21 +184,6 @@ static int load_segments(struct recovery *recovery)
     }
     free(bases);
     return error;
-}
-
-/* Before it is counted anew. */
-static void reset_account(struct yd__segment *segment)
-{
-    segment->index.count = 0;
-    segment->next = segment->base;
-    segment->batches = 0;
-    segment->time_min = segment->append_min = INT64_MAX;
-    segment->time_max = segment->append_max = INT64_MIN;
-    segment->names = segment->kinds = 0;
-    segment->headers_crc = 0;
-    segment->last_crc = segment->prev_crc;
-    segment->sealed = segment->accounted = false;
-    segment->data_end = segment->data_start ? segment->data_start : YD__SEGMENT_ALIGN;
 }
 
 /* ---- what lies before the checkpoint: only counted, by headers or from the saved index ---- */
@@ -301,7 +293,7 @@ static int walk_for_producers(struct recovery *recovery, struct yd__segment *seg
     if (!scratch) return YD_ENOMEM;
     scratch->data_start = segment->data_start;
     scratch->file = segment->file;
-    reset_account(scratch);
+    yd__segment_reset(scratch);
     int error = walk(recovery, scratch, segment->sealed ? segment->data_end : segment->file_size, next);
     scratch->file = NULL; /* was borrowed */
     yd__segment_unref(scratch);
@@ -340,7 +332,8 @@ static int find_evidence(struct recovery *recovery, uint64_t *ret_durable)
         struct yd__segment *segment = log->segments[i];
         uint64_t offset = recovery->offset + YD_BATCH_ALIGN;
         if (i > recovery->index) {
-            if (segment->data_start != 0) durable = YD_MAX(durable, segment->base); /* begun when all before was durable */
+            if (segment->data_start != 0)
+                durable = YD_MAX(durable, segment->base); /* begun when all before was durable */
             offset = segment->data_start ? segment->data_start : YD__SEGMENT_ALIGN;
         }
         struct yd__window window;
@@ -389,7 +382,7 @@ static int try_next_segment(struct recovery *recovery, bool gap_allowed, bool *r
     }
     int error = open_file(log, next);
     if (error) return error;
-    reset_account(next);
+    yd__segment_reset(next);
     recovery->expected = next->base;
     if (gap_allowed) recovery->chain_known = false;
     enter(recovery, index, next->data_start);
@@ -404,21 +397,22 @@ static int judge(struct recovery *recovery, int found, bool *ret_end)
     struct yd__segment *segment = log->segments[recovery->index];
     *ret_end = false;
     bool entered;
-    if (found == YD__FOUND_FOOTER || found == YD__FOUND_ZERO) {
-        uint64_t end = recovery->offset;
-        int error = try_next_segment(recovery, false, &entered);
-        if (error) return error;
-        if (entered) {
-            segment->data_end = end;
-            return 0;
-        }
+    /* A next segment that begins right here: this one is complete, and what follows is its footer or zeros. */
+    uint64_t here = recovery->offset;
+    int error = try_next_segment(recovery, false, &entered);
+    if (error) return error;
+    if (entered) {
+        segment->data_end = here;
+        return 0;
     }
     uint64_t durable;
-    int error = find_evidence(recovery, &durable);
+    error = find_evidence(recovery, &durable);
     if (error) return error;
     if (durable <= recovery->expected) {
         /* What cannot be read now may be good: it is not cut. */
-        if (recovery->unreadable || recovery->window.unreadable) return YD_EIO;
+        bool unreadable = recovery->unreadable || recovery->window.unreadable;
+        for (uint32_t i = recovery->index + 1; i < log->segment_count; i++) unreadable |= log->segments[i]->unreadable;
+        if (unreadable) return YD_EIO;
         *ret_end = true;
         return 0;
     }
@@ -441,7 +435,7 @@ static int judge(struct recovery *recovery, int found, bool *ret_end)
         error = try_next_segment(recovery, true, &entered);
         if (error || entered) {
             segment->data_end = segment->file_size & ~(uint64_t)(YD_BATCH_ALIGN - 1);
-            if (entered && found != YD__FOUND_ZERO && found != YD__FOUND_FOOTER)
+            if (entered && found != YD__FOUND_ZERO)
                 error = note_rot(recovery, segment, from, segment->file_size);
             else if (entered)
                 recovery->report->rotten_batches++;
@@ -513,6 +507,7 @@ static int last_nonzero(struct yd_file *file, uint64_t from, uint64_t *ret_end)
         at += have;
         if (have < SCAN_STEP && at % YD_BATCH_ALIGN != 0) at = YD_ALIGN_UP(at, YD_BATCH_ALIGN);
     }
+    if (!error && window.unreadable) error = YD_EIO; /* what cannot be seen cannot be said to be zeros */
     yd__window_fini(&window);
     return error;
 }
@@ -523,8 +518,7 @@ static int write_zeros(struct yd_file *file, uint64_t from, uint64_t to)
     int error = 0;
     for (uint64_t at = from; at < to && !error; at += sizeof zeros)
         error = yd_file_write(file, zeros, YD_MIN(sizeof zeros, to - at), at);
-    if (!error && !YD__SKIPS(YD__SKIP_ZERO_SYNC)) error = yd_file_sync(file);
-    return error;
+    return error; /* synced with the rest: make_durable */
 }
 
 /* Cuts the tail of the segment in which the stream ends: a copy to quarantine, then zeros. */
@@ -590,7 +584,7 @@ static int make_durable(struct recovery *recovery)
         struct yd__segment *segment = log->segments[i];
         error = open_file(log, segment);
         if (!error && (i > recovery->first_scanned || recovery->first_offset == 0)) error = keep_head(segment);
-        if (!error) error = yd_file_sync(segment->file);
+        if (!error && !YD__SKIPS(YD__SKIP_RECOVERY_SYNC)) error = yd_file_sync(segment->file);
     }
     if (!error) error = yd_fs_sync_dir(log->fs, log->dir);
     return error;
@@ -614,15 +608,19 @@ uint64_t yd__epoch_end(const struct yd__checkpoint *checkpoint, uint32_t epoch)
     return UINT64_MAX;
 }
 
-/* The last segment goes on being written, when it can. */
-static void resume(struct recovery *recovery)
+/* The last segment goes on being written, when it can. An empty one that cannot makes room for the next of its name. */
+static int resume(struct recovery *recovery)
 {
     struct yd_log *log = recovery->log;
-    if (log->segment_count == 0) return;
+    if (log->segment_count == 0) return 0;
     struct yd__segment *last = log->segments[log->segment_count - 1];
     last->accounted = true;
-    if (!last->head_good || last->sealed || last->data_end + YD__SEGMENT_ALIGN > last->file_size) return;
-    log->active = last;
+    bool room = last->data_end + YD__SEGMENT_ALIGN <= last->file_size;
+    if (!recovery->full && last->head_good && !last->sealed && room)
+        log->active = last;
+    else if (last->base == recovery->expected)
+        return drop_segments(recovery, log->segment_count - 1);
+    return 0;
 }
 
 static int begin_fresh(struct yd_log *log)
@@ -661,7 +659,7 @@ static int find_start(struct recovery *recovery)
     int error = open_file(log, segment);
     if (!error) error = load_producers(recovery, index);
     if (error) return error;
-    reset_account(segment);
+    yd__segment_reset(segment);
     recovery->first_scanned = index;
     if (!exact) {
         recovery->expected = segment->base;
@@ -710,8 +708,11 @@ static int check_clean(struct recovery *recovery, bool *ret_clean)
     struct yd_header header;
     int found = yd__frame_at(&recovery->window, recovery->offset, log->log_id, false, &header);
     if (found < 0) return found;
-    *ret_clean = found == YD__FOUND_ZERO;
-    return found == YD__FOUND_FOOTER ? sealed_here(recovery, ret_clean) : 0;
+    *ret_clean = found == YD__FOUND_ZERO || found == YD__FOUND_BAD;
+    bool sealed;
+    int error = found == YD__FOUND_BAD ? sealed_here(recovery, &sealed) : 0;
+    recovery->full = found == YD__FOUND_BAD; /* a footer, or a part of one */
+    return error;
 }
 
 static int recover_dirty(struct recovery *recovery, bool begun)
@@ -763,11 +764,11 @@ int yd__recover(struct yd_log *log, bool fresh, struct yd_log_recovery *report, 
     if (error == YD_ENOENT) error = 0;
     if (!error) error = check_clean(&recovery, &report->clean);
     if (!error && !report->clean) error = recover_dirty(&recovery, begun);
+    if (!error) error = resume(&recovery);
     if (!error) {
         log->first = log->segment_count ? log->segments[0]->base : recovery.expected;
         log->written = log->durable = report->cut_to = recovery.expected;
         log->last_crc = recovery.chain;
-        resume(&recovery);
         for (uint32_t i = 0; i < log->segment_count; i++) /* only those to be written or sealed keep their file */
             if (log->segments[i]->sealed) {
                 yd_file_close(log->segments[i]->file);
@@ -779,5 +780,7 @@ int yd__recover(struct yd_log *log, bool fresh, struct yd_log_recovery *report, 
     if (error) return yd_trail_add(trail, error, "recovering %s: %s", log->dir, yd_error_text(error));
     /* Not clean from now on, and durably so before the first append. */
     error = YD__SKIPS(YD__SKIP_EPOCH_SYNC) ? 0 : yd__checkpoint_now(log, 0);
+    /* A slot has rotted: with both new, the next one to rot cannot hide how far the epoch was raised. */
+    if (!error && !recovery.sure) error = yd__checkpoint_now(log, 0);
     return error ? yd_trail_add(trail, YD_EIO, "%s: the checkpoint cannot be written", log->dir) : 0;
 }

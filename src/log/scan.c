@@ -44,8 +44,10 @@ static int read_around(struct yd__window *window, char *to, size_t size, uint64_
     size_t got = 0;
     bool any = false;
     for (size_t at = 0; at < size; at += BLOCK) {
-        size_t want = YD_MIN((size_t)BLOCK, size - at), have;
-        int error = yd_file_read(window->file, to + at, want, offset + at, &have);
+        size_t want = YD_MIN((size_t)BLOCK, size - at), have = 0;
+        int error = YD_EIO;
+        for (int tries = 0; tries < 3 && error == YD_EIO; tries++)
+            error = yd_file_read(window->file, to + at, want, offset + at, &have);
         if (error == 0) {
             any = true;
         } else {
@@ -123,8 +125,7 @@ int yd__frame_at(struct yd__window *window, uint64_t offset, uint64_t log_id, bo
     uint32_t magic;
     memcpy(&magic, bytes, sizeof magic);
     if (magic != YD_BATCH_MAGIC || have < sizeof(struct yd_header)) {
-        if (yd__all_zero(bytes, have)) return YD__FOUND_ZERO;
-        return magic == YD__FOOTER_MAGIC ? YD__FOUND_FOOTER : YD__FOUND_BAD;
+        return yd__all_zero(bytes, have) ? YD__FOUND_ZERO : YD__FOUND_BAD;
     }
     struct yd_header header;
     memcpy(&header, bytes, sizeof header);

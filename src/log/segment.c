@@ -30,6 +30,20 @@ void yd__segment_unref(struct yd__segment *segment)
     free(segment);
 }
 
+void yd__segment_reset(struct yd__segment *segment)
+{
+    segment->index.count = 0;
+    segment->next = segment->base;
+    segment->batches = 0;
+    segment->time_min = segment->append_min = INT64_MAX;
+    segment->time_max = segment->append_max = INT64_MIN;
+    segment->names = segment->kinds = 0;
+    segment->headers_crc = 0;
+    segment->last_crc = segment->prev_crc;
+    segment->sealed = segment->accounted = false;
+    segment->data_end = segment->data_start ? segment->data_start : YD__SEGMENT_ALIGN;
+}
+
 void yd__segment_path(char *to, size_t size, const char *dir, uint64_t base, const char *suffix)
 {
     int length = snprintf(to, size, "%s/%020" PRIu64 "%s", dir, base, suffix);

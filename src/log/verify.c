@@ -200,19 +200,11 @@ static int check_segment(struct verify *verify, uint64_t base, uint64_t next, bo
     uint64_t faults_before = verify->report->bad_batches + verify->report->gaps;
     if (!error) error = check_frames(verify, file, walked, next, last);
     bool whole = faults_before == verify->report->bad_batches + verify->report->gaps;
-    /* The segment before the last may still wait for its footer. */
-    uint64_t trailing;
-    bool sealed = !error && now.size >= walked->data_end + sizeof trailing && !last;
-    if (sealed) {
-        struct yd__footer footer;
-        struct yd__window window;
-        yd__window_init(&window, file, YD__SEGMENT_ALIGN);
-        struct yd_header header;
-        int at = yd__frame_at(&window, walked->data_end, verify->log_id, false, &header);
-        yd__window_fini(&window);
-        bool unsealed = at == YD__FOUND_ZERO && yd__footer_read(file, verify->log_id, &footer, NULL) == YD_ENOENT;
-        if (!unsealed) check_footer(verify, file, walked, whole);
-    }
+    /* Cut to its footer's end: it is sealed. Else it is still to be. */
+    uint64_t sealed_size =
+        walked ? walked->data_end + walked->index.count * sizeof(struct yd__index_entry) + sizeof(struct yd__footer)
+               : 0;
+    if (!error && now.size == sealed_size) check_footer(verify, file, walked, whole);
     free(head);
     yd__segment_unref(walked);
     yd_file_close(file);

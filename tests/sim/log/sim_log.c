@@ -4,10 +4,10 @@
  *           power loss and kill -9 anywhere (also inside recovery, and in the recovery of that)
  *        -> beside it a model, a plain array of what was appended
  *
- * What is checked: what was called durable is there after every crash, in order, once; nothing else is, but for what was
- * appended and not yet durable, as a prefix; nobody sees beyond his read level; only what rotted is missing, and readers
- * are told; the epoch rises unless the log was closed in order; cursors are never ahead of durable, and retention never
- * of cursors; a producer that sends again after a crash is written once.
+ * What is checked: what was called durable is there after every crash, in order, once; nothing else is, but for what
+ * was appended and not yet durable, as a prefix; nobody sees beyond his read level; only what rotted is missing, and
+ * readers are told; the epoch rises unless the log was closed in order; cursors are never ahead of durable, and
+ * retention never of cursors; a producer that sends again after a crash is written once.
  *
  *   sim_log --seeds A..B     a range          sim_log --random N     N new seeds, printed
  *   sim_log --mutants [N]    leaves out one ordering at a time: a seed among N must fail for each
@@ -28,12 +28,12 @@
 
 unsigned yd__log_skips;
 
-#define DIR "data/streams/s/0"
+#define DIR       "data/streams/s/0"
 #define PRODUCERS 3
 #define ITEMS_MAX 2000
-#define READERS 3
-#define CURSORS 2
-#define NOBODY 99
+#define READERS   3
+#define CURSORS   2
+#define NOBODY    99
 
 struct item { /* a batch in the stream */
     uint64_t first;
@@ -54,8 +54,10 @@ struct producer {
     uint32_t count, to_send; /* those from to_send on are sent (again) */
 };
 struct cursor {
-    uint64_t saved, tried; /* either may be found */
-    bool exists, maybe, rotten;
+    uint64_t saved, tried[16]; /* any may be found */
+    uint32_t tries;
+    bool exists, rotten;
+    bool behind; /* it was set where retention had been already */
     int64_t saved_at;
 };
 
@@ -72,7 +74,7 @@ struct sim {
     uint64_t durable; /* the greatest ever told */
     uint64_t durable_this_life;
     uint32_t epoch;
-    bool closed_in_order, rot_control, rot_data;
+    bool closed_in_order, may_be_clean, rot_control, rot_data;
     struct producer producers[PRODUCERS];
     struct yd_log_reader *readers[READERS];
     uint64_t reader_at[READERS];
@@ -110,10 +112,22 @@ __attribute__((format(printf, 2, 3))) static void say(const struct sim *sim, con
     printf("\n");
 }
 
-static uint64_t below(struct sim *sim, uint64_t bound) { return yd_rng_below(&sim->rng, bound); }
-static bool chance(struct sim *sim, uint32_t one_in) { return yd_rng_chance(&sim->rng, one_in); }
-static uint64_t sim_random(void *arg) { return yd_rng_next(&((struct sim *)arg)->rng); }
-static int64_t sim_wall(void *arg) { return ((struct sim *)arg)->now; }
+static uint64_t below(struct sim *sim, uint64_t bound)
+{
+    return yd_rng_below(&sim->rng, bound);
+}
+static bool chance(struct sim *sim, uint32_t one_in)
+{
+    return yd_rng_chance(&sim->rng, one_in);
+}
+static uint64_t sim_random(void *arg)
+{
+    return yd_rng_next(&((struct sim *)arg)->rng);
+}
+static int64_t sim_wall(void *arg)
+{
+    return ((struct sim *)arg)->now;
+}
 
 /* ---- batches that say who they are ---- */
 
@@ -130,7 +144,8 @@ static struct yd_batch *make_batch(uint64_t mark, uint32_t count, uint32_t fill)
     }
     if (fill) {
         memset(text, 'a' + (int)(mark % 26), fill);
-        YD_ASSERT(yd_builder_add_bytes(builder, (int64_t)mark, name, YD_EVENT, YD_BLOB, 0, (struct yd_str){text, fill}) == 0);
+        YD_ASSERT(
+            yd_builder_add_bytes(builder, (int64_t)mark, name, YD_EVENT, YD_BLOB, 0, (struct yd_str){text, fill}) == 0);
     }
     struct yd_batch *batch;
     YD_ASSERT(yd_builder_seal(builder, &batch) == 0);
@@ -144,8 +159,10 @@ static struct item *item_at(struct sim *sim, uint64_t seqno)
     uint32_t low = 0, high = sim->item_count;
     while (low < high) {
         uint32_t middle = (low + high) / 2;
-        if (sim->items[middle].first + sim->items[middle].count <= seqno) low = middle + 1;
-        else high = middle;
+        if (sim->items[middle].first + sim->items[middle].count <= seqno)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low < sim->item_count && sim->items[low].first <= seqno ? &sim->items[low] : NULL;
 }
@@ -155,16 +172,19 @@ static void check_batch(struct sim *sim, const struct yd_batch *batch)
     const struct yd_header *header = &batch->header;
     const struct item *item = item_at(sim, header->base_seqno);
     CHECK(sim, item, "a batch at %" PRIu64 " was never appended", header->base_seqno);
-    CHECK(sim, item->first == header->base_seqno && item->count == header->count, "batch %" PRIu64 "+%u is %" PRIu64 "+%u",
-          item->first, item->count, header->base_seqno, header->count);
-    CHECK(sim, batch->view.records[0].value.u64 == item->mark * 64, "batch %" PRIu64 " holds mark %" PRIu64 ", not %" PRIu64,
-          item->first, batch->view.records[0].value.u64 / 64, item->mark);
+    CHECK(sim, item->first == header->base_seqno && item->count == header->count,
+          "batch %" PRIu64 "+%u is %" PRIu64 "+%u", item->first, item->count, header->base_seqno, header->count);
+    CHECK(sim, batch->view.records[0].value.u64 == item->mark * 64,
+          "batch %" PRIu64 " holds mark %" PRIu64 ", not %" PRIu64, item->first, batch->view.records[0].value.u64 / 64,
+          item->mark);
     sim->batches_read++;
 }
 
-/* Everything in [from, to) is rotten or was retired. */
+/* Everything in [from, to) is rotten or was retired, or a failed sync took it before it was durable. */
 static void check_gap(struct sim *sim, const struct yd_log_gap *gap, uint64_t first)
 {
+    struct yd_log_position position;
+    yd_log_position(sim->log, &position);
     sim->gaps++;
     if (strcmp(gap->reason, "retention") == 0) {
         CHECK(sim, gap->to <= first, "retention gap to %" PRIu64 ", but the oldest is %" PRIu64, gap->to, first);
@@ -173,8 +193,8 @@ static void check_gap(struct sim *sim, const struct yd_log_gap *gap, uint64_t fi
     CHECK(sim, strcmp(gap->reason, "rotten") == 0, "a gap for %s", gap->reason);
     for (uint64_t at = gap->from; at < gap->to;) {
         const struct item *item = item_at(sim, at);
-        CHECK(sim, item && item->rotten, "records %" PRIu64 " to %" PRIu64 " were told missing, %" PRIu64 " is sound",
-              gap->from, gap->to, at);
+        CHECK(sim, item && (item->rotten || (position.failed && at >= position.durable)),
+              "records %" PRIu64 " to %" PRIu64 " were told missing, %" PRIu64 " is sound", gap->from, gap->to, at);
         at = item->first + item->count;
     }
 }
@@ -197,12 +217,14 @@ static void read_some(struct sim *sim, struct yd_log_reader *reader, uint64_t *a
             *at = gap.to;
             continue;
         }
-        if (may_fail && error) return;
+        if (error == YD_ECLOSED || (may_fail && error)) return; /* the disk went in the middle of this */
         CHECK(sim, error == 0, "reading at %" PRIu64 ": %s", *at, yd_error_name(error));
         check_batch(sim, batch);
-        CHECK(sim, batch->header.base_seqno == *at, "a reader at %" PRIu64 " got %" PRIu64, *at, batch->header.base_seqno);
-        CHECK(sim, batch->header.base_seqno + batch->header.count <= end, "a reader got %" PRIu64 "+%u beyond its level %" PRIu64,
-              batch->header.base_seqno, batch->header.count, end);
+        CHECK(sim, batch->header.base_seqno == *at, "a reader at %" PRIu64 " got %" PRIu64, *at,
+              batch->header.base_seqno);
+        CHECK(sim, batch->header.base_seqno + batch->header.count <= end,
+              "a reader got %" PRIu64 "+%u beyond its level %" PRIu64, batch->header.base_seqno, batch->header.count,
+              end);
         *at = batch->header.base_seqno + batch->header.count;
         yd_batch_unref(batch);
     }
@@ -211,8 +233,8 @@ static void read_some(struct sim *sim, struct yd_log_reader *reader, uint64_t *a
 static bool any_faults(struct sim *sim)
 {
     const struct yd_sim_faults *faults = yd_sim_fs_faults(sim->fs);
-    return faults->sync_fails || faults->sync_dir_fails || faults->write_fails || faults->read_fails || faults->meta_fails ||
-           faults->allocate_fails;
+    return faults->sync_fails || faults->sync_dir_fails || faults->write_fails || faults->read_fails ||
+           faults->meta_fails || faults->allocate_fails;
 }
 
 static void check_all(struct sim *sim)
@@ -261,19 +283,33 @@ static void some_faults(struct sim *sim)
     no_faults(sim);
     faults->evict = chance(sim, 2) ? 20 : 0;
     switch (below(sim, 6)) {
-    case 0: faults->sync_fails = 20; break;
-    case 1: faults->write_fails = 40; break;
-    case 2: faults->meta_fails = 20; break;
-    case 3: faults->sync_dir_fails = 10; break;
-    case 4: faults->allocate_fails = 4; break;
-    default: faults->read_fails = 40; break;
+    case 0:
+        faults->sync_fails = 20;
+        break;
+    case 1:
+        faults->write_fails = 40;
+        break;
+    case 2:
+        faults->meta_fails = 20;
+        break;
+    case 3:
+        faults->sync_dir_fails = 10;
+        break;
+    case 4:
+        faults->allocate_fails = 4;
+        break;
+    default:
+        faults->read_fails = 40;
+        break;
     }
 }
 
 static void die(struct sim *sim)
 {
-    if (chance(sim, 3)) yd_sim_fs_kill(sim->fs);
-    else yd_sim_fs_crash(sim->fs);
+    if (chance(sim, 3))
+        yd_sim_fs_kill(sim->fs);
+    else
+        yd_sim_fs_crash(sim->fs);
     sim->crashes++;
 }
 
@@ -284,10 +320,12 @@ static void cut_model(struct sim *sim, uint64_t end)
     CHECK(sim, end <= sim->next, "recovered to %" PRIu64 ", but only %" PRIu64 " were appended", end, sim->next);
     while (sim->item_count > 0 && sim->items[sim->item_count - 1].first + sim->items[sim->item_count - 1].count > end) {
         const struct item *item = &sim->items[--sim->item_count];
-        CHECK(sim, item->first >= end, "batch %" PRIu64 "+%u was cut in the middle at %" PRIu64, item->first, item->count, end);
+        CHECK(sim, item->first >= end, "batch %" PRIu64 "+%u was cut in the middle at %" PRIu64, item->first,
+              item->count, end);
         if (item->producer != NOBODY)
             for (uint32_t i = 0; i < sim->producers[item->producer].count; i++)
-                if (sim->producers[item->producer].sent[i].seq == item->seq) sim->producers[item->producer].sent[i].in_stream = false;
+                if (sim->producers[item->producer].sent[i].seq == item->seq)
+                    sim->producers[item->producer].sent[i].in_stream = false;
     }
     sim->next = end;
     /* A producer sends again all that it has not seen acknowledged, whether the stream has it or not. */
@@ -306,8 +344,9 @@ static void check_epoch(struct sim *sim, const struct yd_log_recovery *recovery,
     if (sim->closed_in_order && !sim->rot_control)
         CHECK(sim, recovery->clean, "closed in order, but the next opening was not clean");
     if (recovery->clean) {
-        CHECK(sim, sim->closed_in_order || sim->opens == 0, "a clean opening after a crash");
-        CHECK(sim, epoch == sim->epoch || sim->opens == 0, "the epoch changed from %u to %u without a cut", sim->epoch, epoch);
+        CHECK(sim, sim->may_be_clean || sim->opens == 0, "a clean opening after a crash");
+        CHECK(sim, epoch == sim->epoch || sim->opens == 0, "the epoch changed from %u to %u without a cut", sim->epoch,
+              epoch);
     } else {
         CHECK(sim, epoch > sim->epoch, "the epoch was %u and is %u after a cut", sim->epoch, epoch);
     }
@@ -327,12 +366,16 @@ static void check_cursors(struct sim *sim)
             CHECK(sim, !known->exists, "cursor %s is gone", name);
             continue;
         }
-        if (error == YD_EIO && any_faults(sim)) continue;
+        if (error == YD_ECLOSED || (error == YD_EIO && any_faults(sim))) continue;
         CHECK(sim, error == 0, "cursor %s: %s", name, yd_error_name(error));
-        CHECK(sim, (known->exists && cursor.seqno == known->saved) || (known->maybe && cursor.seqno == known->tried),
-              "cursor %s is %" PRIu64 ", saved was %" PRIu64, name, cursor.seqno, known->saved);
+        bool expected = known->exists && cursor.seqno == known->saved;
+        for (uint32_t t = 0; t < YD_MIN(known->tries, 16); t++) expected |= cursor.seqno == known->tried[t];
+        CHECK(sim, expected, "cursor %s is %" PRIu64 ", saved was %" PRIu64, name, cursor.seqno, known->saved);
         CHECK(sim, cursor.seqno <= sim->next, "cursor %s is ahead", name);
-        *known = (struct cursor){.saved = cursor.seqno, .exists = true, .saved_at = cursor.saved_at};
+        struct yd_log_position position;
+        yd_log_position(sim->log, &position);
+        bool behind = known->behind || cursor.seqno < position.first;
+        *known = (struct cursor){.saved = cursor.seqno, .exists = true, .saved_at = cursor.saved_at, .behind = behind};
     }
 }
 
@@ -349,30 +392,38 @@ static void open_log(struct sim *sim)
     struct yd_trail trail;
     for (int attempt = 0;; attempt++) {
         no_faults(sim);
-        if (attempt >= 4) set_full(sim, false);
-        else if (chance(sim, 6)) some_faults(sim);
-        else if (chance(sim, 3)) yd_sim_fs_cut_after(sim->fs, below(sim, 60));
+        if (attempt >= 4)
+            set_full(sim, false);
+        else if (chance(sim, 6))
+            some_faults(sim);
+        else if (chance(sim, 3))
+            yd_sim_fs_cut_after(sim->fs, below(sim, 60));
+        /* What cannot be read for long is taken for rot where nothing is cut by that: its producers may be forgotten.
+         */
+        if (yd_sim_fs_faults(sim->fs)->read_fails) sim->rots++;
         yd_trail_clear(&trail);
         int error = yd_log_open(&sim->options, &sim->log, &recovery, &trail);
         if (error == 0) break;
         say(sim, "  open: %s (%s)", yd_error_name(error), yd_trail_text(&trail));
         CHECK(sim, attempt < 4, "cannot open: %s (%s)", yd_error_name(error), yd_trail_text(&trail));
-        sim->closed_in_order = sim->closed_in_order && false;
+        sim->closed_in_order = false; /* it need not be clean any more */
         die(sim);
     }
     yd_log_on_progress(sim->log, note_position, sim);
     struct yd_log_position position;
     yd_log_position(sim->log, &position);
-    say(sim, "opened: clean %d, first %" PRIu64 ", end %" PRIu64 ", epoch %u, torn %" PRIu64 ", rotten %" PRIu64, recovery.clean,
-        position.first, position.memory, position.epoch, recovery.torn_bytes, recovery.rotten_batches);
-    CHECK(sim, position.memory == position.durable && position.durable == position.written && recovery.cut_to == position.memory,
+    say(sim, "opened: clean %d, first %" PRIu64 ", end %" PRIu64 ", epoch %u, torn %" PRIu64 ", rotten %" PRIu64,
+        recovery.clean, position.first, position.memory, position.epoch, recovery.torn_bytes, recovery.rotten_batches);
+    CHECK(sim,
+          position.memory == position.durable && position.durable == position.written &&
+              recovery.cut_to == position.memory,
           "positions after opening differ");
     check_epoch(sim, &recovery, position.epoch);
     cut_model(sim, position.memory);
     sim->durable_this_life = position.durable;
     sim->durable = position.durable;
     sim->checkpointed = position.durable;
-    sim->closed_in_order = sim->rot_control = false;
+    sim->closed_in_order = sim->may_be_clean = sim->rot_control = false;
     sim->opens++;
     sim->torn += recovery.torn_bytes > 0;
     if (chance(sim, 4)) yd_sim_fs_cut_after(sim->fs, 30 + below(sim, 300));
@@ -392,6 +443,11 @@ static void crash(struct sim *sim)
     open_log(sim);
 }
 
+static void print_fault(void *arg, const char *file, uint64_t offset, const char *what)
+{
+    say(arg, "  verify: %s at %" PRIu64 ": %s", file, offset, what);
+}
+
 static void close_and_open(struct sim *sim)
 {
     drop_readers(sim);
@@ -400,6 +456,7 @@ static void close_and_open(struct sim *sim)
     uint64_t memory = position.memory;
     int error = yd_log_close(sim->log);
     say(sim, "close: %s", yd_error_name(error));
+    sim->may_be_clean = true; /* also when only the last sync failed */
     if (error == 0) {
         sim->durable = memory;
         sim->closed_in_order = true;
@@ -407,7 +464,7 @@ static void close_and_open(struct sim *sim)
         if (chance(sim, 8)) {
             struct yd_log_verify_report report;
             no_faults(sim);
-            int found = yd_log_verify_dir(sim->fs, DIR, &report, NULL, NULL);
+            int found = yd_log_verify_dir(sim->fs, DIR, &report, print_fault, sim);
             CHECK(sim, found == 0 || sim->rots > 0, "verify finds %s after closing in order", yd_error_name(found));
         }
     } else {
@@ -433,15 +490,18 @@ static void append_plain(struct sim *sim)
     struct yd_batch *batch = make_batch(mark, count, fill);
     struct yd_log_appended appended;
     int error = yd_log_append(sim->log, batch, -1, chance(sim, 2) ? sim->next : UINT64_MAX, &appended);
-    if (error == 0) push_item(sim, appended.first, batch->header.count, mark, NOBODY, 0);
-    else CHECK(sim, error == YD_EFULL || error == YD_EREADONLY, "append: %s", yd_error_name(error));
+    if (error == 0)
+        push_item(sim, appended.first, batch->header.count, mark, NOBODY, 0);
+    else
+        CHECK(sim, error == YD_EFULL || error == YD_EREADONLY, "append: %s", yd_error_name(error));
     yd_batch_unref(batch);
 }
 
 static bool producer_has(struct sim *sim, uint32_t p, uint64_t seq, uint64_t next)
 {
     for (uint32_t i = 0; i < sim->item_count; i++)
-        if (sim->items[i].producer == p && sim->items[i].seq == seq) return sim->items[i].first + sim->items[i].count <= next;
+        if (sim->items[i].producer == p && sim->items[i].seq == seq)
+            return sim->items[i].first + sim->items[i].count <= next;
     return false;
 }
 
@@ -482,8 +542,8 @@ static void append_producer(struct sim *sim)
         sent->next = appended.next;
         producer->to_send++;
     } else {
-        CHECK(sim, error == YD_EFULL || error == YD_EREADONLY, "producer %u, seq %" PRIu64 " after %" PRIu64 ": %s", p, sent->seq,
-              sent->prev, yd_error_name(error));
+        CHECK(sim, error == YD_EFULL || error == YD_EREADONLY, "producer %u, seq %" PRIu64 " after %" PRIu64 ": %s", p,
+              sent->seq, sent->prev, yd_error_name(error));
     }
     yd_batch_unref(plain);
     yd_batch_unref(batch);
@@ -512,10 +572,11 @@ static void maintain(struct sim *sim)
     yd_log_position(sim->log, &position);
     for (int i = 0; i < CURSORS; i++) {
         const struct cursor *known = &sim->cursors[i];
-        if (!known->exists || known->maybe || known->rotten || known->saved_at < sim->now - sim->options.cursor_expiry_ns) continue;
+        if (!known->exists || known->tries || known->rotten ||
+            known->saved_at < sim->now - sim->options.cursor_expiry_ns)
+            continue;
         if (known->saved < position.first) {
-            /* It may have been retired before the cursor was set there. */
-            CHECK(sim, known->tried == UINT64_MAX, "retention passed cursor %d at %" PRIu64 ": oldest %" PRIu64, i, known->saved,
+            CHECK(sim, known->behind, "retention passed cursor %d at %" PRIu64 ": oldest %" PRIu64, i, known->saved,
                   position.first);
         }
     }
@@ -565,9 +626,11 @@ static void save_cursor(struct sim *sim)
     yd_log_position(sim->log, &position);
     int error = yd_log_cursor_save(sim->log, name, seqno);
     uint64_t kept = YD_MIN(seqno, position.durable);
-    if (error == 0) *known = (struct cursor){.saved = kept, .exists = true, .saved_at = sim->now};
-    else known->maybe = true, known->tried = kept;
-    if (error == 0 && kept < position.first) known->tried = UINT64_MAX;
+    bool behind = kept < position.first;
+    if (error == 0)
+        *known = (struct cursor){.saved = kept, .exists = true, .saved_at = sim->now, .behind = behind};
+    else
+        known->tried[known->tries++ % 16] = kept, known->behind |= behind;
 }
 
 /* ---- rot: bits flip where they may: in what a checkpoint covers ---- */
@@ -582,7 +645,8 @@ static int visit_segment(void *arg, const char *name, enum yd_file_type node)
 {
     struct rot_place *place = arg;
     uint64_t base;
-    if (node == YD_NODE_FILE && yd__segment_name(name, ".ylog", &base) && place->count < 64) place->bases[place->count++] = base;
+    if (node == YD_NODE_FILE && yd__segment_name(name, ".ylog", &base) && place->count < 64)
+        place->bases[place->count++] = base;
     return 0;
 }
 
@@ -601,8 +665,11 @@ static bool may_rot(struct sim *sim, const char *path, uint64_t offset, struct i
     while (!may) {
         struct yd_header header;
         int found = yd__frame_at(&window, at, sim->log->log_id, false, &header);
-        if (found == YD__FOUND_FOOTER) may = true;
-        if (found != YD__FOUND_FRAME) break;
+        struct yd__footer footer;
+        if (found != YD__FOUND_FRAME) {
+            may = yd__footer_read(file, sim->log->log_id, &footer, NULL) == 0 && footer.data_end == at;
+            break;
+        }
         if (offset < at + header.size) {
             may = header.base_seqno + header.count <= sim->checkpointed;
             *ret_item = item_at(sim, header.base_seqno);
@@ -618,9 +685,8 @@ static bool may_rot(struct sim *sim, const char *path, uint64_t offset, struct i
 static void rot(struct sim *sim)
 {
     no_faults(sim);
-    sim->readers[0] ? (void)0 : (void)0;
     uint64_t what = below(sim, 10);
-    if (what == 0 && !sim->rot_data) { /* one checkpoint slot: the other one is left */
+    if (what == 0 && !sim->rot_data && !sim->rot_control) { /* one checkpoint slot: the other one is left */
         if (yd_sim_fs_rot(sim->fs, DIR "/control", 1024 + 1024 * below(sim, 2), 1024, 3) == 0) sim->rot_control = true;
         return;
     }
@@ -651,7 +717,8 @@ static void rot(struct sim *sim)
     if (item) item->rotten = true;
     if (yd_sim_fs_rot(sim->fs, path, offset, 1, 1) != 0) return;
     say(sim, "rot in %s at %" PRIu64 ", batch %" PRIu64, path, offset, item ? item->first : UINT64_MAX);
-    if (item) drop_readers(sim); /* what they have read ahead is still sound: told as sound or as missing, both are right */
+    if (item)
+        drop_readers(sim); /* what they have read ahead is still sound: told as sound or as missing, both are right */
 }
 
 static void step(struct sim *sim)
@@ -659,18 +726,30 @@ static void step(struct sim *sim)
     sim->now += (int64_t)below(sim, 1000) * YD_NS_PER_MS;
     uint64_t what = below(sim, 100);
     if (sim->item_count + 10 >= ITEMS_MAX) what = 99;
-    if (what < 30) append_plain(sim);
-    else if (what < 48) append_producer(sim);
-    else if (what < 66) flush(sim);
-    else if (what < 72) maintain(sim);
-    else if (what < 82) use_reader(sim);
-    else if (what < 84) save_cursor(sim);
-    else if (what < 86) set_full(sim, !sim->full && chance(sim, 2));
-    else if (what < 88) (chance(sim, 2) ? some_faults : no_faults)(sim);
-    else if (what < 91) rot(sim);
-    else if (what < 92) yd_sim_fs_cut_after(sim->fs, below(sim, 40));
-    else if (what < 93) close_and_open(sim);
-    else if (what < 97) crash(sim);
+    if (what < 30)
+        append_plain(sim);
+    else if (what < 48)
+        append_producer(sim);
+    else if (what < 66)
+        flush(sim);
+    else if (what < 72)
+        maintain(sim);
+    else if (what < 82)
+        use_reader(sim);
+    else if (what < 84)
+        save_cursor(sim);
+    else if (what < 86)
+        set_full(sim, !sim->full && chance(sim, 2));
+    else if (what < 88)
+        (chance(sim, 2) ? some_faults : no_faults)(sim);
+    else if (what < 91)
+        rot(sim);
+    else if (what < 92)
+        yd_sim_fs_cut_after(sim->fs, below(sim, 40));
+    else if (what < 93)
+        close_and_open(sim);
+    else if (what < 97)
+        crash(sim);
     else if (!any_faults(sim) && chance(sim, 3)) {
         yd_sim_fs_cut_after(sim->fs, UINT64_MAX);
         check_all(sim);
@@ -719,11 +798,12 @@ static void run_seed(uint64_t seed, bool verbose)
     (void)yd_log_close(sim->log);
     yd_sim_fs_destroy(sim->fs);
     static uint64_t totals[8];
-    totals[0] += sim->opens, totals[1] += sim->crashes, totals[2] += sim->torn, totals[3] += sim->rots, totals[4] += sim->gaps;
+    totals[0] += sim->opens, totals[1] += sim->crashes, totals[2] += sim->torn, totals[3] += sim->rots,
+        totals[4] += sim->gaps;
     totals[5] += sim->dups, totals[6] += sim->batches_read, totals[7] += sim->failed_syncs;
     if (verbose || seed % 1000 == 0)
-        printf("# up to seed %" PRIu64 ": %" PRIu64 " openings, %" PRIu64 " crashes, %" PRIu64 " torn tails, %" PRIu64 " rots, %" PRIu64
-               " gaps, %" PRIu64 " duplicates, %" PRIu64 " batches read, %" PRIu64 " failed\n",
+        printf("# up to seed %" PRIu64 ": %" PRIu64 " openings, %" PRIu64 " crashes, %" PRIu64 " torn tails, %" PRIu64
+               " rots, %" PRIu64 " gaps, %" PRIu64 " duplicates, %" PRIu64 " batches read, %" PRIu64 " failed\n",
                seed, totals[0], totals[1], totals[2], totals[3], totals[4], totals[5], totals[6], totals[7]);
     free(sim);
 }
@@ -739,7 +819,7 @@ static const struct {
     {YD__SKIP_EPOCH_SYNC, "the raised epoch is not made durable"},
     {YD__SKIP_ROLL_SYNC, "the next segment is begun before the last one is durable"},
     {YD__SKIP_PUBLISH_LATE, "durable is published before the sync"},
-    {YD__SKIP_ZERO_SYNC, "a cut tail's zeros are not synced"},
+    {YD__SKIP_RECOVERY_SYNC, "what recovery kept or zeroed is not synced"},
     {YD__SKIP_REWRITE, "what recovery read is taken to be on the device"},
 };
 
@@ -767,7 +847,8 @@ static int run_mutants(uint64_t seeds)
     printf("1..%zu\n", YD_COUNT(mutants));
     for (size_t i = 0; i < YD_COUNT(mutants); i++) {
         uint64_t seed = first_failure(mutants[i].skip, seeds);
-        printf("%s %zu - %s: %s\n", seed ? "ok" : "not ok", i + 1, mutants[i].name, seed ? "a seed fails" : "no seed noticed");
+        printf("%s %zu - %s: %s\n", seed ? "ok" : "not ok", i + 1, mutants[i].name,
+               seed ? "a seed fails" : "no seed noticed");
         missed += !seed;
     }
     return missed ? 1 : 0;
@@ -780,8 +861,10 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--seeds") == 0 && i + 1 < argc) {
             int got = sscanf(argv[++i], "%" SCNu64 "..%" SCNu64, &from, &to);
-            if (got == 1) to = from;
-            else if (got != 2) return 2;
+            if (got == 1)
+                to = from;
+            else if (got != 2)
+                return 2;
         } else if (strcmp(argv[i], "--random") == 0 && i + 1 < argc) {
             uint64_t count = strtoull(argv[++i], NULL, 10);
             if (getrandom(&from, sizeof from, 0) != sizeof from) return 1;
