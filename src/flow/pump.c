@@ -1,0 +1,510 @@
+/* The half that touches the world.
+ *
+ *   loop pump:  lives in the loop of the executor its element is pinned to; called from there only
+ *   files pump: lives on a lane of the file pool: start, run, command, stop come one after the other and may block
+ *
+ *   pump --PUMP_BATCH, PUMP_TELL--> wrapper; batches that are not on a wire yet are counted (`unforwarded`): over
+ *   YD__PUMP_BYTES_MAX emit says "enough" and the wrapper pauses the pump until half of it has gone
+ *
+ * What the pump counts goes to the wrapper under a lock, one envelope for many counts; what it emits and tells is
+ * counted by the wrapper when it comes. So a snapshot of the wrapper always adds up. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "flow/runtime.h"
+
+#define RUN_SLICE     (2 * YD_NS_PER_MS)
+#define START_WAIT_MS 10000
+#define STOP_WAIT_MS  5000
+
+struct call { /* something for the pump's thread */
+    struct yd_pump *pump;
+    enum { CALL_START, CALL_STOP, CALL_PAUSE, CALL_RESUME, CALL_COMMAND } what;
+    struct yd_command command;
+    void (*release)(void *data);
+    void (*started)(struct call *call, int error); /* NULL: by PUMP_STARTED */
+    int error;
+    atomic_bool done;
+};
+
+/* ---- in the pump's thread ---- */
+
+static void schedule(struct yd_pump *pump);
+
+static int start(struct yd_pump *pump)
+{
+    yd_trail_clear(&pump->trail);
+    if (pump->class->state_size) memset(pump->state, 0, pump->class->state_size);
+    pump->ended = false;
+    pump->sleep_ns = 0;
+    atomic_store_explicit(&pump->halted, false, memory_order_relaxed);
+    atomic_store_explicit(&pump->is_up, true, memory_order_release); /* pairs with the acquire in yd__pump_stop_now */
+    int error = pump->class->start(pump, pump->state, pump->element->state);
+    if (error < 0) {
+        atomic_store_explicit(&pump->is_up, false, memory_order_release);
+        return error;
+    }
+    if (pump->class->files && pump->class->run) schedule(pump);
+    return 0;
+}
+
+static void command(struct yd_pump *pump, struct call *call)
+{
+    if (atomic_load_explicit(&pump->is_up, memory_order_acquire) && pump->class->command)
+        pump->class->command(pump->state, &call->command);
+    yd_batch_unref(call->command.batch);
+    if (call->command.data && call->release) call->release(call->command.data);
+}
+
+static void make_call(void *arg)
+{
+    struct call *call = arg;
+    struct yd_pump *pump = call->pump;
+    switch (call->what) {
+    case CALL_START:
+        call->error = start(pump);
+        if (call->started) {
+            call->started(call, call->error);
+            return; /* the caller's memory */
+        }
+        yd__tell(pump->element->run, pump->element->pid, YD__ENV_PUMP_STARTED, pump->incarnation,
+                 (uint64_t)(int64_t)call->error);
+        break;
+    case CALL_STOP:
+        atomic_store_explicit(&pump->halted, true, memory_order_relaxed);
+        if (pump->class->stop) {
+            pump->class->stop(pump->state);
+        } else {
+            yd_pump_stopped(pump);
+        }
+        break;
+    case CALL_PAUSE:
+    case CALL_RESUME:
+        if (atomic_load_explicit(&pump->is_up, memory_order_acquire) && pump->class->pause)
+            pump->class->pause(pump->state, call->what == CALL_PAUSE);
+        break;
+    case CALL_COMMAND:
+        command(pump, call);
+        break;
+    }
+    free(call);
+}
+
+/* Runs the call in the pump's thread: at once when this is it. */
+static int submit(struct yd_pump *pump, struct call *call, bool here)
+{
+    if (pump->class->files) return yd_lane_submit(pump->lane, make_call, NULL, NULL, call);
+    if (here) {
+        make_call(call);
+        return 0;
+    }
+    return yd_loop_post(pump->loop, make_call, call);
+}
+
+static int submit_new(struct yd_pump *pump, int what)
+{
+    struct call *call = calloc(1, sizeof *call);
+    if (!call) return YD_ENOMEM;
+    call->pump = pump;
+    call->what = what;
+    int error = submit(pump, call, pump->direct);
+    if (error < 0) free(call);
+    return error;
+}
+
+/* ---- files: run ---- */
+
+static bool may_run(struct yd_pump *pump)
+{
+    return !atomic_load_explicit(&pump->halted, memory_order_relaxed) &&
+           !atomic_load_explicit(&pump->paused, memory_order_acquire) && !pump->ended;
+}
+
+static bool is_starved(struct yd_pump *pump)
+{
+    if (atomic_load_explicit(&pump->unforwarded, memory_order_acquire) <= YD__PUMP_BYTES_MAX) return false;
+    atomic_store(&pump->starved, true);
+    /* The wrapper may have taken it all before it could see that: sequentially consistent on both sides, so one of us
+     * sees the other. */
+    if (atomic_load(&pump->unforwarded) > YD__PUMP_BYTES_MAX / 2) return true;
+    return !atomic_exchange(&pump->starved, false);
+}
+
+static void wake(void *arg)
+{
+    struct yd_pump *pump = arg;
+    atomic_store_explicit(&pump->scheduled, false, memory_order_release);
+    schedule(pump);
+}
+
+static void set_timer(void *arg) /* in the loop */
+{
+    struct yd_pump *pump = arg;
+    if (!pump->timer && yd_timer_create(pump->loop, wake, pump, &pump->timer) < 0) {
+        wake(pump); /* no memory for a pause: none, then */
+        return;
+    }
+    yd_timer_start(pump->timer, yd_loop_mono(pump->loop) + pump->sleep_ns);
+}
+
+static void run_slice(void *arg)
+{
+    struct yd_pump *pump = arg;
+    int64_t until = yd__run_mono(pump->element->run) + RUN_SLICE;
+    pump->sleep_ns = 0;
+    bool starved = false;
+    int calls = 0;
+    while (may_run(pump) && pump->sleep_ns == 0 && !(starved = is_starved(pump)) && calls++ < 64) {
+        pump->class->run(pump->state);
+        if (yd__run_mono(pump->element->run) >= until) break;
+    }
+    if (pump->sleep_ns > 0 && may_run(pump) && yd_loop_post(pump->loop, set_timer, pump) >= 0) return;
+    if (may_run(pump) && !starved && yd_lane_submit(pump->lane, run_slice, NULL, NULL, pump) >= 0) return;
+    atomic_store(&pump->scheduled, false);
+    if (may_run(pump) && !starved) schedule(pump); /* unpaused in between */
+}
+
+static void schedule(struct yd_pump *pump)
+{
+    if (!pump->class->run || atomic_exchange(&pump->scheduled, true)) return;
+    if (yd_lane_submit(pump->lane, run_slice, NULL, NULL, pump) < 0) atomic_store(&pump->scheduled, false);
+}
+
+void yd__pump_fed(struct yd_element *e)
+{
+    struct yd_pump *pump = e->pump;
+    if (!atomic_load(&pump->starved) || atomic_load(&pump->unforwarded) > YD__PUMP_BYTES_MAX / 2) return;
+    if (atomic_exchange(&pump->starved, false)) schedule(pump);
+}
+
+/* ---- for the wrapper ---- */
+
+int yd__pump_create(struct yd_element *e, struct yd_trail *trail)
+{
+    struct yd_run *run = e->run;
+    struct yd_pump *pump = calloc(1, sizeof *pump);
+    if (!pump) return YD_ENOMEM;
+    e->pump = pump;
+    pump->element = e;
+    pump->class = e->class->pump;
+    pthread_mutex_init(&pump->lock, NULL);
+    pump->state = calloc(1, pump->class->state_size ? pump->class->state_size : 1);
+    pump->counts.rejected = calloc(e->reason_count + 1, sizeof(uint64_t));
+    pump->counts.dropped = calloc(e->reason_count + 1, sizeof(uint64_t));
+    if (!pump->state || !pump->counts.rejected || !pump->counts.dropped) return YD_ENOMEM;
+    pump->loop = yd_system_loop(run->options.system, e->executor >= 0 ? (unsigned)e->executor : 0);
+    pump->direct = !pump->class->files && !(e->class->flags & YD_CLASS_COMPUTE) && e->executor >= 0;
+    if (!pump->class->files) return 0;
+    int error = yd_lane_open(run->options.pool, &pump->lane);
+    return error < 0 ? yd_trail_add(trail, error, "no lane for its files: %s", yd_error_text(error)) : 0;
+}
+
+static void nap(void)
+{
+    struct timespec ms = {0, 1000000};
+    nanosleep(&ms, NULL);
+}
+
+static void started_now(struct call *call, int error)
+{
+    (void)error;
+    atomic_store_explicit(&call->done, true, memory_order_release); /* pairs with the acquire in yd__pump_start_now */
+}
+
+int yd__pump_start_now(struct yd_element *e, struct yd_trail *trail)
+{
+    struct yd_pump *pump = e->pump;
+    struct call *call = calloc(1, sizeof *call);
+    if (!call) return YD_ENOMEM;
+    call->pump = pump;
+    call->what = CALL_START;
+    call->started = started_now;
+    int error = 0;
+    if (e->run->options.simulated) {
+        make_call(call);
+    } else {
+        error = submit(pump, call, false);
+        for (int i = 0; error >= 0 && i < START_WAIT_MS && !atomic_load_explicit(&call->done, memory_order_acquire);
+             i++)
+            nap();
+        if (error >= 0 && !atomic_load_explicit(&call->done, memory_order_acquire)) {
+            /* Left to itself with its memory: it may still come. */
+            return yd_trail_add(trail, YD_ETIMEOUT, "did not start within %d s", START_WAIT_MS / 1000);
+        }
+    }
+    if (error >= 0) error = call->error;
+    free(call);
+    if (error >= 0) return 0;
+    return yd_trail_add(trail, error, "%s", pump->trail.size ? yd_trail_text(&pump->trail) : yd_error_text(error));
+}
+
+void yd__pump_start(struct yd_element *e)
+{
+    struct yd_pump *pump = e->pump;
+    pump->incarnation = e->incarnation;
+    pump->running = true;
+    pump->told_paused = pump->stop_told = false;
+    atomic_store_explicit(&pump->paused, false, memory_order_relaxed);
+    if (submit_new(pump, CALL_START) < 0) yd__life_pump_started(e, YD_ENOMEM);
+}
+
+void yd__pump_stop(struct yd_element *e)
+{
+    struct yd_pump *pump = e->pump;
+    if (pump->stop_told) return;
+    pump->stop_told = true;
+    if (submit_new(pump, CALL_STOP) < 0) pump->stop_told = false; /* the drain's end will force it */
+}
+
+int yd__pump_stop_now(struct yd_element *e)
+{
+    struct yd_pump *pump = e->pump;
+    if (!pump || !atomic_load_explicit(&pump->is_up, memory_order_acquire)) return 0;
+    bool direct = pump->direct;
+    pump->direct = e->run->options.simulated && !pump->class->files;
+    if (!pump->stop_told) (void)submit_new(pump, CALL_STOP); /* without memory the wait ends by itself */
+    pump->direct = direct;
+    pump->stop_told = true;
+    for (int i = 0; i < STOP_WAIT_MS && atomic_load_explicit(&pump->is_up, memory_order_acquire); i++) {
+        if (e->run->options.simulated) {
+            if (yd_system_step(e->run->options.system) <= 0 && yd_loop_run(pump->loop, YD_NS_PER_MS) <= 0 && i > 1000)
+                break;
+        } else {
+            nap();
+        }
+    }
+    return atomic_load_explicit(&pump->is_up, memory_order_acquire) ? YD_ETIMEOUT : 0;
+}
+
+void yd__pump_pause(struct yd_element *e, bool paused)
+{
+    struct yd_pump *pump = e->pump;
+    if (pump->class->files) {
+        atomic_store_explicit(&pump->paused, paused, memory_order_release);
+        if (!paused) schedule(pump);
+    } else if (submit_new(pump, paused ? CALL_PAUSE : CALL_RESUME) < 0) {
+        return; /* tried again with the next envelope */
+    }
+    pump->told_paused = paused;
+}
+
+void yd__pump_command(struct yd_element *e, struct yd__op *op)
+{
+    struct yd_pump *pump = e->pump;
+    struct call *call = pump && pump->running ? calloc(1, sizeof *call) : NULL;
+    if (call) {
+        call->pump = pump;
+        call->what = CALL_COMMAND;
+        call->command = (struct yd_command){(unsigned)op->id, op->arg, op->batch, op->data};
+        call->release = op->release;
+        if (submit(pump, call, pump->direct) >= 0) return;
+        free(call);
+    }
+    yd_batch_unref(op->batch);
+    if (op->data && op->release) op->release(op->data);
+}
+
+void yd__pump_take_counts(struct yd_element *e)
+{
+    struct yd_pump *pump = e->pump;
+    struct yd_input_stat *stat = &e->inputs[e->input_count - 1].stat;
+    pthread_mutex_lock(&pump->lock);
+    stat->received += pump->counts.received;
+    stat->consumed += pump->counts.received;
+    pump->counts.received = 0;
+    for (size_t r = 0; r <= e->reason_count; r++) {
+        uint64_t rejected = pump->counts.rejected[r], dropped = pump->counts.dropped[r];
+        pump->counts.rejected[r] = pump->counts.dropped[r] = 0;
+        stat->received += rejected + dropped;
+        stat->rejected += rejected;
+        stat->dropped += dropped;
+        if (r == e->reason_count) break; /* of no known reason */
+        e->reasons[r].rejected += rejected;
+        e->reasons[r].dropped += dropped;
+    }
+    for (uint32_t i = 0; i < pump->sample_count; i++) {
+        const struct yd__sample *s = &pump->samples[i];
+        yd__sample_keep(e, s->wall_ns, s->reason, (struct yd_str){s->text, s->text_size},
+                        (struct yd_str){s->peer, s->peer_size});
+    }
+    pump->sample_count = 0;
+    pump->counts_told = false;
+    pthread_mutex_unlock(&pump->lock);
+}
+
+void yd__pump_destroy(struct yd_element *e)
+{
+    struct yd_pump *pump = e->pump;
+    if (!pump) return;
+    if (pump->lane) yd_lane_close(pump->lane);
+    yd_timer_close(pump->timer);
+    pthread_mutex_destroy(&pump->lock);
+    free(pump->counts.rejected);
+    free(pump->counts.dropped);
+    free(pump->state);
+    free(pump);
+    e->pump = NULL;
+}
+
+/* ---- for the pump ---- */
+
+const struct yd_args *yd_pump_args(struct yd_pump *pump)
+{
+    return &pump->element->node->args;
+}
+
+struct yd_loop *yd_pump_loop(struct yd_pump *pump)
+{
+    return pump->loop;
+}
+
+struct yd_fs *yd_pump_fs(struct yd_pump *pump)
+{
+    return pump->element->run->options.fs;
+}
+
+const char *yd_pump_element(struct yd_pump *pump)
+{
+    return pump->element->node->name;
+}
+
+int64_t yd_pump_mono(struct yd_pump *pump)
+{
+    return pump->class->files ? yd__run_mono(pump->element->run) : yd_loop_mono(pump->loop);
+}
+
+int64_t yd_pump_wall(struct yd_pump *pump)
+{
+    return pump->class->files ? yd__run_wall(pump->element->run) : yd_loop_wall(pump->loop);
+}
+
+int yd_pump_fail(struct yd_pump *pump, int error, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return yd_trail_add(&pump->trail, error, "%s", text);
+}
+
+bool yd_pump_emit(struct yd_pump *pump, unsigned port, struct yd_batch *batch)
+{
+    struct yd_element *e = pump->element;
+    if (!batch || port >= e->port_count || e->class->ports[port].direction != YD_OUT ||
+        e->class->ports[port].mode != YD_PUSH) {
+        yd_batch_unref(batch);
+        return false;
+    }
+    struct yd_envelope *envelope = yd__env(e->run, e->pid, YD__ENV_PUMP_BATCH, port);
+    if (!envelope) {
+        yd_pump_count_dropped(pump, UINT32_MAX, batch->header.count);
+        yd_batch_unref(batch);
+        return true;
+    }
+    long long cost = (long long)yd_batch_cost(batch);
+    envelope->arg[1] = pump->incarnation;
+    envelope->batch = batch;
+    envelope->cost = (uint32_t)cost;
+    bool enough = atomic_fetch_add_explicit(&pump->unforwarded, cost, memory_order_acq_rel) + cost > YD__PUMP_BYTES_MAX;
+    (void)yd_send(e->run->options.system, envelope); /* gone: the run is over */
+    return enough;
+}
+
+int yd_pump_tell(struct yd_pump *pump, unsigned type, struct yd_batch *batch, void *data, void (*release)(void *))
+{
+    struct yd_element *e = pump->element;
+    struct yd_envelope *envelope = yd__env(e->run, e->pid, YD__ENV_PUMP_TELL, type);
+    if (!envelope) {
+        yd_batch_unref(batch);
+        if (data && release) release(data);
+        return YD_ENOMEM;
+    }
+    envelope->arg[1] = pump->incarnation;
+    envelope->batch = batch;
+    envelope->cost = batch ? (uint32_t)yd_batch_cost(batch) : 0;
+    envelope->data = data;
+    envelope->data_release = release;
+    return yd_send(e->run->options.system, envelope);
+}
+
+void yd_pump_sleep(struct yd_pump *pump, int64_t ns)
+{
+    pump->sleep_ns = ns > 0 ? ns : 1;
+}
+
+void yd_pump_end(struct yd_pump *pump)
+{
+    if (pump->ended) return;
+    pump->ended = true;
+    yd__tell(pump->element->run, pump->element->pid, YD__ENV_PUMP_ENDED, pump->incarnation, 0);
+}
+
+void yd_pump_stopped(struct yd_pump *pump)
+{
+    yd__tell(pump->element->run, pump->element->pid, YD__ENV_PUMP_STOPPED, pump->incarnation, 0);
+    /* Release pairs with the acquire of who waits for it: nothing of the pump runs after this. */
+    atomic_store_explicit(&pump->is_up, false, memory_order_release);
+}
+
+void yd_pump_listens(struct yd_pump *pump, const char *what, const char *address)
+{
+    struct yd_run *run = pump->element->run;
+    if (!run->options.listens) return;
+    pthread_mutex_lock(&run->say_lock);
+    run->options.listens(run->options.callback_arg, pump->element->node->name, what, address);
+    pthread_mutex_unlock(&run->say_lock);
+}
+
+void yd_pump_say(struct yd_pump *pump, int level, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    yd__say(pump->element->run, pump->element->node->name, level, "%s", text);
+}
+
+/* Called with the lock held; lets go of it. */
+static void tell_counts(struct yd_pump *pump)
+{
+    bool tell = !pump->counts_told;
+    pump->counts_told = true;
+    pthread_mutex_unlock(&pump->lock);
+    if (tell) yd__tell(pump->element->run, pump->element->pid, YD__ENV_PUMP_COUNTS, 0, 0);
+}
+
+void yd_pump_count_received(struct yd_pump *pump, uint64_t records)
+{
+    pthread_mutex_lock(&pump->lock);
+    pump->counts.received += records;
+    tell_counts(pump);
+}
+
+void yd_pump_count_rejected(struct yd_pump *pump, unsigned reason, uint64_t records, struct yd_str sample,
+                            struct yd_str peer)
+{
+    int64_t wall = yd_pump_wall(pump);
+    size_t at = YD_MIN(reason, pump->element->reason_count);
+    pthread_mutex_lock(&pump->lock);
+    pump->counts.rejected[at] += records;
+    if (sample.size && pump->sample_count < YD_COUNT(pump->samples)) {
+        struct yd__sample *s = &pump->samples[pump->sample_count++];
+        s->wall_ns = wall;
+        s->reason = (uint16_t)at;
+        s->text_size = (uint8_t)YD_MIN(sample.size, sizeof s->text);
+        s->peer_size = (uint8_t)YD_MIN(peer.size, sizeof s->peer);
+        memcpy(s->text, sample.data, s->text_size);
+        if (s->peer_size) memcpy(s->peer, peer.data, s->peer_size);
+    }
+    tell_counts(pump);
+}
+
+void yd_pump_count_dropped(struct yd_pump *pump, unsigned reason, uint64_t records)
+{
+    pthread_mutex_lock(&pump->lock);
+    pump->counts.dropped[YD_MIN(reason, pump->element->reason_count)] += records;
+    tell_counts(pump);
+}
