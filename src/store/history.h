@@ -1,6 +1,6 @@
 /* store/history.h: current and past values by series: names interned, an inverted tag index, compressed columns in
- * memory under a cap, and the query engine over them. Pure: no clock, no disk, no threads of its own; it is rebuilt from
- * its stream. One thread at a time. */
+ * memory under a cap, and the query engine over them. Pure: no clock, no disk, no threads of its own; it is rebuilt
+ * from its stream. One thread at a time. */
 #ifndef STORE_HISTORY_H
 #define STORE_HISTORY_H
 
@@ -12,85 +12,124 @@
 
 struct yd_history;
 struct yd_history_options {
-    uint64_t memory_max;   /* columns, names and index together; 0: 512 MiB. At the cap new series are refused; samples of
-                              known ones push out the oldest chunks of all */
-    uint64_t series_max;   /* 0: no limit but memory */
-    int64_t keep_ns;       /* by record time against the newest of all; 0: as long as memory lasts */
+    uint64_t memory_max; /* columns, names and index together; 0: 512 MiB. At the cap samples push out the oldest chunks
+                            of all. Names and index may take half of it; beyond that new series are refused */
+    uint64_t series_max; /* new ones beyond are refused; 0: no limit but memory */
+    int64_t keep_ns;     /* by record time against the newest of all; 0: as long as memory lasts. A record counts as
+                            newest at most ten minutes ahead of its batch's append time, where there is one */
     struct yd_alloc *alloc;
 };
+/* Every record of a fold is in exactly one of stored, refused_samples, late and ignored.
+ * Points held = stored - duplicate - evicted_samples, once those out of order have been merged. */
 struct yd_history_counts {
-    uint64_t stored, duplicate, refused_series, refused_samples, late, ignored, evicted_samples;
+    uint64_t stored;
+    uint64_t duplicate;       /* replaced one of the same time; those out of order are found when they are merged */
+    uint64_t refused_series;  /* names turned away (once a batch), */
+    uint64_t refused_samples; /* and their samples */
+    uint64_t late;            /* older than keep_ns on arrival */
+    uint64_t ignored;         /* not a number, not a name, or a tombstone */
+    uint64_t evicted_samples; /* pushed out, aged out, or forgotten by a tombstone */
     uint64_t series, chunks, memory_bytes;
-    int64_t time_min, time_max;
+    int64_t time_min, time_max; /* of all that was ever stored; min > max: nothing */
 };
 int yd_history_create(const struct yd_history_options *options, struct yd_history **ret_history);
-void yd_history_destroy(struct yd_history *history);
-/* Folds a batch in: SAMPLE, TALLY, DELTA with numbers; what is not numeric is ignored and counted. A name is looked up
- * once per batch, in groups with prefetch. Points may come in any order; of two with the same time the later counts.
- * keep_going false: stop after about a millisecond's worth, *ret_done says up to which record (for turns). */
+void yd_history_destroy(struct yd_history *history); /* no query run may be left; NULL is quiet */
+/* Folds a batch in, from record `from` on: SAMPLE, TALLY and DELTA with BOOL, I64, U64 or F64. Points may come in any
+ * order; of two with the same time the later counts. A record with the tombstone flag forgets its series.
+ * ret_done NULL: all of it. Else it stops after about a millisecond, and *ret_done (always set) is the first record
+ * not folded: call again with it, with the same batch, to go on. YD_ENOMEM: the records before *ret_done are in.
+ * YD_ENOTSUP: a compressed batch. YD_EINVAL: `from` is beyond the end. */
 int yd_history_fold(struct yd_history *history, const struct yd_batch *batch, uint32_t from, uint32_t *ret_done);
 void yd_history_counts(const struct yd_history *history, struct yd_history_counts *ret);
 
-/* ---- queries, in OpenTSDB's sense (the contract's fuller half comes later, the semantics are final) ---- */
+/* ---- queries, in OpenTSDB's sense ----
+ *
+ * Per series: downsample → rate; then over the series of a group: interpolate and aggregate.
+ * As OpenTSDB does, whole hours around [start, end] are read, so that the first rate has a predecessor and lines reach
+ * over the edges; what is given out lies within [start, end]. A downsampling bucket is named by its start and holds all
+ * of its points: the bucket in which `start` lies is not given out unless start is its beginning, the one in which
+ * `end` lies is. */
 enum yd_filter_type {
-    YD_FILTER_LITERAL_OR, YD_FILTER_ILITERAL_OR, YD_FILTER_NOT_LITERAL_OR, YD_FILTER_NOT_ILITERAL_OR,
-    YD_FILTER_WILDCARD, YD_FILTER_IWILDCARD, YD_FILTER_REGEXP, YD_FILTER_NOT_KEY,
+    YD_FILTER_LITERAL_OR,
+    YD_FILTER_ILITERAL_OR,
+    YD_FILTER_NOT_LITERAL_OR,
+    YD_FILTER_NOT_ILITERAL_OR,
+    YD_FILTER_WILDCARD,
+    YD_FILTER_IWILDCARD,
+    YD_FILTER_REGEXP,
+    YD_FILTER_NOT_KEY,
 };
+/* Filters are ANDed. NOT_… match where the key is missing too. *LITERAL_OR: values joined by "|". *WILDCARD: "*" is any
+ * run, nothing else is special. REGEXP: Perl's, found anywhere in the value. I…: ASCII letters in either case. */
 struct yd_filter {
     enum yd_filter_type type;
-    struct yd_str key, expression;
-    bool group_by;
+    struct yd_str key, expression; /* plain text, not escaped */
+    bool group_by;                 /* series that lack the key form a group of their own */
 };
 enum yd_fill { YD_FILL_NONE, YD_FILL_NAN, YD_FILL_NULL, YD_FILL_ZERO };
 struct yd_downsample {
-    int64_t interval_ns; /* 0: no downsampling; INT64_MAX: "0all" */
-    uint32_t aggregator; /* index into yd_aggregators */
-    enum yd_fill fill;
+    int64_t interval_ns; /* 0: no downsampling; INT64_MAX: "0all": one point, at start */
+    uint32_t aggregator; /* index into yd_aggregators; "none" takes the last */
+    enum yd_fill fill;   /* NAN and NULL are told apart by whoever writes the answer */
 };
 struct yd_rate_options {
     bool counter, drop_resets;
-    double counter_max, reset_value;
+    double counter_max, reset_value; /* 0: 2^63 - 1; never */
 };
 struct yd_series_query {
-    int64_t start_ns, end_ns; /* inclusive both, as OpenTSDB */
-    struct yd_str metric;
-    uint32_t aggregator;
-    bool none;          /* aggregator "none": one result per series */
+    int64_t start_ns, end_ns; /* inclusive both */
+    struct yd_str metric;     /* plain text */
+    uint32_t aggregator;      /* index into yd_aggregators */
+    bool none;                /* as aggregator "none": one result per series */
     bool rate;
     struct yd_rate_options rate_options;
     struct yd_downsample downsample;
-    const struct yd_filter *filters;
+    const struct yd_filter *filters; /* all that the query points to is needed during yd_query_start only */
     size_t filter_count;
-    bool explicit_tags;
-    bool milliseconds;  /* false: points of one second collapse by the downsampler's or the query's aggregator */
-    uint64_t points_max, series_max; /* 0: defaults; over them YD_ETOOBIG with what to narrow in the trail */
+    bool explicit_tags; /* only series whose keys are exactly those of the filters */
+    bool milliseconds;  /* false: the points of a second collapse, by the downsampler's aggregator when it is finer than
+                           a second, else by the query's, and times are whole seconds */
+    uint32_t index;     /* given back in each result's FACT */
+    /* Over these YD_ETOOBIG, with what to narrow in the trail. 0: a million series; ten million points of one answer or
+     * in work at once; 2^30 points read. */
+    uint64_t series_max, points_max, read_max;
 };
 /* Aggregators by name, sorted; NULL ends the list. */
 extern const char *const yd_aggregators[];
 int yd_aggregator_find(struct yd_str name, uint32_t *ret_index);
 
-/* Results come as batches: SAMPLE records in order of time, one name per result group:
- *   name = canonical `metric tag=value,…` of the group's common tags; then a FACT record under the same name with a MAP
- *   {aggregateTags: [..], query: index} precedes its samples. NaN stands for a filled gap.
- * A query may be run in slices: MORE until done. */
+/* Results come as batches, group after group in the order in which their series came first. Of a group:
+ *   a FACT whose value is a MAP {aggregateTags: LIST of TEXT, sorted, plain; index: U64}, then SAMPLE records by time;
+ *   all named canonically by what the series have in common: `metric tag=value,…`.
+ * Values are F64, NaN for a filled gap; points of a single series, neither downsampled nor rated, keep their type (all
+ * 64 bits of an integer). A group without points is left out. Its samples may go on in the next batch.
+ *
+ * A run is sliced: each step takes about a millisecond. Folds may come between: a series is read chunk by chunk as it
+ * is at that moment, so points folded in meanwhile may or may not be seen; none is seen twice or torn. Points that were
+ * there at the start are seen unless they are evicted first. */
 struct yd_query_run;
+/* YD_ENOENT: no such metric. YD_EINVAL: start after end, unknown aggregator, a bad interval. YD_EFORMAT: a regular
+ * expression that is none. YD_ETOOBIG, YD_ENOMEM. */
 int yd_query_start(struct yd_history *history, const struct yd_series_query *query, struct yd_query_run **ret_run,
-                   struct yd_trail *trail); /* YD_ENOENT: no such metric name */
-/* 1: more to come (a batch may have been produced), 0: done (the last batch), negative: error. */
+                   struct yd_trail *trail);
+/* 1: more to come (call again), 0: done, negative: error, and the answer is incomplete. *ret_batch is a batch or,
+ * often, NULL. */
 int yd_query_step(struct yd_query_run *run, struct yd_batch **ret_batch, struct yd_trail *trail);
 void yd_query_destroy(struct yd_query_run *run);
 
 enum yd_suggest { YD_SUGGEST_METRICS, YD_SUGGEST_TAGK, YD_SUGGEST_TAGV };
-/* Prefix match, sorted, at most max. */
+/* Words that start with prefix, plain, sorted, at most max. */
 int yd_history_suggest(struct yd_history *history, enum yd_suggest what, struct yd_str prefix, uint32_t max,
                        void (*visit)(void *arg, struct yd_str text), void *arg);
-/* Series of a metric ("" or "*": all) whose tags match: `key=*`, `key=value`. Stops at limit; *ret_total counts all. */
+/* Series of a metric ("" or "*": all) whose tags match. Visits at most `limit` of them, by canonical name; *ret_total
+ * counts all. YD_ENOENT: no such metric, or no such key of a filter. Not sliced: about 50 ns a series of the metric. */
 int yd_history_lookup(struct yd_history *history, struct yd_str metric, const struct yd_filter *filters,
                       size_t filter_count, uint64_t limit, void (*visit)(void *arg, struct yd_str name), void *arg,
                       uint64_t *ret_total);
-/* The newest value of series that match a name pattern. */
+/* The newest value of series that match a name pattern (NULL: of all), at most `limit`. */
 int yd_history_last(struct yd_history *history, const struct yd_pattern *pattern, uint64_t limit,
-                    void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type, union yd_value value),
+                    void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type,
+                                  union yd_value value),
                     void *arg);
 
 #endif

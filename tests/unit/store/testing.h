@@ -28,7 +28,7 @@ static inline uint64_t test_seed(void)
 static inline struct yd_builder *test_builder(void)
 {
     struct yd_builder *builder;
-    assert_int_equal(yd_builder_create(&(struct yd_builder_options){.size_max = 16 << 20}, &builder), 0);
+    assert_int_equal(yd_builder_create(&(struct yd_builder_options){.size_max = 60 << 20}, &builder), 0);
     return builder;
 }
 

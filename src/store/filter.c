@@ -1,0 +1,312 @@
+/* Filters: compiled once a query, with their verdicts remembered; see filter.h. */
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "store/filter.h"
+
+/* A regular expression that needs more than this on one value is refused: it would hold everybody else up. */
+#define MATCH_LIMIT 200000
+#define DEPTH_LIMIT 1000
+
+enum verdict { UNSEEN, YES, NO };
+
+struct filter {
+    enum yd_filter_type type;
+    uint32_t key; /* YD__NONE: no series has it */
+    struct yd_str expression;
+    uint8_t *verdicts; /* by the pair's ordinal */
+    uint32_t verdict_room;
+    pcre2_code *code;
+};
+struct yd__filters {
+    struct yd_alloc *alloc;
+    struct yd_arena arena;
+    pcre2_match_data *match_data;
+    pcre2_match_context *match_context;
+    bool explicit_tags;
+    uint32_t count, group_count, key_count;
+    uint32_t *group_keys, *keys; /* distinct */
+    struct filter filters[];
+};
+
+static void add_distinct(uint32_t *keys, uint32_t *count, uint32_t key)
+{
+    for (uint32_t i = 0; i < *count; i++)
+        if (keys[i] == key && key != YD__NONE) return;
+    keys[(*count)++] = key;
+}
+
+static int compile_regexp(struct yd__filters *all, struct filter *filter, struct yd_trail *trail)
+{
+    int code;
+    PCRE2_SIZE offset;
+    filter->code =
+        pcre2_compile((PCRE2_SPTR)filter->expression.data, filter->expression.size, PCRE2_UTF, &code, &offset, NULL);
+    if (!filter->code) {
+        PCRE2_UCHAR text[128] = "";
+        (void)pcre2_get_error_message(code, text, sizeof text); /* cut when long */
+        return yd_trail_add(trail, YD_EFORMAT, "regular expression '%.*s', at %zu: %s", YD_STR_FMT(filter->expression),
+                            (size_t)offset, (const char *)text);
+    }
+    (void)pcre2_jit_compile(filter->code, PCRE2_JIT_COMPLETE); /* without it, it is interpreted */
+    if (!all->match_data) all->match_data = pcre2_match_data_create(1, NULL);
+    if (!all->match_context) all->match_context = pcre2_match_context_create(NULL);
+    if (!all->match_data || !all->match_context) return YD_ENOMEM;
+    pcre2_set_match_limit(all->match_context, MATCH_LIMIT);
+    pcre2_set_depth_limit(all->match_context, DEPTH_LIMIT);
+    return YD_OK;
+}
+
+int yd__filters_create(const struct yd_history *history, const struct yd_filter *filters, size_t count,
+                       bool explicit_tags, struct yd__filters **ret_filters, struct yd_trail *trail)
+{
+    struct yd_alloc *alloc = history->options.alloc;
+    if (count > 1000) return yd_trail_add(trail, YD_ETOOBIG, "%zu filters: at most 1000", count);
+    struct yd__filters *all = yd_alloc_zero(alloc, sizeof *all + count * sizeof all->filters[0]);
+    if (!all) return YD_ENOMEM;
+    all->alloc = alloc;
+    all->count = (uint32_t)count;
+    all->explicit_tags = explicit_tags;
+    yd_arena_init(&all->arena, alloc);
+    int error = YD_ENOMEM;
+    all->group_keys = yd_arena_get(&all->arena, (count + 1) * sizeof *all->group_keys);
+    all->keys = yd_arena_get(&all->arena, (count + 1) * sizeof *all->keys);
+    if (!all->group_keys || !all->keys) goto fail;
+    for (uint32_t i = 0; i < count; i++) {
+        struct filter *filter = &all->filters[i];
+        filter->type = filters[i].type;
+        filter->key = yd_intern_find(&history->index.keys, filters[i].key);
+        filter->expression = yd_arena_str(&all->arena, filters[i].expression);
+        error = YD_ENOMEM;
+        if (!filter->expression.data) goto fail;
+        if (filter->type == YD_FILTER_REGEXP) {
+            error = compile_regexp(all, filter, trail);
+            if (error) goto fail;
+        }
+        add_distinct(all->keys, &all->key_count, filter->key);
+        if (filters[i].group_by && filter->type != YD_FILTER_NOT_KEY)
+            add_distinct(all->group_keys, &all->group_count, filter->key);
+    }
+    *ret_filters = all;
+    return YD_OK;
+fail:
+    yd__filters_destroy(all);
+    return error;
+}
+
+void yd__filters_destroy(struct yd__filters *all)
+{
+    if (!all) return;
+    for (uint32_t i = 0; i < all->count; i++) {
+        pcre2_code_free(all->filters[i].code);
+        yd_alloc_put(all->alloc, all->filters[i].verdicts, all->filters[i].verdict_room);
+    }
+    pcre2_match_data_free(all->match_data);
+    pcre2_match_context_free(all->match_context);
+    yd_arena_fini(&all->arena);
+    yd_alloc_put(all->alloc, all, sizeof *all + all->count * sizeof all->filters[0]);
+}
+
+uint32_t yd__filters_group_keys(const struct yd__filters *filters, const uint32_t **ret_keys)
+{
+    *ret_keys = filters->group_keys;
+    return filters->group_count;
+}
+
+/* ---- one value ---- */
+
+static inline char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+static bool same(const char *a, const char *b, size_t size, bool fold)
+{
+    if (!fold) return memcmp(a, b, size) == 0;
+    for (size_t i = 0; i < size; i++)
+        if (lower(a[i]) != lower(b[i])) return false;
+    return true;
+}
+
+/* Cuts the next value off a list joined by "|". */
+static bool next_word(struct yd_str *rest, struct yd_str *ret)
+{
+    if (!rest->data) return false;
+    const char *bar = memchr(rest->data, '|', rest->size);
+    *ret = (struct yd_str){rest->data, bar ? (size_t)(bar - rest->data) : rest->size};
+    *rest = bar ? (struct yd_str){bar + 1, rest->size - ret->size - 1} : (struct yd_str){NULL, 0};
+    return true;
+}
+
+static bool in_list(struct yd_str list, struct yd_str value, bool fold)
+{
+    struct yd_str word;
+    while (next_word(&list, &word))
+        if (word.size == value.size && same(word.data, value.data, value.size, fold)) return true;
+    return false;
+}
+
+/* Where `part` stands in text from `from` on; SIZE_MAX. */
+static size_t find(struct yd_str text, size_t from, struct yd_str part, bool fold)
+{
+    for (; from + part.size <= text.size; from++)
+        if (same(text.data + from, part.data, part.size, fold)) return from;
+    return SIZE_MAX;
+}
+
+/* The pieces between stars, in order: the first at the start, the last at the end, the others each as early as can be.
+ */
+static bool wildcard(struct yd_str pattern, struct yd_str text, bool fold)
+{
+    size_t at = 0, from = 0;
+    const char *star;
+    while ((star = memchr(pattern.data + from, '*', pattern.size - from))) {
+        struct yd_str part = {pattern.data + from, (size_t)(star - pattern.data) - from};
+        size_t found = find(text, at, part, fold);
+        if (found == SIZE_MAX || (from == 0 && found != 0)) return false;
+        at = found + part.size;
+        from = (size_t)(star - pattern.data) + 1;
+    }
+    struct yd_str tail = {pattern.data + from, pattern.size - from};
+    if (from == 0) return tail.size == text.size && same(tail.data, text.data, text.size, fold);
+    return text.size - at >= tail.size && same(text.data + text.size - tail.size, tail.data, tail.size, fold);
+}
+
+static int judge(const struct yd__filters *all, const struct filter *filter, struct yd_str value,
+                 struct yd_trail *trail)
+{
+    switch (filter->type) {
+    case YD_FILTER_LITERAL_OR:
+        return in_list(filter->expression, value, false);
+    case YD_FILTER_ILITERAL_OR:
+        return in_list(filter->expression, value, true);
+    case YD_FILTER_NOT_LITERAL_OR:
+        return !in_list(filter->expression, value, false);
+    case YD_FILTER_NOT_ILITERAL_OR:
+        return !in_list(filter->expression, value, true);
+    case YD_FILTER_WILDCARD:
+        return wildcard(filter->expression, value, false);
+    case YD_FILTER_IWILDCARD:
+        return wildcard(filter->expression, value, true);
+    case YD_FILTER_REGEXP:
+        break;
+    case YD_FILTER_NOT_KEY:
+        return 0;
+    }
+    int r = pcre2_match(filter->code, (PCRE2_SPTR)value.data, value.size, 0, 0, all->match_data, all->match_context);
+    if (r >= 0) return 1;
+    if (r == PCRE2_ERROR_NOMATCH) return 0;
+    if (r == PCRE2_ERROR_NOMEMORY) return YD_ENOMEM;
+    if (r <= PCRE2_ERROR_UTF8_ERR1 && r >= PCRE2_ERROR_UTF8_ERR21) return 0; /* a value that is not text */
+    return yd_trail_add(trail, YD_ETOOBIG, "regular expression '%.*s' needs too many steps on '%.*s': simplify it",
+                        YD_STR_FMT(filter->expression), YD_STR_FMT(value));
+}
+
+static int verdict(const struct yd__filters *all, struct filter *filter, const struct yd__index *index, uint32_t pair,
+                   struct yd_trail *trail)
+{
+    uint32_t ordinal = index->pairs[pair].ordinal;
+    if (ordinal >= filter->verdict_room) {
+        uint32_t room = YD_MAX(index->key_pairs[filter->key].count, ordinal + 1);
+        uint8_t *verdicts = yd_alloc_resize(all->alloc, filter->verdicts, filter->verdict_room, room);
+        if (!verdicts) return YD_ENOMEM;
+        memset(verdicts + filter->verdict_room, UNSEEN, room - filter->verdict_room);
+        filter->verdicts = verdicts;
+        filter->verdict_room = room;
+    }
+    if (filter->verdicts[ordinal] == UNSEEN) {
+        int r = judge(all, filter, yd__pair_value(index, pair), trail);
+        if (r < 0) return r;
+        filter->verdicts[ordinal] = r ? YES : NO;
+    }
+    return filter->verdicts[ordinal] == YES;
+}
+
+static bool keys_are_exactly(const struct yd__filters *all, const struct yd__index *index,
+                             const struct yd__label *label)
+{
+    if (label->tag_count != all->key_count) return false;
+    for (uint32_t i = 0; i < all->key_count; i++)
+        if (all->keys[i] == YD__NONE || yd__label_pair(index, label, all->keys[i]) == YD__NONE) return false;
+    return true;
+}
+
+int yd__filters_match(struct yd__filters *all, const struct yd_history *history, const struct yd__label *label,
+                      struct yd_trail *trail)
+{
+    const struct yd__index *index = &history->index;
+    for (uint32_t i = 0; i < all->count; i++) {
+        struct filter *filter = &all->filters[i];
+        uint32_t pair = filter->key == YD__NONE ? YD__NONE : yd__label_pair(index, label, filter->key);
+        int r;
+        if (pair == YD__NONE)
+            r = filter->type == YD_FILTER_NOT_KEY || filter->type == YD_FILTER_NOT_LITERAL_OR ||
+                filter->type == YD_FILTER_NOT_ILITERAL_OR;
+        else
+            r = verdict(all, filter, index, pair, trail);
+        if (r <= 0) return r;
+    }
+    return !all->explicit_tags || keys_are_exactly(all, index, label);
+}
+
+/* ---- candidates ---- */
+
+void yd__candidates_open(struct yd__candidates *candidates, const struct yd_history *history, uint32_t metric,
+                         const struct yd__filters *filters)
+{
+    const struct yd__index *index = &history->index;
+    uint32_t best = metric == YD__NONE ? history->id_count : index->metric_series[metric].count;
+    *candidates = (struct yd__candidates){metric, YD__NONE, 0};
+    for (uint32_t i = 0; i < filters->count; i++) {
+        const struct filter *filter = &filters->filters[i];
+        if (filter->type != YD_FILTER_LITERAL_OR || filter->key == YD__NONE) continue;
+        if (memchr(filter->expression.data, '|', filter->expression.size)) continue;
+        uint32_t value = yd_intern_find(&index->values, filter->expression);
+        uint32_t pair = value == YD_INTERN_NONE ? YD__NONE : yd__index_pair(index, filter->key, value);
+        if (pair == YD__NONE || index->pairs[pair].series.count >= best) continue;
+        best = index->pairs[pair].series.count;
+        candidates->pair = pair;
+    }
+}
+
+static uint32_t lower_bound(const uint32_t *ids, uint32_t count, uint32_t id)
+{
+    uint32_t low = 0;
+    while (low < count) {
+        uint32_t middle = low + (count - low) / 2;
+        if (ids[middle] < id)
+            low = middle + 1;
+        else
+            count = middle;
+    }
+    return low;
+}
+
+uint32_t yd__candidates_next(struct yd__candidates *candidates, const struct yd_history *history, uint32_t *ids,
+                             uint32_t room)
+{
+    const struct yd__index *index = &history->index;
+    uint32_t found = 0;
+    if (candidates->metric == YD__NONE && candidates->pair == YD__NONE) {
+        for (; candidates->next < history->id_count && found < room; candidates->next++)
+            if (yd__series_get(history, candidates->next)) ids[found++] = candidates->next;
+        return found;
+    }
+    const struct yd__posting *list = candidates->pair == YD__NONE ? &index->metric_series[candidates->metric]
+                                                                  : &index->pairs[candidates->pair].series;
+    const uint32_t ahead = 12; /* heads, then labels, are on their way when their turn comes */
+    uint32_t at = lower_bound(list->ids, list->count, candidates->next);
+    for (; at < list->count && found < room; at++) {
+        if (at + ahead < list->count && history->pages[list->ids[at + ahead] / YD__PAGE])
+            __builtin_prefetch(yd__series_at(history, list->ids[at + ahead]));
+        if (at + ahead / 2 < list->count) {
+            const struct yd__series *later = yd__series_get(history, list->ids[at + ahead / 2]);
+            if (later) __builtin_prefetch(later->label);
+        }
+        const struct yd__series *series = yd__series_get(history, list->ids[at]);
+        candidates->next = list->ids[at] + 1;
+        if (!series || (candidates->metric != YD__NONE && series->label->metric != candidates->metric)) continue;
+        ids[found++] = list->ids[at];
+    }
+    return found;
+}

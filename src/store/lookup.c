@@ -1,0 +1,107 @@
+/* What is there: words that start with a prefix, series by their tags, newest values. */
+#include <stdlib.h>
+
+#include "store/filter.h"
+
+/* Keeps the smallest `max` words in a heap whose top is the greatest: one pass, no order to maintain between calls. */
+static void sift(const struct yd_str *words, uint32_t *heap, uint32_t count, uint32_t at)
+{
+    for (;;) {
+        uint32_t greatest = at;
+        for (uint32_t child = at * 2 + 1; child <= at * 2 + 2 && child < count; child++)
+            if (yd_str_cmp(words[heap[child]], words[heap[greatest]]) > 0) greatest = child;
+        if (greatest == at) return;
+        uint32_t swap = heap[at];
+        heap[at] = heap[greatest];
+        heap[greatest] = swap;
+        at = greatest;
+    }
+}
+
+int yd_history_suggest(struct yd_history *history, enum yd_suggest what, struct yd_str prefix, uint32_t max,
+                       void (*visit)(void *arg, struct yd_str text), void *arg)
+{
+    const struct yd_intern *words = what == YD_SUGGEST_METRICS ? &history->index.metrics
+                                    : what == YD_SUGGEST_TAGK  ? &history->index.keys
+                                                               : &history->index.values;
+    max = YD_MIN(max, words->count);
+    if (!max) return YD_OK;
+    struct yd_alloc *alloc = history->options.alloc;
+    uint32_t *heap = yd_alloc_get(alloc, max * sizeof *heap), count = 0;
+    if (!heap) return YD_ENOMEM;
+    for (uint32_t id = 0; id < words->count; id++) {
+        if (!yd_str_starts(words->strings[id], prefix)) continue;
+        if (count < max) {
+            heap[count++] = id;
+            if (count == max)
+                for (uint32_t i = max / 2; i-- > 0;) sift(words->strings, heap, count, i);
+        } else if (yd_str_cmp(words->strings[id], words->strings[heap[0]]) < 0) {
+            heap[0] = id;
+            sift(words->strings, heap, count, 0);
+        }
+    }
+    if (count < max)
+        for (uint32_t i = count / 2; i-- > 0;) sift(words->strings, heap, count, i);
+    for (uint32_t left = count; left > 1;) { /* the greatest to the end, again and again */
+        uint32_t swap = heap[0];
+        heap[0] = heap[--left];
+        heap[left] = swap;
+        sift(words->strings, heap, left, 0);
+    }
+    for (uint32_t i = 0; i < count; i++) visit(arg, words->strings[heap[i]]);
+    yd_alloc_put(alloc, heap, max * sizeof *heap);
+    return YD_OK;
+}
+
+int yd_history_lookup(struct yd_history *history, struct yd_str metric, const struct yd_filter *filters,
+                      size_t filter_count, uint64_t limit, void (*visit)(void *arg, struct yd_str name), void *arg,
+                      uint64_t *ret_total)
+{
+    uint32_t metric_id = YD__NONE, ids[64], count;
+    if (metric.size && !yd_str_eq(metric, YD_STR("*"))) {
+        metric_id = yd_intern_find(&history->index.metrics, metric);
+        if (metric_id == YD_INTERN_NONE) return YD_ENOENT;
+    }
+    for (size_t i = 0; i < filter_count; i++)
+        if (yd_intern_find(&history->index.keys, filters[i].key) == YD_INTERN_NONE) return YD_ENOENT;
+    struct yd__filters *set;
+    int error = yd__filters_create(history, filters, filter_count, false, &set, NULL);
+    if (error) return error;
+    struct yd__candidates candidates;
+    uint64_t total = 0;
+    yd__candidates_open(&candidates, history, metric_id, set);
+    while ((count = yd__candidates_next(&candidates, history, ids, YD_COUNT(ids)))) {
+        for (uint32_t i = 0; i < count; i++) {
+            const struct yd__label *label = yd__series_at(history, ids[i])->label;
+            int r = yd__filters_match(set, history, label, NULL);
+            if (r < 0) {
+                yd__filters_destroy(set);
+                return r;
+            }
+            if (r && total++ < limit) visit(arg, yd__label_name(label));
+        }
+    }
+    yd__filters_destroy(set);
+    *ret_total = total;
+    return YD_OK;
+}
+
+int yd_history_last(struct yd_history *history, const struct yd_pattern *pattern, uint64_t limit,
+                    void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type,
+                                  union yd_value value),
+                    void *arg)
+{
+    for (uint32_t id = 0; id < history->id_count && limit; id++) {
+        const struct yd__series *series = yd__series_get(history, id);
+        int64_t time;
+        uint8_t type;
+        uint64_t bits;
+        if (!series) continue;
+        struct yd_str name = yd__label_name(series->label);
+        if (pattern && !yd_pattern_match(pattern, name)) continue;
+        if (!yd__series_last(history, series, &time, &type, &bits)) continue;
+        visit(arg, name, time, (enum yd_type)type, (union yd_value){.bits = bits});
+        limit--;
+    }
+    return YD_OK;
+}
