@@ -130,6 +130,7 @@ int yd__cursor_pull(struct yd__cursor *cursor, struct yd_batch **ret_batch, stru
         batch = cursor->batch;
         if (result == YD_EGAP) *ret_gap = cursor->gap;
     } else if (yd_log_reader_cold(cursor->reader)) {
+        cursor->result = YD_EAGAIN;
         cursor->reading = yd_lane_submit(cursor->lane, read_cold, NULL, NULL, cursor) >= 0;
         return YD_EAGAIN;
     } else {
@@ -195,8 +196,8 @@ bool yd__cursor_idle(const struct yd__cursor *cursor)
 /* Lets go of the log; what has been sent stays to be answered. */
 void yd__cursor_close(struct yd__cursor *cursor)
 {
-    if (cursor->have && cursor->result == 0) yd_batch_unref(cursor->batch);
-    cursor->have = false;
+    if ((cursor->have || cursor->reading) && cursor->result == 0) yd_batch_unref(cursor->batch);
+    cursor->have = cursor->reading = false;
     yd_log_reader_close(cursor->reader);
     cursor->reader = NULL;
     cursor->log = NULL;

@@ -23,13 +23,14 @@
 
 struct file_header {
     uint32_t magic, version, crc, positions;
+    uint64_t generation;              /* 0: the class has not saved anything yet */
     uint64_t nonce, output_seq, size; /* size: of what the class saved */
 };
 struct file_position {
     uint64_t id, last;
     uint32_t epoch, reserved;
 };
-_Static_assert(sizeof(struct file_header) == 40 && sizeof(struct file_position) == 24, "the state file's layout");
+_Static_assert(sizeof(struct file_header) == 48 && sizeof(struct file_position) == 24, "the state file's layout");
 
 void yd_save_bytes(struct yd_saver *saver, const void *data, size_t size)
 {
@@ -60,6 +61,18 @@ static int check_file(const char *data, size_t size)
     return yd_crc32c(0, data + from, size - from) == header.crc ? 0 : YD_ECORRUPT;
 }
 
+/* The nonce must be on the disk before the first output is: a crash before the first save begins again with the same
+ * one, so that what is emitted again is known behind it. */
+static int store_first(struct yd_element *e)
+{
+    struct file_header header = {.magic = MAGIC, .version = VERSION, .nonce = yd__run_random(e->run)};
+    size_t from = offsetof(struct file_header, positions);
+    header.crc = yd_crc32c(0, (const char *)&header + from, sizeof header - from);
+    int error = yd_fs_replace(e->run->options.fs, e->keep.path, &header, sizeof header);
+    e->keep.nonce = header.nonce;
+    return error < 0 ? yd_element_fail(e, error, "cannot write %s: %s", e->keep.path, yd_error_text(error)) : 0;
+}
+
 int yd__state_load(struct yd_element *e)
 {
     struct yd__state *keep = &e->keep;
@@ -69,7 +82,7 @@ int yd__state_load(struct yd_element *e)
     char *data;
     size_t size;
     int error = yd_fs_read_all(e->run->options.fs, keep->path, SIZE_MAX / 2, &data, &size);
-    if (error == YD_ENOENT) return 0;
+    if (error == YD_ENOENT) return store_first(e);
     if (error < 0) return yd_element_fail(e, error, "cannot read %s: %s", keep->path, yd_error_text(error));
     error = check_file(data, size);
     if (error < 0) {
@@ -80,7 +93,7 @@ int yd__state_load(struct yd_element *e)
     struct file_header header;
     memcpy(&header, data, sizeof header);
     struct yd_str saved = {data + size - header.size, header.size};
-    error = e->class->load ? e->class->load(e->state, 0, saved) : 0;
+    error = e->class->load && header.generation ? e->class->load(e->state, 0, saved) : 0;
     if (error < 0) {
         free(data);
         return yd_element_fail(e, error, "%s: the state in it was not accepted: %s", keep->path, yd_error_text(error));
@@ -113,10 +126,7 @@ void yd__state_loaded(struct yd_element *e)
     for (uint32_t i = 0; i < keep->position_count; i++)
         keep->positions[i].live = keep->positions[i].saved = (struct yd__place){0};
     keep->output_seq = 0;
-    if (!keep->loaded) {
-        keep->nonce = yd__run_random(e->run);
-        return;
-    }
+    if (!keep->loaded) return; /* just begun */
     struct file_header header;
     memcpy(&header, keep->loaded, sizeof header);
     keep->nonce = header.nonce;
@@ -286,8 +296,11 @@ static int take_snapshot(struct yd_element *e)
 {
     struct yd__state *keep = &e->keep;
     struct yd_buf *file = &keep->snapshot;
-    struct file_header header = {
-        .magic = MAGIC, .version = VERSION, .nonce = keep->nonce, .output_seq = keep->output_seq};
+    struct file_header header = {.magic = MAGIC,
+                                 .version = VERSION,
+                                 .generation = keep->generation,
+                                 .nonce = keep->nonce,
+                                 .output_seq = keep->output_seq};
     yd_buf_clear(file);
     yd_buf_add(file, &header, sizeof header);
     for (uint32_t i = 0; i < keep->position_count; i++) {
@@ -341,7 +354,9 @@ static void forget_generations(struct yd__state *keep)
 {
     uint32_t gone = 0;
     while (gone < keep->outstanding_count && keep->first + gone <= keep->snapshot_generation) gone++;
-    memmove(keep->outstanding, keep->outstanding + gone, (keep->outstanding_count - gone) * sizeof *keep->outstanding);
+    if (gone)
+        memmove(keep->outstanding, keep->outstanding + gone,
+                (keep->outstanding_count - gone) * sizeof *keep->outstanding);
     keep->outstanding_count -= gone;
     keep->first = keep->snapshot_generation + 1;
 }
