@@ -269,7 +269,9 @@ static void check_acknowledgement(struct graph *graph, const struct edges *in)
                    "'%s' asks for acknowledgement, but '%s' cannot say anything again",
                    plan->nodes[link->wire.to].node.name, node->anonymous ? node->class->name : node->name);
         yd__note(work, node->place, "cannot replay");
-        yd__help(work, "put a Log between them: … -> Log(stream: \"…\") -> %s", plan->nodes[link->wire.to].node.name);
+        const struct yd_node *asks = &plan->nodes[link->wire.to].node;
+        yd__help(work, "put a Log between them: … -> Log(stream: \"…\") -> %s%s",
+                 asks->anonymous ? asks->class->name : asks->name, asks->anonymous ? "(…)" : "");
     }
 }
 

@@ -1,11 +1,6 @@
 /* Checks of what elements share: addresses, streams and files (7), shards (9), memory and disk (10). */
 #include "flow/expand.h"
 
-static const char *shown(const struct yd__node *node)
-{
-    return node->node.anonymous ? node->node.class->name : node->node.name;
-}
-
 static const struct yd_param_class *param_of(const struct yd__node *node, const char *name)
 {
     const struct yd_param_class *param = node->node.class->params;
@@ -81,10 +76,16 @@ static void clash(struct yd__plan *plan, const struct claim *first, const struct
                                                : "'%s' writes the file %.*s, as '%s' does";
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    yd__report(work, code, place_of(second->node, second->arg), "", format, shown(second->node), YD_STR_FMT(what),
-               shown(first->node));
+    yd__report(work, code, place_of(second->node, second->arg), "", format, yd__shown(second->node), YD_STR_FMT(what),
+               yd__shown(first->node));
 #pragma GCC diagnostic pop
-    yd__note(work, place_of(first->node, first->arg), "first here");
+    struct yd_place here = place_of(second->node, second->arg), there = place_of(first->node, first->arg);
+    if (here.file != there.file || here.line != there.line || here.column != there.column) {
+        yd__note(work, there, "first here");
+    } else { /* one text, expanded twice */
+        yd__note_instance(plan, first->node);
+        yd__note_instance(plan, second->node);
+    }
     if (code == YD_Y_ADDRESS)
         yd__help(work, "give one of them another port");
     else if (code == YD_Y_STREAM)

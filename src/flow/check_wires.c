@@ -25,6 +25,11 @@ const char *yd__kinds_words(struct yd__work *work, uint32_t kinds)
     return *list ? list : "nothing";
 }
 
+const char *yd__shown(const struct yd__node *node)
+{
+    return node->node.anonymous ? node->node.class->name : node->node.name;
+}
+
 void yd__note_instance(struct yd__plan *plan, const struct yd__node *node)
 {
     const struct yd__scope *scope = node->scope;
@@ -317,7 +322,7 @@ static void check_doubles(struct yd__plan *plan)
         const char *key = yd__printf(work, "%u.%u %u.%u", wire->from, wire->from_port, wire->to, wire->to_port);
         if ((first = first_link(plan, &same, key, link))) {
             yd__report(work, YD_Y_WIRE_TWICE, wire->place, "", "'%s' and '%s' are wired twice",
-                       plan->nodes[wire->from].node.name, plan->nodes[wire->to].node.name);
+                       yd__shown(&plan->nodes[wire->from]), yd__shown(&plan->nodes[wire->to]));
             yd__note(work, first->wire.place, "first here");
             yd__help(work, "take one of them away: everything would arrive twice");
             continue;
@@ -325,15 +330,15 @@ static void check_doubles(struct yd__plan *plan)
         const struct yd_port_class *in = &plan->nodes[wire->to].node.class->ports[wire->to_port];
         if (in->flags & YD_PORT_SINGLE &&
             (first = first_link(plan, &into, yd__printf(work, "%u.%u", wire->to, wire->to_port), link))) {
-            yd__report(work, YD_Y_SINGLE, link->to.place, "", "'%s' of '%s' takes one wire", in->name,
-                       plan->nodes[wire->to].node.name);
-            yd__note(work, first->to.place, "the first one");
+            yd__report(work, YD_Y_SINGLE, link->from.place, "the second wire", "'%s' of '%s' takes one wire", in->name,
+                       yd__shown(&plan->nodes[wire->to]));
+            yd__note(work, first->from.place, "the first one");
         }
         if (wire->mode == YD_QUERY &&
             (first = first_link(plan, &asks, yd__printf(work, "%u.%u", wire->from, wire->from_port), link))) {
             const struct yd_port_class *out = &plan->nodes[wire->from].node.class->ports[wire->from_port];
             yd__report(work, YD_Y_ASKS_TWICE, link->from.place, "", "'%s' of '%s' asks two answerers", out->name,
-                       plan->nodes[wire->from].node.name);
+                       yd__shown(&plan->nodes[wire->from]));
             yd__note(work, first->from.place, "the first one");
             yd__help(work, "an answer comes from one place: keep one of the wires");
         }
@@ -379,7 +384,7 @@ static void name_cursors(struct yd__plan *plan)
         const struct yd__link *first = first_link(plan, &given, key, link);
         if (!first) continue;
         yd__report(work, YD_Y_CURSOR_TWICE, link->cursor_place, "", "the cursor \"%s\" has two readers, '%s' and '%s'",
-                   link->wire.cursor, plan->nodes[first->wire.to].node.name, plan->nodes[link->wire.to].node.name);
+                   link->wire.cursor, yd__shown(&plan->nodes[first->wire.to]), yd__shown(&plan->nodes[link->wire.to]));
         if (first->cursor_place.line != link->cursor_place.line) yd__note(work, first->cursor_place, "first here");
         yd__help(work, "a cursor is one reader's position: name them apart, or leave the names to yarder");
     }
@@ -400,15 +405,25 @@ static void name_cursors(struct yd__plan *plan)
     }
 }
 
-void yd__check_wires(struct yd__plan *plan)
+/* The options of a wire as it was written, whether or not it led anywhere. */
+static void check_written(struct yd__plan *plan, const struct yd__draft *draft)
 {
     struct yd__work *work = plan->work;
-    for (uint32_t i = 0; i < plan->draft_count; i++)
-        yd__pairs_unknown(work, plan->drafts[i].arrow->options, option_names, YD_Y_OPTION, "a wire has no option",
-                          plan->drafts[i].arrow->mode == YD_PUSH
-                              ? "options of a push wire are queue, records, full; out of a Log also cursor, from, read"
-                              : "options of a query wire are",
-                          NULL);
+    const struct yd__pair *options = draft->arrow->options;
+    yd__pairs_unknown(work, options, option_names, YD_Y_OPTION, "a wire has no option", NULL,
+                      draft->arrow->mode == YD_PUSH
+                          ? "a push wire has queue, records, full; out of a Log also cursor, from, read"
+                          : "a query wire has timeout");
+    for (int i = 0; i < OPTION_COUNT; i++) {
+        const struct yd__pair *pair = i == FROM ? NULL : yd__pair_find(work, options, option_names[i]);
+        struct yd_arg arg;
+        if (pair) (void)yd__typed(work, draft->scope, pair->value, &option_classes[i], &arg); /* only what it reports */
+    }
+}
+
+void yd__check_wires(struct yd__plan *plan)
+{
+    for (uint32_t i = 0; i < plan->draft_count; i++) check_written(plan, &plan->drafts[i]);
     for (uint32_t i = 0; i < plan->link_count; i++) apply_options(plan, &plan->links[i]);
     carry(plan);
     for (uint32_t i = 0; i < plan->link_count; i++) {

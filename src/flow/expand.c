@@ -90,6 +90,7 @@ static void make_node(struct yd__plan *plan, struct yd__scope *scope, const stru
     node->carried = yd__get(work, (ports + 1) * sizeof *node->carried);
     if (class->flags & YD_CLASS_PLANNED) {
         yd__report(work, YD_Y_NOT_YET, end->make->class.place, "", "'%s' is not there yet", class->name);
+        yd__help(work, "leave it out for now");
     }
     if (end->make->is_shard) {
         yd__report(work, YD_Y_NOT_YET, end->make->shard_place, "", "'shard' is not there yet");

@@ -156,6 +156,8 @@ void yd__check_wires(struct yd__plan *plan);  /* options, kinds, schemas, cardin
 void yd__check_graph(struct yd__plan *plan);  /* rings, reach, acknowledgement */
 void yd__check_shared(struct yd__plan *plan); /* addresses, streams, files, shards, memory and disk */
 void yd__check_tests(struct yd__plan *plan);
+/* For a person: its name, or its class when it has none. */
+const char *yd__shown(const struct yd__node *node);
 /* Beside a mistake inside a compound: which instance of it. */
 void yd__note_instance(struct yd__plan *plan, const struct yd__node *node);
 const char *yd__kinds_words(struct yd__work *work, uint32_t kinds);

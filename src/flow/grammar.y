@@ -209,7 +209,8 @@ static void statement_add(struct yd__body *body, struct yd__statement *statement
 %token PARAM INCLUDE ELEMENT TEST KW_IN KW_OUT KW_PUSH KW_QUERY OF WITH SHARD ENV FEED EXPECT ADVANCE COUNT EMPTY
 %token <token> ID INT FLOAT STRING TRUE FALSE DURATION SIZE RATE REF
 %token DECLARE COLON COMMA DOT OPEN CLOSE LIST_OPEN LIST_CLOSE BRACE_OPEN BRACE_CLOSE
-%token PUSH_WIRE QUERY_WIRE PUSH_OPEN PUSH_CLOSE QUERY_OPEN QUERY_CLOSE EQUALS IS
+%token <token> PUSH_WIRE QUERY_WIRE
+%token PUSH_OPEN PUSH_CLOSE QUERY_OPEN QUERY_CLOSE EQUALS IS
 
 %type <name> id
 %type <value> value list
@@ -257,6 +258,7 @@ item: INCLUDE STRING END
     | TEST error BRACE_OPEN steps BRACE_CLOSE
     | error END
         {
+            yyerrok;
             parse->body = &parse->work->body;
             yd__parse_broken(parse, @1);
         }
@@ -308,6 +310,7 @@ compound_head: ELEMENT id formals
 body: %empty | body body_item ;
 body_item: port END | body_statement END | error END
         {
+            yyerrok;
             yd__parse_broken(parse, @1);
             YD_CONTAINER(parse->body, struct yd__compound, body)->broken = true;
         }
@@ -355,7 +358,11 @@ chain: ends { struct yd__group *group = group_of(parse, $1); $$ = (struct yd__ch
             $$ = (struct yd__chain_list){$1.first, group};
         }
      ;
-arrow: PUSH_WIRE { $$ = arrow_of(parse, YD_PUSH, NULL, @$); }
+arrow: PUSH_WIRE
+        {
+            $$ = arrow_of(parse, YD_PUSH, NULL, @$);
+            $$->reversed = parse->text.data[$1->offset] == '<';
+        }
      | QUERY_WIRE { $$ = arrow_of(parse, YD_QUERY, NULL, @$); }
      | PUSH_OPEN args PUSH_CLOSE { $$ = arrow_of(parse, YD_PUSH, $2.first, @$); }
      | QUERY_OPEN args QUERY_CLOSE { $$ = arrow_of(parse, YD_QUERY, $2.first, @$); }
@@ -423,7 +430,12 @@ some_values: value { $$ = (struct yd__value_list){0}; LIST_ADD($$, $1); }
 
 steps: %empty { $$ = (struct yd__step_list){0}; }
      | steps step END { $$ = $1; $$.count++; LIST_ADD($$, $2); }
-     | steps error END { $$ = $1; yd__parse_broken(parse, @2); }
+     | steps error END
+        {
+            yyerrok;
+            $$ = $1;
+            yd__parse_broken(parse, @2);
+        }
      ;
 step: FEED target STRING
         {
@@ -560,32 +572,41 @@ static void explain(struct yd__parse *parse, uint32_t token)
         yd__help(work, "a wire with options is written -[…]-> or =[…]=>, without a space before the arrow");
         return;
     }
-    bool at_start = one && (!two || two->type == YD_TOK_END || two->type == YD_TOK_BRACE_OPEN ||
-                            two->type == YD_TOK_BRACE_CLOSE || two->type == YD_TOK_FILE_START);
-    if (one && one->type == YD_TOK_ID && at_start && (it->type == YD_TOK_ID || it->type == YD_TOK_STRING)) {
-        static const char *const words[] = {"param", "element", "include", "test", "in", "out", "feed", "expect"};
-        unsigned best = 3;
-        const char *word = NULL;
-        for (size_t i = 0; i < YD_COUNT(words); i++) {
-            unsigned distance = yd_text_distance(one->text, yd_str_of(words[i]), 2);
-            if (distance && distance < best && one->text.size > distance) best = distance, word = words[i];
-        }
-        if (word) yd__help(work, "did you mean '%s'?", word);
+}
+
+/* A word that is nearly a keyword which could stand here. */
+static const char *nearly(struct yd__parse *parse, const yypcontext_t *context, uint32_t token)
+{
+    yysymbol_kind_t expected[YYNTOKENS];
+    int count = yypcontext_expected_tokens(context, expected, YYNTOKENS);
+    const struct yd__token *it = &parse->tokens[token];
+    for (size_t i = 0; it->type == YD_TOK_ID && i < YD_COUNT(symbol_words); i++) {
+        struct yd_str words = yd_str_of(symbol_words[i].words);
+        if (words.data[0] != '\'' || words.data[1] < 'a' || words.data[1] > 'z') continue;
+        struct yd_str word = {words.data + 1, words.size - 2};
+        if (has(expected, count, (yysymbol_kind_t)symbol_words[i].symbol) && word.size > 2 &&
+            yd_text_distance(it->text, word, 2) <= 2)
+            return symbol_words[i].words;
     }
+    return NULL;
 }
 
 static int yyreport_syntax_error(const yypcontext_t *context, struct yd__parse *parse)
 {
     const struct yd__span *span = yypcontext_location(context);
-    const char *expected = expected_words(parse, context);
     struct yd_place place = yd__token_place(parse, span->first);
-    const char *unexpected = yd__token_words(parse, span->first);
     parse->errors++;
+    if (yd__complained_before(parse->work, place)) return 0;
+    const char *expected = expected_words(parse, context), *word = nearly(parse, context, span->first);
+    const char *unexpected = yd__token_words(parse, span->first);
     if (expected)
         yd__report(parse->work, YD_Y_SYNTAX, place, "", "%s is unexpected here: expected %s", unexpected, expected);
     else
         yd__report(parse->work, YD_Y_SYNTAX, place, "", "%s is unexpected here", unexpected);
-    explain(parse, span->first);
+    if (word)
+        yd__help(parse->work, "did you mean %s?", word);
+    else
+        explain(parse, span->first);
     return 0;
 }
 

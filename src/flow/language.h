@@ -111,6 +111,7 @@ struct yd__end {
 };
 struct yd__arrow {
     enum yd_port_mode mode;
+    bool reversed; /* it was written <-, and reported */
     struct yd__pair *options;
     struct yd_place place;
 };
@@ -196,10 +197,11 @@ struct yd__work {
     bool in_bison, failed; /* failed: out of memory inside bison */
     bool muted;            /* the last report was a duplicate: its notes go nowhere */
     bool too_many;
-    bool silent;             /* nothing is reported: a value is tried */
-    uint32_t tried;          /* mistakes while silent */
-    bool names_lost;         /* a file could not be parsed at all: unknown names prove nothing */
-    struct yd__map poisoned; /* names that a broken statement would have declared or wired */
+    bool silent;              /* nothing is reported: a value is tried */
+    uint32_t tried;           /* mistakes while silent */
+    bool names_lost;          /* a file could not be parsed at all: unknown names prove nothing */
+    struct yd__map bad_words; /* said once each: names that are none */
+    struct yd__map poisoned;  /* names that a broken statement would have declared or wired */
     max_align_t dummy[64];
 
     /* of the whole topology, in the order of the text */
@@ -258,9 +260,13 @@ struct yd__choice {
 };
 void yd__choice_init(struct yd__choice *choice, struct yd_str asked);
 void yd__choice_add(struct yd__work *work, struct yd__choice *choice, struct yd_str candidate);
-/* Adds the help line to the last report: the nearest, else "`what`: a, b, c", else `otherwise` (may be NULL). */
+/* Adds the help line to the last report: the nearest, else "`what`: a, b, c" (what may be NULL), else `otherwise`
+ * (may be NULL, too). */
 void yd__choice_help(struct yd__work *work, struct yd__choice *choice, const char *what, const char *otherwise);
 uint32_t yd__source_add(struct yd__work *work, const char *path, struct yd_str text);
+/* The lexer has complained on this line, before this column: what the grammar says about the rest is the same mistake.
+ */
+bool yd__complained_before(const struct yd__work *work, struct yd_place place);
 void yd__diagnostics_sort(struct yd__work *work);
 
 /* ---- parsing (parse.c and what it drives) ---- */

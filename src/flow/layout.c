@@ -222,16 +222,19 @@ static int classify(struct layout *it, uint32_t raw, uint32_t raw_count)
 {
     static const struct {
         const char *word;
-        int type, block; /* block: the keyword of the block it may stand in; 0: the file */
-    } starters[] = {{"param", YD_TOK_PARAM, 0},
-                    {"include", YD_TOK_INCLUDE, 0},
-                    {"element", YD_TOK_ELEMENT, 0},
-                    {"test", YD_TOK_TEST, 0},
-                    {"in", YD_TOK_KW_IN, YD_TOK_ELEMENT},
-                    {"out", YD_TOK_KW_OUT, YD_TOK_ELEMENT},
-                    {"feed", YD_TOK_FEED, YD_TOK_TEST},
-                    {"expect", YD_TOK_EXPECT, YD_TOK_TEST},
-                    {"advance", YD_TOK_ADVANCE, YD_TOK_TEST}};
+        int type, block;  /* block: the keyword of the block it may stand in; 0: the file */
+        bool before_text; /* a text follows, else a name */
+    } starters[] = {
+        {"param", YD_TOK_PARAM, 0, false},
+        {"include", YD_TOK_INCLUDE, 0, true},
+        {"element", YD_TOK_ELEMENT, 0, false},
+        {"test", YD_TOK_TEST, 0, true},
+        {"in", YD_TOK_KW_IN, YD_TOK_ELEMENT, false},
+        {"out", YD_TOK_KW_OUT, YD_TOK_ELEMENT, false},
+        {"feed", YD_TOK_FEED, YD_TOK_TEST, false},
+        {"expect", YD_TOK_EXPECT, YD_TOK_TEST, false},
+        {"advance", YD_TOK_ADVANCE, YD_TOK_TEST, true},
+    };
     const struct yd__token *token = &it->parse->tokens[raw], *next = ahead(it, raw, raw_count, 1);
     int after = next ? next->type : 0;
     bool brackets = in_brackets(it);
@@ -241,6 +244,22 @@ static int classify(struct layout *it, uint32_t raw, uint32_t raw_count)
                        after == YD_TOK_OPEN || is_wire_start(after);
         for (size_t i = 0; !is_name && i < YD_COUNT(starters); i++)
             if (starters[i].block == block && word_is(token, starters[i].word)) return it->keyword = starters[i].type;
+        /* Two names, or a name and a text, begin no statement: a misspelt keyword. Taken as what was meant. */
+        unsigned best = 3;
+        size_t nearest = 0;
+        for (size_t i = 0; (after == YD_TOK_ID || after == YD_TOK_STRING) && i < YD_COUNT(starters); i++) {
+            struct yd_str word = yd_str_of(starters[i].word);
+            bool fits = starters[i].block == block && (after == YD_TOK_STRING) == starters[i].before_text;
+            unsigned limit = word.size <= 3 ? 1 : 2, distance = yd_text_distance(token->text, word, limit);
+            if (fits && distance <= limit && distance < best) best = distance, nearest = i;
+        }
+        if (best < 3) {
+            it->parse->errors++;
+            yd__report(it->parse->work, YD_Y_SYNTAX, yd__token_place(it->parse, raw), "",
+                       "no statement begins with '%.*s'", YD_STR_FMT(token->text));
+            yd__help(it->parse->work, "did you mean '%s'?", starters[nearest].word);
+            return it->keyword = starters[nearest].type;
+        }
     }
     if (!brackets) {
         if ((it->before == YD_TOK_KW_IN || it->before == YD_TOK_KW_OUT) && it->keyword == it->before) {
@@ -322,19 +341,33 @@ static void stray(struct layout *it, uint32_t raw)
                (int)token->size, it->parse->text.data + token->offset);
 }
 
+static bool matches(const struct open_bracket *open, int closer)
+{
+    bool wire = open->opener == YD_TOK_PUSH_OPEN || open->opener == YD_TOK_QUERY_OPEN;
+    return closer_of(open->opener) == closer || (wire && (closer == YD_TOK_PUSH_CLOSE || closer == YD_TOK_QUERY_CLOSE));
+}
+
+/* It does not fit the innermost bracket, but one around it, in this statement or the block itself. */
+static bool closes_outer(struct layout *it, int closer)
+{
+    if (matches(top(it), closer)) return false;
+    for (uint32_t i = it->depth - 1; i-- > 0;) {
+        if (matches(&it->stack[i], closer)) return true;
+        if (it->stack[i].is_block) return false;
+    }
+    return false;
+}
+
 static void on_close(struct layout *it, uint32_t raw)
 {
     struct yd__token *token = &it->parse->tokens[raw];
     struct open_bracket *open = top(it);
-    if (token->type == YD_TOK_BRACE_CLOSE && in_brackets(it) && open->opener != YD_TOK_BRACE_OPEN) {
-        /* Of a map further out or of the block: what is inside was not closed. Otherwise it is the wrong closer. */
-        bool outer = false;
-        for (uint32_t i = 0; i + 1 < it->depth; i++) outer |= it->stack[i].opener == YD_TOK_BRACE_OPEN;
-        if (outer) {
-            close_missing(it);
-            while (top(it)->opener != YD_TOK_BRACE_OPEN) top(it)->forgiven = true, close_missing(it);
-            open = top(it);
-        }
+    if (in_brackets(it) && closes_outer(it, token->type)) {
+        /* Of a bracket further out, or of the block: what is inside was left open. */
+        close_missing(it);
+        while (!matches(top(it), token->type)) top(it)->forgiven = true, close_missing(it);
+        token = &it->parse->tokens[raw]; /* the array may have moved */
+        open = top(it);
     }
     if (!open || (open->is_block && token->type != YD_TOK_BRACE_CLOSE)) {
         stray(it, raw);

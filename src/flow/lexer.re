@@ -154,6 +154,19 @@ static size_t unescape(const char *p, const char *end, char *to, size_t *put)
     return 0;
 }
 
+/* Where what was meant as an escape ends: `\u{110000}` and `\xg1` are shown whole. */
+static const char *escape_end(const char *p, const char *end)
+{
+    if (p >= end) return end;
+    if (*p == 'u' && end - p > 1 && p[1] == '{') {
+        const char *close = memchr(p, '}', (size_t)(end - p));
+        if (close && close - p <= 12) return close + 1;
+    }
+    if (*p == 'x') return p + YD_MIN(end - p, 3);
+    for (p++; p < end && ((unsigned char)*p & 0xc0) == 0x80;) p++;
+    return p;
+}
+
 /* `from` at the quote, `to` behind the closing one (or at the end of the line when there is none). */
 static void string(struct lexer *lexer, const char *from, const char *to, bool closed)
 {
@@ -169,10 +182,7 @@ static void string(struct lexer *lexer, const char *from, const char *to, bool c
         }
         size_t put = 0, read = p + 1 < end ? unescape(p + 1, end, text + size, &put) : 0;
         if (read == 0) {
-            const char *after = p + 1;
-            do after++;
-            while (after < end && ((unsigned char)*after & 0xc0) == 0x80);
-            if (after > end) after = end;
+            const char *after = escape_end(p + 1, end);
             if (closed) {
                 yd__report(work, YD_Y_ESCAPE, place_at(lexer, p, after), "", "'%.*s' is not an escape",
                            (int)(after - p), p);
@@ -228,6 +238,7 @@ void yd__lex(struct yd__parse *parse)
         nul = [\x00];
         letter = [A-Za-z_];
         digit = [0-9];
+        other = [\xc0-\xff] [\x80-\xbf]*;
         inside = [^"\\\r\n\x00] | "\\" [^\r\n\x00];
         single = [^'\\\r\n\x00] | "\\" [^\r\n\x00];
 
@@ -321,11 +332,14 @@ void yd__lex(struct yd__parse *parse)
                            (unsigned char)*from);
             continue;
         }
-        [\xc0-\xff] [\x80-\xbf]* {
-            /* A run of them is one word in some language: one mistake. */
-            while (YYCURSOR < YYLIMIT && (*YYCURSOR & 0x80)) YYCURSOR++;
-            yd__report(parse->work, YD_Y_CHARACTER, place_at(lexer, from, YYCURSOR), "", "'%.*s' means nothing here",
-                       (int)(YYCURSOR - from), from);
+        (letter | other) (letter | digit | other)* {
+            /* A word of another script: a name it is, only not one of ours. Said where it stands first. */
+            struct yd_str word = {from, (size_t)(YYCURSOR - from)};
+            struct yd_place place = place_at(lexer, from, YYCURSOR);
+            struct yd__token *token = push(lexer, YD_TOK_ID, from, YYCURSOR);
+            token->text = word;
+            if (yd__map_add(parse->work, &parse->work->bad_words, word, parse)) continue;
+            yd__report(parse->work, YD_Y_CHARACTER, place, "", "'%.*s' is not a name", YD_STR_FMT(word));
             yd__help(parse->work, "names are of a-z A-Z 0-9 _; any other text stands in double quotes");
             continue;
         }

@@ -164,6 +164,17 @@ static void ask_class(struct yd__work *work, struct yd__node *node)
                why[0] ? why : "its parameters do not go together");
 }
 
+/* An unknown parameter that was probably meant to be this one: one mistake, not an unknown and a missing one. */
+static bool nearly_given(const struct yd__pair *given, const char *const *known, const char *name)
+{
+    for (; given; given = given->next) {
+        bool is_known = false;
+        for (size_t i = 0; known[i]; i++) is_known |= yd_str_eq(given->name.text, yd_str_of(known[i]));
+        if (!is_known && yd_text_distance(given->name.text, yd_str_of(name), 2) <= 2) return true;
+    }
+    return false;
+}
+
 void yd__node_args(struct yd__plan *plan, struct yd__node *node)
 {
     struct yd__work *work = plan->work;
@@ -193,6 +204,8 @@ void yd__node_args(struct yd__plan *plan, struct yd__node *node)
                 add_arg(node, param->name, arg, pair->value->place);
             else
                 node->args_ok = false;
+        } else if (param->flags & YD_PARAM_REQUIRED && nearly_given(given, known, param->name)) {
+            node->args_ok = false; /* said as an unknown one */
         } else if (param->flags & YD_PARAM_REQUIRED) {
             yd__report(work, YD_Y_MISSING, node->make->class.place, "", "'%s' needs the parameter '%s'", class->name,
                        param->name);

@@ -195,8 +195,10 @@ static bool is_text(struct yd__parse *parse)
     }
     good = at;
     parse->errors++;
-    yd__report(parse->work, YD_Y_NOT_TEXT, place, "", "the byte \\x%02x here is not UTF-8 text",
-               good < size ? (unsigned char)data[good] : 0u);
+    unsigned char byte = good < size ? (unsigned char)data[good] : 0;
+    yd__report(parse->work, YD_Y_NOT_TEXT, place, "",
+               byte ? "the byte \\x%02x here is not UTF-8 text" : "the byte \\x%02x here has no place in a text file",
+               byte);
     yd__help(parse->work, "save the file as UTF-8; in a text in quotes, bytes are written \\xNN");
     return false;
 }

@@ -179,10 +179,22 @@ void yd__choice_help(struct yd__work *work, struct yd__choice *choice, const cha
 {
     if (choice->nearest_text.size)
         yd__help(work, "did you mean '%.*s'?", YD_STR_FMT(choice->nearest_text));
-    else if (choice->list)
+    else if (choice->list && what)
         yd__help(work, "%s: %s", what, choice->list);
     else if (otherwise)
         yd__help(work, "%s", otherwise);
+}
+
+bool yd__complained_before(const struct yd__work *work, struct yd_place place)
+{
+    const struct yd_diagnostics *diagnostics = work->diagnostics;
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        const struct yd_diagnostic *item = &diagnostics->items[i];
+        struct yd_place at = item->notes[0].place;
+        bool lexer = item->code == YD_Y_CHARACTER || item->code == YD_Y_NUMBER || item->code == YD_Y_STRING_END;
+        if (lexer && at.file == place.file && at.line == place.line && at.column <= place.column) return true;
+    }
+    return false;
 }
 
 /* ---- sources, order ---- */

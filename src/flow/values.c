@@ -22,13 +22,20 @@ static const char *const examples[] = {
     [YD_PARAM_RATE] = "5k/s", [YD_PARAM_LIST] = "[1, 2]",  [YD_PARAM_MAP] = "{ a: 1 }",
 };
 static const char *const value_words[] = {
-    [YD__BAD] = "",           [YD__INT] = "a whole number",
-    [YD__FLOAT] = "a number", [YD__STRING] = "a text",
-    [YD__BOOL] = "a bool",    [YD__DURATION] = "a duration",
-    [YD__SIZE] = "a size",    [YD__RATE] = "a rate",
-    [YD__WORD] = "a word",    [YD__IN] = "a number in a duration",
-    [YD__LIST] = "a list",    [YD__MAP] = "a map",
-    [YD__ENV] = "",           [YD__REF] = "",
+    [YD__BAD] = "",
+    [YD__INT] = "a whole number",
+    [YD__FLOAT] = "a number with a point",
+    [YD__STRING] = "a text",
+    [YD__BOOL] = "a bool",
+    [YD__DURATION] = "a duration",
+    [YD__SIZE] = "a size",
+    [YD__RATE] = "a rate",
+    [YD__WORD] = "a word",
+    [YD__IN] = "a number in a duration",
+    [YD__LIST] = "a list",
+    [YD__MAP] = "a map",
+    [YD__ENV] = "",
+    [YD__REF] = "",
 };
 
 bool yd__type_of(struct yd_str word, enum yd_param_type *ret_type)
@@ -290,7 +297,7 @@ static void wrong_type(struct yd__work *work, const struct yd__value *value, con
         else if (wants_unit)
             yd__help(work, "%s is written like %s", yd__type_words[want], examples[want]);
         else
-            yd__help(work, "write %.*s", (int)digits, written.data);
+            yd__help(work, "write it without a unit");
         return;
     }
     yd__report(work, YD_Y_VALUE_TYPE, value->place, "", "'%s' takes %s, not %s", param->name, yd__type_words[want],
@@ -498,10 +505,11 @@ bool yd__typed(struct yd__work *work, struct yd__scope *scope, const struct yd__
     if (value->type == YD__BAD || !convert(work, scope, value, param, &arg)) return false;
     if (!check_range(work, value, param, &arg) || !check_word(work, value, param, &arg)) return false;
     if (arg.type == YD_PARAM_TEXT && !check_pattern(work, value, param, arg.text)) return false;
-    if (arg.type == YD_PARAM_LIST)
-        for (size_t i = 0; i < arg.list.count; i++)
-            if (arg.list.items[i].type == YD_PARAM_TEXT && !check_pattern(work, value, param, arg.list.items[i].text))
-                return false;
+    const struct yd__value *item = value->type == YD__LIST ? value->first : NULL;
+    for (size_t i = 0; arg.type == YD_PARAM_LIST && i < arg.list.count; i++, item = item ? item->next : NULL)
+        if (arg.list.items[i].type == YD_PARAM_TEXT &&
+            !check_pattern(work, item ? item : value, param, arg.list.items[i].text))
+            return false;
     *ret_arg = arg;
     return true;
 }

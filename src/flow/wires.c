@@ -217,8 +217,7 @@ static void no_such_port(struct yd__plan *plan, const struct found *found)
         yd__help(work, "ports of '%.*s': %s", YD_STR_FMT(class), ports_of(plan, found));
 }
 
-static void wrong_direction(struct yd__plan *plan, const struct found *found, bool left, bool can_turn,
-                            const struct found *other)
+static void wrong_direction(struct yd__plan *plan, const struct found *found, bool left)
 {
     struct yd__work *work = plan->work;
     bool inside = found->entity->type == YD__ENTITY_PORT;
@@ -228,28 +227,20 @@ static void wrong_direction(struct yd__plan *plan, const struct found *found, bo
                             : port_is(found->has_direction, found->has_mode);
     yd__report(work, YD_Y_DIRECTION, found->tip.place, yd__printf(work, "'%.*s' %s", YD_STR_FMT(name), is), "%s",
                left ? "a wire cannot start here" : "a wire cannot end here");
-    if (can_turn) {
-        const char *here = written(work, &found->tip), *there = written(work, &other->tip);
-        yd__help(work, "turn it round: %s %s %s", left ? there : here, arrows[found->has_mode], left ? here : there);
-    } else if (!inside) {
-        yd__help(work, "ports of '%.*s': %s", YD_STR_FMT(class_of(found)), ports_of(plan, found));
-    }
+    if (!inside) yd__help(work, "ports of '%.*s': %s", YD_STR_FMT(class_of(found)), ports_of(plan, found));
 }
 
 /* An end by itself. true: reported. */
-static bool wrong_alone(struct yd__plan *plan, const struct found *found, bool left, const struct found *other,
-                        enum yd_port_mode mode)
+static bool wrong_alone(struct yd__plan *plan, const struct found *found, bool left)
 {
     struct yd__work *work = plan->work;
     switch (found->status) {
     case NO_SUCH_PORT:
         no_such_port(plan, found);
         return true;
-    case WRONG_DIRECTION: {
-        bool can_turn = other->status == WRONG_DIRECTION && other->has_mode == found->has_mode;
-        wrong_direction(plan, found, left, can_turn, other);
+    case WRONG_DIRECTION:
+        wrong_direction(plan, found, left);
         return true;
-    }
     case NO_PORT:
         yd__report(work, YD_Y_NO_PORT, found->tip.place, "", "'%.*s' has no %s: %s", YD_STR_FMT(class_of(found)),
                    left ? "output" : "input", left ? "no wire can start here" : "no wire can end here");
@@ -261,7 +252,6 @@ static bool wrong_alone(struct yd__plan *plan, const struct found *found, bool l
         yd__help(work, "write %.*s alone", YD_STR_FMT(found->tip.node_name));
         return true;
     default:
-        (void)mode;
         return false;
     }
 }
@@ -331,18 +321,34 @@ static void mark_meant(struct yd__plan *plan, struct yd__scope *scope, const str
     else
         node->lost_out = true;
     unsigned index = 0;
+    bool exact = found->status == FOUND && !found->bare;
+    bool either = found->status == NO_PORT || found->status == WRONG_DIRECTION;
+    if (either) node->lost_in = node->lost_out = true;
     for (const struct yd_port_class *port = node->node.class->ports; port && port->name; port++, index++)
-        if (found->status == FOUND ? index == found->tip.port : port->direction == found->direction)
+        if (exact ? index == found->tip.port : either || port->direction == found->direction)
             node->wired |= UINT64_C(1) << index;
+}
+
+static bool is_turned(const struct found *found)
+{
+    return found->status == WRONG_DIRECTION || found->status == NO_PORT;
 }
 
 static void wire(struct yd__plan *plan, struct yd__scope *scope, const struct yd__end *from, const struct yd__end *to,
                  const struct yd__arrow *arrow)
 {
     struct found left = find(plan, scope, from, YD_OUT, arrow->mode), right = find(plan, scope, to, YD_IN, arrow->mode);
-    bool turned = left.status == WRONG_DIRECTION && right.status == WRONG_DIRECTION && left.has_mode == right.has_mode;
-    bool reported = wrong_alone(plan, &left, true, &right, arrow->mode);
-    if (!turned) reported |= wrong_alone(plan, &right, false, &left, arrow->mode);
+    bool turned = is_turned(&left) && is_turned(&right) && could(plan, scope, to, YD_OUT, arrow->mode) &&
+                  could(plan, scope, from, YD_IN, arrow->mode);
+    bool reported = turned;
+    if (turned) {
+        yd__report(plan->work, YD_Y_DIRECTION, arrow->place, "", "this wire is the wrong way round");
+        yd__help(plan->work, "write  %s %s %s", written(plan->work, &right.tip), arrows[arrow->mode],
+                 written(plan->work, &left.tip));
+    } else {
+        reported = wrong_alone(plan, &left, true);
+        reported |= wrong_alone(plan, &right, false);
+    }
     if (!reported && (left.status == WRONG_MODE || right.status == WRONG_MODE))
         wrong_arrow(plan, scope, &left, &right, from, to, arrow->mode);
     bool both = left.status == FOUND && right.status == FOUND;
@@ -364,20 +370,31 @@ static void wire(struct yd__plan *plan, struct yd__scope *scope, const struct yd
 
 /* ---- statements ---- */
 
+/* All about this end is in doubt: its statement cannot be made sense of. */
+static void mark_end(struct yd__plan *plan, struct yd__scope *scope, const struct yd__end *end)
+{
+    const struct yd__entity *entity =
+        end->make ? scope->made[end->make->ordinal] : yd__entity_find(plan, scope, &end->node);
+    if (!entity) return;
+    if (entity->type == YD__ENTITY_COMPOUND)
+        for (const struct yd__port *port = entity->inside->compound->body.ports; port; port = port->next) {
+            const struct yd__entity *inner = yd__map_find(&entity->inside->entities, port->name.text);
+            if (inner->type == YD__ENTITY_PORT) plan->junctions[inner->junction].wired_outside = true;
+        }
+    if (entity->type == YD__ENTITY_PORT) plan->junctions[entity->junction].wired_inside = true;
+    if (entity->type != YD__ENTITY_NODE) return;
+    struct yd__node *node = &plan->nodes[entity->node];
+    node->wired = UINT64_MAX;
+    node->lost_in = node->lost_out = true;
+}
+
 static void no_effect(struct yd__plan *plan, struct yd__scope *scope, const struct yd__statement *statement)
 {
     struct yd__work *work = plan->work;
     const struct yd__group *group = statement->groups;
     bool declares = group->end_count == 1 && group->ends->make && group->ends->node.text.size;
     if (declares) return;
-    for (const struct yd__end *end = group->ends; end; end = end->next) {
-        struct yd__entity *entity =
-            end->make ? scope->made[end->make->ordinal] : yd__map_find(&scope->entities, end->node.text);
-        if (!entity || entity->type != YD__ENTITY_NODE) continue;
-        struct yd__node *node = &plan->nodes[entity->node];
-        node->wired = UINT64_MAX;
-        node->lost_in = node->lost_out = true;
-    }
+    for (const struct yd__end *end = group->ends; end; end = end->next) mark_end(plan, scope, end);
     yd__report(work, YD_Y_NO_EFFECT, statement->place, "", "this statement does nothing");
     if (group->ends->make && group->end_count == 1)
         yd__help(work, "name it (x :: %.*s(…)) to use it elsewhere, or wire it",
@@ -405,11 +422,14 @@ void yd__wire_statement(struct yd__plan *plan, struct yd__scope *scope, const st
     if (query && (groups > 2 || ends > 2)) {
         yd__report(work, YD_Y_QUERY_CHAIN, query->place, "", "a query wire joins one who asks and one who answers");
         yd__help(work, "write it as a statement of its own: asker => answerer");
+        for (const struct yd__group *at = group; at; at = at->next)
+            for (const struct yd__end *end = at->ends; end; end = end->next) mark_end(plan, scope, end);
+        return;
     }
     for (; group->arrow && !plan->stopped; group = group->next)
         for (const struct yd__end *from = group->ends; from && !plan->stopped; from = from->next)
             for (const struct yd__end *to = group->next->ends; to && !plan->stopped; to = to->next)
-                wire(plan, scope, from, to, group->arrow);
+                wire(plan, scope, group->arrow->reversed ? to : from, group->arrow->reversed ? from : to, group->arrow);
 }
 
 /* ---- compounds' ports away ---- */

@@ -74,12 +74,12 @@ CLASS log_ = {.abi = YD_ELEMENT_ABI, .name = "Log", .summary = "a durable stream
     .ports = PORTS(IN_PUSH("input", ALL, YD_PORT_REQUIRED), OUT_PUSH("output", ALL, YD_PORT_CURSOR | YD_PORT_PASSES),
                    IN_QUERY("query", "log,rows", 0)),
     .params = PARAMS({.name = "stream", .type = YD_PARAM_TEXT, .flags = YD_PARAM_REQUIRED | YD_PARAM_STREAM},
-                     {.name = "keep_size", .type = YD_PARAM_SIZE, .initial = "1GiB", .min = 1 << 20, .max = 1e16, .flags = YD_PARAM_DISK},
+                     {.name = "keep_size", .type = YD_PARAM_SIZE, .initial = "1GiB", .min = 1 << 20, .max = 1125899906842624.0, .flags = YD_PARAM_DISK},
                      {.name = "keep", .type = YD_PARAM_DURATION},
                      {.name = "ack", .type = YD_PARAM_TEXT, .initial = "durable", .oneof = sync_words})};
 CLASS history = {.abi = YD_ELEMENT_ABI, .name = "History", .summary = "series in memory", .flags = YD_CLASS_REBUILDS,
     .ports = PORTS(IN_PUSH("input", NUMERIC, YD_PORT_REQUIRED), IN_QUERY("query", "series", 0)),
-    .params = PARAMS({.name = "keep", .type = YD_PARAM_DURATION, .initial = "30d", .min = 6e10, .max = 3.2e17},
+    .params = PARAMS({.name = "keep", .type = YD_PARAM_DURATION, .initial = "30d", .min = 6e10, .max = 3.1536e17},
                      {.name = "memory", .type = YD_PARAM_SIZE, .initial = "64MiB", .min = 1 << 20, .max = 1e13, .flags = YD_PARAM_MEMORY},
                      {.name = "series_max", .type = YD_PARAM_INT, .initial = "1000000", .min = 1, .max = 1e9})};
 CLASS lines = {.abi = YD_ELEMENT_ABI, .name = "Lines", .summary = "a file's lines", .flags = YD_CLASS_SOURCE | YD_CLASS_REPLAYS, .feed = feed,
