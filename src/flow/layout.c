@@ -45,7 +45,7 @@ static void stream_add(struct layout *it, uint32_t token)
     it->last = token;
 }
 
-/* A token that is not in the text: stands behind the last one, one character wide. */
+/* A token that is not in the text: stands behind the last one. */
 static void add_made(struct layout *it, int type)
 {
     struct yd__parse *parse = it->parse;
@@ -56,7 +56,7 @@ static void add_made(struct layout *it, int type)
         parse->tokens = tokens;
         parse->token_capacity = capacity;
     }
-    struct yd__token made = {.type = type, .line = 1, .column = 1, .length = 1};
+    struct yd__token made = {.type = type, .line = 1, .column = 1}; /* no length: several stand at one place */
     if (parse->stream_count) {
         const struct yd__token *last = &parse->tokens[it->last];
         made.line = last->line;
