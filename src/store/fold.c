@@ -223,7 +223,7 @@ static int append(struct yd_history *history, const struct yd_view *view, const 
     if (YD_UNLIKELY(record->flags & YD_RECORD_TOMBSTONE)) {
         counts->ignored++;
         counts->evicted_samples += yd__series_points(series);
-        yd__heap_remove(history, id);
+        yd__store_heap_remove(history, id);
         yd__index_remove(history, id);
         return YD_OK;
     }

@@ -55,7 +55,7 @@ static int reserve(struct yd_history *history, uint32_t id)
     return YD_OK;
 }
 
-int yd__heap_add(struct yd_history *history, uint32_t id, int64_t key)
+int yd__store_heap_add(struct yd_history *history, uint32_t id, int64_t key)
 {
     struct yd__heap *heap = &history->heap;
     if (!heap->built || (id < heap->place_room && heap->places[id] != YD__NONE)) return YD_OK;
@@ -75,7 +75,7 @@ void yd__heap_fix(struct yd_history *history, uint32_t id)
         up(heap, at, (struct yd__oldest){key, id});
 }
 
-void yd__heap_remove(struct yd_history *history, uint32_t id)
+void yd__store_heap_remove(struct yd_history *history, uint32_t id)
 {
     struct yd__heap *heap = &history->heap;
     if (!heap->built || id >= heap->place_room || heap->places[id] == YD__NONE) return;
@@ -96,7 +96,7 @@ static int build(struct yd_history *history)
         int64_t key;
         if (!history->pages[id / YD__PAGE]) continue;
         if (!yd__series_oldest(yd__series_at(history, id), &key)) continue;
-        int error = yd__heap_add(history, id, key);
+        int error = yd__store_heap_add(history, id, key);
         if (error) {
             yd__heap_fini(history);
             return error;
@@ -117,7 +117,7 @@ int yd__heap_evict(struct yd_history *history, uint64_t memory_max, int64_t time
         struct yd__series *series = yd__series_at(history, top.id);
         int64_t key;
         if (!yd__series_oldest(series, &key)) {
-            yd__heap_remove(history, top.id);
+            yd__store_heap_remove(history, top.id);
             yd__index_remove(history, top.id);
         } else if (key > top.key) {
             down(heap, 0, (struct yd__oldest){key, top.id});

@@ -265,7 +265,7 @@ int yd__series_append(struct yd_history *history, uint32_t id, int64_t time, uin
     struct yd__series *series = yd__series_at(history, id);
     struct yd__stream *stream = &series->stream;
     if (!yd__series_holds(series)) {
-        int error = yd__heap_add(history, id, time);
+        int error = yd__store_heap_add(history, id, time);
         if (error) return error;
     }
     if (time <= stream->time) return set_aside(history, id, time, type, bits);
