@@ -180,6 +180,7 @@ static int begin_segment(struct yd_log *log, const struct yd_header *next)
     error = segment ? yd__take_space(log, (uint64_t)head_size + next->size, &file, &size) : YD_ENOMEM;
     if (!error) error = yd_file_write(file, head, head_size, 0);
     if (!error) error = name_segment(log, base);
+    if (segment) yd__space_named(log);
     free(head);
     if (error) {
         yd_file_close(file);

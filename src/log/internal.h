@@ -26,13 +26,13 @@
 /* Orderings that the simulator leaves out, one at a time, to prove that it would notice. Only the simulator's own build
  * of these sources has them; elsewhere YD__SKIPS is a constant false. */
 enum yd__skip {
-    YD__SKIP_DATA_SYNC = 1,     /* no sync after writing a group */
-    YD__SKIP_DIR_SYNC = 2,      /* no sync of the folder after naming a segment */
-    YD__SKIP_EPOCH_SYNC = 4,    /* a raised epoch is not made durable */
-    YD__SKIP_ROLL_SYNC = 8,     /* the next segment is begun before the last one is durable */
-    YD__SKIP_PUBLISH_LATE = 16, /* durable is published before the sync */
+    YD__SKIP_DATA_SYNC = 1,      /* no sync after writing a group */
+    YD__SKIP_DIR_SYNC = 2,       /* no sync of the folder after naming a segment */
+    YD__SKIP_EPOCH_SYNC = 4,     /* a raised epoch is not made durable */
+    YD__SKIP_ROLL_SYNC = 8,      /* the next segment is begun before the last one is durable */
+    YD__SKIP_PUBLISH_LATE = 16,  /* durable is published before the sync */
     YD__SKIP_RECOVERY_SYNC = 32, /* what recovery kept and what it zeroed is not synced before appending */
-    YD__SKIP_REWRITE = 64,      /* what recovery read is taken to be on the device */
+    YD__SKIP_REWRITE = 64,       /* what recovery read is taken to be on the device */
 };
 #ifdef YD_LOG_TEST_SKIP
 extern unsigned yd__log_skips;
@@ -92,7 +92,7 @@ struct yd__segment {
     int64_t time_min, time_max, append_min, append_max, begun_at;
     uint64_t names, kinds;
     uint32_t last_crc, headers_crc;
-    bool head_good; /* else data_start is a guess, or 0: no frame where the first should be */
+    bool head_good;         /* else data_start is a guess, or 0: no frame where the first should be */
     bool unreadable;        /* the device refused to show whether there is anything */
     bool sealed;            /* it has its footer */
     bool accounted;         /* the above is known: from a footer, or by walking it */
@@ -149,8 +149,8 @@ int yd__window_get(struct yd__window *window, uint64_t offset, size_t size, cons
 enum yd__found {
     YD__FOUND_FRAME,
     YD__FOUND_BAD_BODY, /* the header is good: how far it goes is known */
-    YD__FOUND_BAD,  /* also: what follows the last frame of a sealed segment */
-    YD__FOUND_ZERO, /* also: the end of the file */
+    YD__FOUND_BAD,      /* also: what follows the last frame of a sealed segment */
+    YD__FOUND_ZERO,     /* also: the end of the file */
 };
 /* What is at `offset`? Checks the header, its log_id and, when check_body, the body's checksum. Returns an enum
  * yd__found, or an error of reading. The header is copied to *ret_header for FRAME and BAD_BODY. */
@@ -182,7 +182,9 @@ int yd__flush_round(struct yd_log *log, bool *ret_changed); /* with io held */
 int yd__checkpoint_now(struct yd_log *log, unsigned flags); /* with io held, nothing dirty */
 void yd__fail(struct yd_log *log, int error);               /* final: with io held, without mutex */
 int yd__prepare(struct yd_log *log);                        /* makes the next segment's space, when none is there */
+/* Space for a segment, still called next.tmp; whatever comes of it, yd__space_named must follow. */
 int yd__take_space(struct yd_log *log, uint64_t size_min, struct yd_file **ret_file, uint64_t *ret_size);
+void yd__space_named(struct yd_log *log);
 int yd__seal_leftovers(struct yd_log *log);
 int yd__index_save(struct yd_log *log); /* NAME.yidx of the active segment; with io held */
 int yd__maintain_round(struct yd_log *log);

@@ -61,7 +61,7 @@ int yd__index_save(struct yd_log *log)
         .names = active->names,
         .kinds = active->kinds,
     };
-    memcpy(bytes + sizeof *head, active->index.entries, entries_size);
+    if (entries_size) memcpy(bytes + sizeof *head, active->index.entries, entries_size);
     (void)yd__producers_list(producers, (void *)(bytes + sizeof *head + entries_size), producers->count);
     head->crc = yd_crc32c(0, bytes, size);
 

@@ -83,6 +83,7 @@ int yd__take_space(struct yd_log *log, uint64_t size_min, struct yd_file **ret_f
 {
     pthread_mutex_lock(&log->mutex);
     while (log->preparing) pthread_cond_wait(&log->moved, &log->mutex); /* half done is sooner than begun anew */
+    log->preparing = true;                                              /* next.tmp is ours until yd__space_named */
     struct yd_file *file = log->prepared;
     uint64_t size = log->prepared_size;
     log->prepared = NULL;
@@ -108,4 +109,11 @@ int yd__take_space(struct yd_log *log, uint64_t size_min, struct yd_file **ret_f
     *ret_file = file;
     *ret_size = size;
     return 0;
+}
+
+void yd__space_named(struct yd_log *log)
+{
+    pthread_mutex_lock(&log->mutex);
+    log->preparing = false;
+    pthread_mutex_unlock(&log->mutex);
 }

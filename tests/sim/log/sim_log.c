@@ -93,7 +93,7 @@ __attribute__((format(printf, 2, 3), noreturn)) static void violation(struct sim
 {
     va_list args;
     va_start(args, format);
-    printf("seed %" PRIu64 ": ", sim->seed);
+    printf("%sseed %" PRIu64 ": ", yd__log_skips ? "# " : "", sim->seed); /* TAP's comment, when it is wanted */
     vprintf(format, args);
     printf("\n");
     fflush(stdout);

@@ -22,7 +22,7 @@ static void append_flush_and_read_give_the_same_records_in_order(void **state)
     assert_int_equal(read_from_oldest(log, &missing), next);
     assert_int_equal(missing, 0);
     assert_int_equal(append(log, 3, 0), next);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void a_reader_sees_a_stream_up_to_its_level(void **state)
@@ -43,7 +43,7 @@ static void a_reader_sees_a_stream_up_to_its_level(void **state)
     assert_int_equal(position.durable, 4);
     yd_log_reader_close(durable);
     yd_log_reader_close(memory);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void segments_roll_and_readers_cross_them_from_any_seqno(void **state)
@@ -70,7 +70,7 @@ static void segments_roll_and_readers_cross_them_from_any_seqno(void **state)
         assert_int_equal(missing, 0);
         yd_log_reader_close(reader);
     }
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
     struct yd_log_verify_report report;
     assert_int_equal(yd_log_verify_dir(world->fs, world->dir, &report, NULL, NULL), 0);
     assert_int_equal(report.records, 1000);
@@ -94,7 +94,7 @@ static void a_batch_larger_than_a_segment_gets_a_segment_of_its_own(void **state
     append(log, 2, 100);
     assert_int_equal(yd_log_flush(log), 0);
     assert_int_equal(read_from_oldest(log, NULL), 6);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void finding_by_time_gives_the_first_batch_that_may_hold_it(void **state)
@@ -115,7 +115,7 @@ static void finding_by_time_gives_the_first_batch_that_may_hold_it(void **state)
         assert_int_equal(read_all(reader, NULL), 500 - first);
         yd_log_reader_close(reader);
     }
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void finding_by_time_also_looks_at_what_is_only_in_memory(void **state)
@@ -131,7 +131,7 @@ static void finding_by_time_also_looks_at_what_is_only_in_memory(void **state)
     assert_int_equal(read_all(reader, NULL), 5);
     assert_int_equal(yd_log_reader_seqno(reader), 10);
     yd_log_reader_close(reader);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void a_resent_range_is_written_once_also_after_a_restart(void **state)
@@ -157,7 +157,7 @@ static void a_resent_range_is_written_once_also_after_a_restart(void **state)
     assert_int_equal(seq, 100);
     assert_int_equal(yd_log_producer(log, 8, &epoch, &seq), YD_ENOENT);
     yd_batch_unref(batch);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void a_producers_gap_and_a_stale_epoch_are_refused(void **state)
@@ -175,7 +175,7 @@ static void a_producers_gap_and_a_stale_epoch_are_refused(void **state)
     yd_batch_unref(first);
     yd_batch_unref(stale);
     yd_batch_unref(gap);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void many_producers_survive_in_segment_heads_until_they_expire(void **state)
@@ -192,14 +192,14 @@ static void many_producers_survive_in_segment_heads_until_they_expire(void **sta
         yd_batch_unref(batch);
         if (id % 50 == 0) assert_int_equal(yd_log_flush(log), 0);
     }
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
     log = world_open(world, &options, NULL);
     uint32_t epoch;
     uint64_t seq;
     for (uint64_t id = 1; id <= 500; id++) assert_int_equal(yd_log_producer(log, id, &epoch, &seq), 0);
     world->now += 2000;
     assert_int_equal(yd_log_producer(log, 7, &epoch, &seq), YD_ENOENT);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void a_sole_producer_may_state_the_seqno(void **state)
@@ -212,7 +212,7 @@ static void a_sole_producer_may_state_the_seqno(void **state)
     assert_int_equal(yd_log_append(log, batch, -1, 0, &appended), YD_EGAP);
     assert_int_equal(yd_log_append(log, batch, -1, 3, &appended), 0);
     yd_batch_unref(batch);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void a_full_queue_is_said_and_drains(void **state)
@@ -228,7 +228,7 @@ static void a_full_queue_is_said_and_drains(void **state)
     assert_int_equal(yd_log_flush(log), 0);
     assert_int_equal(yd_log_append(log, large, -1, UINT64_MAX, &appended), 0);
     yd_batch_unref(large);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void a_second_opening_is_refused_and_names_the_holder(void **state)
@@ -241,9 +241,9 @@ static void a_second_opening_is_refused_and_names_the_holder(void **state)
     (void)snprintf(pid, sizeof pid, "process %d", (int)getpid());
     assert_int_equal(yd_log_open(&options, &other, NULL, &trail), YD_ELOCKED);
     assert_non_null(strstr(yd_trail_text(&trail), pid));
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
     log = world_open(world, NULL, NULL);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void another_streams_folder_is_refused(void **state)
@@ -251,7 +251,7 @@ static void another_streams_folder_is_refused(void **state)
     struct world *world = *state;
     struct yd_log *log = world_open(world, NULL, NULL);
     append(log, 1, 0);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
     struct yd_log_options options = world_options(world);
     options.stream = "other/0";
     struct yd_trail trail = {0};
@@ -279,7 +279,7 @@ static void a_cursor_is_kept_never_ahead_of_durable(void **state)
     assert_int_equal(yd_log_cursor_save(log, "", 1), YD_EINVAL);
     assert_int_equal(yd_log_cursor_remove(log, "a"), 0);
     assert_int_equal(yd_log_cursor_load(log, "a", &cursor), YD_ENOENT);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void retention_takes_whole_old_segments_but_not_what_a_cursor_holds(void **state)
@@ -315,12 +315,12 @@ static void retention_takes_whole_old_segments_but_not_what_a_cursor_holds(void 
     assert_int_equal(gap.to, position.first);
     assert_int_equal(read_all(slow, NULL), 100 - position.first);
     yd_log_reader_close(slow);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
     log = world_open(world, &options, NULL);
     struct yd_log_position after;
     yd_log_position(log, &after);
     assert_int_equal(after.first, position.first);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void retention_by_size_keeps_the_newest(void **state)
@@ -340,7 +340,7 @@ static void retention_by_size_keeps_the_newest(void **state)
     yd_log_position(log, &position);
     assert_true(position.first > 100 && position.bytes <= (200 << 10));
     assert_int_equal(read_from_oldest(log, NULL), 200 - position.first);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
 }
 
 static void a_folder_is_read_without_its_writer_live_and_stopped(void **state)
@@ -356,7 +356,7 @@ static void a_folder_is_read_without_its_writer_live_and_stopped(void **state)
     assert_int_equal(read_all(reader, NULL), 10);
     assert_int_equal(yd_log_flush(log), 0);
     assert_int_equal(read_all(reader, NULL), 10);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
     assert_int_equal(read_all(reader, NULL), 0);
     yd_log_reader_close(reader);
     assert_int_equal(yd_log_reader_open_dir(world->fs, world->dir, &start, &reader, NULL), 0);
@@ -370,7 +370,7 @@ static void a_folder_is_read_without_its_writer_live_and_stopped(void **state)
     struct yd_log_appended appended;
     assert_int_equal(yd_log_append(log, batch, -1, UINT64_MAX, &appended), YD_EPERM);
     yd_batch_unref(batch);
-    assert_int_equal(yd_log_close(log), 0);
+    assert_int_equal(world_close(world, log), 0);
     struct yd_trail trail = {0};
     assert_int_equal(yd_log_reader_open_dir(world->fs, "/nonexistent", &start, &reader, &trail), YD_ENOENT);
 }
