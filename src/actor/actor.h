@@ -192,9 +192,13 @@ struct yd_executor_stat {
     int64_t busy_ns, polling_ns, parked_ns;
     uint64_t turns, wakes, steals;
 };
+/* Exact when all is quiet: what was sent = received + undeliverable + refused + expired + queued, and replies =
+ * received
+ * + late + queued. */
 struct yd_system_stat {
-    uint64_t undeliverable; /* nobody was there; those that a full process refused are counted at the process */
-    uint64_t late;          /* replies after the outcome was told */
+    uint64_t undeliverable; /* casts and requests to nobody, or in the mailbox of one that ended */
+    uint64_t refused;       /* by full mailboxes; also counted at each process */
+    uint64_t late;          /* replies after the outcome was told, or to one who is gone or has started anew */
     uint64_t expired;       /* requests dropped unreceived after their deadline */
 };
 void yd_system_stat(struct yd_system *system, struct yd_system_stat *ret);

@@ -91,12 +91,29 @@ static struct yd_envelope *get_from_allocator(struct yd_system *system, size_t s
     return &block->envelope;
 }
 
+/* In whole words: compilers turn a memset of this size into a string instruction, five times slower. */
+static inline void clear(struct yd_envelope *envelope)
+{
+    typedef long long word __attribute__((vector_size(16), aligned(8), may_alias));
+    word *at = (word *)(void *)envelope, zero = {0, 0};
+    _Static_assert(sizeof *envelope == 7 * sizeof zero, "cleared in full");
+    at[0] = zero;
+    at[1] = zero;
+    at[2] = zero;
+    at[3] = zero;
+    at[4] = zero;
+    at[5] = zero;
+    at[6] = zero;
+}
+
 struct yd_envelope *yd__block_get(struct yd__worker *worker, struct yd_system *system, size_t size, enum yd__op op)
 {
     struct yd_envelope *envelope;
     unsigned size_class = 0;
-    while (size_class < YD__CLASSES && sizeof(struct yd__block) + size > YD__SIZE_OF(size_class)) size_class++;
-    if (size > UINT32_MAX) return NULL;
+    if (YD_UNLIKELY(size)) {
+        while (size_class < YD__CLASSES && sizeof(struct yd__block) + size > YD__SIZE_OF(size_class)) size_class++;
+        if (size > UINT32_MAX) return NULL;
+    }
     if (!worker || size_class == YD__CLASSES) {
         envelope = get_from_allocator(system, size);
         if (!envelope) return NULL;
@@ -110,7 +127,7 @@ struct yd_envelope *yd__block_get(struct yd__worker *worker, struct yd_system *s
         worker->free[size_class] = envelope->next;
         yd__head_of(envelope)->size = (uint32_t)size;
     }
-    memset(envelope, 0, sizeof *envelope);
+    clear(envelope);
     yd__head_of(envelope)->op = (uint8_t)op;
     return envelope;
 }

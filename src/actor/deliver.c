@@ -19,7 +19,7 @@
 #define RETRY_MAX_NS YD_NS_PER_S
 
 /* ---- what cannot be delivered ---- */
-static void count_undeliverable(struct yd__worker *worker, struct yd_system *system, struct yd_envelope *envelope)
+void yd__count_undeliverable(struct yd__worker *worker, struct yd_system *system, struct yd_envelope *envelope)
 {
     bool late = envelope->delivery == YD_SYSTEM;
     if (late && envelope->type < YD_ENV_USER) return; /* ours, to one who ended meanwhile: nothing of his is lost */
@@ -54,7 +54,7 @@ void yd__bounce(struct yd__worker *worker, struct yd_envelope *envelope, int err
 
 static int nobody(struct yd__worker *worker, struct yd_system *system, struct yd_envelope *envelope)
 {
-    count_undeliverable(worker, system, envelope);
+    yd__count_undeliverable(worker, system, envelope);
     yd__bounce(worker, envelope, YD_EUNDELIVERABLE, 0);
     return YD_EUNDELIVERABLE;
 }
@@ -62,6 +62,10 @@ static int nobody(struct yd__worker *worker, struct yd_system *system, struct yd
 static int refuse(struct yd__worker *worker, struct yd__process *process, struct yd_envelope *envelope, uint64_t queued)
 {
     atomic_fetch_add_explicit(&process->undeliverable, 1, memory_order_relaxed);
+    if (worker)
+        yd__bump(&worker->refused, 1);
+    else
+        atomic_fetch_add_explicit(&yd__head_of(envelope)->system->outside_refused, 1, memory_order_relaxed);
     int64_t received = (int64_t)atomic_load_explicit(&process->received, memory_order_relaxed) + 1;
     int64_t each = atomic_load_explicit(&process->busy_ns, memory_order_relaxed) / received;
     int64_t retry = YD_MAX(RETRY_MIN_NS, YD_MIN(RETRY_MAX_NS, each * (int64_t)(YD__LOAD_COUNT(queued) / 2)));
@@ -87,7 +91,7 @@ static bool expected(struct yd__executor *home, const struct yd_envelope *envelo
     struct yd__record *record;
     if (envelope->correlation >> 63) {
         record = yd__record_find(home, envelope->to, YD__REQUEST, envelope->correlation);
-        if (!record) yd__bump(&home->worker.late, 1);
+        if (!record && envelope->type >= YD_ENV_USER) yd__bump(&home->worker.late, 1);
     } else if (envelope->type == YD_ENV_DOWN) {
         record = yd__record_find(home, envelope->to, YD__MONITOR, envelope->from);
     } else {
@@ -135,6 +139,7 @@ static void sort_in(struct yd__executor *home, struct yd_envelope *envelope)
     }
     case YD__SEND:
     case YD__FIRED:
+    case YD__BEGUN:
     case YD__DEAD:
     case YD__SPAWN:
         break;

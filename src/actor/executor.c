@@ -85,6 +85,8 @@ static void run_turns(struct yd__executor *executor)
         }
         (void)yd__inbox_take(executor);
     } while (worker->stamp - begin < system->poll_ticks);
+    if (worker->stale) worker->stamp = yd__ticks();
+    worker->stale = false;
     charge_ticks(executor, &executor->busy_ns, begin, worker->stamp);
 }
 

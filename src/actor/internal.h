@@ -34,6 +34,7 @@ struct yd__record;
 enum yd__op {
     YD__SEND,    /* an envelope for a mailbox */
     YD__FIRED,   /* the same: a TIMER that has fired. Taken back when its timer is moved or cancelled */
+    YD__BEGUN,   /* the same: received, and to be received again (YD_TURN_MORE). Not lost if it never is */
     YD__DEAD,    /* a FIRED one taken back: skipped */
     YD__TIMER,   /* record: start or move a timer */
     YD__CANCEL,  /* record: forget a timer */
@@ -243,9 +244,12 @@ struct yd__worker {
     struct yd__chain *give_back; /* by worker: their blocks, on the way home */
     struct yd__chain *outbound;  /* by executor */
     uint32_t outbound_count;
-    uint64_t stamp; /* ticks at the end of the last turn */
+    uint64_t stamp; /* ticks at the end of the last turn that was measured */
+    uint64_t dice;
+    uint32_t unmeasured; /* turns that may still go without a look at the clock */
+    bool stale;          /* there were such since `stamp` */
     struct yd_outbox outbox;
-    _Atomic uint64_t undeliverable, late, expired;
+    _Atomic uint64_t undeliverable, refused, late, expired;
     /* For the watchdog: odd while inside receive. */
     _Alignas(YD_CACHE_LINE) _Atomic uint64_t receiving;
     _Atomic(struct yd__process *) running;
@@ -322,7 +326,7 @@ struct yd_system {
 
     struct yd_rng rng; /* the simulation's choices */
     uint64_t trace;    /* hash over them */
-    _Atomic uint64_t outside_undeliverable, outside_late;
+    _Atomic uint64_t outside_undeliverable, outside_refused, outside_late;
 };
 
 /* The worker of this thread, NULL elsewhere. */
@@ -377,6 +381,8 @@ static inline struct yd__process *yd__slot_of(struct yd_system *system, yd_pid p
 /* deliver.c */
 int yd__deliver(struct yd__worker *worker, struct yd_system *system, struct yd_envelope *envelope);
 void yd__arrive(struct yd__executor *home, struct yd__process *process, struct yd_envelope *envelope);
+/* Before it is bounced or released: one that nobody will receive. */
+void yd__count_undeliverable(struct yd__worker *worker, struct yd_system *system, struct yd_envelope *envelope);
 void yd__bounce(struct yd__worker *worker, struct yd_envelope *envelope, int error, int64_t retry_ns);
 void yd__route(struct yd__worker *worker, struct yd__executor *home, struct yd_envelope *envelope);
 void yd__outbound_flush(struct yd__worker *worker, struct yd__executor *but);

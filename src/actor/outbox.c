@@ -70,7 +70,7 @@ struct yd_envelope *yd_out_new_sized(struct yd_outbox *out, yd_pid to, uint32_t 
     struct yd_envelope *envelope = get(out, size, YD__SEND);
     if (YD_UNLIKELY(!envelope)) return NULL;
     envelope->to = to;
-    envelope->from = yd_self(out);
+    envelope->from = atomic_load_explicit(&out->process->pid, memory_order_relaxed);
     envelope->type = type;
     envelope->delivery = (uint16_t)delivery;
     if (size) envelope->data = envelope + 1;
@@ -296,6 +296,7 @@ void yd__drop(struct yd__worker *worker, struct yd_envelope *envelope)
         return;
     case YD__SEND:
     case YD__FIRED:
+    case YD__BEGUN:
     case YD__DEAD:
         yd__release(worker, envelope);
         return;

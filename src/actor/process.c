@@ -247,7 +247,8 @@ static void bounce_mail(struct yd__process *process, struct yd__mail *mail)
     while (mail->first) {
         struct yd_envelope *envelope = mail->first;
         mail->first = envelope->next;
-        if (envelope->delivery != YD_SYSTEM && !worker->system->closing) yd__bump(&worker->undeliverable, 1);
+        if (!worker->system->closing && yd__head_of(envelope)->op == YD__SEND)
+            yd__count_undeliverable(worker, worker->system, envelope);
         yd__bounce(worker, envelope, YD_EUNDELIVERABLE, 0);
     }
     *mail = (struct yd__mail){0};
@@ -311,11 +312,13 @@ void yd__process_crashed(struct yd__process *process, struct yd_envelope *poison
     }
     yd__records_drop(home, process);
     tell_watchers(process, pid, YD_EXIT_RESTARTING);
-    /* A fired timer belongs to the life that started it. */
+    /* Timers, answers and news belong to the life that asked for them. */
     for (struct yd_envelope *envelope = process->mail.first; envelope; envelope = envelope->next) {
-        if (yd__head_of(envelope)->op == YD__FIRED || envelope->correlation >> 63 || envelope->type == YD_ENV_DOWN) {
-            if (envelope->delivery == YD_SYSTEM) yd__head_of(envelope)->op = YD__DEAD;
-        }
+        struct yd__head *head = yd__head_of(envelope);
+        if (envelope->delivery != YD_SYSTEM) continue;
+        if (head->op != YD__FIRED && envelope->type != YD_ENV_DOWN && !(envelope->correlation >> 63)) continue;
+        if (head->op == YD__SEND) yd__count_undeliverable(&home->worker, home->worker.system, envelope);
+        head->op = YD__DEAD;
     }
     process->mail.fired = 0;
     process->status = YD__DOWN;

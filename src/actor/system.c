@@ -332,9 +332,11 @@ void yd_executor_stat(struct yd_system *system, unsigned executor, struct yd_exe
 void yd_system_stat(struct yd_system *system, struct yd_system_stat *ret)
 {
     struct yd_system_stat stat = {.undeliverable = READ(system->outside_undeliverable),
+                                  .refused = READ(system->outside_refused),
                                   .late = READ(system->outside_late)};
     for (unsigned i = 0; i < system->executors + system->computes; i++) {
         stat.undeliverable += READ(system->worker[i]->undeliverable);
+        stat.refused += READ(system->worker[i]->refused);
         stat.late += READ(system->worker[i]->late);
         stat.expired += READ(system->worker[i]->expired);
     }

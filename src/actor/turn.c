@@ -9,6 +9,7 @@
 
 #define STRIDE   16    /* receives between two looks at the clock */
 #define HEAVY_NS 10000 /* a receive of this length is looked at each time */
+#define QUICK_NS 500   /* one this short is measured now and then */
 
 static void put_in_front(struct yd__mail *mail, struct yd__mail *bag)
 {
@@ -29,28 +30,49 @@ static void report_overrun(struct yd__worker *worker, struct yd__process *proces
     options->on_overrun(options->callback_arg, name, ns, false);
 }
 
-/* The clock of a turn: two looks give its length; more, as it goes on, keep it within its budget. */
+/* The clock of a turn: two looks give its length; more, as it goes on, keep it within its budget. A look costs a
+ * quarter of a small turn, so of short turns of quick processes only some are measured, at random, and the others are
+ * taken to cost as much as this process' usually do. */
 struct clock {
     uint64_t begin, last; /* ticks */
     uint32_t until;       /* receives before the next look */
+    bool measured;
 };
 
-static void begin_clock(struct clock *clock, const struct yd__worker *worker, const struct yd__process *process)
+static void begin_clock(struct clock *clock, struct yd__worker *worker, const struct yd__process *process, bool home)
 {
-    clock->begin = clock->last = worker->stamp;
+    uint32_t count = YD__LOAD_COUNT(atomic_load_explicit(&process->queued, memory_order_relaxed));
     clock->until = process->heavy ? 1 : STRIDE;
+    clock->measured = !home || process->heavy || process->nanos > QUICK_NS || count >= STRIDE || !worker->unmeasured;
+    if (!clock->measured) {
+        worker->unmeasured--;
+        worker->stale = true;
+        return;
+    }
+    if (worker->stale) {
+        worker->stamp = yd__ticks();
+        worker->stale = false;
+    }
+    clock->begin = clock->last = worker->stamp;
 }
 
 /* false: the turn has lasted long enough. */
 static bool look(struct clock *clock, struct yd__worker *worker, struct yd__process *process)
 {
     struct yd_system *system = worker->system;
+    if (!clock->measured || system->simulated) return true;
     uint64_t now = yd__ticks();
-    if (YD_UNLIKELY(now - clock->last > system->overrun_ticks) && !system->simulated)
+    if (YD_UNLIKELY(now - clock->last > system->overrun_ticks))
         report_overrun(worker, process, yd__ticks_ns(now - clock->last, system->ticks_scale));
     clock->last = now;
     clock->until = process->heavy ? 1 : STRIDE;
     return now - clock->begin < system->turn_ticks;
+}
+
+static uint32_t chance(struct yd__worker *worker)
+{
+    worker->dice = worker->dice * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(worker->dice >> 60);
 }
 
 static int64_t end_clock(struct clock *clock, struct yd__worker *worker, struct yd__process *process, uint32_t received)
@@ -59,12 +81,17 @@ static int64_t end_clock(struct clock *clock, struct yd__worker *worker, struct 
     yd__bump(&process->turns, 1);
     yd__bump(&process->received, received);
     if (system->simulated) return 0;
-    (void)look(clock, worker, process);
-    worker->stamp = clock->last;
-    int64_t ns = yd__ticks_ns(clock->last - clock->begin, system->ticks_scale);
-    uint32_t each = (uint32_t)YD_MIN(ns / (received ? received : 1), INT32_MAX);
-    process->nanos = process->nanos ? process->nanos - process->nanos / 8 + each / 8 : each;
-    process->heavy = each > HEAVY_NS || process->nanos > HEAVY_NS;
+    int64_t ns = (int64_t)process->nanos * received;
+    if (clock->measured) {
+        (void)look(clock, worker, process);
+        worker->stamp = clock->last;
+        worker->unmeasured = 4 + chance(worker);
+        ns = yd__ticks_ns(clock->last - clock->begin, system->ticks_scale);
+        uint32_t each = (uint32_t)YD_MIN(ns, INT32_MAX / 8);
+        if (received > 1) each /= received; /* a division costs as much as a small turn's bookkeeping */
+        process->nanos = process->nanos ? (process->nanos * 7 + each + 4) / 8 : each;
+        process->heavy = each > HEAVY_NS || process->nanos > HEAVY_NS;
+    }
     atomic_store_explicit(&process->busy_ns, atomic_load_explicit(&process->busy_ns, memory_order_relaxed) + ns,
                           memory_order_relaxed);
     return ns;
@@ -103,7 +130,9 @@ static enum yd__verdict initialise(struct yd__process *process, struct yd_outbox
 
 static bool expired(struct yd_outbox *out, const struct yd_envelope *envelope)
 {
-    return envelope->deadline_ns && envelope->delivery == YD_REQUEST && yd_out_mono(out) > envelope->deadline_ns;
+    if (!envelope->deadline_ns || envelope->delivery != YD_REQUEST) return false;
+    if (yd__head_of((struct yd_envelope *)(uintptr_t)envelope)->op == YD__BEGUN) return false;
+    return yd_out_mono(out) > envelope->deadline_ns;
 }
 
 /* The one that is to be received again. */
@@ -112,6 +141,7 @@ static void put_back(struct yd__process *process, struct yd__mail *bag, struct y
     envelope->next = bag->first;
     if (!bag->first) bag->last = envelope;
     bag->first = envelope;
+    if (yd__head_of(envelope)->op == YD__SEND) yd__head_of(envelope)->op = YD__BEGUN;
     bag->fired += yd__head_of(envelope)->op == YD__FIRED;
     if (home) yd__mailbox_more_load(process, yd__load_of(envelope));
 }
@@ -124,7 +154,7 @@ static enum yd__verdict run(struct yd__worker *worker, struct yd__process *proce
     struct yd_outbox *out = &worker->outbox;
     *out = (struct yd_outbox){.worker = worker, .process = process, .bag = bag};
     struct clock clock;
-    begin_clock(&clock, worker, process);
+    begin_clock(&clock, worker, process, home);
     atomic_store_explicit(&worker->running, process, memory_order_relaxed); /* published by `receiving` */
     enum yd__verdict verdict = YD__GO_ON;
     enum yd_turn (*receive)(void *, struct yd_envelope *, struct yd_outbox *) = process->class->receive;
