@@ -91,9 +91,11 @@ static void nothing(uv_async_t *async)
 {
     (void)async;
 }
+/* uv_run fires timers before it polls too: one that is over by then (this thread was preempted) would leave nothing to
+ * wait for and so wait forever. Stopping makes that poll return at once. */
 static void at_deadline(uv_timer_t *timer)
 {
-    (void)timer;
+    uv_stop(timer->loop);
 }
 
 /* Nanoseconds this turn may wait; 0 not at all, INT64_MAX for ever. */
