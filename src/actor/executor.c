@@ -53,8 +53,8 @@ bool yd__executor_dispatch(struct yd__executor *executor)
     struct yd__process *process = yd__ready_take(executor, &share);
     if (!process) return false;
     if (process->home != executor) {
-        share->credit -= yd__turn_lent(&executor->worker, process);
         yd__bump(&executor->steals, 1);
+        share->credit -= yd__turn_lent(&executor->worker, process);
     } else if (YD_UNLIKELY(process->class->compute && !process->killed)) {
         yd__turn_detach(process);
         yd__outbound_flush(&executor->worker, NULL);
