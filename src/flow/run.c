@@ -321,8 +321,11 @@ static bool starts_pump(const struct yd_element *e)
 static int spawn(struct yd_run *run, const struct yd_process_class *class, const char *group, const char *name,
                  void *arg, int executor, yd_pid *ret_pid)
 {
+    char address[256] = ""; /* where @, : and # have a meaning */
+    for (size_t i = 0; name && name[i] && i + 1 < sizeof address; i++)
+        address[i] = strchr("@:#", name[i]) ? '-' : name[i];
     struct yd_process_options options = {
-        .group = group ? group : "flow", .name = name, .arg = arg, .executor = executor};
+        .group = group ? group : "flow", .name = name ? address : NULL, .arg = arg, .executor = executor};
     atomic_fetch_add_explicit(&run->alive, 1, memory_order_relaxed);
     int error = yd_spawn(run->options.system, class, &options, ret_pid);
     if (error == YD_EEXIST) { /* another run in this system has one of that name: this one has none */
