@@ -1,0 +1,43 @@
+/* elements/ask.h: the op schema "series": what is asked of a History, and what comes back. Said once, for both sides.
+ *
+ * A question is one ROW, a MAP with `op` and what belongs to it (absent: as zero):
+ *
+ *   op      fields                                                      answer
+ *   series  start, end (ns), metric, aggregator, rate, counter,        for each group, under its canonical name: a
+ * FACT, a drop_resets, counter_max, reset_value, interval (ns),      MAP of `aggregateTags`, `index`; then its
+ *           downsampler, fill, filters, explicit_tags, milliseconds,   SAMPLEs by time. NaN is a gap that was filled
+ *           points_max, series_max, index
+ *   suggest what (metrics, tagk, tagv), prefix, max                    FACTs of TEXT, sorted
+ *   lookup  metric, filters, max                                       FACTs of NIL named like the series; one ROW, a
+ * MAP with `total` last    pattern, max                                               the newest SAMPLE of each series
+ * that matches counts                                                             one ROW, a MAP of the history's
+ * counts
+ *
+ * filters: a LIST of MAPs {type, key, expression, group_by}; type by its OpenTSDB name. An aggregator by its name.
+ * Errors: YD_ENOENT (no such name), YD_ETOOBIG (narrow it), YD_EINVAL (not understood), with the reason as text. */
+#ifndef ELEMENTS_ASK_H
+#define ELEMENTS_ASK_H
+
+#include "store/history.h"
+
+enum yd_ask_op { YD_ASK_SERIES, YD_ASK_SUGGEST, YD_ASK_LOOKUP, YD_ASK_LAST, YD_ASK_COUNTS, YD_ASK_OP_COUNT };
+
+struct yd_ask {
+    enum yd_ask_op op;
+    struct yd_series_query series; /* SERIES; LOOKUP: its metric and filters */
+    enum yd_suggest what;          /* SUGGEST */
+    struct yd_str text;            /* SUGGEST: the prefix; LAST: the pattern */
+    uint64_t max;                  /* SUGGEST, LOOKUP, LAST */
+};
+
+int yd_ask_encode(const struct yd_ask *ask, struct yd_batch **ret_batch);
+/* Slices and filters live as long as batch and arena. The trail says what is not understood. */
+int yd_ask_decode(const struct yd_batch *batch, struct yd_arena *arena, struct yd_ask *ret_ask, struct yd_trail *trail);
+
+/* Filters by OpenTSDB's names: literal_or, iliteral_or, not_literal_or, not_iliteral_or, wildcard, iwildcard, regexp,
+ * not_key. Sorted; NULL ends the list. */
+extern const char *const yd_filter_names[];
+const char *yd_filter_type_name(enum yd_filter_type type); /* "" when unknown */
+int yd_filter_type_find(struct yd_str name, enum yd_filter_type *ret_type);
+
+#endif

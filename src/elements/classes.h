@@ -1,0 +1,19 @@
+/* elements/classes.h: the list of the built-in classes, sorted by the names in their tables. */
+#ifndef ELEMENTS_CLASSES_H
+#define ELEMENTS_CLASSES_H
+
+#include <yarder/element.h>
+
+/* clang-format off */
+#define YD_BUILTIN_CLASSES(X) \
+    X(graphite)               \
+    X(history)                \
+    X(log)                    \
+    X(opentsdb)
+/* clang-format on */
+
+#define YD_CLASS_DECLARE(name) extern const struct yd_element_class yd_class_##name;
+YD_BUILTIN_CLASSES(YD_CLASS_DECLARE)
+#undef YD_CLASS_DECLARE
+
+#endif

@@ -1,0 +1,49 @@
+/* elements/opentsdb.h: the two halves of OpenTsdb, and what they say to each other.
+ *
+ *   pump (opentsdb_pump.c): port, telnet, HTTP, put            receive (opentsdb.c): questions to a History
+ *       TELL_ASK {request}                        -->          parse, ask; reply by reply to JSON
+ *       TELL_PUT batch, id (sync)                 -->          emitted, asking for durable
+ *       <--  COMMAND_PIECE, _END, _ANSWER {id, bytes}
+ *       <--  COMMAND_STORED {id, error}
+ *
+ * A request is known by its id, never by a pointer: either half may have forgotten it. */
+#ifndef ELEMENTS_OPENTSDB_H
+#define ELEMENTS_OPENTSDB_H
+
+#include <yarder/element.h>
+
+#include "elements/opentsdb_query.h"
+
+enum { YD_TSDB_OUTPUT, YD_TSDB_REJECTS, YD_TSDB_ASK };
+enum { YD_TSDB_TELL_ASK = 1, YD_TSDB_TELL_PUT };
+enum { YD_TSDB_ANSWER = 1, YD_TSDB_PIECE, YD_TSDB_END, YD_TSDB_STORED };
+
+/* A question as it came, copied. */
+struct yd_tsdb_request {
+    struct yd_arena arena;
+    uint64_t id;
+    bool post;
+    struct yd_str path; /* behind "/api/", "query" */
+    struct yd_str body;
+    struct yd_tsdb_argument *arguments;
+    size_t argument_count;
+};
+void yd_tsdb_request_free(void *request);
+
+/* What a command carries. */
+struct yd_tsdb_reply {
+    unsigned status; /* ANSWER, and the first PIECE */
+    int error;       /* STORED: 0 or why not; END: not 0, the answer is cut off */
+    struct yd_buf buf;
+};
+void yd_tsdb_reply_free(void *reply);
+
+extern const struct yd_pump_class yd_tsdb_pump;
+enum { YD_TSDB_REASON_REFUSED = 14, YD_TSDB_REASON_KERNEL };
+
+/* What the pump reads of receive's half when it starts. */
+struct yd_tsdb_wiring {
+    bool rejects, ask;
+};
+
+#endif

@@ -1,0 +1,41 @@
+/* elements/opentsdb_query.h: what /api/query and /api/search/lookup ask, from JSON or from URL arguments. Pure.
+ *
+ * Accepted beyond OpenTSDB's letter, because clients send it: `tags: []`, unknown keys, a trailing `-` in downsample,
+ * metrics joined by `|`, numbers as strings and strings as numbers. */
+#ifndef ELEMENTS_OPENTSDB_QUERY_H
+#define ELEMENTS_OPENTSDB_QUERY_H
+
+#include "store/history.h"
+
+struct yd_tsdb_argument { /* of a URL */
+    struct yd_str name, value;
+};
+
+struct yd_tsdb_sub {
+    struct yd_series_query query;
+    struct yd_str downsample; /* as asked, for showQuery; "" none */
+    bool joined;              /* one of several metrics in one sub-query: it may be unknown */
+};
+struct yd_tsdb_plan {
+    struct yd_tsdb_sub *subs;
+    size_t sub_count;
+    bool milliseconds, arrays, show_query, show_summary;
+};
+
+/* Everything lives in the arena, or in the texts given. YD_EINVAL with OpenTSDB's words in the trail. */
+int yd_tsdb_plan_json(struct yd_str body, int64_t now_ns, struct yd_arena *arena, struct yd_tsdb_plan *ret,
+                      struct yd_trail *trail);
+int yd_tsdb_plan_url(const struct yd_tsdb_argument *arguments, size_t count, int64_t now_ns, struct yd_arena *arena,
+                     struct yd_tsdb_plan *ret, struct yd_trail *trail);
+
+/* metric{key=value,…}: every pair one filter that does not group, `*` for any. */
+int yd_tsdb_lookup(struct yd_str text, struct yd_arena *arena, struct yd_series_query *ret, struct yd_trail *trail);
+
+/* "now", "1h-ago", "2013/01/01-00:00:00", seconds (up to 10 digits), milliseconds, "123ms", "1234567890.123". */
+int yd_tsdb_time(struct yd_str text, int64_t now_ns, int64_t *ret_ns);
+int yd_tsdb_duration(struct yd_str text, int64_t *ret_ns); /* 500ms 10s 5m 1h 1d 1w 1n 1y */
+int yd_tsdb_downsample(struct yd_str text, struct yd_downsample *ret, struct yd_trail *trail);
+/* A filter out of a value of `tags`: literal, a|b, *, glob, type(expression). */
+int yd_tsdb_tag_filter(struct yd_str key, struct yd_str value, struct yd_filter *ret, struct yd_trail *trail);
+
+#endif
