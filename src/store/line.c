@@ -274,6 +274,7 @@ int yd__line_step(struct yd__line *line, struct yd_history *history, const struc
         }
     }
     error = close_bucket(line);
-    if (!error && plan->fill && line->any) error = fill_to(line, yd__floor(plan->end, plan->interval) + plan->interval);
-    return error;
+    if (error || !plan->fill || !line->any) return error;
+    /* One bucket beyond the last that can be given out: what stands between points reaches to there. */
+    return fill_to(line, yd__floor(plan->end, plan->interval) + 2 * plan->interval);
 }
