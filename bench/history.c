@@ -9,7 +9,7 @@
 static double now(void)
 {
     struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -165,11 +165,14 @@ static void fold_dense(uint32_t series, uint32_t per_batch, uint32_t batches)
 
 int main(int argc, char **argv)
 {
-    bool quick = argc > 1 && !strcmp(argv[1], "--quick");
-    fold_dense(1000, 100, quick ? 5 : 30);
+    const char *only = argc > 1 ? argv[1] : "all";
+    bool all = !strcmp(only, "all"), quick = !strcmp(only, "quick");
+    if (all || quick || !strcmp(only, "dense")) fold_dense(1000, 100, quick ? 5 : 60);
     struct load loads[] = {{.series = 1000, .ticks = 2000},
                            {.series = 100000, .ticks = quick ? 60 : 360},
                            {.series = 1000000, .ticks = quick ? 3 : 20}};
-    for (size_t i = 0; i < YD_COUNT(loads); i++) yd_history_destroy(fold(&loads[i]));
+    const char *names[] = {"1k", "100k", "1m"};
+    for (size_t i = 0; i < YD_COUNT(loads); i++)
+        if (all || quick || !strcmp(only, names[i])) yd_history_destroy(fold(&loads[i]));
     return 0;
 }

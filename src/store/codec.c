@@ -39,7 +39,8 @@ static inline bool decimal(uint64_t bits, unsigned decimals, int64_t *ret)
     double v = yd__bits_f64(bits), scaled = v * powers[decimals];
     if (!(fabs(scaled) < 0x1p51)) return false;
     int64_t i = (int64_t)(yd__f64_bits(scaled + magic) - yd__f64_bits(magic));
-    if (yd__f64_bits((double)i / powers[decimals]) != bits) return false;
+    double again = decimals ? (double)i / powers[decimals] : (double)i;
+    if (yd__f64_bits(again) != bits) return false;
     *ret = i;
     return true;
 }
@@ -282,6 +283,26 @@ static uint32_t put_stream(uint8_t *to, const struct yd__points *points, uint32_
 #define COLUMNS_ROOM (2 * (32 + YD__CHUNK_MAX * 8 + YD__CHUNK_MAX / 32))
 #define STREAM_ROOM  (1 + YD__CHUNK_MAX * YD__TOKEN_MAX + YD__STREAM_SLACK)
 
+static struct yd__chunk *make(struct yd_alloc *alloc, const struct yd__chunk *head, const uint8_t *data)
+{
+    struct yd__chunk *chunk = yd_alloc_get(alloc, yd__chunk_bytes(head));
+    if (!chunk) return NULL;
+    *chunk = *head;
+    memcpy(chunk->data, data, head->size);
+    memset(chunk->data + head->size, 0, YD__STREAM_SLACK);
+    return chunk;
+}
+
+/* The column of times, from the first on, in the coarsest unit. `integers` is room for them. */
+static size_t put_times(uint8_t *to, struct yd__chunk *head, const int64_t *times, int64_t *integers)
+{
+    uint32_t count = head->count;
+    head->unit = (uint8_t)unit_of(times, count);
+    for (uint32_t i = 0; i < count; i++)
+        integers[i] = (int64_t)((uint64_t)times[i] - (uint64_t)times[0]) / units[head->unit];
+    return yd__column_put(to, integers, count);
+}
+
 struct yd__chunk *yd__chunk_build(struct yd_alloc *alloc, const struct yd__points *points, uint32_t from,
                                   uint32_t count)
 {
@@ -295,10 +316,7 @@ struct yd__chunk *yd__chunk_build(struct yd_alloc *alloc, const struct yd__point
 
     if (one_type(points, from, count, &type, bits)) {
         const int64_t *column = (const int64_t *)bits;
-        head.unit = (uint8_t)unit_of(times, count);
-        for (uint32_t i = 0; i < count; i++)
-            integers[i] = (int64_t)((uint64_t)times[i] - (uint64_t)times[0]) / units[head.unit];
-        size = yd__column_put(data, integers, count);
+        size = put_times(data, &head, times, integers);
         if (type == YD_F64) {
             head.kind = (uint8_t)decimals_of(bits, count, integers);
             if (head.kind == YD__MODE_RAW) {
@@ -316,14 +334,49 @@ struct yd__chunk *yd__chunk_build(struct yd_alloc *alloc, const struct yd__point
         head.kind = YD__MODE_COUNT;
         size = put_stream(data, points, from, count);
     }
-
     head.size = (uint16_t)size;
-    struct yd__chunk *chunk = yd_alloc_get(alloc, sizeof head + size + YD__STREAM_SLACK);
-    if (!chunk) return NULL;
-    *chunk = head;
-    memcpy(chunk->data, data, size);
-    memset(chunk->data + size, 0, YD__STREAM_SLACK);
-    return chunk;
+    return make(alloc, &head, data);
+}
+
+struct yd__chunk *yd__chunk_seal(struct yd_alloc *alloc, const uint8_t *from, uint32_t count, int64_t first,
+                                 struct yd__points *scratch)
+{
+    struct yd__stream stream = {.time = first, .mode = from[0]};
+    const uint8_t *at = from + 1;
+    int64_t *times = scratch->times, *values = (int64_t *)scratch->bits;
+    uint8_t data[COLUMNS_ROOM];
+    if (count > YD__CHUNK_MAX) return NULL;
+    if (*at == CONTROL_MODE) { /* the mode byte was an earlier stream's */
+        stream.mode = at[1];
+        at += 2;
+    }
+    uint64_t uneven = 0;
+    bool long_way = stream.mode == YD__MODE_RAW;
+    for (uint32_t i = 0; i < count && !long_way; i++) {
+        int64_t delta = stream.delta;
+        long_way = *at == CONTROL_MODE; /* not of one mode */
+        at = next(at, &stream);
+        uneven |= i > 1 ? (uint64_t)(delta ^ stream.delta) : 0;
+        times[i] = stream.time;
+        values[i] = (int64_t)stream.value;
+    }
+    if (long_way) {
+        scratch->count = 0;
+        yd__stream_points(from, count, first, scratch);
+        return yd__chunk_build(alloc, scratch, 0, count);
+    }
+    struct yd__chunk head = {.first = first, .last = stream.time, .count = (uint16_t)count, .kind = stream.mode};
+    int64_t integers[YD__CHUNK_MAX];
+    size_t size;
+    if (uneven) {
+        size = put_times(data, &head, times, integers);
+    } else {
+        while (count > 1 && head.unit < 3 && stream.delta % units[head.unit + 1] == 0) head.unit++;
+        size = yd__line_put(data, 0, count > 1 ? stream.delta / units[head.unit] : 0);
+    }
+    size += yd__column_put(data + size, values, count);
+    head.size = (uint16_t)size;
+    return make(alloc, &head, data);
 }
 _Static_assert(COLUMNS_ROOM <= UINT16_MAX && STREAM_ROOM <= UINT16_MAX, "sizes fit their field");
 

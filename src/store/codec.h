@@ -5,8 +5,8 @@
  *   mode byte | token token …        token = control (1) | time change (0-8) | value change (0-8)
  *                                     control 0xf0, mode byte: the mode changes from here on
  *
- * The *chunk* is sealed: two columns of integers, each stored as what remains after differencing 0, 1 or 2 times, in
- * groups of 32 with a width of their own. Doubles that are short decimals are kept as integers of that scale, exactly;
+ * The *chunk* is sealed: two columns of integers, each as levels or differences in groups of 32 with a width of their
+ * own. Doubles that are short decimals are kept as integers of that scale, exactly;
  * others as their bits. A chunk that would come out larger than its stream keeps the stream.
  *
  * All of it is exact: bits in, the same bits out, but for one thing: integers below 2^51 between doubles of one chunk
@@ -19,13 +19,13 @@
 #include "base/alloc.h"
 
 #define YD__CHUNK_MAX    512 /* points of a sealed chunk */
-#define YD__OPEN_MAX     128 /* points of a stream before it is sealed */
+#define YD__OPEN_MAX     256 /* points of a stream before it is sealed */
 #define YD__SIDE_MAX     64  /* points out of order that wait beside a series */
 #define YD__POINTS_MAX   (YD__CHUNK_MAX + YD__SIDE_MAX)
 #define YD__POINTS_ROOM  (YD__POINTS_MAX + 32) /* columns are unpacked in groups of 32 */
 #define YD__TOKEN_MAX    19                    /* bytes: mode change, control, time, value */
 #define YD__STREAM_SLACK 8                     /* bytes that may be written and read past a stream's end */
-#define YD__STREAM_CAP   512                   /* bytes of an open stream */
+#define YD__STREAM_CAP   1024                  /* bytes of an open stream */
 
 /* Modes: 0-15 doubles as integers of that many decimals, then */
 enum { YD__MODE_RAW = 16, YD__MODE_I64, YD__MODE_U64, YD__MODE_BOOL, YD__MODE_COUNT };
@@ -35,7 +35,8 @@ enum { YD__MODE_RAW = 16, YD__MODE_I64, YD__MODE_U64, YD__MODE_BOOL, YD__MODE_CO
 struct yd__stream {
     int64_t time, delta;
     uint64_t value; /* an integer, or a double's bits in YD__MODE_RAW */
-    uint8_t mode, spare;
+    uint8_t mode;
+    uint8_t spare;              /* the keeper's: a byte of the name's hash */
     uint16_t count, used, room; /* the keeper's: points, bytes, and bytes there are */
 };
 
@@ -60,7 +61,7 @@ struct yd__chunk {
     uint8_t kind;  /* a mode for columns; YD__MODE_COUNT: a stream */
     uint8_t scale; /* YD__MODE_RAW: bits shifted out */
     uint8_t unit;  /* of time: index into 1, 1e3, 1e6, 1e9 ns */
-    uint8_t level; /* how often merged */
+    uint8_t spare;
     uint8_t data[];
 };
 _Static_assert(sizeof(struct yd__chunk) == 24, "headers are most of small chunks");
@@ -94,6 +95,9 @@ void yd__stream_numbers(const uint8_t *from, uint32_t count, int64_t first, stru
 /* Seals 1 to YD__CHUNK_MAX points [from, from + count), times rising. NULL: out of memory. */
 struct yd__chunk *yd__chunk_build(struct yd_alloc *alloc, const struct yd__points *points, uint32_t from,
                                   uint32_t count);
+/* The same of a whole stream, without going through points where it has one mode. */
+struct yd__chunk *yd__chunk_seal(struct yd_alloc *alloc, const uint8_t *from, uint32_t count, int64_t first,
+                                 struct yd__points *scratch);
 static inline size_t yd__chunk_bytes(const struct yd__chunk *chunk)
 {
     return sizeof *chunk + chunk->size + YD__STREAM_SLACK;
@@ -109,6 +113,7 @@ static inline size_t yd__column_room(uint32_t count)
     return 32 + (size_t)count * 8 + (count + 31) / 32;
 }
 size_t yd__column_put(uint8_t *to, const int64_t *values, uint32_t count);
+size_t yd__line_put(uint8_t *to, int64_t first, int64_t step); /* the column first, first + step, … */
 const uint8_t *yd__column_get(const uint8_t *from, uint32_t count, int64_t *values);
 
 #endif

@@ -1,12 +1,12 @@
-/* Columns: integers as residuals of 0, 1 or 2 differences, in groups of 32 with a width of their own.
+/* Columns: integers, or their differences, as residuals in groups of 32 with a width of their own.
  *
- *   byte: order (2 bits) | zigzag (1) | flat (1)
- *   varint: first value (order >= 1), first difference (order 2), base (no zigzag)
+ *   byte: differences (bit 0) | zigzag (bit 1) | flat (bit 2)
+ *   varint: first value (of differences), base (unless zigzag)
  *   unless flat: per 32 residuals a width byte and width * 4 bytes (the last group: as many as its residuals need)
  *
  * A steady clock, a constant and a straight line are flat: a few bytes whatever their length. Residuals are either what
- * exceeds the smallest (noise around a level) or zigzag (a walk, with the odd jump that only its own group pays for).
- * All arithmetic wraps at 64 bits. */
+ * exceeds the smallest (noise around a level, counters) or zigzag (a walk; an odd jump costs its own group only). Which
+ * is shortest is known from the least and greatest of each group, in one pass. All arithmetic wraps at 64 bits. */
 #include "store/codec.h"
 
 #define GROUP 32
@@ -58,43 +58,25 @@ static size_t packed_size(uint32_t count, unsigned width)
     return ((size_t)count * width + 7) / 8;
 }
 
-/* What the residuals cost in bytes, and their widths. */
-static size_t measure(const uint64_t *residuals, uint32_t count, uint8_t *widths, bool *ret_flat)
-{
-    size_t size = 0;
-    uint64_t any = 0;
-    for (uint32_t at = 0, group = 0; at < count; at += GROUP, group++) {
-        uint64_t bits = 0;
-        uint32_t end = YD_MIN(at + GROUP, count);
-        for (uint32_t i = at; i < end; i++) bits |= residuals[i];
-        any |= bits;
-        widths[group] = (uint8_t)width_of(bits);
-        size += 1 + packed_size(end - at, widths[group]);
-    }
-    *ret_flat = any == 0;
-    return any ? size : 0;
-}
-
+/* One store at a byte's address per value; what is beyond the last is written over by whatever comes next. */
 static uint8_t *pack(uint8_t *to, const uint64_t *residuals, uint32_t count, unsigned width)
 {
     if (width == 64) {
         memcpy(to, residuals, (size_t)count * 8);
         return to + (size_t)count * 8;
     }
-    unsigned __int128 word = 0;
+    uint64_t word = 0;
     unsigned filled = 0;
+    uint8_t *end = to + packed_size(count, width);
     for (uint32_t i = 0; i < count; i++) {
-        word |= (unsigned __int128)residuals[i] << filled;
+        word |= residuals[i] << filled;
         filled += width;
-        if (filled >= 64) {
-            store64(to, (uint64_t)word);
-            to += 8;
-            word >>= 64;
-            filled -= 64;
-        }
+        store64(to, word);
+        to += filled >> 3;
+        word >>= filled & ~7u;
+        filled &= 7;
     }
-    for (; filled; filled = filled > 8 ? filled - 8 : 0, word >>= 8) *to++ = (uint8_t)word;
-    return to;
+    return end;
 }
 
 /* Without a branch in the loop; always whole groups, so the loop's length is a constant. */
@@ -109,110 +91,139 @@ static inline void unpack(const uint8_t *from, unsigned width, uint64_t *residua
         residuals[i] = load64(from + (bit >> 3)) >> (bit & 7) & mask;
 }
 
-struct plan {
-    size_t size;
-    uint64_t base;
-    uint8_t order;
-    bool zigzag, flat;
-    uint8_t widths[(YD__POINTS_ROOM + GROUP - 1) / GROUP];
-};
+enum { LEVELS, DIFFERENCES, WALK, PLANS };
+#define HEAD_DIFFERENCES 1
+#define HEAD_ZIGZAG      2
+#define HEAD_FLAT        4
+static const uint8_t heads[PLANS] = {0, HEAD_DIFFERENCES, HEAD_DIFFERENCES | HEAD_ZIGZAG};
 
-/* Tries one way to store: fills residuals, keeps the plan if it is smaller. */
-static bool attempt(struct plan *best, const uint64_t *differences, uint32_t count, uint8_t order, bool zig,
-                    uint64_t *residuals)
+struct range {
+    int64_t least, greatest;
+};
+static inline struct range widen(struct range range, int64_t value)
 {
-    struct plan plan = {.order = order, .zigzag = zig};
-    if (zig) {
-        for (uint32_t i = 0; i < count; i++) residuals[i] = zigzag(differences[i]);
-    } else {
-        int64_t least = count ? (int64_t)differences[0] : 0;
-        for (uint32_t i = 1; i < count; i++)
-            if ((int64_t)differences[i] < least) least = (int64_t)differences[i];
-        plan.base = (uint64_t)least;
-        for (uint32_t i = 0; i < count; i++) residuals[i] = differences[i] - plan.base;
-    }
-    plan.size = measure(residuals, count, plan.widths, &plan.flat) + order * 2;
-    if (best->size <= plan.size) return false;
-    *best = plan;
-    return true;
+    range.least = YD_MIN(range.least, value);
+    range.greatest = YD_MAX(range.greatest, value);
+    return range;
 }
+static struct range range_of(const int64_t *values, uint32_t count)
+{
+    struct range range = {values[0], values[0]};
+    for (uint32_t i = 1; i < count; i++) range = widen(range, values[i]);
+    return range;
+}
+
+/* Bytes that the residuals of one plan take, and the width of each group. */
+static size_t measure(const struct range *ranges, uint32_t count, int64_t base, bool zig, uint8_t *widths)
+{
+    size_t size = 0;
+    for (uint32_t at = 0, group = 0; at < count; at += GROUP, group++) {
+        uint64_t bits = zig ? zigzag((uint64_t)ranges[group].least) | zigzag((uint64_t)ranges[group].greatest)
+                            : (uint64_t)ranges[group].greatest - (uint64_t)base;
+        widths[group] = (uint8_t)width_of(bits);
+        size += 1 + packed_size(YD_MIN(count - at, (uint32_t)GROUP), widths[group]);
+    }
+    return size;
+}
+
+size_t yd__line_put(uint8_t *to, int64_t first, int64_t step)
+{
+    uint8_t *at = to;
+    *at++ = step ? HEAD_DIFFERENCES | HEAD_FLAT : HEAD_FLAT;
+    at = put_varint(at, zigzag((uint64_t)first));
+    if (step) at = put_varint(at, zigzag((uint64_t)step));
+    return (size_t)(at - to);
+}
+
+#define GROUPS ((YD__POINTS_ROOM + GROUP - 1) / GROUP)
 
 size_t yd__column_put(uint8_t *to, const int64_t *values, uint32_t count)
 {
-    uint64_t differences[YD__POINTS_ROOM], scratch[2][YD__POINTS_ROOM];
-    struct plan best = {.size = SIZE_MAX};
-    uint64_t *kept = scratch[0], *spare = scratch[1];
-    uint64_t first = (uint64_t)values[0], step = count > 1 ? (uint64_t)values[1] - first : 0;
-    for (unsigned order = 0; order <= 2 && order <= count; order++) {
-        uint32_t left = count - order;
-        if (order == 0)
-            memcpy(differences, values, (size_t)count * 8);
-        else
-            for (uint32_t i = 0; i < left; i++) differences[i] = differences[i + 1] - differences[i];
-        for (int zig = order == 2; zig <= (order > 0); zig++) {
-            if (!attempt(&best, differences, left, (uint8_t)order, zig != 0, spare)) continue;
-            uint64_t *swap = kept;
-            kept = spare;
-            spare = swap;
-        }
-        if (best.flat) break;
+    int64_t differences[YD__POINTS_ROOM], base[PLANS] = {values[0], 0, 0};
+    struct range ranges[2][GROUPS];
+    uint8_t widths[PLANS][GROUPS];
+    uint32_t lefts[PLANS] = {count, count - 1, count - 1};
+
+    /* A line? Then nothing else is looked at. */
+    uint64_t step = count > 1 ? (uint64_t)values[1] - (uint64_t)values[0] : 0, bent = 0;
+    for (uint32_t i = 0; i + 1 < count; i++) {
+        differences[i] = (int64_t)((uint64_t)values[i + 1] - (uint64_t)values[i]);
+        bent |= (uint64_t)differences[i] ^ step;
+    }
+    if (!bent) return yd__line_put(to, values[0], (int64_t)step);
+
+    base[1] = differences[0];
+    for (uint32_t i = 0, group = 0; i < count; i += GROUP, group++) {
+        ranges[0][group] = range_of(values + i, YD_MIN(count - i, (uint32_t)GROUP));
+        base[0] = YD_MIN(base[0], ranges[0][group].least);
+        if (i >= count - 1) break;
+        ranges[1][group] = range_of(differences + i, YD_MIN(count - 1 - i, (uint32_t)GROUP));
+        base[1] = YD_MIN(base[1], ranges[1][group].least);
+    }
+    unsigned best = 0;
+    size_t best_size = SIZE_MAX;
+    for (unsigned plan = 0; plan < PLANS; plan++) {
+        size_t size = measure(ranges[plan > 0], lefts[plan], base[plan], plan == WALK, widths[plan]);
+        if (size < best_size) best = plan;
+        best_size = YD_MIN(best_size, size);
     }
 
     uint8_t *at = to;
-    *at++ = (uint8_t)(best.order | best.zigzag << 2 | best.flat << 3);
-    if (best.order >= 1) at = put_varint(at, zigzag(first));
-    if (best.order == 2) at = put_varint(at, zigzag(step));
-    if (!best.zigzag) at = put_varint(at, zigzag(best.base));
-    uint32_t left = count - best.order;
-    for (uint32_t i = 0, group = 0; !best.flat && i < left; i += GROUP, group++) {
-        *at++ = best.widths[group];
-        at = pack(at, kept + i, YD_MIN(left - i, (uint32_t)GROUP), best.widths[group]);
+    *at++ = heads[best];
+    if (best != LEVELS) at = put_varint(at, zigzag((uint64_t)values[0]));
+    if (best != WALK) at = put_varint(at, zigzag((uint64_t)base[best]));
+    const int64_t *from = best == LEVELS ? values : differences;
+    for (uint32_t i = 0, group = 0; i < lefts[best]; i += GROUP, group++) {
+        uint64_t residuals[GROUP];
+        uint32_t here = YD_MIN(lefts[best] - i, (uint32_t)GROUP);
+        if (best == WALK)
+            for (uint32_t k = 0; k < here; k++) residuals[k] = zigzag((uint64_t)from[i + k]);
+        else
+            for (uint32_t k = 0; k < here; k++) residuals[k] = (uint64_t)from[i + k] - (uint64_t)base[best];
+        *at++ = widths[best][group];
+        at = pack(at, residuals, here, widths[best][group]);
     }
     return (size_t)(at - to);
 }
 
 const uint8_t *yd__column_get(const uint8_t *from, uint32_t count, int64_t *values)
 {
-    unsigned head = *from++, order = head & 3;
-    bool zig = head & 4, flat = head & 8;
-    uint64_t first = 0, step = 0, base = 0;
-    if (order >= 1) from = get_varint(from, &first);
-    if (order == 2) from = get_varint(from, &step);
-    if (!zig) from = get_varint(from, &base);
-    first = unzigzag(first);
-    step = unzigzag(step);
+    unsigned head = *from++;
+    uint64_t first = 0, base = 0, group[GROUP];
+    if (head & HEAD_DIFFERENCES) from = get_varint(from, &first);
+    if (!(head & HEAD_ZIGZAG)) from = get_varint(from, &base);
+    uint64_t value = unzigzag(first), *out = (uint64_t *)values;
     base = unzigzag(base);
-
-    /* Residuals go where their values will stand; a group is unpacked whole into a place of its own, because the last
-     * one may be shorter than what the loop writes. */
-    uint64_t *out = (uint64_t *)values;
-    uint64_t group[GROUP];
-    uint64_t value = first;
-    uint32_t left = count - order, done = 0;
-    if (order >= 1) *out++ = first;
-    if (order == 2) *out++ = value = first + step;
-    if (flat) memset(group, 0, sizeof group);
-    for (; done < left; done += GROUP) {
+    if (head & HEAD_FLAT) {
+        if (head & HEAD_DIFFERENCES)
+            for (uint32_t i = 0; i < count; i++) out[i] = value + i * base;
+        else
+            for (uint32_t i = 0; i < count; i++) out[i] = base;
+        return from;
+    }
+    uint32_t left = count;
+    if (head & HEAD_DIFFERENCES) {
+        *out++ = value;
+        left--;
+    }
+    for (uint32_t done = 0; done < left; done += GROUP) {
         uint32_t here = YD_MIN(left - done, (uint32_t)GROUP);
-        if (!flat) {
-            unsigned width = *from++;
-            if (here == GROUP) {
-                unpack(from, width, group);
-            } else {
-                uint8_t tail[GROUP * 8 + 8] = {0}; /* the last group may end with the allocation */
-                memcpy(tail, from, packed_size(here, width));
-                unpack(tail, width, group);
-            }
-            from += packed_size(here, width);
+        unsigned width = *from++;
+        if (here == GROUP) {
+            unpack(from, width, group);
+        } else { /* the last group may end with the allocation */
+            uint8_t tail[GROUP * 8 + 8];
+            memcpy(tail, from, packed_size(here, width));
+            memset(tail + packed_size(here, width), 0, sizeof tail - packed_size(here, width));
+            unpack(tail, width, group);
         }
-        if (zig)
-            for (unsigned i = 0; i < GROUP; i++) group[i] = unzigzag(group[i]);
-        if (order == 0) {
+        from += packed_size(here, width);
+        if (!(head & HEAD_DIFFERENCES)) {
             for (uint32_t i = 0; i < here; i++) out[i] = group[i] + base;
-        } else if (order == 1) {
-            for (uint32_t i = 0; i < here; i++) out[i] = value += group[i] + base;
+        } else if (head & HEAD_ZIGZAG) {
+            for (uint32_t i = 0; i < here; i++) out[i] = value += unzigzag(group[i]);
         } else {
-            for (uint32_t i = 0; i < here; i++) out[i] = value += step += group[i] + base;
+            for (uint32_t i = 0; i < here; i++) out[i] = value += group[i] + base;
         }
         out += here;
     }

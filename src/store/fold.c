@@ -143,11 +143,12 @@ static int add_name(struct yd_history *history, struct yd_str text, uint32_t *re
     return error == YD_ENOMEM ? error : YD_OK;
 }
 
-/* Looks up the names of records [first, first + count) that the map does not know. */
+/* Looks up the names of records [first, first + count) that the map does not know. Batches of one source name the same
+ * series in the same order again and again: so the id after the last one found is tried first, which needs no slot. */
 static int lookup(struct yd_history *history, const struct yd_view *view, uint32_t first, uint32_t count,
                   uint32_t *cost)
 {
-    uint32_t wanted[GROUP], guesses[GROUP], want = 0, *map = history->map;
+    uint32_t wanted[GROUP], guesses[GROUP], want = 0, *map = history->map, follow = history->last_found + 1;
     for (uint32_t i = 0; i < count; i++) {
         const struct yd_record *record = &view->records[first + i];
         uint32_t id = map[record->name];
@@ -156,14 +157,26 @@ static int lookup(struct yd_history *history, const struct yd_view *view, uint32
             continue;
         }
         if (!(YD_KINDS_NUMERIC >> record->kind & 1)) continue;
-        yd__index_prefetch(&history->index, view->names[record->name].hash);
+        guesses[want] = follow + want;
+        if (guesses[want] < history->id_count && history->pages[guesses[want] / YD__PAGE])
+            __builtin_prefetch(yd__series_at(history, guesses[want]));
+        else
+            guesses[want] = YD__NONE;
+        if (!history->in_order) yd__index_prefetch(&history->index, view->names[record->name].hash);
         wanted[want++] = record->name;
     }
     if (!want) return YD_OK;
+    uint32_t in_order = 0;
     for (uint32_t i = 0; i < want; i++) {
-        guesses[i] = yd__index_guess(&history->index, view->names[wanted[i]].hash);
+        uint64_t hash = view->names[wanted[i]].hash;
+        if (guesses[i] != YD__NONE && yd__series_at(history, guesses[i])->stream.spare == (uint8_t)(hash >> 32)) {
+            in_order++;
+            continue;
+        }
+        guesses[i] = yd__index_guess(&history->index, hash);
         if (guesses[i] != YD__NONE) __builtin_prefetch(yd__series_at(history, guesses[i]));
     }
+    history->in_order = in_order * 2 > want;
     for (uint32_t i = 0; i < want; i++) {
         if (guesses[i] == YD__NONE) continue;
         const struct yd__series *series = yd__series_at(history, guesses[i]);
@@ -175,14 +188,18 @@ static int lookup(struct yd_history *history, const struct yd_view *view, uint32
     for (uint32_t i = 0; i < want; i++) {
         if (map[wanted[i]] != MAP_UNKNOWN) continue; /* twice in this run */
         struct yd_str name = yd_view_name(view, wanted[i]);
-        uint32_t id = yd__index_find(history, name, view->names[wanted[i]].hash);
+        uint32_t id = guesses[i];
+        const struct yd__label *label = id == YD__NONE ? NULL : yd__series_at(history, id)->label;
         *cost += COST_LOOKUP;
+        if (!label || !yd_str_eq(yd__label_name(label), name))
+            id = yd__index_find(history, name, view->names[wanted[i]].hash);
         if (YD_UNLIKELY(id == YD__NONE)) {
             int error = add_name(history, name, &id);
             if (error) return error;
             *cost += COST_ADD;
         }
         map[wanted[i]] = id;
+        if (id < MAP_NAMELESS) history->last_found = id;
     }
     return YD_OK;
 }

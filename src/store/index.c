@@ -274,7 +274,7 @@ int yd__index_add(struct yd_history *history, struct yd_str text, uint32_t *ret_
     }
     slot_add(index, label->hash, id);
     struct yd__series *series = yd__series_at(history, id);
-    *series = (struct yd__series){.label = label, .stream.time = INT64_MIN};
+    *series = (struct yd__series){.label = label, .stream.time = INT64_MIN, .stream.spare = (uint8_t)label->hash};
     history->page_live[id / YD__PAGE]++;
     history->id_count++;
     history->live++;

@@ -1,7 +1,7 @@
 /* store/internal.h: what the files of this floor share.
  *
  *   names ── slots ──► id ──► series head (64 bytes: the open stream's state) ──► label (metric, tags, name)
- *                                  │ open: stream of up to 128 points
+ *                                  │ open: stream of up to 256 points
  *                                  └ past: sealed chunks by time, and points out of order that wait
  *   index: metric → ids, (key, value) → ids, both rising
  */
@@ -111,6 +111,8 @@ struct yd_history {
     uint32_t map_room;
     const struct yd_batch *map_batch;
     uint32_t map_next, map_crc, map_count;
+    uint32_t last_found; /* id */
+    bool in_order;       /* names come in the order of their ids */
     struct yd__points *scratch[2];
 };
 

@@ -3,10 +3,9 @@
  *   chunks[0] … chunks[n-1] | open stream          side: points not later than the stream's last, by time
  *   each of up to 512 points, apart in time        at most 64; then they are merged into the chunks they belong to
  *
- * A stream is sealed at 128 points or 512 bytes; four sealed chunks become one of up to 512 points, so that memory held
- * open stays small and headers stay rare. A point beside always came after the one of the same time in a chunk or
- * stream (those had passed that time), so it wins. What can fail is memory: every step builds the new before it lets
- * go of the old. */
+ * A stream is sealed at 256 points or 1 KiB; small neighbours become one, so that headers stay rare. A point beside
+ * always came after the one of the same time in a chunk or stream (those had passed that time), so it wins. What can
+ * fail is memory: every step builds the new before it lets go of the old. */
 #include "store/internal.h"
 
 #define OPEN_FIRST 32
@@ -84,47 +83,61 @@ static uint32_t side_find(const struct yd__past *past, int64_t time)
 
 /* ---- sealing ---- */
 
-/* The last few chunks become one, when they are of one level and fit. Failing is harmless: it is tried again later. */
+/* Two small chunks at the end become one. Failing is harmless: it is tried again later. */
 static void compact(struct yd_history *history, struct yd__past *past)
 {
-    for (uint32_t want = 4; past->count >= want; want = 2) {
-        struct yd__chunk **last = past->chunks + past->count - want;
-        uint32_t points = 0;
-        uint8_t level = last[0]->level;
-        for (uint32_t i = 0; i < want; i++) points += last[i]->level == level ? last[i]->count : YD__CHUNK_MAX;
-        if (points > YD__CHUNK_MAX || level + want > 4 + 1) return; /* by fours from level 0, by twos from level 1 */
-        struct yd__points *all = history->scratch[0];
-        all->count = 0;
-        for (uint32_t i = 0; i < want; i++) yd__chunk_points(last[i], all);
-        struct yd__chunk *chunk = yd__chunk_build(memory(history), all, 0, all->count);
+    while (past->count > 1) {
+        struct yd__chunk **last = past->chunks + past->count - 2;
+        if (last[0]->count + last[1]->count > YD__OPEN_MAX) return;
+        struct yd__points *both = history->scratch[0];
+        both->count = 0;
+        yd__chunk_points(last[0], both);
+        yd__chunk_points(last[1], both);
+        struct yd__chunk *chunk = yd__chunk_build(memory(history), both, 0, both->count);
         if (!chunk) return;
-        chunk->level = (uint8_t)(level + 1);
-        for (uint32_t i = 0; i < want; i++) chunk_free(history, last[i]);
+        chunk_free(history, last[0]);
+        chunk_free(history, last[1]);
         last[0] = chunk;
-        past->count -= want - 1;
+        past->count--;
         history->counts.chunks++;
     }
 }
 
-static int push(struct yd_history *history, struct yd__series *series, const struct yd__points *points)
+static int push(struct yd_history *history, struct yd__series *series, struct yd__chunk *chunk)
 {
-    int error = past_reserve(history, series, 1);
-    if (error) return error;
-    struct yd__chunk *chunk = yd__chunk_build(memory(history), points, 0, points->count);
     if (!chunk) return YD_ENOMEM;
-    series->past->chunks[series->past->count++] = chunk;
     history->counts.chunks++;
+    int error = past_reserve(history, series, 1);
+    if (error) {
+        chunk_free(history, chunk);
+        return error;
+    }
+    series->past->chunks[series->past->count++] = chunk;
     return YD_OK;
+}
+
+/* After a seal: two thirds of what this stream took, since the next will be as long and grows by half when it is. So
+ * what is held open is near to what is used, and the allocator is called twice a chunk. */
+static void open_shrink(struct yd_history *history, struct yd__series *series)
+{
+    struct yd__stream *stream = &series->stream;
+    uint16_t room = (uint16_t)YD_MAX(YD_ALIGN_UP(stream->used * 2u / 3 + YD__TOKEN_MAX, 16), OPEN_FIRST);
+    stream->count = stream->used = 0;
+    if (room >= stream->room) return;
+    uint8_t *open =
+        yd_alloc_resize(memory(history), series->open, stream->room + YD__STREAM_SLACK, room + YD__STREAM_SLACK);
+    if (!open) return; /* it stays as it is */
+    series->open = open;
+    stream->room = room;
 }
 
 static int seal(struct yd_history *history, struct yd__series *series)
 {
-    struct yd__points *points = history->scratch[0];
-    points->count = 0;
-    yd__stream_points(series->open, series->stream.count, series->first, points);
-    int error = push(history, series, points);
+    int error =
+        push(history, series,
+             yd__chunk_seal(memory(history), series->open, series->stream.count, series->first, history->scratch[0]));
     if (error) return error;
-    series->stream.count = series->stream.used = 0;
+    open_shrink(history, series);
     compact(history, series->past);
     return YD_OK;
 }
@@ -177,7 +190,6 @@ static int merge_chunk(struct yd_history *history, struct yd__series *series, ui
     uint32_t first = all->count > YD__CHUNK_MAX ? all->count / 2 : all->count;
     halves[0] = yd__chunk_build(memory(history), all, 0, first);
     if (!halves[0]) return YD_ENOMEM;
-    halves[0]->level = old->level;
     history->counts.chunks++;
     if (first < all->count) {
         halves[1] = yd__chunk_build(memory(history), all, first, all->count - first);
@@ -185,7 +197,6 @@ static int merge_chunk(struct yd_history *history, struct yd__series *series, ui
             chunk_free(history, halves[0]);
             return YD_ENOMEM;
         }
-        halves[1]->level = old->level;
         history->counts.chunks++;
         memmove(past->chunks + at + 2, past->chunks + at + 1, (past->count - at - 1) * sizeof *past->chunks);
         past->chunks[at + 1] = halves[1];
@@ -215,7 +226,7 @@ static int merge(struct yd_history *history, uint32_t id)
         base->count = 0;
         if (series->stream.count) yd__stream_points(series->open, series->stream.count, series->first, base);
         uint32_t duplicates = overlay(base, past->side, past->side_count, all);
-        int error = push(history, series, all);
+        int error = push(history, series, yd__chunk_build(memory(history), all, 0, all->count));
         if (error) return error;
         past = series->past;
         series->stream.count = series->stream.used = 0;
@@ -269,12 +280,13 @@ int yd__series_append(struct yd_history *history, uint32_t id, int64_t time, uin
         if (error) return error;
     }
     if (time <= stream->time) return set_aside(history, id, time, type, bits);
-    if (stream->count >= YD__OPEN_MAX || stream->used + YD__TOKEN_MAX > YD__STREAM_CAP) {
+    if (stream->count >= YD__OPEN_MAX || stream->used + 1 + YD__TOKEN_MAX > YD__STREAM_CAP) {
         int error = seal(history, series);
         if (error) return error;
     }
-    if (stream->used + 1 + YD__TOKEN_MAX > stream->room) {
-        uint16_t room = stream->room ? (uint16_t)(stream->room * 2) : OPEN_FIRST;
+    while (stream->used + 1 + YD__TOKEN_MAX > stream->room) {
+        uint32_t half = stream->room + stream->room / 2u, least = OPEN_FIRST;
+        uint16_t room = (uint16_t)YD_MIN(YD_MAX(YD_ALIGN_UP(half, 16), least), YD__STREAM_CAP);
         uint8_t *open = yd_alloc_resize(memory(history), series->open,
                                         series->open ? stream->room + YD__STREAM_SLACK : 0, room + YD__STREAM_SLACK);
         if (!open) return YD_ENOMEM;
