@@ -50,11 +50,8 @@ static bool compound_target(struct yd__plan *plan, const struct yd__step *step, 
     struct yd__work *work = plan->work;
     const struct yd__port *found = NULL;
     enum yd_port_direction wanted = step->type == YD_STEP_FEED ? YD_IN : YD_OUT;
-    struct yd__choice choice;
-    yd__choice_init(&choice, step->port.text);
     for (const struct yd__port *port = inside->compound->body.ports; port; port = port->next) {
         if (port->mode != YD_PUSH) continue;
-        yd__choice_add(work, &choice, port->name.text);
         bool named = step->port.text.size && yd_str_eq(port->name.text, step->port.text);
         bool fits = !step->port.text.size && (!found || (found->direction != wanted && port->direction == wanted));
         if (named || fits) found = port;
@@ -64,6 +61,10 @@ static bool compound_target(struct yd__plan *plan, const struct yd__step *step, 
         const struct yd__name *at = step->port.text.size ? &step->port : &step->node;
         yd__report(work, YD_Y_PORT, at->place, "", "'%.*s' has no port '%.*s'", YD_STR_FMT(inside->compound->name.text),
                    YD_STR_FMT(step->port.text.size ? step->port.text : YD_STR("push")));
+        struct yd__choice choice;
+        yd__choice_init(&choice, step->port.text);
+        for (const struct yd__port *port = inside->compound->body.ports; port; port = port->next)
+            if (port->mode == YD_PUSH) yd__choice_add(work, &choice, port->name.text);
         yd__choice_help(work, &choice, "its ports are", "it has no push ports");
         return false;
     }
@@ -87,10 +88,7 @@ static bool node_target(struct yd__plan *plan, const struct yd__step *step, uint
         yd__help(work, "ports of '%s': %s", class->name, yd__port_list(work, class));
         return false;
     }
-    struct yd__choice choice;
-    yd__choice_init(&choice, step->port.text);
     for (const struct yd_port_class *port = class->ports; port && port->name; port++) {
-        yd__choice_add(work, &choice, yd_str_of(port->name));
         if (!yd_str_eq(step->port.text, yd_str_of(port->name))) continue;
         if (port->mode == YD_QUERY) {
             yd__report(work, YD_Y_FEED, step->port.place, "", "'%s' is a query port: tests see push ports", port->name);
@@ -102,6 +100,10 @@ static bool node_target(struct yd__plan *plan, const struct yd__step *step, uint
     }
     yd__report(work, YD_Y_PORT, step->port.place, "", "'%s' has no port '%.*s'", class->name,
                YD_STR_FMT(step->port.text));
+    struct yd__choice choice;
+    yd__choice_init(&choice, step->port.text);
+    for (const struct yd_port_class *port = class->ports; port && port->name; port++)
+        yd__choice_add(work, &choice, yd_str_of(port->name));
     if (choice.nearest_text.size)
         yd__choice_help(work, &choice, "", NULL);
     else

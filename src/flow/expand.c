@@ -141,32 +141,38 @@ static void declare_made(struct yd__plan *plan, struct yd__scope *scope, const s
 
 /* ---- bodies ---- */
 
+static const char *const schemas[] = {"series", "facts", "rows", "log"};
+
+static bool is_schema(struct yd_str word)
+{
+    for (size_t i = 0; i < YD_COUNT(schemas); i++)
+        if (yd_str_eq(word, yd_str_of(schemas[i]))) return true;
+    return false;
+}
+
+static void unknown_kind(struct yd__work *work, enum yd_port_mode mode, const struct yd__name *kind)
+{
+    bool push = mode == YD_PUSH;
+    yd__report(work, YD_Y_KIND, kind->place, "", "there is no %s '%.*s'", push ? "kind" : "schema",
+               YD_STR_FMT(kind->text));
+    struct yd__choice choice;
+    yd__choice_init(&choice, kind->text);
+    for (int i = YD_SAMPLE; push && i < YD_KIND_COUNT; i++) yd__choice_add(work, &choice, yd_str_of(yd__kind_names[i]));
+    for (size_t i = 0; !push && i < YD_COUNT(schemas); i++) yd__choice_add(work, &choice, yd_str_of(schemas[i]));
+    yd__choice_help(work, &choice, push ? "kinds are" : "schemas are", NULL);
+}
+
 static void declare_ports(struct yd__plan *plan, struct yd__scope *scope, const struct yd__body *body)
 {
     struct yd__work *work = plan->work;
     for (const struct yd__port *port = body->ports; port; port = port->next) {
         uint32_t kinds = port->kinds && port->mode == YD_PUSH ? 0 : YD_KINDS_ALL;
         for (const struct yd__name *kind = port->kinds; kind; kind = kind->next) {
-            static const char *const schemas[] = {"series", "facts", "rows", "log"};
-            bool known = false;
-            struct yd__choice choice;
-            yd__choice_init(&choice, kind->text);
-            if (port->mode == YD_PUSH) {
-                kinds |= yd__kind_bit(kind->text);
-                known = yd__kind_bit(kind->text) != 0;
-                for (int i = YD_SAMPLE; i < YD_KIND_COUNT; i++)
-                    yd__choice_add(work, &choice, yd_str_of(yd__kind_names[i]));
-            } else {
-                for (size_t i = 0; i < YD_COUNT(schemas); i++) {
-                    known |= yd_str_eq(kind->text, yd_str_of(schemas[i]));
-                    yd__choice_add(work, &choice, yd_str_of(schemas[i]));
-                }
-            }
-            if (known) continue;
+            uint32_t bit = port->mode == YD_PUSH ? yd__kind_bit(kind->text) : 0;
+            kinds |= bit;
+            if (bit || (port->mode == YD_QUERY && is_schema(kind->text))) continue;
             kinds = YD_KINDS_ALL;
-            yd__report(work, YD_Y_KIND, kind->place, "", "there is no %s '%.*s'",
-                       port->mode == YD_PUSH ? "kind" : "schema", YD_STR_FMT(kind->text));
-            yd__choice_help(work, &choice, port->mode == YD_PUSH ? "kinds are" : "schemas are", NULL);
+            unknown_kind(work, port->mode, kind);
         }
         struct yd__entity *entity = yd__get(work, sizeof *entity);
         *entity = (struct yd__entity){YD__ENTITY_PORT, port->name, YD_NOWHERE, scope, plan->junction_count};

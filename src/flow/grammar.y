@@ -596,7 +596,7 @@ static int yyreport_syntax_error(const yypcontext_t *context, struct yd__parse *
     const struct yd__span *span = yypcontext_location(context);
     struct yd_place place = yd__token_place(parse, span->first);
     parse->errors++;
-    if (yd__complained_before(parse->work, place)) return 0;
+    if (parse->work->too_many || yd__complained_before(parse->work, place)) return 0;
     const char *expected = expected_words(parse, context), *word = nearly(parse, context, span->first);
     const char *unexpected = yd__token_words(parse, span->first);
     if (expected)

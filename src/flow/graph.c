@@ -223,7 +223,7 @@ static void graph_json(const struct yd_topology *topology, struct yd_buf *to)
         yd_json_key(&json, "mode");
         yd_json_cstr(&json, wire->mode == YD_PUSH ? "push" : "query");
         yd_json_key(&json, "options");
-        yd_json_str(&json, yd_buf_view(&options));
+        yd_json_str(&json, options.size ? yd_buf_view(&options) : YD_STR(""));
         yd_json_object_end(&json);
         yd_buf_fini(&options);
     }

@@ -158,10 +158,10 @@ void yd__parse_broken(struct yd__parse *parse, struct yd__span span)
     struct yd__work *work = parse->work;
     if (work->failed) return;
     work->in_bison = false; /* the map may grow beyond the dummy; bison holds no memory of its own */
-    for (uint32_t i = 0; i < parse->stream_next; i++) {
-        uint32_t index = parse->stream[i];
-        const struct yd__token *token = &parse->tokens[index];
-        if (token->type != YD_TOK_ID || token->offset < parse->tokens[span.first].offset) continue;
+    for (uint32_t i = parse->stream_next; i-- > 0;) {
+        const struct yd__token *token = &parse->tokens[parse->stream[i]];
+        if (token->offset < parse->tokens[span.first].offset) break; /* the stream is in the order of the text */
+        if (token->type != YD_TOK_ID) continue;
         (void)yd__map_add(work, &work->poisoned, token->text, (void *)token);
     }
     work->in_bison = true;

@@ -154,7 +154,7 @@ static struct yd_str lower(struct yd_str s, char *to, size_t size)
 
 void yd__choice_add(struct yd__work *work, struct yd__choice *choice, struct yd_str candidate)
 {
-    if (candidate.size == 0) return;
+    if (candidate.size == 0 || work->muted || work->silent) return; /* nobody will read it */
     char a[YD_FLOW_NAME_SIZE_MAX], b[YD_FLOW_NAME_SIZE_MAX];
     unsigned limit = choice->asked.size <= 3 ? 1 : choice->asked.size <= 7 ? 2 : 3;
     if (choice->asked.size <= sizeof a && candidate.size <= sizeof b) {

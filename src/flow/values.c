@@ -442,13 +442,12 @@ static bool check_word(struct yd__work *work, const struct yd__value *value, con
                        const struct yd_arg *arg)
 {
     if (!param->oneof || arg->type != YD_PARAM_TEXT) return true;
+    for (const char *const *word = param->oneof; *word; word++)
+        if (yd_str_eq(arg->text, yd_str_of(*word))) return true;
+    yd__report(work, YD_Y_WORD, value->place, "", "'%s' cannot be '%.*s'", param->name, YD_STR_FMT(arg->text));
     struct yd__choice choice;
     yd__choice_init(&choice, arg->text);
-    for (const char *const *word = param->oneof; *word; word++) {
-        if (yd_str_eq(arg->text, yd_str_of(*word))) return true;
-        yd__choice_add(work, &choice, yd_str_of(*word));
-    }
-    yd__report(work, YD_Y_WORD, value->place, "", "'%s' cannot be '%.*s'", param->name, YD_STR_FMT(arg->text));
+    for (const char *const *word = param->oneof; *word; word++) yd__choice_add(work, &choice, yd_str_of(*word));
     yd__choice_help(work, &choice, "it is one of", NULL);
     return false;
 }

@@ -1,7 +1,7 @@
 /* See classes.h. */
 #include <stdio.h>
 
-#include "golden/classes.h"
+#include "classes.h"
 
 #define NUMERIC YD_KINDS_NUMERIC
 #define SAMPLE  YD_KIND_BIT(YD_SAMPLE)

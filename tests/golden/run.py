@@ -5,6 +5,7 @@
     run.py --update COMMAND [ARG …]    writes the expected files: read the difference before it is committed
     run.py --folder DIR …              another folder (default: check, beside this file)
     run.py --codes CODES.H             also: every code of that table is in some expected file
+    run.py --page ERRORS.MD            also: the reference page is what `COMMAND --codes` prints
 
 It prints TAP. A file named *-fine… must exit with 0, one with an error in its output with 1.
 """
@@ -18,7 +19,7 @@ import sys
 def main():
     here = pathlib.Path(__file__).resolve().parent
     args = sys.argv[1:]
-    update, folder, codes = False, here / "check", None
+    update, folder, codes, page = False, here / "check", None, None
     while args and args[0].startswith("--"):
         option = args.pop(0)
         if option == "--update":
@@ -27,13 +28,15 @@ def main():
             folder = pathlib.Path(args.pop(0))
         elif option == "--codes":
             codes = pathlib.Path(args.pop(0))
+        elif option == "--page":
+            page = pathlib.Path(args.pop(0))
         else:
             sys.exit(__doc__)
     if not args:
         sys.exit(__doc__)
     command = [os.path.abspath(args[0])] + args[1:]
     files = sorted(folder.glob("*.yd"))
-    print(f"1..{len(files) + (codes is not None)}")
+    print(f"1..{len(files) + (codes is not None) + (page is not None)}")
     failed, seen = 0, set()
     for number, path in enumerate(files, 1):
         ran = subprocess.run(command + [path.name], cwd=folder, capture_output=True, timeout=60)
@@ -59,6 +62,13 @@ def main():
         for code in missing:
             print(f"# never seen: {code.decode()}")
         failed += bool(missing)
+    if page is not None:
+        text = subprocess.run(command + ["--codes"], capture_output=True, timeout=60).stdout
+        if update:
+            page.write_bytes(text)
+        good = page.exists() and page.read_bytes() == text
+        print(f"{'ok' if good else 'not ok'} {len(files) + 2} - {page.name} is the table of codes")
+        failed += not good
     return 1 if failed else 0
 
 

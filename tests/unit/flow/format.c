@@ -39,7 +39,8 @@ static void becomes(const char *text, const char *expected)
 static void format_puts_spaces_where_they_belong(void **state)
 {
     (void)state;
-    becomes("a::Host( every:10s ,disks:[ \"a\",\"b\" ] )\na  ->   b\n", "a :: Host(every: 10s, disks: [\"a\", \"b\"])\na -> b\n");
+    becomes("a::Host( every:10s ,disks:[ \"a\",\"b\" ] )\na  ->   b\n",
+            "a :: Host(every: 10s, disks: [\"a\", \"b\"])\na -> b\n");
     becomes("a-[queue:1MiB,full :block]->b . c", "a -[queue: 1MiB, full: block]-> b.c\n");
     becomes("a=>b\nx::Map(rename:{a:1,b:{}})with{restart:5 in 1m}",
             "a => b\nx :: Map(rename: { a: 1, b: {} }) with { restart: 5 in 1m }\n");
@@ -52,20 +53,25 @@ static void format_breaks_statements_and_blocks(void **state)
     (void)state;
     becomes("a :: Host(); b :: Print();a -> b", "a :: Host()\nb :: Print()\na -> b\n");
     becomes("element C(a:int=5,b:text){in push input;out query ask:series;input->Print()}\n\n\n\na->b",
-            "element C(a: int = 5, b: text) {\n  in push input\n  out query ask: series\n  input -> Print()\n}\n\na -> b\n");
+            "element C(a: int = 5, b: text) {\n  in push input\n  out query ask: series\n  input -> Print()\n}\n\na -> "
+            "b\n");
     becomes("test \"t\"{feed a \"x\"\n\n  expect a.b == [{name:\"a\"},{name:\"b\"}];expect a empty;advance 5s}",
-            "test \"t\" {\n  feed a \"x\"\n\n  expect a.b == [ { name: \"a\" }, { name: \"b\" } ]\n  expect a empty\n  advance 5s\n}\n");
-    becomes("element C()\n{\n\n  in push input\n  input -> Print()\n\n}\n", "element C() {\n  in push input\n  input -> Print()\n}\n");
+            "test \"t\" {\n  feed a \"x\"\n\n  expect a.b == [ { name: \"a\" }, { name: \"b\" } ]\n  expect a empty\n  "
+            "advance 5s\n}\n");
+    becomes("element C()\n{\n\n  in push input\n  input -> Print()\n\n}\n",
+            "element C() {\n  in push input\n  input -> Print()\n}\n");
 }
 
 static void format_keeps_comments_and_line_breaks(void **state)
 {
     (void)state;
-    becomes("\n\n# first   \n#second\n\n\na -> b # behind\n   # own\n", "# first\n#second\n\na -> b  # behind\n# own\n");
+    becomes("\n\n# first   \n#second\n\n\na -> b # behind\n   # own\n",
+            "# first\n#second\n\na -> b  # behind\n# own\n");
     becomes("a,\nb\n-> # why\n# because\n  c ->\nd\n", "a,\n  b\n  ->  # why\n  # because\n  c ->\n  d\n");
     becomes("x :: Host(\nevery: 10s, # often\n# all of them\ndisks: [\n1,\n2\n]\n)\n",
             "x :: Host(\n  every: 10s,  # often\n  # all of them\n  disks: [\n    1,\n    2\n  ]\n)\n");
-    becomes("element C() { # why\nin push input # in\n# end\n}\n", "element C() {  # why\n  in push input  # in\n  # end\n}\n");
+    becomes("element C() { # why\nin push input # in\n# end\n}\n",
+            "element C() {  # why\n  in push input  # in\n  # end\n}\n");
     becomes("# only", "# only\n");
     becomes("", "");
     becomes("\n \n", "");
@@ -83,7 +89,9 @@ static void format_aligns_runs_of_declarations(void **state)
 static void format_makes_line_ends_and_marks_plain(void **state)
 {
     (void)state;
-    becomes("\xef\xbb\xbf" "a -> b \r\n\r\n\tc -> d\r\n", "a -> b\n\nc -> d\n");
+    becomes("\xef\xbb\xbf"
+            "a -> b \r\n\r\n\tc -> d\r\n",
+            "a -> b\n\nc -> d\n");
 }
 
 static void format_refuses_what_does_not_parse(void **state)
@@ -107,7 +115,8 @@ static char *words_of(const char *text)
         if (*text == '#' && !quoted) comment = true;
         if (*text == '"' && !comment) quoted = !quoted;
         if (quoted && *text == '\\') *at++ = *text++;
-        if ((*text == ' ' || *text == '\t' || *text == '\r' || *text == '\n' || (*text == ';' && !comment)) && !quoted) continue;
+        if ((*text == ' ' || *text == '\t' || *text == '\r' || *text == '\n' || (*text == ';' && !comment)) && !quoted)
+            continue;
         *at++ = *text;
     }
     return to;
@@ -152,9 +161,48 @@ static void format_twice_is_format_once_for_random_layouts(void **state)
 {
     (void)state;
     static const char *const words[] = {
-        "host", "::", "Host", "(", ")", "every", ":", "10s", ",", "->", "a", ".", "b", "=>", "-[", "queue", "1MiB", "]->", "[", "]",
-        "{", "}", "\n", "\n", "\n\n\n", ";", " # c\n", "# d \n", "with", "element C() {", "in push input", "param x: int = 5",
-        "test \"t\" {", "feed a \"x\"", "a :: Host()\n", "bcd :: Print();", "x -> y\n", "x,\n", "()", "include \"f\"", "\t", "  ",
+        "host",
+        "::",
+        "Host",
+        "(",
+        ")",
+        "every",
+        ":",
+        "10s",
+        ",",
+        "->",
+        "a",
+        ".",
+        "b",
+        "=>",
+        "-[",
+        "queue",
+        "1MiB",
+        "]->",
+        "[",
+        "]",
+        "{",
+        "}",
+        "\n",
+        "\n",
+        "\n\n\n",
+        ";",
+        " # c\n",
+        "# d \n",
+        "with",
+        "element C() {",
+        "in push input",
+        "param x: int = 5",
+        "test \"t\" {",
+        "feed a \"x\"",
+        "a :: Host()\n",
+        "bcd :: Print();",
+        "x -> y\n",
+        "x,\n",
+        "()",
+        "include \"f\"",
+        "\t",
+        "  ",
     };
     uint64_t seed = 42;
     print_message("# seed %llu\n", (unsigned long long)seed);
@@ -165,8 +213,8 @@ static void format_twice_is_format_once_for_random_layouts(void **state)
         char text[512];
         size_t size = 0, count = yd_rng_below(&rng, 12);
         for (size_t i = 0; i < count; i++)
-            size += (size_t)snprintf(text + size, sizeof text - size, "%s%s", words[yd_rng_below(&rng, YD_COUNT(words))],
-                                     yd_rng_chance(&rng, 4) ? "" : " ");
+            size += (size_t)snprintf(text + size, sizeof text - size, "%s%s",
+                                     words[yd_rng_below(&rng, YD_COUNT(words))], yd_rng_chance(&rng, 4) ? "" : " ");
         text[size] = 0;
         char *once = formatted(text, size);
         parsed += once != NULL;
@@ -180,9 +228,10 @@ static void format_twice_is_format_once_for_random_layouts(void **state)
 static void the_example_means_the_same_when_formatted(void **state)
 {
     (void)state;
-    static const char text[] = "graphite::Graphite();host::Host()\ngraphite,host->m::Log(stream:\"m\")->h::History()\n"
-                               "graphite.rejects-[queue:4MiB]->File(path:\"a b # c\")\n"
-                               "element C(n:int=3){in push input;out push output;input->Limit(max:$n)->output}m->C(n:5)->Print()\n";
+    static const char text[] =
+        "graphite::Graphite();host::Host()\ngraphite,host->m::Log(stream:\"m\")->h::History()\n"
+        "graphite.rejects-[queue:4MiB]->File(path:\"a b # c\")\n"
+        "element C(n:int=3){in push input;out push output;input->Limit(max:$n)->output}m->C(n:5)->Print()\n";
     char *pretty = formatted(text, strlen(text));
     const char *texts[2] = {text, pretty};
     char *graphs[2];

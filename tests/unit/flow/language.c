@@ -131,10 +131,11 @@ static void keywords_are_names_where_they_can_be_nothing_else(void **state)
 {
     (void)state;
     struct yard yard;
-    yard_init(&yard, "param :: Host()\ninclude :: Self()\nelement :: Map()\ntest :: Map()\nin :: Map()\nof :: Map()\n"
-                     "with :: Map()\nenv :: Map()\nshard :: Map()\ncount :: Map(rename: { true: 1, env: \"a\", in: false })\n"
-                     "param, include -> element -> test -> in -> of -> with -> env -> shard -> count -> feed :: Print()\n"
-                     "test \"t\" {\n  feed test [ { name: \"a\" } ]\n  expect count count 1\n  expect feed empty\n}\n");
+    yard_init(&yard,
+              "param :: Host()\ninclude :: Self()\nelement :: Map()\ntest :: Map()\nin :: Map()\nof :: Map()\n"
+              "with :: Map()\nenv :: Map()\nshard :: Map()\ncount :: Map(rename: { true: 1, env: \"a\", in: false })\n"
+              "param, include -> element -> test -> in -> of -> with -> env -> shard -> count -> feed :: Print()\n"
+              "test \"t\" {\n  feed test [ { name: \"a\" } ]\n  expect count count 1\n  expect feed empty\n}\n");
     FINE(&yard);
     assert_int_equal(yard.topology->node_count, 11);
     const struct yd_arg *rename = yd_args_find(&yard_node(&yard, "count")->args, "rename");
@@ -201,7 +202,8 @@ static void parameters_may_be_made_of_each_other_in_any_order(void **state)
 {
     (void)state;
     struct yard yard;
-    yard_init(&yard, "param a: int = $b\nparam b: int = 7\nHost() -> l :: Limit(max: $a) -> m :: Map(scale: $b) -> Print()\n");
+    yard_init(&yard,
+              "param a: int = $b\nparam b: int = 7\nHost() -> l :: Limit(max: $a) -> m :: Map(scale: $b) -> Print()\n");
     FINE(&yard);
     assert_int_equal(yd_args_int(&yard_node(&yard, "l")->args, "max"), 7);
     assert_true(yd_args_float(&yard_node(&yard, "m")->args, "scale") == 7.0);
@@ -288,7 +290,8 @@ static void options_of_cursors(void **state)
                      "m -[from: 1000, read: written]-> b :: Null()\n"
                      "m -[from: \"2026-01-31T12:00:00Z\", queue: 64KiB]-> c :: Map() -> Null()\n");
     FINE(&yard);
-    const struct yd_wire *a = yard_wire(&yard, "m", "a"), *b = yard_wire(&yard, "m", "b"), *c = yard_wire(&yard, "m", "c");
+    const struct yd_wire *a = yard_wire(&yard, "m", "a"), *b = yard_wire(&yard, "m", "b"),
+                         *c = yard_wire(&yard, "m", "c");
     assert_int_equal(a->from_where, YD_WIRE_TAIL);
     assert_int_equal(a->read_level, 1);
     assert_int_equal(b->from_where, YD_WIRE_SEQNO);
@@ -427,7 +430,8 @@ static void graphs_show_every_wire(void **state)
 static void load_survives_every_allocation_that_fails(void **state)
 {
     (void)state;
-    static const char wrong[] = "tsdb :: OpenTsdb( -> Null(\ntsdb.ask -> Print()\na :: Hots(every: $x, x: [1, {a: 2}])\n";
+    static const char wrong[] =
+        "tsdb :: OpenTsdb( -> Null(\ntsdb.ask -> Print()\na :: Hots(every: $x, x: [1, {a: 2}])\n";
     for (int round = 0; round < 2; round++) {
         uint64_t fail_at = 1;
         for (int done = 0; !done; fail_at++) {
@@ -464,14 +468,22 @@ static void deep_and_long_texts_are_refused_or_loaded_without_a_deep_stack(void 
         const char *before, *piece, *after;
         int result;
     } cases[] = {
-        {"Host(disks: ", "[", "", YD_EFORMAT},        {"Host(disks: ", "{a: ", "", YD_EFORMAT},
-        {"", "(", "", YD_EFORMAT},                    {"", "{", "", YD_EFORMAT},
-        {"", ")]}", "", YD_EFORMAT},                  {"", "element A() {\n", "", YD_EFORMAT},
-        {"Host(every: ", "env(\"A\", ", "", YD_EFORMAT}, {"Host() ", "-> a ", "", YD_EFORMAT},
-        {"", ";", "", 0},                             {"", "a,", "", YD_EFORMAT},
-        {"Host() -> Print() ", "#", "", 0},           {"", "\"", "", YD_EFORMAT},
-        {"\"", "\\", "\"", YD_EFORMAT},               {"", "test \"a\" {\n}\n", "Host() -> Print()\n", 0},
-        {"Host(disks: [", "1, ", "]) -> Print()\n", 0}, {"p :: Print()\nHost()", " -> Map()", " -> p\n", YD_EFORMAT},
+        {"Host(disks: ", "[", "", YD_EFORMAT},
+        {"Host(disks: ", "{a: ", "", YD_EFORMAT},
+        {"", "(", "", YD_EFORMAT},
+        {"", "{", "", YD_EFORMAT},
+        {"", ")]}", "", YD_EFORMAT},
+        {"", "element A() {\n", "", YD_EFORMAT},
+        {"Host(every: ", "env(\"A\", ", "", YD_EFORMAT},
+        {"Host() ", "-> a ", "", YD_EFORMAT},
+        {"", ";", "", 0},
+        {"", "a,", "", YD_EFORMAT},
+        {"Host() -> Print() ", "#", "", 0},
+        {"", "\"", "", YD_EFORMAT},
+        {"\"", "\\", "\"", YD_EFORMAT},
+        {"", "test \"a\" {\n}\n", "Host() -> Print()\n", 0},
+        {"Host(disks: [", "1, ", "]) -> Print()\n", 0},
+        {"p :: Print()\nHost()", " -> Map()", " -> p\n", YD_EFORMAT},
     };
     for (size_t i = 0; i < YD_COUNT(cases); i++) {
         struct yard yard;
@@ -497,17 +509,83 @@ static void a_chain_of_thousands_is_no_trouble(void **state)
     free(text);
 }
 
-/* Any sequence of the language's words, as a reader of mistakes would never write it: no crash, and either a topology or
- * at least one mistake, every one with a place inside the text. */
+/* Any sequence of the language's words, as a reader of mistakes would never write it: no crash, and either a topology
+ * or at least one mistake, every one with a place inside the text. */
 static void rubbish_is_refused_with_places_inside_the_text(void **state)
 {
     (void)state;
     static const char *const words[] = {
-        "host", "a", "b", "Host", "Print", "Log", "History", "Filter", "param", "element", "include", "test", "in", "out",
-        "push", "query", "shard", "of", "with", "env", "feed", "expect", "advance", "count", "empty", "true", "::", ":", ",",
-        ".", "(", ")", "[", "]", "{", "}", "->", "=>", "-[", "]->", "=[", "]=>", "=", "==", "$a", "1", "2.5", "\"x\"", "10s",
-        "4MiB", "5/s", "\n", "\n", "\n", ";", "# c\n", "stream", "every", "queue", "()", ":: Host()", "-> Print()",
-        "Log(stream: \"m\")", "element C() {\nin push input\n", "\"", "'", "@", "\t", "int", "=> h", "é",
+        "host",
+        "a",
+        "b",
+        "Host",
+        "Print",
+        "Log",
+        "History",
+        "Filter",
+        "param",
+        "element",
+        "include",
+        "test",
+        "in",
+        "out",
+        "push",
+        "query",
+        "shard",
+        "of",
+        "with",
+        "env",
+        "feed",
+        "expect",
+        "advance",
+        "count",
+        "empty",
+        "true",
+        "::",
+        ":",
+        ",",
+        ".",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        "->",
+        "=>",
+        "-[",
+        "]->",
+        "=[",
+        "]=>",
+        "=",
+        "==",
+        "$a",
+        "1",
+        "2.5",
+        "\"x\"",
+        "10s",
+        "4MiB",
+        "5/s",
+        "\n",
+        "\n",
+        "\n",
+        ";",
+        "# c\n",
+        "stream",
+        "every",
+        "queue",
+        "()",
+        ":: Host()",
+        "-> Print()",
+        "Log(stream: \"m\")",
+        "element C() {\nin push input\n",
+        "\"",
+        "'",
+        "@",
+        "\t",
+        "int",
+        "=> h",
+        "é",
     };
     uint64_t seed = 20261121;
     print_message("# seed %llu\n", (unsigned long long)seed);
@@ -524,12 +602,14 @@ static void rubbish_is_refused_with_places_inside_the_text(void **state)
         struct yard yard;
         yard_init(&yard, text);
         int r = yard_load(&yard);
-        bool consistent = r == 0 ? yard.topology && !yard.diagnostics.errors : r == YD_EFORMAT && yard.diagnostics.errors;
+        bool consistent =
+            r == 0 ? yard.topology && !yard.diagnostics.errors : r == YD_EFORMAT && yard.diagnostics.errors;
         uint32_t lines = 1;
         for (size_t i = 0; i < size; i++) lines += text[i] == '\n';
         for (size_t i = 0; i < yard.diagnostics.count; i++) {
             const struct yd_place place = yard.diagnostics.items[i].notes[0].place;
-            consistent &= place.file == 0 && place.line >= 1 && place.line <= lines && place.column >= 1 && place.column <= size + 1;
+            consistent &= place.file == 0 && place.line >= 1 && place.line <= lines && place.column >= 1 &&
+                          place.column <= size + 1;
         }
         if (!consistent) print_error("round %d: %d\n%s\n----\n%s\n", round, r, text, yard.printed.data);
         assert_true(consistent);
