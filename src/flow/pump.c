@@ -193,8 +193,8 @@ int yd__pump_create(struct yd_element *e, struct yd_trail *trail)
     pump->counts.rejected = calloc(e->reason_count + 1, sizeof(uint64_t));
     pump->counts.dropped = calloc(e->reason_count + 1, sizeof(uint64_t));
     if (!pump->state || !pump->counts.rejected || !pump->counts.dropped) return YD_ENOMEM;
-    pump->loop = yd_system_loop(run->options.system, e->executor >= 0 ? (unsigned)e->executor : 0);
-    pump->direct = !pump->class->files && !(e->class->flags & YD_CLASS_COMPUTE) && e->executor >= 0;
+    pump->loop = yd_system_loop(run->options.system, (unsigned)e->executor);
+    pump->direct = !pump->class->files && !(e->class->flags & YD_CLASS_COMPUTE);
     if (!pump->class->files) return 0;
     int error = yd_lane_open(run->options.pool, &pump->lane);
     return error < 0 ? yd_trail_add(trail, error, "no lane for its files: %s", yd_error_text(error)) : 0;

@@ -318,14 +318,40 @@ static bool starts_pump(const struct yd_element *e)
     return !e->run->options.no_pumps || (e->class->pump->files && !e->is_source);
 }
 
+/* A chain lives on one executor: a batch on its way through it stays in one cache and wakes nobody. Chains (whatever
+ * has no push input, and whatever a cursor feeds) are dealt out to the executors in turn. Idle executors may run turns
+ * of all but those whose pump lives in the loop. */
+static void choose_homes(struct yd_run *run)
+{
+    unsigned executors = YD_MAX(yd_system_executors(run->options.system), 1u), next = 0;
+    for (uint32_t i = 0; i < run->element_count; i++) {
+        bool fed = false;
+        for (uint32_t w = 0; w < run->wire_count; w++)
+            fed = fed ||
+                  (run->wires[w].def->to == i && run->wires[w].def->mode == YD_PUSH && !run->wires[w].def->is_cursor);
+        run->elements[i].executor = fed ? -1 : (int)(next++ % executors);
+    }
+    for (uint32_t round = 0; round < run->element_count; round++) /* as many as a chain can be long */
+        for (uint32_t w = 0; w < run->wire_count; w++) {
+            const struct yd_wire *def = run->wires[w].def;
+            if (def->mode == YD_PUSH && !def->is_cursor && run->elements[def->to].executor < 0)
+                run->elements[def->to].executor = run->elements[def->from].executor;
+        }
+    for (uint32_t i = 0; i < run->element_count; i++)
+        if (run->elements[i].executor < 0) run->elements[i].executor = (int)(next++ % executors); /* a ring */
+}
+
 static int spawn(struct yd_run *run, const struct yd_process_class *class, const char *group, const char *name,
-                 void *arg, int executor, yd_pid *ret_pid)
+                 void *arg, int executor, bool roams, yd_pid *ret_pid)
 {
     char address[256] = ""; /* where @, : and # have a meaning */
     for (size_t i = 0; name && name[i] && i + 1 < sizeof address; i++)
         address[i] = strchr("@:#", name[i]) ? '-' : name[i];
-    struct yd_process_options options = {
-        .group = group ? group : "flow", .name = name ? address : NULL, .arg = arg, .executor = executor};
+    struct yd_process_options options = {.group = group ? group : "flow",
+                                         .name = name ? address : NULL,
+                                         .arg = arg,
+                                         .executor = executor,
+                                         .roams = roams};
     atomic_fetch_add_explicit(&run->alive, 1, memory_order_relaxed);
     int error = yd_spawn(run->options.system, class, &options, ret_pid);
     if (error == YD_EEXIST) { /* another run in this system has one of that name: this one has none */
@@ -341,18 +367,18 @@ static int spawn(struct yd_run *run, const struct yd_process_class *class, const
 
 static int spawn_all(struct yd_run *run, struct yd_trail *trail)
 {
-    unsigned executors = yd_system_executors(run->options.system), pinned = 0;
-    int error = spawn(run, &supervisor_class, NULL, NULL, run, -1, &run->supervisor);
+    choose_homes(run);
+    int error = spawn(run, &supervisor_class, NULL, NULL, run, -1, false, &run->supervisor);
     for (uint32_t i = 0; error >= 0 && i < run->element_count; i++) {
         struct yd_element *e = &run->elements[i];
         bool compute = e->class->flags & YD_CLASS_COMPUTE;
-        if (starts_pump(e) && !e->class->pump->files && executors) e->executor = (int)(pinned++ % executors);
+        bool pinned = starts_pump(e) && !e->class->pump->files && !compute;
         error = spawn(run, compute ? &yd__element_compute_class : &yd__element_class, e->node->options.group,
-                      e->node->name, e, compute ? -1 : e->executor, &e->pid);
+                      e->node->name, e, e->executor, !pinned, &e->pid);
     }
     for (uint32_t i = 0; error >= 0 && i < run->cursor_count; i++) {
         struct yd__cursor_wire *c = &run->cursors[i];
-        error = spawn(run, &yd__cursor_class, NULL, NULL, c, -1, &c->pid);
+        error = spawn(run, &yd__cursor_class, NULL, NULL, c, run->elements[c->wire->def->to].executor, true, &c->pid);
         c->cursor.owner = c->pid;
         if (c->sub) c->sub->pid = c->pid;
         c->wire->from_pid = c->pid;

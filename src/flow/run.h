@@ -35,7 +35,7 @@ struct yd_run_options {
     /* Callbacks, from any thread but never two at a time. All may be NULL. */
     void (*said)(void *arg, const struct yd_run_line *line);
     void (*listens)(void *arg, const char *element, const char *what, const char *address);
-    void (*finished)(void *arg, int exit_code); /* once. The run may be destroyed after it, not inside it */
+    void (*finished)(void *arg, int exit_code); /* once, in an executor: destroy the run from elsewhere */
     /* For tests: what an element emits on a port (is_output) or takes in on one, in its own thread. */
     void (*tap)(void *arg, uint32_t node, unsigned port, bool is_output, const struct yd_batch *batch);
     void *callback_arg;
@@ -50,8 +50,9 @@ void yd_run_drain(struct yd_run *run, int64_t timeout_ns);
 /* True when every element has ended. Exit code 0; 1 when records were parked, an element was stopped by crashes, the
  * drain had to be forced, or `on_crash: exit` struck. Any thread. */
 bool yd_run_finished(const struct yd_run *run, int *ret_exit_code);
-/* Closes everything. The system must be stopped (or simulated and not stepped any more), and must not be destroyed
- * yet. NULL is quiet. */
+/* Ends the processes and closes everything; states that were not saved and records on their way are lost (drain first).
+ * Before yd_system_stop: the processes must be able to end. Simulated: it steps the system. Blocks, up to the time that
+ * stopping takes. NULL is quiet. */
 void yd_run_destroy(struct yd_run *run);
 
 /* ---- counters ---- */

@@ -483,7 +483,7 @@ struct yd_element {
     const struct yd_element_class *class;
     uint32_t index;
     yd_pid pid;
-    int executor;          /* -1: any */
+    int executor;          /* its home */
     struct yd_outbox *box; /* of the turn at hand */
     void *state;
     bool opened; /* class->open has succeeded and close has not been called */
