@@ -13,6 +13,7 @@
 
 #define LEND_WORTH_NS (20 * YD_NS_PER_US) /* waking a thread costs about that */
 #define LEND_MAX      16
+#define SLEEPS_MAX    255
 
 static void charge_ticks(struct yd__executor *executor, _Atomic int64_t *counter, uint64_t from, uint64_t to)
 {
@@ -98,6 +99,35 @@ static void poll_loop(struct yd__executor *executor, int64_t timeout_ns)
     charge_ticks(executor, timeout_ns ? &executor->parked_ns : &executor->polling_ns, begin, executor->worker.stamp);
 }
 
+/* Where envelopes come back within microseconds, sleeping and being woken costs more than looking a while. Only after a
+ * sleep that an envelope ended at once, so an idle executor never does; and after each look in vain it sleeps twice as
+ * often before it looks again. */
+static bool look_for_work(struct yd__executor *executor)
+{
+    struct yd__worker *worker = &executor->worker;
+    uint64_t begin = yd__ticks();
+    if (!executor->spins) return false;
+    if (executor->sleeps_left) {
+        executor->sleeps_left--;
+        return false;
+    }
+    do {
+        for (int i = 0; i < 32; i++) {
+            if (atomic_load_explicit(&executor->inbox, memory_order_relaxed)) {
+                worker->stamp = yd__ticks();
+                charge_ticks(executor, &executor->polling_ns, begin, worker->stamp);
+                executor->sleeps = 0;
+                return true;
+            }
+            yd__relax();
+        }
+        worker->stamp = yd__ticks();
+    } while (worker->stamp - begin < worker->system->spin_ticks);
+    charge_ticks(executor, &executor->polling_ns, begin, worker->stamp);
+    executor->sleeps_left = executor->sleeps = YD_MIN(executor->sleeps * 2 + 1, SLEEPS_MAX);
+    return false;
+}
+
 static void park(struct yd__executor *executor)
 {
     struct yd__worker *worker = &executor->worker;
@@ -106,6 +136,7 @@ static void park(struct yd__executor *executor)
     int64_t timeout_ns = -1;
     yd__outbound_flush(worker, NULL);
     yd__give_back_all(worker);
+    if (look_for_work(executor)) return;
     if (executor->heap) timeout_ns = YD_MAX(executor->heap->deadline_ns - yd_clock_mono(), 0);
     if (timeout_ns) {
         struct yd_envelope *empty = NULL;
@@ -116,12 +147,14 @@ static void park(struct yd__executor *executor)
         if (worker->index < 64) atomic_fetch_or_explicit(&system->hungry, bit, memory_order_relaxed);
     }
     if (atomic_load_explicit(&system->stopping, memory_order_relaxed)) timeout_ns = 0;
+    uint64_t begin = worker->stamp;
     poll_loop(executor, timeout_ns);
     if (worker->index < 64) atomic_fetch_and_explicit(&system->hungry, ~bit, memory_order_relaxed);
     struct yd_envelope *parked = YD__PARKED;
     /* relaxed: on failure something is there, and yd__inbox_take acquires it */
-    (void)atomic_compare_exchange_strong_explicit(&executor->inbox, &parked, NULL, memory_order_relaxed,
-                                                  memory_order_relaxed);
+    if (!atomic_compare_exchange_strong_explicit(&executor->inbox, &parked, NULL, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        executor->spins = worker->stamp - begin < 2 * system->spin_ticks;
 }
 
 void *yd__executor_main(void *arg)

@@ -276,6 +276,8 @@ struct yd__executor {
     int64_t sim_timer_at;
     pthread_t thread;
     bool started;
+    bool spins;                   /* looks a while for work before it sleeps, */
+    uint32_t sleeps, sleeps_left; /* but not the next few times */
     /* Free slots of the table that are at home here. */
     pthread_mutex_t slots_lock;
     uint32_t *slots_free;
@@ -294,7 +296,7 @@ struct yd_system {
     bool closing; /* being destroyed: nothing is told to anybody any more */
     uint16_t node;
     uint64_t ticks_scale;
-    uint64_t turn_ticks, overrun_ticks, poll_ticks, flush_ticks;
+    uint64_t turn_ticks, overrun_ticks, poll_ticks, flush_ticks, spin_ticks;
     uint64_t seed;
     unsigned executors, computes;
     struct yd__executor *executor; /* array */

@@ -8,6 +8,7 @@
 #include "actor/internal.h"
 
 #define POLL_NS   (100 * YD_NS_PER_US)
+#define SPIN_NS   (20 * YD_NS_PER_US)
 #define FLUSH_NS  (20 * YD_NS_PER_US)
 #define HASH_SIZE 256
 
@@ -57,6 +58,7 @@ static void set_defaults(struct yd_system *system)
     system->turn_ticks = yd__ticks_of_ns(options->turn_ns, system->ticks_scale);
     system->overrun_ticks = yd__ticks_of_ns(options->overrun_ns, system->ticks_scale);
     system->poll_ticks = yd__ticks_of_ns(POLL_NS, system->ticks_scale);
+    system->spin_ticks = yd__ticks_of_ns(SPIN_NS, system->ticks_scale);
     system->flush_ticks = yd__ticks_of_ns(FLUSH_NS, system->ticks_scale);
 }
 

@@ -14,12 +14,20 @@ static inline uint64_t yd__ticks(void)
 {
     return __rdtsc();
 }
+static inline void yd__relax(void)
+{
+    _mm_pause();
+}
 #elif defined(__aarch64__)
 static inline uint64_t yd__ticks(void)
 {
     uint64_t ticks;
     __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
     return ticks;
+}
+static inline void yd__relax(void)
+{
+    __asm__ volatile("yield");
 }
 #else
 #include <time.h>
@@ -29,6 +37,7 @@ static inline uint64_t yd__ticks(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
+static inline void yd__relax(void) {}
 #endif
 
 /* ns = ticks × scale / 2^32. Good for durations up to 2^32 times the counter's period (minutes); longer ones are cut.

@@ -490,6 +490,27 @@ static enum yd_turn busy_forever(struct actor *self, struct yd_envelope *envelop
     return YD_TURN_DONE;
 }
 
+static void groups_share_by_weight_whatever_the_number_of_their_processes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    static struct actor few, many[5];
+    uint64_t of_many = 0;
+    few = (struct actor){.fn = busy_forever};
+    fixture_open(&f, 1, defaults());
+    actor_spawn(&f, &few, (struct yd_process_options){.executor = -1, .group = "few", .weight = 3, .mailbox_max = 200});
+    post(&f, few.pid, T_HELLO, YD_CAST, 0);
+    for (int i = 0; i < 5; i++) {
+        many[i] = (struct actor){.fn = busy_forever};
+        actor_spawn(&f, &many[i], (struct yd_process_options){.executor = -1, .group = "many", .mailbox_max = 200});
+        post(&f, many[i].pid, T_HELLO, YD_CAST, 0);
+    }
+    for (int i = 0; i < 20000; i++) yd_system_step(f.system);
+    for (int i = 0; i < 5; i++) of_many += many[i].seen_count;
+    assert_in_range(few.seen_count, of_many * 5 / 2, of_many * 7 / 2);
+    fixture_close(&f);
+}
+
 static void seeded_runs_repeat_exactly_and_other_seeds_differ(void **state)
 {
     (void)state;
@@ -534,6 +555,7 @@ int main(void)
         cmocka_unit_test(data_that_was_taken_is_not_released_and_inline_data_travels_along),
         cmocka_unit_test(envelopes_to_other_nodes_go_to_the_hook),
         cmocka_unit_test(options_that_make_no_sense_are_refused),
+        cmocka_unit_test(groups_share_by_weight_whatever_the_number_of_their_processes),
         cmocka_unit_test(seeded_runs_repeat_exactly_and_other_seeds_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
