@@ -568,6 +568,31 @@ static void explain(struct yd__parse *parse, uint32_t token)
         yd__help(work, "a parameter is given with a colon: %.*s: …", YD_STR_FMT(one->text));
         return;
     }
+    if (it->type == YD_TOK_BRACE_OPEN && one && one->type == YD_TOK_ID && yd_str_eq(one->text, YD_STR("with"))) {
+        yd__help(work, "'with' stands on the line where its element ends: %s", "x :: Class(…) with { … }");
+        return;
+    }
+    if (it->type == YD_TOK_ID && one && one->type == YD_TOK_ID) {
+        static const char *const elsewhere[][2] = {
+            {"in", "'in' declares a port: it stands in the body of an element"},
+            {"out", "'out' declares a port: it stands in the body of an element"},
+            {"feed", "'feed' is a step of a test: it stands in test \"…\" { … }"},
+            {"expect", "'expect' is a step of a test: it stands in test \"…\" { … }"},
+            {"push", "a port is declared as: in push name, out push name"},
+            {"query", "a port is declared as: in query name, out query name"},
+        };
+        for (size_t i = 0; i < YD_COUNT(elsewhere); i++) {
+            if (!yd_str_eq(one->text, yd_str_of(elsewhere[i][0]))) continue;
+            yd__help(work, "%s", elsewhere[i][1]);
+            return;
+        }
+    }
+    bool make = it->type == YD_TOK_ID && one && one->type == YD_TOK_ID && token + 1 < parse->raw_count &&
+                parse->tokens[token + 1].type == YD_TOK_OPEN;
+    if (make) {
+        yd__help(work, "an element is declared with '::': %.*s :: %.*s(…)", YD_STR_FMT(one->text), YD_STR_FMT(it->text));
+        return;
+    }
     if (it->type == YD_TOK_LIST_CLOSE) {
         yd__help(work, "a wire with options is written -[…]-> or =[…]=>, without a space before the arrow");
         return;

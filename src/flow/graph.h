@@ -6,6 +6,7 @@
 #include <yarder/element.h>
 
 #include "base/alloc.h"
+#include "base/text.h"
 
 struct yd_place {
     uint32_t file, line, column, length; /* 1-based, in characters; file (from 0) indexes yd_topology.files */
@@ -123,6 +124,9 @@ struct yd_classes {
     const struct yd_element_class *const *items;
     size_t count;
 };
+
+/* A class's table, before it is used: a plug-in's is somebody else's. YD_EVERSION, YD_EINVAL with the reason. Pure. */
+int yd_class_check(const struct yd_element_class *class, struct yd_trail *trail);
 
 struct yd_setting { /* --set id=value */
     const char *id, *value;

@@ -6,8 +6,9 @@
 
 #include "flow/expand.h"
 
-struct including { /* the way to the file at hand, for rings */
-    const char *path;
+struct including {    /* the way to the file at hand, for rings */
+    const char *path; /* what it is known by: without "." and ".." */
+    const char *real; /* what is opened: `..` behind a link is the system's business */
     struct including *by;
     uint32_t depth;
 };
@@ -69,12 +70,17 @@ static int read_file(struct yd__work *work, const char *path, struct yd_str *ret
     return 0;
 }
 
-/* "conf/../site/./a.yd" is "site/a.yd": as text, so that nothing is touched. */
-static char *normal_path(struct yd__work *work, const char *by, struct yd_str path)
+/* Relative to the folder of `by`. */
+static char *joined_path(struct yd__work *work, const char *by, struct yd_str path)
 {
     const char *slash = by && path.size && path.data[0] != '/' ? strrchr(by, '/') : NULL;
-    char *joined = slash ? yd__printf(work, "%.*s/%.*s", (int)(slash - by), by, YD_STR_FMT(path))
-                         : yd__printf(work, "%.*s", YD_STR_FMT(path));
+    return slash ? yd__printf(work, "%.*s/%.*s", (int)(slash - by), by, YD_STR_FMT(path))
+                 : yd__printf(work, "%.*s", YD_STR_FMT(path));
+}
+
+/* "conf/../site/./a.yd" is "site/a.yd": as text, so that nothing is touched. */
+static char *normal_path(struct yd__work *work, const char *joined)
+{
     bool absolute = joined[0] == '/';
     size_t size = strlen(joined), kept = 0;
     struct yd_str *parts = yd__get(work, (size + 1) * sizeof *parts);
@@ -95,7 +101,7 @@ static char *normal_path(struct yd__work *work, const char *by, struct yd_str pa
 
 /* ---- gathering ---- */
 
-static void gather(struct yd__work *work, struct yd__map *done, struct including *by, const char *path,
+static void gather(struct yd__work *work, struct yd__map *done, struct including *by, const char *real,
                    const struct yd__value *asked);
 
 static void include(struct yd__work *work, struct yd__map *done, struct including *by, const struct yd__value *value)
@@ -105,7 +111,7 @@ static void include(struct yd__work *work, struct yd__map *done, struct includin
         yd__report(work, YD_Y_FILE, value->place, "", "this is no path");
         return;
     }
-    const char *path = normal_path(work, by->path, value->text);
+    const char *real = joined_path(work, by->real, value->text), *path = normal_path(work, real);
     for (const struct including *at = by; at; at = at->by) {
         if (strcmp(at->path, path) != 0) continue;
         yd__report(work, YD_Y_INCLUDE_RING, value->place, "",
@@ -119,12 +125,13 @@ static void include(struct yd__work *work, struct yd__map *done, struct includin
         work->names_lost = true;
         return;
     }
-    gather(work, done, by, path, value);
+    gather(work, done, by, real, value);
 }
 
-static void gather(struct yd__work *work, struct yd__map *done, struct including *by, const char *path,
+static void gather(struct yd__work *work, struct yd__map *done, struct including *by, const char *real,
                    const struct yd__value *asked)
 {
+    const char *path = normal_path(work, real);
     if (yd__map_add(work, done, yd_str_of(path), work)) return; /* each file once */
     struct yd_place place = asked ? asked->place : (struct yd_place){.file = (uint32_t)work->diagnostics->source_count};
     if (work->diagnostics->source_count == YD_FLOW_FILES_MAX) {
@@ -133,7 +140,7 @@ static void gather(struct yd__work *work, struct yd__map *done, struct including
         return;
     }
     struct yd_str text = {"", 0};
-    int r = read_file(work, path, &text);
+    int r = read_file(work, real, &text);
     if (r < 0) {
         work->names_lost = true;
         if (!asked) (void)yd__source_add(work, path, YD_STR(""));
@@ -148,7 +155,7 @@ static void gather(struct yd__work *work, struct yd__map *done, struct including
     struct yd__parse parse;
     uint32_t file = yd__source_add(work, path, text);
     yd__parse_file(&parse, work, file, text);
-    struct including here = {path, by, by ? by->depth + 1 : 0};
+    struct including here = {path, real, by, by ? by->depth + 1 : 0};
     for (const struct yd__item *item = parse.items; item; item = item->next) {
         switch (item->type) {
         case YD__INCLUDE:
@@ -214,7 +221,7 @@ static void finish(struct yd__plan *plan)
 static void load(struct yd__work *work, const char *path)
 {
     struct yd__map done = {0};
-    gather(work, &done, NULL, normal_path(work, NULL, yd_str_of(path)), NULL);
+    gather(work, &done, NULL, path, NULL);
     struct yd__plan *plan = yd__get(work, sizeof *plan);
     plan->work = work;
     yd__expand(plan);

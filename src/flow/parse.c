@@ -157,6 +157,7 @@ void yd__parse_broken(struct yd__parse *parse, struct yd__span span)
 {
     struct yd__work *work = parse->work;
     if (work->failed) return;
+    if (parse->tokens[span.first].type == YD_TOK_INCLUDE) work->names_lost = true;
     work->in_bison = false; /* the map may grow beyond the dummy; bison holds no memory of its own */
     for (uint32_t i = parse->stream_next; i-- > 0;) {
         const struct yd__token *token = &parse->tokens[parse->stream[i]];

@@ -396,7 +396,9 @@ static void no_effect(struct yd__plan *plan, struct yd__scope *scope, const stru
     if (declares) return;
     for (const struct yd__end *end = group->ends; end; end = end->next) mark_end(plan, scope, end);
     yd__report(work, YD_Y_NO_EFFECT, statement->place, "", "this statement does nothing");
-    if (group->ends->make && group->end_count == 1)
+    if (group->end_count > 1)
+        yd__help(work, "declare one element in a statement, or wire them: … -> a, b");
+    else if (group->ends->make)
         yd__help(work, "name it (x :: %.*s(…)) to use it elsewhere, or wire it",
                  YD_STR_FMT(group->ends->make->class.text));
     else

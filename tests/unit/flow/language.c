@@ -425,6 +425,45 @@ static void graphs_show_every_wire(void **state)
     yard_fini(&yard);
 }
 
+static void class_check_takes_sound_tables_and_names_what_is_wrong_in_others(void **state)
+{
+    (void)state;
+    struct yd_trail trail;
+    for (size_t i = 0; i < golden_classes.count; i++) {
+        yd_trail_clear(&trail);
+        int r = yd_class_check(golden_classes.items[i], &trail);
+        if (r != 0) print_error("%s\n", yd_trail_text(&trail));
+        assert_int_equal(r, 0);
+    }
+    static const struct yd_port_class twice[] = {{.name = "input"}, {.name = "input"}, {.name = NULL}};
+    static const struct yd_port_class bad_name[] = {{.name = "in put"}, {.name = NULL}};
+    static const struct yd_param_class untyped[] = {{.name = "a", .type = YD_PARAM_SIZE, .initial = "10s"},
+                                                    {.name = NULL}};
+    static const struct yd_param_class again[] = {{.name = "a"}, {.name = "a"}, {.name = NULL}};
+    static const struct yd_param_class garbage[] = {{.name = "a", .type = YD_PARAM_LIST, .initial = "[1,"},
+                                                    {.name = NULL}};
+    static const struct {
+        struct yd_element_class class;
+        int result;
+        const char *says;
+    } cases[] = {
+        {{.abi = 99, .name = "A"}, YD_EVERSION, "version 99"},
+        {{.abi = YD_ELEMENT_ABI}, YD_EINVAL, "without a name"},
+        {{.abi = YD_ELEMENT_ABI, .name = "2A"}, YD_EINVAL, "without a name"},
+        {{.abi = YD_ELEMENT_ABI, .name = "A", .ports = twice}, YD_EINVAL, "'input' is there twice"},
+        {{.abi = YD_ELEMENT_ABI, .name = "A", .ports = bad_name}, YD_EINVAL, "'in put' is not a name"},
+        {{.abi = YD_ELEMENT_ABI, .name = "A", .params = untyped}, YD_EINVAL, "the default of 'a', 10s, is not a size"},
+        {{.abi = YD_ELEMENT_ABI, .name = "A", .params = again}, YD_EINVAL, "'a' is there twice"},
+        {{.abi = YD_ELEMENT_ABI, .name = "A", .params = garbage}, YD_EINVAL, "is not a list"},
+        {{.abi = YD_ELEMENT_ABI, .name = "A"}, 0, ""},
+    };
+    for (size_t i = 0; i < YD_COUNT(cases); i++) {
+        yd_trail_clear(&trail);
+        assert_int_equal(yd_class_check(&cases[i].class, &trail), cases[i].result);
+        assert_non_null(strstr(yd_trail_text(&trail), cases[i].says));
+    }
+}
+
 /* ---- memory, limits, rubbish ---- */
 
 static void load_survives_every_allocation_that_fails(void **state)
@@ -641,6 +680,7 @@ int main(void)
         cmocka_unit_test(mistakes_are_json_too),
         cmocka_unit_test(colours_change_nothing_but_colours),
         cmocka_unit_test(graphs_show_every_wire),
+        cmocka_unit_test(class_check_takes_sound_tables_and_names_what_is_wrong_in_others),
         cmocka_unit_test(load_survives_every_allocation_that_fails),
         cmocka_unit_test(deep_and_long_texts_are_refused_or_loaded_without_a_deep_stack),
         cmocka_unit_test(a_chain_of_thousands_is_no_trouble),
