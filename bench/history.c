@@ -24,6 +24,7 @@ static void die(const char *what, int error)
 
 struct load {
     uint32_t series, ticks; /* each series once a tick */
+    uint32_t metrics;       /* 0: 100 */
     double *level;
     struct yd_rng rng;
 };
@@ -34,8 +35,9 @@ static void tick(struct load *load, uint32_t at, struct yd_builder *builder, str
     *count = 0;
     for (uint32_t i = 0; i < load->series; i++) {
         char text[128];
-        int size = snprintf(text, sizeof text, "metric.%u dc=dc%u,host=web%05u,rack=r%02u", i % 100, i / 100 % 4,
-                            i / 100, i / 100 % 50);
+        uint32_t metrics = load->metrics ? load->metrics : 100, host = i / metrics;
+        int size = snprintf(text, sizeof text, "metric.%u dc=dc%u,host=web%05u,rack=r%02u", i % metrics, host % 4, host,
+                            host % 50);
         uint32_t name;
         int error = yd_builder_name(builder, (struct yd_str){text, (size_t)size}, &name);
         if (error == YD_EFULL) {
@@ -163,6 +165,88 @@ static void fold_dense(uint32_t series, uint32_t per_batch, uint32_t batches)
     yd_history_destroy(history);
 }
 
+/* ---- queries ---- */
+
+struct took {
+    double p50, p99;
+    uint64_t points, groups;
+};
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static struct took ask(struct yd_history *history, const struct yd_series_query *query, uint32_t rounds)
+{
+    double *times = calloc(rounds, sizeof *times);
+    struct took took = {0};
+    for (uint32_t i = 0; i < rounds; i++) {
+        struct yd_query_run *run;
+        struct yd_batch *batch;
+        took.points = took.groups = 0;
+        double begin = now();
+        int more = yd_query_start(history, query, &run, NULL);
+        if (more) die("query", more);
+        do {
+            more = yd_query_step(run, &batch, NULL);
+            if (batch) took.points += batch->view.count;
+            yd_batch_unref(batch);
+        } while (more > 0);
+        if (more < 0) die("step", more);
+        yd_query_destroy(run);
+        times[i] = now() - begin;
+    }
+    qsort(times, rounds, sizeof *times, by_value);
+    took.p50 = times[rounds / 2];
+    took.p99 = times[(uint64_t)rounds * 99 / 100];
+    free(times);
+    return took;
+}
+
+static uint32_t aggregator(const char *name)
+{
+    uint32_t index;
+    if (yd_aggregator_find(yd_str_of(name), &index)) die(name, YD_ENOENT);
+    return index;
+}
+
+/* 100 k series, 10 k to a metric: one of them, ten, all of a metric. */
+static void queries(struct load *load, uint32_t more)
+{
+    struct yd_history *history = fold(load);
+    int64_t end = START + (int64_t)load->ticks * STEP;
+    struct yd_filter one[] = {{YD_FILTER_LITERAL_OR, YD_STR("host"), YD_STR("web00007"), true}};
+    struct yd_filter ten[] = {{YD_FILTER_WILDCARD, YD_STR("host"), YD_STR("web0012*"), true}};
+    struct yd_filter by_dc[] = {{YD_FILTER_WILDCARD, YD_STR("dc"), YD_STR("*"), true}};
+    struct {
+        const char *what, *metric;
+        struct yd_filter *filters;
+        int64_t interval;
+        uint32_t rounds;
+    } cases[] = {
+        {"1 series, raw", "metric.1", one, 0, 400},
+        {"1 series, 1m-avg", "metric.1", one, 60 * YD_NS_PER_S, 400},
+        {"10 series, by host, 1m-avg", "metric.1", ten, 60 * YD_NS_PER_S, 400},
+        {"all of a metric, by dc, 1m-avg", "metric.2", by_dc, 60 * YD_NS_PER_S, 50},
+        {"all of a metric, by dc, raw", "metric.2", by_dc, 0, 50},
+    };
+    for (size_t i = 0; i < YD_COUNT(cases); i++) {
+        struct yd_series_query query = {.start_ns = START,
+                                        .end_ns = end,
+                                        .metric = yd_str_of(cases[i].metric),
+                                        .aggregator = aggregator("sum"),
+                                        .downsample = {cases[i].interval, aggregator("avg"), YD_FILL_NONE},
+                                        .filters = cases[i].filters,
+                                        .filter_count = 1};
+        struct took took = ask(history, &query, cases[i].rounds * more);
+        printf("query %-32s %8.3f ms p50, %8.3f ms p99, %llu records\n", cases[i].what, took.p50 * 1e3, took.p99 * 1e3,
+               (unsigned long long)took.points);
+    }
+    yd_history_destroy(history);
+}
+
 int main(int argc, char **argv)
 {
     const char *only = argc > 1 ? argv[1] : "all";
@@ -174,5 +258,9 @@ int main(int argc, char **argv)
     const char *names[] = {"1k", "100k", "1m"};
     for (size_t i = 0; i < YD_COUNT(loads); i++)
         if (all || quick || !strcmp(only, names[i])) yd_history_destroy(fold(&loads[i]));
+    if (all || quick || !strcmp(only, "query")) {
+        struct load load = {.series = 100000, .ticks = quick ? 60 : 360, .metrics = 10};
+        queries(&load, argc > 2 ? (uint32_t)atoi(argv[2]) : 1);
+    }
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Filters: compiled once a query, with their verdicts remembered; see filter.h. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <stdlib.h>
 
 #include "store/filter.h"
 
@@ -251,22 +252,101 @@ int yd__filters_match(struct yd__filters *all, const struct yd_history *history,
 
 /* ---- candidates ---- */
 
-void yd__candidates_open(struct yd__candidates *candidates, const struct yd_history *history, uint32_t metric,
-                         const struct yd__filters *filters)
+/* A filter is tried on all values of its key beforehand when they are few; and what it leaves is listed when that is
+ * little. Both bound what a start may take to about a millisecond. */
+#define JUDGED_MAX  32768
+#define REGEXPS_MAX 8192
+#define NARROW_MAX  16384
+
+/* How many series the filter leaves, of all metrics; UINT64_MAX when that costs too much to know, or is over `most`. */
+static int weigh(struct yd__filters *all, struct filter *filter, const struct yd__index *index, uint64_t most,
+                 uint64_t *ret_count, struct yd_trail *trail)
+{
+    *ret_count = UINT64_MAX;
+    if (filter->type == YD_FILTER_NOT_KEY || filter->type == YD_FILTER_NOT_LITERAL_OR ||
+        filter->type == YD_FILTER_NOT_ILITERAL_OR)
+        return YD_OK;
+    uint64_t count = 0;
+    if (filter->key != YD__NONE) {
+        const struct yd__posting *pairs = &index->key_pairs[filter->key];
+        uint32_t judged_max = filter->type == YD_FILTER_REGEXP ? REGEXPS_MAX : JUDGED_MAX;
+        if (pairs->count > judged_max || pairs->count > most) return YD_OK;
+        for (uint32_t i = 0; i < pairs->count && count <= most; i++) {
+            int r = verdict(all, filter, index, pairs->ids[i], trail);
+            if (r < 0) return r;
+            if (r) count += index->pairs[pairs->ids[i]].series.count;
+        }
+    }
+    if (count <= most) *ret_count = count;
+    return YD_OK;
+}
+
+/* One literal among very many values: found without looking at the others. */
+static uint32_t literal(const struct filter *filter, const struct yd__index *index)
+{
+    if (filter->type != YD_FILTER_LITERAL_OR || filter->key == YD__NONE) return YD__NONE;
+    if (memchr(filter->expression.data, '|', filter->expression.size)) return YD__NONE;
+    uint32_t value = yd_intern_find(&index->values, filter->expression);
+    return value == YD_INTERN_NONE ? YD__NONE : yd__index_pair(index, filter->key, value);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+static int list_pairs(struct yd__candidates *candidates, const struct yd__index *index, const uint32_t *pairs,
+                      uint32_t pair_count, const uint8_t *verdicts, uint64_t count)
+{
+    candidates->narrowed = true;
+    candidates->count = 0;
+    if (!count) return YD_OK;
+    candidates->ids = yd_alloc_get(candidates->alloc, count * sizeof *candidates->ids);
+    if (!candidates->ids) return YD_ENOMEM;
+    uint32_t lists = 0;
+    for (uint32_t i = 0; i < pair_count; i++) {
+        const struct yd__pair *pair = &index->pairs[pairs[i]];
+        if (verdicts && verdicts[pair->ordinal] != YES) continue;
+        if (!pair->series.count) continue;
+        memcpy(candidates->ids + candidates->count, pair->series.ids, pair->series.count * sizeof *candidates->ids);
+        candidates->count += pair->series.count;
+        lists++;
+    }
+    if (lists > 1) qsort(candidates->ids, candidates->count, sizeof *candidates->ids, by_id);
+    return YD_OK;
+}
+
+int yd__candidates_open(struct yd__candidates *candidates, const struct yd_history *history, uint32_t metric,
+                        struct yd__filters *filters, struct yd_trail *trail)
 {
     const struct yd__index *index = &history->index;
-    uint32_t best = metric == YD__NONE ? history->id_count : index->metric_series[metric].count;
-    *candidates = (struct yd__candidates){metric, YD__NONE, 0};
+    uint64_t all = metric == YD__NONE ? history->live : index->metric_series[metric].count, best = UINT64_MAX;
+    struct filter *choice = NULL;
+    *candidates = (struct yd__candidates){.metric = metric, .alloc = filters->alloc};
     for (uint32_t i = 0; i < filters->count; i++) {
-        const struct filter *filter = &filters->filters[i];
-        if (filter->type != YD_FILTER_LITERAL_OR || filter->key == YD__NONE) continue;
-        if (memchr(filter->expression.data, '|', filter->expression.size)) continue;
-        uint32_t value = yd_intern_find(&index->values, filter->expression);
-        uint32_t pair = value == YD_INTERN_NONE ? YD__NONE : yd__index_pair(index, filter->key, value);
-        if (pair == YD__NONE || index->pairs[pair].series.count >= best) continue;
-        best = index->pairs[pair].series.count;
-        candidates->pair = pair;
+        struct filter *filter = &filters->filters[i];
+        uint32_t pair = literal(filter, index);
+        uint64_t count;
+        if (pair != YD__NONE && index->pairs[pair].series.count <= all / 2) /* good enough */
+            return list_pairs(candidates, index, &pair, 1, NULL, index->pairs[pair].series.count);
+        int error = weigh(filters, filter, index, YD_MAX(all / 2, 64), &count, trail);
+        if (error) return error;
+        if (count < best) {
+            best = count;
+            choice = filter;
+        }
     }
+    if (!choice || best > NARROW_MAX) return YD_OK;
+    const struct yd__posting none = {0};
+    const struct yd__posting *pairs = choice->key == YD__NONE ? &none : &index->key_pairs[choice->key];
+    return list_pairs(candidates, index, pairs->ids, pairs->count, choice->verdicts, best);
+}
+
+void yd__candidates_close(struct yd__candidates *candidates)
+{
+    if (candidates->ids) yd_alloc_put(candidates->alloc, candidates->ids, candidates->count * sizeof *candidates->ids);
+    candidates->ids = NULL;
 }
 
 static uint32_t lower_bound(const uint32_t *ids, uint32_t count, uint32_t id)
@@ -287,13 +367,13 @@ uint32_t yd__candidates_next(struct yd__candidates *candidates, const struct yd_
 {
     const struct yd__index *index = &history->index;
     uint32_t found = 0;
-    if (candidates->metric == YD__NONE && candidates->pair == YD__NONE) {
+    if (candidates->metric == YD__NONE && !candidates->narrowed) {
         for (; candidates->next < history->id_count && found < room; candidates->next++)
             if (yd__series_get(history, candidates->next)) ids[found++] = candidates->next;
         return found;
     }
-    const struct yd__posting *list = candidates->pair == YD__NONE ? &index->metric_series[candidates->metric]
-                                                                  : &index->pairs[candidates->pair].series;
+    const struct yd__posting own = {candidates->ids, candidates->count, candidates->count};
+    const struct yd__posting *list = candidates->narrowed ? &own : &index->metric_series[candidates->metric];
     const uint32_t ahead = 12; /* heads, then labels, are on their way when their turn comes */
     uint32_t at = lower_bound(list->ids, list->count, candidates->next);
     for (; at < list->count && found < room; at++) {

@@ -17,14 +17,20 @@ void yd__filters_destroy(struct yd__filters *filters);
 int yd__filters_match(struct yd__filters *filters, const struct yd_history *history, const struct yd__label *label,
                       struct yd_trail *trail);
 
-/* Where to look: the shortest list that holds all candidates, whose ids only rise. Folds may come between calls. */
+/* Where to look: the metric's list, or, when a filter leaves few of it, a list of those. Ids only rise, so folds may
+ * come between calls. */
 struct yd__candidates {
     uint32_t metric; /* YD__NONE: all series */
-    uint32_t pair;   /* YD__NONE: the metric's list */
     uint32_t next;   /* id */
+    bool narrowed;
+    uint32_t *ids; /* when narrowed; the candidates' own */
+    uint32_t count;
+    struct yd_alloc *alloc;
 };
-void yd__candidates_open(struct yd__candidates *candidates, const struct yd_history *history, uint32_t metric,
-                         const struct yd__filters *filters);
+/* YD_ENOMEM, YD_ETOOBIG as yd__filters_match; then there is nothing to close. */
+int yd__candidates_open(struct yd__candidates *candidates, const struct yd_history *history, uint32_t metric,
+                        struct yd__filters *filters, struct yd_trail *trail);
+void yd__candidates_close(struct yd__candidates *candidates);
 /* Up to `room` ids of living series of the metric; fewer only at the end. Heads are being prefetched. */
 uint32_t yd__candidates_next(struct yd__candidates *candidates, const struct yd_history *history, uint32_t *ids,
                              uint32_t room);

@@ -167,7 +167,7 @@ static inline bool yd__series_may_have(const struct yd__series *series, int64_t 
 
 /* heap.c */
 int yd__store_heap_add(struct yd_history *history, uint32_t id, int64_t key); /* when built and not in; YD_ENOMEM */
-void yd__heap_fix(struct yd_history *history, uint32_t id);             /* its oldest chunk may have become older */
+void yd__heap_fix(struct yd_history *history, uint32_t id); /* its oldest chunk may have become older */
 void yd__store_heap_remove(struct yd_history *history, uint32_t id);
 /* Drops chunks, oldest first, until memory is below `memory_max` and none is older than `time`. */
 int yd__heap_evict(struct yd_history *history, uint64_t memory_max, int64_t time);

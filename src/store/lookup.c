@@ -69,21 +69,21 @@ int yd_history_lookup(struct yd_history *history, struct yd_str metric, const st
     if (error) return error;
     struct yd__candidates candidates;
     uint64_t total = 0;
-    yd__candidates_open(&candidates, history, metric_id, set);
-    while ((count = yd__candidates_next(&candidates, history, ids, YD_COUNT(ids)))) {
-        for (uint32_t i = 0; i < count; i++) {
+    error = yd__candidates_open(&candidates, history, metric_id, set, NULL);
+    while (!error && (count = yd__candidates_next(&candidates, history, ids, YD_COUNT(ids)))) {
+        for (uint32_t i = 0; i < count && !error; i++) {
             const struct yd__label *label = yd__series_at(history, ids[i])->label;
             int r = yd__filters_match(set, history, label, NULL);
-            if (r < 0) {
-                yd__filters_destroy(set);
-                return r;
-            }
-            if (r && total++ < limit) visit(arg, yd__label_name(label));
+            if (r < 0)
+                error = r;
+            else if (r && total++ < limit)
+                visit(arg, yd__label_name(label));
         }
     }
+    yd__candidates_close(&candidates);
     yd__filters_destroy(set);
-    *ret_total = total;
-    return YD_OK;
+    if (!error) *ret_total = total;
+    return error;
 }
 
 int yd_history_last(struct yd_history *history, const struct yd_pattern *pattern, uint64_t limit,

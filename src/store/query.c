@@ -17,7 +17,7 @@
 #include "store/filter.h"
 #include "store/line.h"
 
-#define SLICE_UNITS 400000 /* of about 2.5 ns */
+#define SLICE_UNITS 200000 /* of about 5 ns */
 #define COST_CHUNK  60
 #define COST_SERIES 60
 #define COST_MATCH  40
@@ -171,13 +171,13 @@ int yd_query_start(struct yd_history *history, const struct yd_series_query *que
     if (!error)
         error = yd__filters_create(history, query->filters, query->filter_count, query->explicit_tags, &run->filters,
                                    trail);
+    if (!error) error = yd__candidates_open(&run->candidates, history, metric, run->filters, trail);
     if (!error) error = yd_builder_create(&(struct yd_builder_options){.alloc = alloc}, &run->builder);
     if (error) {
         yd_query_destroy(run);
         return error;
     }
     run->key_count = run->each ? 0 : yd__filters_group_keys(run->filters, &run->keys);
-    yd__candidates_open(&run->candidates, history, metric, run->filters);
     *ret_run = run;
     return YD_OK;
 }
@@ -186,6 +186,7 @@ void yd_query_destroy(struct yd_query_run *run)
 {
     if (!run) return;
     struct yd_alloc *alloc = run->alloc;
+    yd__candidates_close(&run->candidates);
     yd__filters_destroy(run->filters);
     yd_builder_destroy(run->builder);
     yd__line_fini(&run->line);
