@@ -56,6 +56,7 @@ static bool read_point(struct work *work, struct point *point)
     struct yd_json_token token;
     struct yd_str key = YD_STR("");
     memset(point, 0, offsetof(struct point, tags));
+    point->metric = point->timestamp = point->value = YD_STR("");
     point->tag_count = 0;
     for (;;) {
         enum yd_json_type type = yd_json_next(&work->in, &token);
@@ -179,7 +180,7 @@ static void fail(struct work *work, const struct point *point, const char *why, 
 
 static void take_point(struct work *work, const struct yd_json_token *first)
 {
-    static const struct point empty;
+    static const struct point empty = {.metric = {"", 0}, .timestamp = {"", 0}, .value = {"", 0}};
     struct point point;
     enum yd_line_reason reason;
     if (first->type != YD_JSON_OBJECT) {
