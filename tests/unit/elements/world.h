@@ -8,7 +8,9 @@
 #include "testing.h"
 
 #include "flow/run.h"
+#include "io/file.h"
 #include "io/loop.h"
+#include "log/log.h"
 
 struct world {
     char data[64];
