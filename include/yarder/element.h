@@ -188,7 +188,9 @@ struct yd_pump_class {
     /* Called until everything is closed: must call yd_pump_stopped once that is so. No more emits after it. */
     void (*stop)(void *state);
     void (*command)(void *state, struct yd_command *command);
-    void (*pause)(void *state, bool paused); /* the element is blocked: stop reading sockets; never called twice alike */
+    /* true: the element is blocked or does not keep up: stop reading sockets; then false: go on. In turns, never twice
+     * alike. Not for files pumps: those are just not run meanwhile. */
+    void (*pause)(void *state, bool paused);
     void (*run)(void *state); /* files: called again and again while not paused, until yd_pump_end or YD_EAGAIN via yd_pump_sleep */
 };
 const struct yd_args *yd_pump_args(struct yd_pump *pump);
@@ -197,7 +199,8 @@ struct yd_fs *yd_pump_fs(struct yd_pump *pump);
 const char *yd_pump_element(struct yd_pump *pump); /* its name in the topology */
 int yd_pump_fail(struct yd_pump *pump, int error, const char *format, ...); /* from start: why; returns error */
 /* A batch straight to an output port, as if receive had emitted it; its records count as received (and as consumed once
- * they are on the wire). true: enough, the element does not keep up: `pause` comes, stop reading now. */
+ * they are on the wire). true: enough, the element does not keep up: stop reading now; `pause` comes in any case, and
+ * then its end. */
 bool yd_pump_emit(struct yd_pump *pump, unsigned port, struct yd_batch *batch);
 /* To receive, as YD_INPUT_PUMP. With a batch it is data: its records count as received, and it waits while the element
  * is blocked; unless type has YD_TELL_URGENT (receive sees the type without it): then, as without a batch, it is

@@ -345,13 +345,23 @@ static void tell_blocked(struct yd_element *e)
     }
 }
 
+static bool must_pause(const struct yd_element *e)
+{
+    const struct yd_pump *pump = e->pump;
+    long long waiting = atomic_load_explicit(&pump->unforwarded, memory_order_acquire);
+    return e->blocked_by || e->life != YD_LIFE_UP || e->fifo.count > 4096 ||
+           waiting > (pump->told_paused ? YD__PUMP_BYTES_MAX / 2 : YD__PUMP_BYTES_MAX);
+}
+
 static void pace_pump(struct yd_element *e)
 {
     struct yd_pump *pump = e->pump;
-    long long waiting = atomic_load_explicit(&pump->unforwarded, memory_order_relaxed);
-    bool pause = e->blocked_by || e->life != YD_LIFE_UP || e->fifo.count > 4096 ||
-                 waiting > (pump->told_paused ? YD__PUMP_BYTES_MAX / 2 : YD__PUMP_BYTES_MAX);
-    if (pause != pump->told_paused && pump->running) yd__pump_pause(e, pause);
+    if (!pump->running) return;
+    /* A pump that was told "enough" has stopped by itself and waits for pause and its end, even if all is gone by now.
+     */
+    bool enough = atomic_load_explicit(&pump->enough, memory_order_relaxed) && atomic_exchange(&pump->enough, false);
+    if (!pump->told_paused && (enough || must_pause(e))) yd__pump_pause(e, true);
+    if (pump->told_paused && !must_pause(e)) yd__pump_pause(e, false);
     if (pump->class->files) yd__pump_fed(e);
 }
 

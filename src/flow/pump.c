@@ -408,6 +408,7 @@ bool yd_pump_emit(struct yd_pump *pump, unsigned port, struct yd_batch *batch)
     envelope->batch = batch;
     envelope->cost = (uint32_t)cost;
     bool enough = atomic_fetch_add_explicit(&pump->unforwarded, cost, memory_order_acq_rel) + cost > YD__PUMP_BYTES_MAX;
+    if (enough) atomic_store(&pump->enough, true);   /* before the envelope: whoever gets that sees this */
     (void)yd_send(e->run->options.system, envelope); /* gone: the run is over */
     return enough;
 }

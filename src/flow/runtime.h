@@ -565,6 +565,7 @@ struct yd_pump {
     struct yd_timer *timer;
     uint32_t incarnation;        /* of the element when it was started */
     bool direct;                 /* the wrapper runs in the loop's thread */
+    atomic_bool enough;          /* emit has said so since the last look */
     atomic_llong unforwarded;    /* bytes emitted and not yet on a wire */
     bool told_paused, stop_told; /* the wrapper's */
     bool running;                /* the wrapper's: started and not known to have stopped */

@@ -437,10 +437,15 @@ static void pump_tick(void *arg)
     struct pumped *p = arg;
     const struct yd_args *args = yd_pump_args(p->pump);
     int64_t records = yd_args_int(args, "records");
-    if (!p->paused && p->made < yd_args_int(args, "batches")) {
-        if (yd_pump_emit(p->pump, 0, world_batch(p->made * records, (uint32_t)records))) p->seen->blocked++;
+    bool burst = yd_args_int(args, "burst") != 0; /* all at once, until it is told enough */
+    while (!p->paused && !p->enough && p->made < yd_args_int(args, "batches")) {
+        if (yd_pump_emit(p->pump, 0, world_batch(p->made * records, (uint32_t)records))) {
+            p->seen->blocked++;
+            p->enough = burst;
+        }
         yd_pump_count_rejected(p->pump, 0, 2, YD_STR("junk"), YD_STR("peer"));
         if (++p->made == yd_args_int(args, "batches") && !yd_args_int(args, "endless")) yd_pump_end(p->pump);
+        if (!burst) break;
     }
     yd_timer_start(p->timer, yd_pump_mono(p->pump) + yd_args_int(args, "every"));
 }
@@ -472,6 +477,7 @@ static void pumped_pause(void *state, bool paused)
     struct pumped *p = state;
     if (p->paused == paused) p->seen->out_of_order = true;
     p->paused = paused;
+    if (!paused) p->enough = false;
     if (!paused) p->seen->unblocked++;
 }
 

@@ -281,6 +281,28 @@ static void a_pump_is_paused_while_its_element_is_blocked(void **state)
     seen_clear();
 }
 
+static void a_pump_that_was_told_enough_is_always_told_to_go_on(void **state)
+{
+    (void)state;
+    for (int real = 0; real < 2; real++) {
+        struct world w;
+        world_init(&w, 17, real);
+        uint32_t a = world_node(&w, "a", &pumped_class), c = world_node(&w, "c", &sink_class);
+        small_source(&w, a, 100, 10000);
+        world_int(&w, a, "every", YD_NS_PER_MS);
+        world_int(&w, a, "burst", 1);
+        world_wire(&w, a, 0, c, 0)->queue_bytes = 64 << 20;
+        assert_int_equal(world_start(&w, NULL), 0);
+        assert_true(world_until_finished(&w, 20 * YD_NS_PER_S));
+        world_check_identity(&w);
+        assert_int_equal(seen_of("c")->count, 1000000);
+        assert_true(seen_of("a")->blocked >= 2);
+        assert_false(seen_of("a")->out_of_order);
+        world_fini(&w);
+        seen_clear();
+    }
+}
+
 static void a_files_pump_brings_all_and_ends(void **state)
 {
     (void)state;
@@ -412,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_long_answer_comes_whole_and_no_faster_than_it_is_taken),
         cmocka_unit_test(a_query_gets_exactly_one_last_word),
         cmocka_unit_test(a_pump_is_paused_while_its_element_is_blocked),
+        cmocka_unit_test(a_pump_that_was_told_enough_is_always_told_to_go_on),
         cmocka_unit_test(a_files_pump_brings_all_and_ends),
         cmocka_unit_test(a_pump_that_cannot_start_is_an_error_for_people),
         cmocka_unit_test(a_drain_stops_the_sources_and_all_that_came_arrives),
