@@ -181,6 +181,7 @@ static int lookup(struct yd_history *history, const struct yd_view *view, uint32
         if (guesses[i] == YD__NONE) continue;
         const struct yd__series *series = yd__series_at(history, guesses[i]);
         const char *label = (const char *)series->label;
+        if (YD_UNLIKELY(!label)) continue;
         __builtin_prefetch(label);
         __builtin_prefetch(label + 64);
         __builtin_prefetch(series->open + series->stream.used, 1);

@@ -468,6 +468,87 @@ static void churn_of_series_leaves_the_index_sound(void **state)
     yd_builder_destroy(builder);
 }
 
+/* Anything at once: late points, repetitions, little memory, aging. Structure and counts stay sound. */
+static void random_folds_under_a_cap_lose_nothing_uncounted(void **state)
+{
+    (void)state;
+    struct yd_rng rng;
+    yd_rng_init(&rng, test_seed());
+    for (int round = 0; round < 6; round++) {
+        uint64_t cap = 500000 + yd_rng_below(&rng, 300000);
+        struct yd_history *history = test_history(&(struct yd_history_options){
+            .memory_max = cap, .keep_ns = round % 2 ? 3000 * SECOND : 0, .series_max = 150});
+        struct yd_builder *builder = test_builder();
+        int64_t clock = 1000000 * SECOND;
+        uint64_t sent = 0;
+        for (int turn = 0; turn < 120; turn++) {
+            for (int k = 0; k < 500; k++, sent++) {
+                char name[64];
+                (void)snprintf(name, sizeof name, "m%d k=%d", (int)yd_rng_below(&rng, 3), (int)yd_rng_below(&rng, 60));
+                int64_t time = clock += (int64_t)yd_rng_below(&rng, (uint64_t)SECOND / 10);
+                if (yd_rng_chance(&rng, 4)) time -= (int64_t)yd_rng_below(&rng, 5000) * SECOND / 2;
+                if (yd_rng_chance(&rng, 8)) time -= time % (100 * SECOND);
+                uint8_t type;
+                uint64_t bits;
+                any_value(&rng, k % 4, &type, &bits);
+                test_add(builder, name, time, (enum yd_type)type, bits);
+            }
+            test_fold(history, builder);
+            struct yd_history_counts counts;
+            yd_history_counts(history, &counts);
+            assert_true(counts.memory_bytes <= cap);
+            uint64_t held = 0, chunks = 0;
+            for (uint32_t id = 0; id < history->id_count; id++) {
+                const struct yd__series *series = yd__series_get(history, id);
+                if (!series) continue;
+                held += yd__series_points(series);
+                const struct yd__past *past = series->past;
+                for (uint32_t i = 0; past && i < past->count; i++) {
+                    assert_true(past->chunks[i]->first <= past->chunks[i]->last);
+                    assert_true(!i || past->chunks[i - 1]->last < past->chunks[i]->first);
+                    assert_true(!series->stream.count || past->chunks[i]->last < series->first);
+                }
+                for (uint32_t i = 0; past && i < past->side_count; i++) {
+                    assert_true(past->side[i].time <= series->stream.time);
+                    assert_true(!i || past->side[i - 1].time < past->side[i].time);
+                }
+                chunks += past ? past->count : 0;
+            }
+            assert_true(held + counts.duplicate + counts.evicted_samples == counts.stored);
+            assert_true(counts.stored + counts.late + counts.refused_samples + counts.ignored == sent);
+            assert_true(counts.chunks == chunks);
+        }
+        yd_builder_destroy(builder);
+        yd_history_destroy(history);
+    }
+}
+
+static void a_false_hash_in_a_batch_finds_the_same_series(void **state)
+{
+    (void)state;
+    struct yd_builder *builder = test_builder();
+    struct yd_history *history = test_history(&(struct yd_history_options){0});
+    for (int k = 0; k < 3; k++) {
+        test_i64(builder, "a x=1", (k + 1) * SECOND, k);
+        test_i64(builder, "b x=1", (k + 1) * SECOND, k);
+        struct yd_batch *batch;
+        assert_true(yd_builder_seal(builder, &batch) >= 0);
+        struct yd_name_entry names[] = {batch->view.names[0], batch->view.names[1]};
+        names[0].hash = names[1].hash =
+            k == 1 ? names[0].hash : 12345; /* the view is ours: whoever reads it may be lied to */
+        batch->view.names = names;
+        assert_int_equal(yd_history_fold(history, batch, 0, NULL), 0);
+        yd_batch_unref(batch);
+    }
+    struct yd_history_counts counts;
+    yd_history_counts(history, &counts);
+    assert_int_equal(counts.series, 2);
+    assert_int_equal(counts.stored, 6);
+    assert_int_equal(yd__series_points(yd__series_at(history, find(history, "a x=1"))), 3);
+    yd_history_destroy(history);
+    yd_builder_destroy(builder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +564,8 @@ int main(void)
         cmocka_unit_test(a_point_sent_again_counts_as_duplicate_at_once),
         cmocka_unit_test(every_failed_allocation_is_survived),
         cmocka_unit_test(churn_of_series_leaves_the_index_sound),
+        cmocka_unit_test(random_folds_under_a_cap_lose_nothing_uncounted),
+        cmocka_unit_test(a_false_hash_in_a_batch_finds_the_same_series),
     };
     return cmocka_run_group_tests_name("store/fold", tests, NULL, NULL);
 }
