@@ -211,8 +211,8 @@ static void throughput(const char *folder, int rounds, size_t size, uint64_t cou
     print("ours, one in flight", &single, (double)count, bytes, &s);
     print("floor, zero-written space", &zeros, (double)count, bytes, &z);
     print("floor, fallocated space", &allocated, (double)count, bytes, &a);
-    printf("  ratio of rates, 16 in flight: %.2f of zero-written, %.2f of fallocated; one in flight: %.2f, %.2f\n\n", z / p,
-           a / p, z / s, a / s);
+    printf("  ratio of rates, 16 in flight: %.2f of zero-written, %.2f of fallocated; one in flight: %.2f, %.2f\n\n",
+           z / p, a / p, z / s, a / s);
     yd_batch_unref(batch);
 }
 
@@ -263,8 +263,8 @@ int main(int argc, char **argv)
     char folder[400];
     (void)snprintf(folder, sizeof folder, "%s/bench-append-XXXXXX", base);
     if (!mkdtemp(folder)) die(base, YD_EIO);
-    printf("bench-append in %s, %d rounds, interleaved; medians. A record's bytes are counted with its frame.\n\n", base,
-           rounds);
+    printf("bench-append in %s, %d rounds, interleaved; medians. A record's bytes are counted with its frame.\n\n",
+           base, rounds);
     const char *only = argc > 3 ? argv[3] : NULL;
     if (!only || !strcmp(only, "64k")) throughput(folder, rounds, 64 << 10, 2000);
     if (!only || !strcmp(only, "1m")) throughput(folder, rounds, 1 << 20, 300);
