@@ -105,16 +105,5 @@ YD_LINE_TARGET static inline void yd_field_at(const char *start, unsigned size, 
     field->bytes = _mm_loadu_si128((const void *)(start + size - 16));
 }
 
-/* Where the first space is at or after p; `end` or anything behind it when there is none before. */
-YD_LINE_TARGET static inline const char *yd_space_after(const char *p, const char *end)
-{
-    for (; p < end; p += 32) {
-        __m256i bytes = _mm256_loadu_si256((const void *)p);
-        unsigned spaces = (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(' ')));
-        if (spaces) return p + _tzcnt_u32(spaces);
-    }
-    return end;
-}
-
 #endif
 #endif

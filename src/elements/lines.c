@@ -14,6 +14,7 @@
 
 #define ROOM_SIZE (UINT32_C(256) << 10)
 #define STEP      64
+#define AHEAD     1024
 #define GROUP_MAX (YD_LINE_GROUP + STEP)
 
 const char *const yd_line_reasons[] = {
@@ -288,6 +289,7 @@ __attribute__((target("avx2,bmi,popcnt"))) static size_t ends_avx2(const char *d
     const __m256i lf = _mm256_set1_epi8('\n');
     size_t count = 0, p = *at;
     for (; p + STEP <= size && count < YD_LINE_GROUP; p += STEP) {
+        __builtin_prefetch(data + p + AHEAD); /* beyond the end too: it is a hint */
         __m256i low = _mm256_loadu_si256((const void *)(data + p));
         __m256i high = _mm256_loadu_si256((const void *)(data + p + 32));
         uint64_t bits = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, lf)) |

@@ -1,6 +1,6 @@
 /* elements/lines.h: metric lines in memory to batches; what Graphite's plaintext and OpenTSDB's telnet put share.
  *
- *   bytes --find line ends, 64 bytes a step--> groups of some 32 lines
+ *   bytes --find line ends, 64 bytes a step--> groups of some 16 lines
  *     --a format's parser: time, value, where the name's bytes are, their hash-->   (slots prefetched)
  *     --name cache: index in this batch-->                                          (entries prefetched)
  *     --> records in the builder --full, or yd_lines_flush--> sink.batch
@@ -108,7 +108,7 @@ struct yd_line {
     struct yd_raw_name *entry;
     uint32_t index; /* of the name in the batch */
 };
-#define YD_LINE_GROUP 32 /* lines gathered before they are parsed; one more step may bring 64 */
+#define YD_LINE_GROUP 16 /* lines gathered before they are parsed; one more step may bring 64 */
 #define YD_LINE_PAD   64 /* a line at least so far from the buffer's ends may be read around */
 
 struct yd_lines_format {

@@ -116,32 +116,48 @@ static void parse(const struct yd_lines *lines, struct yd_line *line)
 }
 
 #ifdef YD_LINE_SIMD
+/* Where the spaces are in the 64 bytes from p on, a bit each. */
+YD_LINE_TARGET static inline uint64_t spaces_of(const char *p)
+{
+    const __m256i space = _mm256_set1_epi8(' ');
+    __m256i low = _mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)p), space);
+    __m256i high = _mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)(p + 32)), space);
+    return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
+}
+
+/* `put metric timestamp value` and tags, single spaces, the value's end within 64 bytes, numbers below 16 characters.
+ */
 YD_LINE_TARGET static inline bool parse_common(struct yd_line *line)
 {
     const char *p = line->start, *end = p + line->size;
     struct yd_field field;
     struct yd_decimal decimal;
     if (yd__load32(p) != yd__load32("put ")) return false;
-    const char *metric = p + 4, *space = yd_space_after(metric, end);
-    if (space == metric || space >= end) return false;
-    const char *timestamp = space + 1, *after = yd_space_after(timestamp, end);
-    if (after >= end || (size_t)(after - timestamp - 1) >= 13) return false;
-    yd_field_at(timestamp, (unsigned)(after - timestamp), &field);
+    uint64_t spaces = spaces_of(p) & ~UINT64_C(15);
+    unsigned metric_end = (unsigned)_tzcnt_u64(spaces);
+    spaces = _blsr_u64(spaces);
+    unsigned timestamp_end = (unsigned)_tzcnt_u64(spaces);
+    spaces = _blsr_u64(spaces);
+    unsigned value_end = (unsigned)_tzcnt_u64(spaces);  /* 64: none there */
+    if (value_end > line->size) value_end = line->size; /* no tags */
+    /* Sizes one lower, so that empty ones are huge. */
+    unsigned timestamp_size = timestamp_end - metric_end - 1, value_size = value_end - timestamp_end - 1;
+    if (metric_end < 5 || timestamp_end >= line->size || value_end >= 64 || timestamp_size - 1 >= 13 ||
+        value_size - 1 >= 15)
+        return false;
+    yd_field_at(p + metric_end + 1, timestamp_size, &field);
     if (!yd_field_digits(&field) || field.whole - 1 >= (uint64_t)MILLISECONDS_MAX) return false;
-    const char *value = after + 1;
-    after = yd_space_after(value, end);
-    if (after > end) after = end;
-    if ((size_t)(after - value - 1) >= 15) return false;
     line->time_ns = (int64_t)field.whole * ((int64_t)field.whole > SECONDS_MAX ? YD_NS_PER_MS : YD_NS_PER_S);
-    yd_field_at(value, (unsigned)(after - value), &field);
+    yd_field_at(p + timestamp_end + 1, value_size, &field);
     if (!yd_field_decimal(&field, &decimal)) return false;
     line->type = decimal.pointed ? YD_F64 : YD_I64;
     if (decimal.pointed)
         line->value.f64 = decimal.value;
     else
         line->value.i64 = decimal.sum;
-    line->first = (struct yd_str){metric, (size_t)(space - metric)};
-    line->second = after < end ? (struct yd_str){after + 1, (size_t)(end - after - 1)} : YD_STR("");
+    line->first = (struct yd_str){p + 4, metric_end - 4};
+    const char *tags = p + value_end + 1;
+    line->second = tags < end ? (struct yd_str){tags, (size_t)(end - tags)} : YD_STR("");
     return true;
 }
 
@@ -155,8 +171,7 @@ YD_LINE_TARGET static void parse_group(const struct yd_lines *lines, struct yd_l
             yd__line_slowly(lines, line);
             continue;
         }
-        line->hash = yd__raw_hash(names->seed, line->first.data, line->first.size);
-        if (line->second.size) line->hash = yd__raw_hash(line->hash, line->second.data, line->second.size);
+        line->hash = yd__raw_hash_two(names->seed, line->first, line->second);
         yd_raw_names_prefetch(names, line->hash);
     }
 }
