@@ -268,6 +268,7 @@ struct yd_element_class {
     int (*check)(const struct yd_args *args, char *why, size_t why_size); /* pure: parameters against each other */
     int (*open)(struct yd_element *element, void *state);
     void (*close)(void *state);
+    /* NULL: a source that does all in its pump. */
     enum yd_turn_result (*receive)(void *state, struct yd_input *input, struct yd_out *out);
     enum yd_turn_result (*drain)(void *state, struct yd_out *out); /* no more input will come; MORE: call again */
     /* Bytes as they would have come from the world, through the same parser as the pump's: for tests and replays. */

@@ -37,7 +37,7 @@ enum yd_turn_result yd__element_call(struct yd_element *e, struct yd_input *inpu
 {
     yd__out_begin(&e->out, item, query);
     stamp(e, input);
-    return flush(e, e->class->receive(e->state, input, &e->out));
+    return flush(e, e->class->receive ? e->class->receive(e->state, input, &e->out) : YD_DONE);
 }
 
 static enum yd_turn_result call_drain(struct yd_element *e)
