@@ -6,10 +6,20 @@
 
 /* clang-format off */
 #define YD_BUILTIN_CLASSES(X) \
-    X(graphite)               \
-    X(history)                \
-    X(log)                    \
-    X(opentsdb)
+    X(count) \
+    X(crawl) \
+    X(file) \
+    X(filter) \
+    X(graphite) \
+    X(history) \
+    X(host) \
+    X(lines) \
+    X(log) \
+    X(map) \
+    X(null) \
+    X(opentsdb) \
+    X(print) \
+    X(self)
 /* clang-format on */
 
 #define YD_CLASS_DECLARE(name) extern const struct yd_element_class yd_class_##name;

@@ -1,0 +1,167 @@
+/* Self: yarder's own counters, as records like any others.
+ *
+ *   pump: timer --> ask every element for a snapshot --> (next time) the last snapshots --> records --> emit
+ *
+ * It cannot amplify itself: how many records a report has depends on the topology alone, not on the traffic, and what
+ * concerns Self itself is left out. */
+#include <yarder/element.h>
+#include <yarder/name.h>
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "flow/run.h"
+
+enum { PORT_OUTPUT };
+
+struct self {
+    struct yd_run *run;
+};
+
+struct self_pump {
+    struct yd_pump *pump;
+    const struct self *self;
+    struct yd_timer *timer;
+    int64_t every_ns, next_ns, now_ns;
+    struct yd_builder *builder;
+};
+
+/* ---- records ---- */
+
+static void add(struct self_pump *pump, enum yd_kind kind, uint64_t value, const char *metric, const char *raw_tags)
+{
+    char raw[1024], name[YD_NAME_SIZE_MAX + 1];
+    size_t size;
+    uint32_t index;
+    snprintf(raw, sizeof raw, "yarder.%s %s", metric, raw_tags);
+    if (yd_name_canonical(yd_str_of(raw), name, &size) < 0) return; /* names of elements are identifiers: cannot be */
+    int error = yd_builder_name(pump->builder, (struct yd_str){name, size}, &index);
+    if (error == 0)
+        error = yd_builder_add(pump->builder, pump->now_ns, index, kind, YD_U64, 0, (union yd_value){.u64 = value});
+    if (error < 0) yd_pump_say(pump->pump, 1, "a report has no room for %s %s", metric, raw_tags);
+}
+
+static void report_element(void *arg, const struct yd_element_stat *stat)
+{
+    struct self_pump *pump = arg;
+    char tags[512];
+    if (strcmp(stat->name, yd_pump_element(pump->pump)) == 0) return;
+    for (size_t i = 0; i < stat->input_count; i++) {
+        const struct yd_input_stat *input = &stat->inputs[i];
+        snprintf(tags, sizeof tags, "element=%s,input=%s", stat->name, input->name);
+        add(pump, YD_TALLY, input->received, "input.received", tags);
+        add(pump, YD_TALLY, input->consumed, "input.consumed", tags);
+        add(pump, YD_TALLY, input->rejected, "input.rejected", tags);
+        add(pump, YD_TALLY, input->dropped, "input.dropped", tags);
+        add(pump, YD_SAMPLE, input->queued, "input.queued", tags);
+    }
+    for (size_t i = 0; i < stat->output_count; i++) {
+        snprintf(tags, sizeof tags, "element=%s,output=%s", stat->name, stat->outputs[i].name);
+        add(pump, YD_TALLY, stat->outputs[i].records, "output.records", tags);
+    }
+    snprintf(tags, sizeof tags, "element=%s", stat->name);
+    add(pump, YD_TALLY, (uint64_t)(stat->busy_ns / YD_NS_PER_MS), "busy_ms", tags);
+    add(pump, YD_TALLY, (uint64_t)(stat->waiting_output_ns / YD_NS_PER_MS), "waiting_output_ms", tags);
+    add(pump, YD_TALLY, stat->crashes, "crashes", tags);
+    add(pump, YD_TALLY, stat->parked, "parked", tags);
+}
+
+static void report_wire(void *arg, const struct yd_wire_stat *stat)
+{
+    struct self_pump *pump = arg;
+    const struct yd_topology *topology = yd_run_topology(pump->self->run);
+    const struct yd_wire *wire = &topology->wires[stat->wire];
+    const char *from = topology->nodes[wire->from].name, *to = topology->nodes[wire->to].name;
+    char tags[512];
+    if (wire->mode != YD_PUSH || strcmp(from, yd_pump_element(pump->pump)) == 0) return;
+    snprintf(tags, sizeof tags, "from=%s,to=%s", from, to);
+    add(pump, YD_TALLY, stat->records, "wire.records", tags);
+    add(pump, YD_TALLY, stat->dropped, "wire.dropped", tags);
+    if (stat->is_cursor)
+        add(pump, YD_SAMPLE, stat->end > stat->acknowledged ? stat->end - stat->acknowledged : 0, "cursor.lag", tags);
+    else
+        add(pump, YD_SAMPLE, stat->queued_records, "wire.queued", tags);
+}
+
+static void report(void *arg)
+{
+    struct self_pump *pump = arg;
+    struct yd_batch *batch;
+    pump->now_ns = yd_pump_wall(pump->pump);
+    yd_run_stat(pump->self->run,
+                &(struct yd_run_stat_visit){.element = report_element, .wire = report_wire, .arg = pump});
+    yd_run_stat_ask(pump->self->run); /* for the next report */
+    if (yd_builder_seal(pump->builder, &batch) == 0) (void)yd_pump_emit(pump->pump, PORT_OUTPUT, batch);
+    pump->next_ns = YD_MAX(pump->next_ns + pump->every_ns, yd_pump_mono(pump->pump) + pump->every_ns / 2);
+    yd_timer_start(pump->timer, pump->next_ns);
+}
+
+/* ---- life ---- */
+
+static int open_self(struct yd_element *element, void *state)
+{
+    struct self *self = state;
+    self->run = yd_element_run(element);
+    return 0;
+}
+
+static int start(struct yd_pump *pump, void *state, void *element_state)
+{
+    struct self_pump *self = state;
+    self->pump = pump;
+    self->self = element_state;
+    self->every_ns = yd_args_int(yd_pump_args(pump), "every");
+    int error = yd_builder_create(NULL, &self->builder);
+    if (error == 0) error = yd_timer_create(yd_pump_loop(pump), report, self, &self->timer);
+    if (error < 0) {
+        yd_builder_destroy(self->builder);
+        return error;
+    }
+    self->next_ns = yd_pump_mono(pump) + self->every_ns;
+    yd_timer_start(self->timer, self->next_ns);
+    yd_run_stat_ask(self->self->run);
+    return 0;
+}
+
+static void stop(void *state)
+{
+    struct self_pump *self = state;
+    yd_timer_close(self->timer);
+    yd_builder_destroy(self->builder);
+    yd_pump_stopped(self->pump);
+}
+
+static const struct yd_pump_class pump_class = {.state_size = sizeof(struct self_pump), .start = start, .stop = stop};
+
+static const struct yd_port_class ports[] = {
+    [PORT_OUTPUT] = {.name = "output",
+                     .direction = YD_OUT,
+                     .mode = YD_PUSH,
+                     .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY),
+                     .flags = YD_PORT_REQUIRED,
+                     .doc = "`yarder.input.received element=…,input=…` and the like; TALLYs count since the start."},
+    {.name = NULL},
+};
+
+static const struct yd_param_class params[] = {
+    {.name = "every", .type = YD_PARAM_DURATION, .initial = "10s", .min = 1e8, .max = 8.64e13, .doc = "How often."},
+    {.name = NULL},
+};
+
+const struct yd_element_class yd_class_self = {
+    .abi = YD_ELEMENT_ABI,
+    .flags = YD_CLASS_SOURCE,
+    .name = "Self",
+    .summary = "yarder's own counters as records",
+    .doc =
+        "For each input what was received, consumed, rejected, dropped and is queued; for each element its busy time, "
+        "crashes and parked batches; for each wire its records, and how far a cursor is behind. A report is as large "
+        "as "
+        "the topology, whatever the traffic, and leaves Self itself out.",
+    .example = "self :: Self(every: 10s) -> metrics",
+    .ports = ports,
+    .params = params,
+    .state_size = sizeof(struct self),
+    .open = open_self,
+    .pump = &pump_class,
+};
