@@ -1,0 +1,50 @@
+/* yarder completion: shell completion, out of the commands' own tables. */
+#include <stdio.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+
+/* The first words, and for those with second words ("log"), these. */
+static void bash_words(void)
+{
+    printf("_yarder() {\n  local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
+           "  case \"${COMP_WORDS[1]-} ${COMP_WORDS[2]-}\" in\n");
+    for (size_t i = 0; cli_commands[i]; i++) {
+        const char *name = cli_commands[i]->name;
+        const struct cli_option *options = cli_commands[i]->options;
+        printf("  \"%s%s) words='", name, strchr(name, ' ') ? "\"" : " \"*");
+        for (size_t j = 0; options && options[j].name; j++) printf("--%s ", options[j].name);
+        printf("--json --help' ;;\n");
+    }
+    printf("  esac\n  if [ \"$COMP_CWORD\" = 1 ]; then words='help");
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (!strchr(cli_commands[i]->name, ' ')) printf(" %s", cli_commands[i]->name);
+    printf(" log'\n  elif [ \"$COMP_CWORD\" = 2 ] && [ \"${COMP_WORDS[1]}\" = log ]; then words='");
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (strncmp(cli_commands[i]->name, "log ", 4) == 0) printf("%s ", cli_commands[i]->name + 4);
+    printf("'\n  elif [ \"$COMP_CWORD\" = 2 ] && [ \"${COMP_WORDS[1]}\" = elements ]; then\n"
+           "    words=\"$words $(yarder elements | cut -d' ' -f1)\"\n  fi\n"
+           "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"
+           "complete -o default -F _yarder yarder\n");
+}
+
+static int run(struct cli_args *args)
+{
+    const char *shell = args->rest[0];
+    if (strcmp(shell, "zsh") == 0)
+        printf("autoload -U +X bashcompinit && bashcompinit\n");
+    else if (strcmp(shell, "bash") != 0)
+        return cli_usage(args, "'%s': bash or zsh", shell);
+    bash_words();
+    return CLI_DONE;
+}
+
+const struct cli_command cmd_completion = {
+    .name = "completion",
+    .usage = "bash | zsh",
+    .summary = "prints a completion script for a shell",
+    .example = "  source <(yarder completion bash)",
+    .rest_min = 1,
+    .rest_max = 1,
+    .run = run,
+};

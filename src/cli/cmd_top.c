@@ -1,0 +1,193 @@
+/* yarder top: what each element does with its time, and which one holds the others up.
+ *
+ * busy: inside its code; waiting for output: what it sends to is full; waiting for input: the rest. The bottleneck is
+ * the busiest element that somebody waits for, never one that itself waits for output: that one is a victim. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/commands.h"
+
+static double number(json_t *object, const char *key)
+{
+    return json_number_value(json_object_get(object, key));
+}
+
+/* The sum of a counter over an element's inputs or outputs. */
+static double sum(json_t *element, const char *list, const char *key)
+{
+    double total = 0;
+    size_t index;
+    json_t *item;
+    json_array_foreach(json_object_get(element, list), index, item) total += number(item, key);
+    return total;
+}
+
+static json_t *find_element(json_t *status, const char *name)
+{
+    size_t index;
+    json_t *element;
+    json_array_foreach(json_object_get(status, "elements"), index, element)
+    {
+        const char *other = json_string_value(json_object_get(element, "name"));
+        if (other && strcmp(other, name) == 0) return element;
+    }
+    return NULL;
+}
+
+struct shares {
+    double busy, output, seconds;
+};
+
+/* Over the time since `before`, or since the start. */
+static struct shares shares_of(json_t *element, json_t *before)
+{
+    static const char *const keys[] = {"busy_ns", "waiting_output_ns", "waiting_input_ns"};
+    double ns[3], total = 0;
+    for (size_t i = 0; i < 3; i++) {
+        ns[i] = number(element, keys[i]) - (before ? number(before, keys[i]) : 0);
+        total += ns[i];
+    }
+    if (total <= 0) return (struct shares){0, 0, 0};
+    return (struct shares){ns[0] / total, ns[1] / total, total / 1e9};
+}
+
+static void put_count(char *to, size_t size, double value)
+{
+    if (value < 1e5)
+        snprintf(to, size, "%.0f", value);
+    else if (value < 1e8)
+        snprintf(to, size, "%.1fk", value / 1e3);
+    else
+        snprintf(to, size, "%.1fM", value / 1e6);
+}
+
+static void print_element(json_t *element, json_t *before)
+{
+    struct shares shares = shares_of(element, before);
+    const char *life = json_string_value(json_object_get(element, "life"));
+    double seconds = shares.seconds > 0 ? shares.seconds : 1;
+    double in = sum(element, "inputs", "received"), out = sum(element, "outputs", "records");
+    double values[] = {in, out, sum(element, "inputs", "queued"), sum(element, "inputs", "rejected"),
+                       sum(element, "inputs", "dropped")};
+    char text[YD_COUNT(values)][24];
+    if (before) {
+        values[0] = (in - sum(before, "inputs", "received")) / seconds;
+        values[1] = (out - sum(before, "outputs", "records")) / seconds;
+    }
+    for (size_t i = 0; i < YD_COUNT(values); i++) put_count(text[i], sizeof text[i], values[i]);
+    printf("%-18s %-10s %-8s %5.1f %6.1f %6.1f %10s %10s %8s %8s %8s\n",
+           json_string_value(json_object_get(element, "name")), json_string_value(json_object_get(element, "class")),
+           json_is_true(json_object_get(element, "blocked")) ? "blocked"
+           : life                                            ? life
+                                                             : "?",
+           shares.busy * 100, (1 - shares.busy - shares.output) * 100 * (shares.seconds > 0), shares.output * 100,
+           text[0], text[1], text[2], text[3], text[4]);
+}
+
+static void print_bottleneck(json_t *status, json_t *before)
+{
+    const char *worst = NULL;
+    double most = 0;
+    bool waits = false;
+    size_t index;
+    json_t *element;
+    json_array_foreach(json_object_get(status, "elements"), index, element)
+    {
+        const char *name = json_string_value(json_object_get(element, "name"));
+        struct shares shares = shares_of(element, before ? find_element(before, name) : NULL);
+        waits |= shares.output > 0.05;
+        if (shares.output < 0.5 && shares.busy > most) most = shares.busy, worst = name;
+    }
+    if (worst && most > 0.8)
+        printf("Bottleneck: %s, busy %.0f %% of its time.\n", worst, most * 100);
+    else if (worst && waits)
+        printf("Held up: elements wait for output; the busiest behind them is %s (%.0f %%).\n", worst, most * 100);
+    else
+        printf("No bottleneck: everything waits for input.\n");
+}
+
+static void print_table(json_t *status, json_t *before)
+{
+    size_t index;
+    json_t *element, *wire;
+    printf("yarder %s, process %.0f, %s, %s, data %s\n\n", json_string_value(json_object_get(status, "version")),
+           number(status, "pid"), json_string_value(json_object_get(status, "topology")),
+           json_string_value(json_object_get(status, "state")), json_string_value(json_object_get(status, "data")));
+    printf("%-18s %-10s %-8s %5s %6s %6s %10s %10s %8s %8s %8s\n", "ELEMENT", "CLASS", "LIFE", "BUSY%", "INPUT%",
+           "OUTPT%", before ? "IN/s" : "IN", before ? "OUT/s" : "OUT", "QUEUED", "REJECTED", "DROPPED");
+    json_array_foreach(json_object_get(status, "elements"), index, element) print_element(
+        element, before ? find_element(before, json_string_value(json_object_get(element, "name"))) : NULL);
+    printf("\n");
+    json_array_foreach(json_object_get(status, "wires"), index, wire)
+    {
+        double lag = number(wire, "end") - number(wire, "acknowledged");
+        if (json_object_get(wire, "cursor") && lag > 0)
+            printf("%s -> %s is %.0f records behind.\n", json_string_value(json_object_get(wire, "from")),
+                   json_string_value(json_object_get(wire, "to")), lag);
+    }
+    print_bottleneck(status, before);
+}
+
+static int fetch(struct cli_args *args, const char *data, struct yd_buf *text, json_t **ret_status)
+{
+    struct yd_trail trail;
+    yd_trail_clear(&trail);
+    yd_buf_clear(text);
+    if (cli_status(data, text, &trail) < 0) return cli_fail(args, "%s", yd_trail_text(&trail));
+    *ret_status = json_loadb(text->data, text->size, 0, NULL);
+    return *ret_status ? CLI_DONE
+                       : cli_fail(args, "the daemon on %s answers in another form; is it another version?", data);
+}
+
+static int run(struct cli_args *args)
+{
+    const char *data = cli_value(args, "data");
+    bool once = cli_given(args, "once") || !isatty(STDOUT_FILENO);
+    json_t *status = NULL, *before = NULL;
+    struct yd_buf text;
+    yd_buf_init(&text, NULL);
+    int code = fetch(args, data ? data : "./data", &text, &status);
+    while (code == CLI_DONE) {
+        if (args->json) {
+            printf("%.*s", (int)text.size, text.data);
+            fflush(stdout);
+        } else {
+            if (!once) printf("\x1b[H\x1b[2J");
+            print_table(status, before);
+            fflush(stdout);
+        }
+        if (once) break;
+        sleep(1);
+        json_decref(before);
+        before = status;
+        status = NULL;
+        code = fetch(args, data ? data : "./data", &text, &status);
+    }
+    json_decref(status);
+    json_decref(before);
+    yd_buf_fini(&text);
+    return code;
+}
+
+static const struct cli_option options[] = {
+    {"once", NULL, "one picture of the totals since the start, then exit"},
+    {"data", "DIR", "the daemon's data folder; default ./data"},
+    {NULL, NULL, NULL},
+};
+
+const struct cli_command cmd_top = {
+    .name = "top",
+    .usage = "[--once] [--data DIR]",
+    .summary = "shows what each element does, and names the bottleneck",
+    .doc =
+        "Every second: how much of its time each element was busy, waited for input, and waited for output; records in "
+        "and\n"
+        "out; what is queued, rejected and dropped. At every input received = consumed + rejected + dropped + queued.\n"
+        "With --json: the whole status document, a line each.",
+    .example = "  yarder top\n  yarder top --once --json | jq '.elements[] | {name, inputs}'",
+    .options = options,
+    .run = run,
+};
