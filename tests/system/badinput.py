@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""Any bytes on any port, peers that never read or never end, a full disk: nobody else notices, everything is counted."""
+import os
+import random
+import resource
+import socket
+import subprocess
+import time
+
+from harness import Daemon, Skip, check_identity, main, wait_for, yarder
+
+
+def one_percent_garbage_is_counted(folder):
+    """with 1 % garbage lines received = consumed + rejected + dropped + queued at every input, and good ones all arrive"""
+    rng = random.Random(7)
+    with Daemon(folder) as daemon:
+        now, good, bad, lines = int(time.time()), 0, 0, []
+        for i in range(200_000):
+            if rng.random() < 0.01:
+                bad += 1
+                lines.append(bytes(rng.choice(b'abc!~ \xff\x01{}=;') for _ in range(rng.randrange(1, 40))) + b'\n')
+                if not lines[-1].strip():
+                    lines[-1] = b'junk\n'
+            else:
+                good += 1
+                lines.append(b'g.%d;host=h%d %d.5 %d\n' % (i % 50, i % 100, i, now))
+        daemon.lines(b''.join(lines))
+        wait_for(lambda: daemon.element('history')['inputs'][0]['consumed'] >= good, why='the last record')
+        status = daemon.status()
+        check_identity(status)
+        pump = next(p for p in daemon.element('graphite')['inputs'] if p['name'] == 'pump')
+        assert pump['received'] == good + bad, (pump, good, bad)
+        assert pump['rejected'] == bad and pump['consumed'] == good, (pump, good, bad)
+        assert daemon.element('graphite')['samples'], 'rejects are sampled'
+        assert yarder('log', 'stat', 'metrics', '--data', daemon.data, '--json', check=0).stdout.count(f'"records": {good},')
+        daemon.stop()
+
+
+def random_bytes_on_every_port(folder):
+    """random bytes on every port, TCP and UDP, are rejected and counted, and the next good line is served"""
+    rng = random.Random(11)
+    with Daemon(folder) as daemon:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        for _ in range(60):
+            noise = rng.randbytes(rng.randrange(1, 20000))
+            for port in daemon.ports:
+                with socket.create_connection(('127.0.0.1', daemon.ports[port])) as s:
+                    try:
+                        s.sendall(noise)
+                    except OSError:
+                        pass
+            udp.sendto(noise[:1400], ('127.0.0.1', daemon.ports['graphite']))
+        udp.close()
+        daemon.lines(f'after.noise 1 {int(time.time())}\n')
+        wait_for(lambda: daemon.query('sum:after.noise'))
+        wait_for(lambda: check_identity(daemon.status()) is None)
+        daemon.stop()
+
+
+def an_overlong_line_costs_itself_only(folder):
+    """a line over the limit is one reject, its neighbours are kept"""
+    with Daemon(folder) as daemon:
+        now = int(time.time())
+        daemon.lines(f'a 1 {now}\n' + 'x' * (10 << 20) + f'\nb 2 {now}\n')
+        wait_for(lambda: daemon.query('sum:b'))
+        assert daemon.query('sum:a')
+        pump = next(p for p in daemon.element('graphite')['inputs'] if p['name'] == 'pump')
+        assert (pump['received'], pump['consumed'], pump['rejected']) == (3, 2, 1), pump
+        daemon.stop()
+
+
+def a_peer_that_never_reads(folder):
+    """a peer that asks and never reads holds nobody else up"""
+    with Daemon(folder) as daemon:
+        now = int(time.time())
+        silent = socket.create_connection(('127.0.0.1', daemon.ports['tsdb']))
+        silent.setblocking(False)
+        try:
+            for _ in range(20000):
+                silent.send(b'version\n' * 100)
+        except OSError:
+            pass
+        began = time.monotonic()
+        daemon.lines(f'others 1 {now}\n')
+        wait_for(lambda: daemon.query('sum:others'), seconds=5)
+        assert time.monotonic() - began < 5
+        silent.close()
+        daemon.stop()
+
+
+def ten_thousand_idle_connections(folder):
+    """10,000 idle connections cost little, and the next one is served"""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 10_500:
+        raise Skip(f'the limit of open files is {hard}, this needs 10500')
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with Daemon(folder) as daemon:
+        before = resident(daemon)
+        idle = []
+        for i in range(10_000):
+            s = socket.socket()
+            s.bind((f'127.0.{i // 5000 + 1}.1', 0))
+            s.connect(('127.0.0.1', daemon.ports['graphite' if i % 2 else 'tsdb']))
+            idle.append(s)
+        daemon.lines(f'still.here 1 {int(time.time())}\n')
+        wait_for(lambda: daemon.query('sum:still.here'), seconds=10)
+        grown = resident(daemon) - before
+        print(f'# {grown / 10_000 * 1024:.0f} bytes a connection', flush=True)
+        assert grown < 400 * 1024, f'{grown} KiB for 10,000 idle connections'
+        for s in idle:
+            s.close()
+        daemon.stop()
+
+
+def resident(daemon):
+    for line in open(f'/proc/{daemon.process.pid}/status'):
+        if line.startswith('VmRSS'):
+            return int(line.split()[1])
+
+
+def a_full_disk_stops_acknowledging_and_recovers(folder):
+    """a full disk: syncs are not acknowledged, queries still answer, and it goes on when there is room again"""
+    disk = os.path.join(folder, 'disk')
+    os.mkdir(disk)
+    if os.geteuid() != 0 or subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk],
+                                           capture_output=True).returncode:
+        raise Skip('mounting a small file system needs root')
+    daemon = Daemon(folder, data=disk + '/data')
+    try:
+        daemon.start()
+        now = int(time.time())
+        assert daemon.http('/api/put?sync', {'metric': 'early', 'timestamp': now, 'value': 1, 'tags': {'t': 'x'}})[0] == 204
+        ballast = os.path.join(disk, 'ballast')
+        with open(ballast, 'wb') as f:
+            try:
+                while True:
+                    f.write(b'x' * 65536)
+                    f.flush()
+            except OSError:
+                pass
+        refused = False
+        for i in range(400):
+            status, answer = daemon.http('/api/put?sync&sync_timeout=500&details',
+                                         [{'metric': 'fill', 'timestamp': now, 'value': n, 'tags': {'t': str(n), 'pad': 'y' * 200}}
+                                          for n in range(i * 100, i * 100 + 100)])
+            if status not in (200, 204) or (isinstance(answer, dict) and answer.get('timeouts')):
+                refused = True
+                break
+        assert refused, 'a full disk went unnoticed'
+        assert daemon.query('sum:early'), 'queries answer while the disk is full'
+        assert 'space' in daemon.stderr(), daemon.stderr()
+        os.unlink(ballast)
+        wait_for(lambda: daemon.http('/api/put?sync&sync_timeout=2000', {'metric': 'later', 'timestamp': now, 'value': 1,
+                                                                        'tags': {'t': 'x'}})[0] == 204, why='recovery')
+        wait_for(lambda: daemon.query('sum:later'))
+        daemon.stop()
+        yarder('log', 'verify', 'metrics', '--data', daemon.data, check=0)
+    finally:
+        daemon.kill()
+        subprocess.run(['umount', '-l', disk], capture_output=True)
+
+
+main(one_percent_garbage_is_counted, random_bytes_on_every_port, an_overlong_line_costs_itself_only, a_peer_that_never_reads,
+     ten_thousand_idle_connections, a_full_disk_stops_acknowledging_and_recovers)
