@@ -103,12 +103,8 @@ int yd__segment_account(struct yd__segment *segment, const struct yd_header *hea
     segment->names |= names;
     segment->kinds |= header->kinds;
     segment->last_crc = header->header_crc;
-    return 0;
-}
-
-void yd__segment_digest(struct yd__segment *segment, const struct yd_header *header)
-{
     segment->headers_crc = yd_crc32c(segment->headers_crc, header, sizeof *header);
+    return 0;
 }
 
 static uint32_t head_crc(const struct yd__segment_head *head)
@@ -235,7 +231,7 @@ int yd__footer_read(struct yd_file *file, uint64_t log_id, struct yd__footer *re
     error = yd_file_read(file, &footer, sizeof footer, now.size - sizeof footer, &have);
     if (error) return error == YD_EIO ? YD_ENOENT : error; /* a bad sector there costs the footer, not the segment */
     uint64_t index_size = footer.index_count * sizeof(struct yd__index_entry);
-    if (have < sizeof footer || footer.data_end > now.size || footer.magic != YD__FOOTER_MAGIC || footer_crc(&footer) != footer.crc ||
+    if (have < sizeof footer || footer.magic != YD__FOOTER_MAGIC || footer_crc(&footer) != footer.crc ||
         footer.version != YD__FOOTER_VERSION || footer.log_id != log_id ||
         footer.data_end + index_size + sizeof footer != now.size)
         return YD_ENOENT;
