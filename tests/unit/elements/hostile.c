@@ -3,6 +3,8 @@
 #include "world.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -235,6 +237,70 @@ static void peers_over_the_limit_are_refused_and_room_is_given_again(void **stat
     world_close(&w);
 }
 
+/* A put of many points, told to wait for the disk; its status. */
+static int put_points(int port, int points, const char *arguments)
+{
+    struct yd_buf body;
+    char path[128];
+    static int time = 1600000000;
+    yd_buf_init(&body, NULL);
+    yd_buf_char(&body, '[');
+    for (int i = 0; i < points; i++)
+        yd_buf_printf(&body, "%s{\"metric\":\"full\",\"timestamp\":%d,\"value\":%d,\"tags\":{\"a\":\"b%d\"}}",
+                      i ? "," : "", time++, i, i);
+    yd_buf_char(&body, ']');
+    (void)snprintf(path, sizeof path, "/api/put?%s", arguments);
+    char *answer = world_http(port, "POST", path, text_of(&body));
+    int status = atoi(answer + strlen("HTTP/1.1 "));
+    free(answer);
+    yd_buf_fini(&body);
+    return status;
+}
+
+static void a_full_disk_acknowledges_nothing_answers_questions_and_goes_on_when_there_is_room(void **state)
+{
+    struct world w;
+    char ballast[128];
+    static const char zeros[4096];
+    (void)state;
+    world_open(&w);
+    if (mount("tmpfs", w.data, "tmpfs", 0, "size=8m")) {
+        print_message("# skipped: mounting needs root: %s\n", strerror(errno));
+        world_close(&w);
+        skip();
+    }
+    world_start(&w, "tsdb :: OpenTsdb(listen: \"127.0.0.1:0\")\n"
+                    "tsdb -> metrics :: Log(stream: \"metrics\", queue: 1MiB) -> history :: History()\n"
+                    "tsdb => history\n");
+    int port = world_port(&w, "tsdb", "");
+    assert_int_equal(put_points(port, 10, "sync"), 204);
+    (void)snprintf(ballast, sizeof ballast, "%s/ballast", w.data);
+    int fd = open(ballast, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    while (write(fd, zeros, sizeof zeros) > 0) {
+    }
+    close(fd);
+    int status = 204, puts = 0;
+    for (; puts < 500 && status == 204; puts++) status = put_points(port, 1000, "sync&sync_timeout=400");
+    assert_int_equal(status, 504); /* it waits for room, and says that it does not know */
+    assert_true(puts > 1);
+    /* What comes now is not taken: senders are held back. Questions are answered all the same. */
+    for (int i = 0; i < 3; i++) {
+        char *answer = world_http(port, "GET", "/api/suggest?type=metrics", NULL);
+        assert_non_null(strstr(answer, "[\"full\"]"));
+        free(answer);
+        assert_int_equal(put_points(port, 1000, "sync&sync_timeout=100"), 504);
+    }
+    assert_int_equal(unlink(ballast), 0);
+    status = 504;
+    for (int i = 0; i < 100 && status != 204; i++) status = put_points(port, 1, "sync&sync_timeout=500");
+    assert_int_equal(status, 204);
+    expect_identity(&w, "tsdb");
+    world_stop(&w);
+    if (!strstr(w.said, "no space left")) fail_msg("%s", w.said);
+    assert_int_equal(umount2(w.data, MNT_DETACH), 0);
+    world_close(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_sends_byte_by_byte_is_understood),
         cmocka_unit_test(a_peer_that_never_reads_is_shown_out),
         cmocka_unit_test(a_line_without_an_end_is_rejected_once_and_the_next_one_taken),
+        cmocka_unit_test(a_full_disk_acknowledges_nothing_answers_questions_and_goes_on_when_there_is_room),
         cmocka_unit_test(peers_over_the_limit_are_refused_and_room_is_given_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
