@@ -104,7 +104,6 @@ static int feed(void *opaque, struct yd_str bytes, struct yd_out *out, int64_t w
         .line_max = (size_t)yd_args_int(yd_element_args(state->element), "max_line"),
         .output = OUTPUT,
         .rejects = REJECTS,
-        .rejects_wired = state->rejects_wired,
     };
     return yd_line_feed(&state->feed, &options, bytes, out, wall_ns);
 }

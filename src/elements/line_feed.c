@@ -44,7 +44,7 @@ static int create(const struct yd_line_feed_options *options, struct yd_line_fee
     struct yd_lines_options lines = {
         .format = options->format, .sink = {feed, on_batch, on_reject, on_command}, .line_max = options->line_max};
     int r = yd_lines_create(&lines, &feed->lines);
-    if (r == 0 && options->rejects_wired) r = yd_rejects_create(options->element, &feed->rejects);
+    if (r == 0) r = yd_rejects_create(options->element, &feed->rejects);
     if (r < 0) {
         yd_line_feed_destroy(feed);
         return r;

@@ -11,9 +11,7 @@ struct yd_line_feed_options {
     const struct yd_lines_format *format;
     const char *element; /* its name */
     size_t line_max;
-    unsigned output, rejects; /* ports */
-    bool rejects_wired;
-    unsigned reason_command; /* what a line that is no data counts as */
+    unsigned output, rejects; /* ports; rejects are emitted wired or not, so that a test may expect them */
 };
 /* Made when first needed. The whole text; a last line without an end counts. */
 int yd_line_feed(struct yd_line_feed **feed, const struct yd_line_feed_options *options, struct yd_str bytes,

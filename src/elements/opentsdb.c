@@ -159,7 +159,6 @@ static int feed(void *opaque, struct yd_str bytes, struct yd_out *out, int64_t w
         .line_max = (size_t)yd_args_int(yd_element_args(state->element), "max_line"),
         .output = YD_TSDB_OUTPUT,
         .rejects = YD_TSDB_REJECTS,
-        .rejects_wired = state->wiring.rejects,
     };
     return yd_line_feed(&state->feed, &options, bytes, out, wall_ns);
 }
