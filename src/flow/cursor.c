@@ -106,9 +106,11 @@ static int hand_out(struct yd__cursor *cursor, struct yd_batch *batch, struct yd
         cursor->rewind = true;
         return YD_EAGAIN;
     }
-    *ret_origin = (struct yd__origin){.id = yd__mix(cursor->identity, header->log_id),
+    /* Each epoch of the stream is a range of its own: after a cut its seqnos mean other records. And what an older
+     * epoch sends again, behind a newer one, is still known. */
+    *ret_origin = (struct yd__origin){.id = yd__mix(yd__mix(cursor->identity, header->log_id), header->epoch),
                                       .last = next - 1,
-                                      .epoch = header->epoch,
+                                      .epoch = 1,
                                       .span = header->count - 1,
                                       .generation = cursor->generation};
     *ret_batch = batch;

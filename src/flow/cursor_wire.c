@@ -85,7 +85,7 @@ static void end_step(struct yd__cursor_wire *c, struct yd_outbox *box)
 static void save_step(struct yd__cursor_wire *c, struct yd_outbox *box)
 {
     struct yd__cursor *cursor = &c->cursor;
-    if (!cursor->name || cursor->acknowledged == cursor->saved || c->save_timer || c->ended) return;
+    if (!cursor->name || cursor->acknowledged == cursor->saved || cursor->saving || c->save_timer || c->ended) return;
     c->save_timer = true;
     int64_t now = yd_out_mono(box), due = cursor->saved_at + c->run->save_interval_ns;
     yd_out_timer(box, YD__TIMER_CURSOR, YD_MAX(now, due));

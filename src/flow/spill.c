@@ -95,6 +95,18 @@ static void wait_for_durable(struct yd__spill *spill, struct yd__ticket *ticket,
     }
 }
 
+static void answer_durable(struct yd__spill *spill)
+{
+    struct yd_log_position position;
+    yd_log_position(spill->log, &position);
+    while (spill->waiting.count) {
+        struct yd__item *item = yd__ring_front(&spill->waiting);
+        if (item->cookie > position.durable && !position.failed) return;
+        yd__ticket_answer(item->ticket, item->cookie > position.durable ? YD_EIO : 0, YD_ACK_DURABLE);
+        yd__ring_pop(&spill->waiting);
+    }
+}
+
 static bool append(struct yd__spill *spill, struct yd_batch *batch, struct yd__ticket *ticket,
                    const struct yd__origin *origin)
 {
@@ -113,6 +125,7 @@ static bool append(struct yd__spill *spill, struct yd_batch *batch, struct yd__t
     spill->active = true;
     if (!appended.duplicate) spill->wire->out.stat.spilled += batch->header.count;
     wait_for_durable(spill, ticket, appended.next);
+    if (appended.duplicate) answer_durable(spill); /* nothing was appended: no progress will tell */
     yd_batch_unref(batch);
     return true;
 }
@@ -186,18 +199,6 @@ void yd__spill_go_on(struct yd__flow_wire *wire, struct yd_outbox *box)
     }
     if (spill->active) leave_if_caught_up(spill);
     yd__stream_appended(&spill->stream);
-}
-
-static void answer_durable(struct yd__spill *spill)
-{
-    struct yd_log_position position;
-    yd_log_position(spill->log, &position);
-    while (spill->waiting.count) {
-        struct yd__item *item = yd__ring_front(&spill->waiting);
-        if (item->cookie > position.durable && !position.failed) return;
-        yd__ticket_answer(item->ticket, item->cookie > position.durable ? YD_EIO : 0, YD_ACK_DURABLE);
-        yd__ring_pop(&spill->waiting);
-    }
 }
 
 static void save_later(struct yd__flow_wire *wire, struct yd_outbox *box)

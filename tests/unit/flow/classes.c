@@ -92,7 +92,7 @@ static enum yd_turn_result source_receive(void *state, struct yd_input *input, s
             b->seen->blocked++;
         else
             b->seen->unblocked++;
-        if (b->blocked || every) return YD_DONE;
+        if (b->blocked) return YD_DONE;
         yd_timer_at(out, 1, input->mono_ns);
         return YD_DONE;
     }
