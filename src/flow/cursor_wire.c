@@ -85,7 +85,9 @@ static void end_step(struct yd__cursor_wire *c, struct yd_outbox *box)
 static void save_step(struct yd__cursor_wire *c, struct yd_outbox *box)
 {
     struct yd__cursor *cursor = &c->cursor;
-    if (!cursor->name || cursor->acknowledged == cursor->saved || cursor->saving || c->save_timer || c->ended) return;
+    if (!cursor->name || cursor->acknowledged == cursor->saved || cursor->saving || !cursor->log || c->save_timer ||
+        c->ended)
+        return;
     c->save_timer = true;
     int64_t now = yd_out_mono(box), due = cursor->saved_at + c->run->save_interval_ns;
     yd_out_timer(box, YD__TIMER_CURSOR, YD_MAX(now, due));
@@ -164,7 +166,7 @@ static enum yd_turn receive(void *state, struct yd_envelope *e, struct yd_outbox
         break;
     case YD_ENV_TIMER:
         c->save_timer = false;
-        (void)yd__cursor_saves(&c->cursor, yd_out_mono(box), false);
+        if (!yd__cursor_saves(&c->cursor, yd_out_mono(box), false)) c->cursor.saved_at = yd_out_mono(box); /* later */
         break;
     case YD__ENV_REBUILD:
         c->cursor.rewind = c->cursor.rebuild = true;

@@ -453,6 +453,7 @@ struct yd__state { /* STATEFUL */
     uint64_t *outstanding; /* outputs not yet acknowledged, by generation from `first` */
     uint32_t outstanding_count, outstanding_capacity;
     uint64_t first;
+    uint64_t once;       /* the newest generation with an input that nobody can send again */
     struct yd__origin *parked; /* by this run: known, should they come again */
     uint32_t parked_count;
     bool dirty, timer, storing, have_snapshot;

@@ -231,7 +231,8 @@ void yd__spill_envelope(struct yd__flow_wire *wire, struct yd_envelope *e, struc
         break;
     case YD_ENV_TIMER:
         spill->save_timer = false;
-        (void)yd__cursor_saves(&spill->cursor, yd_out_mono(box), false);
+        if (!yd__cursor_saves(&spill->cursor, yd_out_mono(box), false))
+            spill->cursor.saved_at = yd_out_mono(box); /* later */
         break;
     default:
         break;

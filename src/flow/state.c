@@ -216,6 +216,7 @@ void yd__state_took(struct yd_element *e, struct yd__item *item, struct yd__tick
     struct yd__position *position = item->origin.id ? position_of(e, item->origin.id) : NULL;
     if (position && !behind(&position->live, &item->origin))
         position->live = (struct yd__place){item->origin.last, item->origin.epoch, true};
+    if (!item->origin.id) keep->once = keep->generation;
     keep->dirty = true;
     arm(e, e->run->save_interval_ns);
     if (!ticket) return;
@@ -284,8 +285,10 @@ void yd__state_output_answered(struct yd_element *e, uint64_t generation, int er
     struct yd__state *keep = &e->keep;
     uint64_t at = generation - keep->first;
     if (generation >= keep->first && at < keep->outstanding_count && keep->outstanding[at]) keep->outstanding[at]--;
-    if (error == YD_ECANCELED && !e->forced) {
-        yd__life_roll_back(e); /* the result was lost on its way: it can only be had by going back */
+    /* The result was lost on its way. It can only be had again by going back to the last save, and only if all that
+     * came since can be sent again: else going back would lose that as well. */
+    if (error == YD_ECANCELED && !e->forced && keep->once < keep->first) {
+        yd__life_roll_back(e);
         return;
     }
     try_store(e);
