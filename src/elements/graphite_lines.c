@@ -88,35 +88,55 @@ static void parse(const struct yd_lines *lines, struct yd_line *line)
 
 #ifdef YD_LINE_SIMD
 /* `path value timestamp` with single spaces, a value below 16 characters without exponent, whole seconds. */
-YD_LINE_TARGET static inline bool parse_common(struct yd_line *line)
+YD_LINE_TARGET static inline bool split_common(struct yd_line *line, struct yd_last_time *last)
 {
     const char *end = line->start + line->size;
-    struct yd_field timestamp, value;
-    struct yd_decimal decimal;
-    if (!yd_field_before(end, &timestamp) || !yd_field_digits(&timestamp)) return false;
-    if (!yd_field_before(timestamp.start - 1, &value) || !yd_field_decimal(&value, &decimal)) return false;
+    if (YD_UNLIKELY(!yd_last_time_again(last, _mm_loadu_si128((const void *)(end - 16))))) {
+        struct yd_field timestamp;
+        if (!yd_field_before(end, &timestamp) || !yd_field_digits(&timestamp)) return false;
+        if (timestamp.whole - 1 > UINT64_C(9223372034)) return false;
+        last->mask = yd__field_cut(_mm_set1_epi8(-1), timestamp.before - 1);
+        last->bytes = _mm_and_si128(timestamp.bytes, last->mask);
+        last->size = 16 - timestamp.before;
+        last->whole = timestamp.whole;
+    }
+    struct yd_field value;
+    line->value_end = end - last->size - 1;
+    if (!yd_field_before(line->value_end, &value)) return false;
     if (value.start - 1 <= line->start) return false;
-    if (timestamp.whole - 1 > UINT64_C(9223372034)) return false;
-    line->time_ns = (int64_t)timestamp.whole * YD_NS_PER_S;
+    line->value_size = (uint8_t)(16 - value.before);
+    line->time_ns = (int64_t)last->whole * YD_NS_PER_S;
+    line->first = (struct yd_str){line->start, (size_t)(value.start - 1 - line->start)};
+    return true;
+}
+YD_LINE_TARGET static inline bool value_common(struct yd_line *line)
+{
+    struct yd_field value;
+    struct yd_decimal decimal;
+    yd_field_at(line->value_end, line->value_size, &value);
+    if (!yd_field_decimal(&value, &decimal)) return false;
     line->value.f64 = decimal.value;
     line->type = YD_F64;
-    line->first = (struct yd_str){line->start, (size_t)(value.start - 1 - line->start)};
     return true;
 }
 
 YD_LINE_TARGET static void parse_group(const struct yd_lines *lines, struct yd_line *group, size_t count)
 {
     const struct yd_raw_names *names = yd__lines_names(lines);
+    struct yd_last_time last = yd_last_time_none();
     for (size_t i = 0; i < count; i++) {
         struct yd_line *line = &group[i];
         if (YD_UNLIKELY(line->careful) || YD_UNLIKELY(line->state != YD_LINE_RECORD) ||
-            YD_UNLIKELY(!parse_common(line))) {
+            YD_UNLIKELY(!split_common(line, &last))) {
+            line->value_size = 0;
             yd__line_slowly(lines, line);
             continue;
         }
         line->hash = yd__raw_hash(names->seed, line->first.data, line->first.size);
         yd_raw_names_prefetch(names, line->hash);
     }
+    for (size_t i = 0; i < count; i++)
+        if (YD_LIKELY(group[i].value_size) && YD_UNLIKELY(!value_common(&group[i]))) yd__line_slowly(lines, &group[i]);
 }
 #endif
 

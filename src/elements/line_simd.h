@@ -44,6 +44,13 @@ YD_LINE_TARGET static inline __m128i yd__field_cut(__m128i bytes, unsigned count
     return _mm_and_si128(bytes, _mm_loadu_si128((const void *)(slide + 16 - count)));
 }
 
+/* Bytes from `count` on to zero, all others ones. */
+YD_LINE_TARGET static inline __m128i yd_field_first(unsigned count)
+{
+    const __m128i places = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    return _mm_cmplt_epi8(places, _mm_set1_epi8((char)count));
+}
+
 /* 16 digits, most significant first, each a byte 0..9. */
 YD_LINE_TARGET static inline uint64_t yd__field_sum(__m128i digits)
 {
@@ -66,6 +73,24 @@ YD_LINE_TARGET static inline bool yd_field_digits(struct yd_field *field)
     __m128i digits = yd__field_cut(_mm_sub_epi8(field->bytes, _mm_set1_epi8('0')), field->before);
     field->whole = yd__field_sum(digits);
     return yd__field_others(digits) == 0;
+}
+
+/* Neighbouring lines most often have the same timestamp: the last one's bytes, its spaces with them, are compared
+ * before anything is computed. What follows then does not wait for where this field starts or ends, either. Together
+ * with values in a pass of their own: graphite 10 %, put 15 % at 1 k names. */
+struct yd_last_time {
+    __m128i bytes, mask;
+    uint64_t whole;
+    unsigned size;
+};
+YD_LINE_TARGET static inline struct yd_last_time yd_last_time_none(void)
+{
+    return (struct yd_last_time){.bytes = _mm_set1_epi8(1), .mask = _mm_setzero_si128()};
+}
+YD_LINE_TARGET static inline bool yd_last_time_again(const struct yd_last_time *last, __m128i bytes)
+{
+    __m128i same = _mm_cmpeq_epi8(_mm_and_si128(bytes, last->mask), last->bytes);
+    return _mm_movemask_epi8(same) == 0xffff;
 }
 
 /* [+-] digits [. digits], at least one digit? Then the value, and whether it had a point. */
@@ -97,12 +122,23 @@ YD_LINE_TARGET static inline bool yd_field_decimal(const struct yd_field *field,
     return true;
 }
 
-/* The field [start, end), 1 to 15 long. */
-YD_LINE_TARGET static inline void yd_field_at(const char *start, unsigned size, struct yd_field *field)
+/* The field of `size`, 1 to 15, that ends before `end`. */
+YD_LINE_TARGET static inline void yd_field_at(const char *end, unsigned size, struct yd_field *field)
 {
-    field->start = start;
+    field->start = end - size;
     field->before = 16 - size;
-    field->bytes = _mm_loadu_si128((const void *)(start + size - 16));
+    field->bytes = _mm_loadu_si128((const void *)(end - 16));
+}
+
+/* Where the first space is at or after p; `end` or anything behind it when there is none before. */
+YD_LINE_TARGET static inline const char *yd_space_after(const char *p, const char *end)
+{
+    for (; p < end; p += 32) {
+        __m256i bytes = _mm256_loadu_si256((const void *)p);
+        unsigned spaces = (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(' ')));
+        if (spaces) return p + _tzcnt_u32(spaces);
+    }
+    return end;
 }
 
 #endif

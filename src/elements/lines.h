@@ -2,7 +2,8 @@
  *
  *   bytes --find line ends, 64 bytes a step--> groups of some 16 lines
  *     --a format's parser: time, value, where the name's bytes are, their hash-->   (slots prefetched)
- *     --name cache: index in this batch-->                                          (entries prefetched)
+ *     --while the group before is written: the name cache's slots-->                (entries prefetched)
+ *     --name cache: index in this batch-->
  *     --> records in the builder --full, or yd_lines_flush--> sink.batch
  *
  * Pure: no clock, no socket. Every call to the sink comes in the order of the lines; a bad line never sinks its
@@ -101,10 +102,12 @@ struct yd_line {
     uint8_t reason;
     uint8_t type;                /* of the value */
     bool careful;                /* near the ends of the buffer: no reading beyond the line */
+    uint8_t value_size;          /* of the value's text, between parse_group's two passes */
     struct yd_str first, second; /* the name's raw bytes */
     uint64_t hash;               /* of them */
     int64_t time_ns;
     union yd_value value;
+    const char *value_end; /* like value_size */
     struct yd_raw_name *entry;
     uint32_t index; /* of the name in the batch */
 };
@@ -115,8 +118,9 @@ struct yd_lines_format {
     const char *name;
     /* Fills state and reason, or type, first, second, time and value: the exact grammar. */
     void (*parse)(const struct yd_lines *lines, struct yd_line *line);
-    /* The same for one line of the common shape by AVX2, hash and all; false: `parse` decides. Never for a careful
-     * line. NULL where there is none. */
+    /* The same for a group by AVX2, hashes and all; `parse` decides over lines that are careful or not of the common
+     * shape. In two passes, where fields are and then values: chains of a line are short then, and more lines are
+     * under way in the processor at once. NULL where there is none. */
     void (*parse_group)(const struct yd_lines *lines, struct yd_line *group, size_t count);
     /* The canonical name of first and second into `to` (YD_NAME_SIZE_MAX bytes): 0 or yd__line_reason. */
     int (*canonical)(struct yd_str first, struct yd_str second, char *to, size_t *ret_size);

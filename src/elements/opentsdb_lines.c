@@ -116,64 +116,70 @@ static void parse(const struct yd_lines *lines, struct yd_line *line)
 }
 
 #ifdef YD_LINE_SIMD
-/* Where the spaces are in the 64 bytes from p on, a bit each. */
-YD_LINE_TARGET static inline uint64_t spaces_of(const char *p)
-{
-    const __m256i space = _mm256_set1_epi8(' ');
-    __m256i low = _mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)p), space);
-    __m256i high = _mm256_cmpeq_epi8(_mm256_loadu_si256((const void *)(p + 32)), space);
-    return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
-}
-
-/* `put metric timestamp value` and tags, single spaces, the value's end within 64 bytes, numbers below 16 characters.
- */
-YD_LINE_TARGET static inline bool parse_common(struct yd_line *line)
+/* `put metric timestamp value tags` with single spaces, a whole timestamp, a value below 16 characters without
+ * exponent. The metric's end is searched; timestamp and value, their spaces and all, are within 32 bytes from there. */
+YD_LINE_TARGET static inline bool split_common(struct yd_line *line, struct yd_last_time *last)
 {
     const char *p = line->start, *end = p + line->size;
-    struct yd_field field;
-    struct yd_decimal decimal;
     if (yd__load32(p) != yd__load32("put ")) return false;
-    uint64_t spaces = spaces_of(p) & ~UINT64_C(15);
-    unsigned metric_end = (unsigned)_tzcnt_u64(spaces);
-    spaces = _blsr_u64(spaces);
-    unsigned timestamp_end = (unsigned)_tzcnt_u64(spaces);
-    spaces = _blsr_u64(spaces);
-    unsigned value_end = (unsigned)_tzcnt_u64(spaces);  /* 64: none there */
-    if (value_end > line->size) value_end = line->size; /* no tags */
-    /* Sizes one lower, so that empty ones are huge. */
-    unsigned timestamp_size = timestamp_end - metric_end - 1, value_size = value_end - timestamp_end - 1;
-    if (metric_end < 5 || timestamp_end >= line->size || value_end >= 64 || timestamp_size - 1 >= 13 ||
-        value_size - 1 >= 15)
-        return false;
-    yd_field_at(p + metric_end + 1, timestamp_size, &field);
-    if (!yd_field_digits(&field) || field.whole - 1 >= (uint64_t)MILLISECONDS_MAX) return false;
-    line->time_ns = (int64_t)field.whole * ((int64_t)field.whole > SECONDS_MAX ? YD_NS_PER_MS : YD_NS_PER_S);
-    yd_field_at(p + timestamp_end + 1, value_size, &field);
-    if (!yd_field_decimal(&field, &decimal)) return false;
+    const char *metric = p + 4, *space = yd_space_after(metric, end);
+    if (space == metric || space >= end) return false;
+    __m256i fields = _mm256_loadu_si256((const void *)space);
+    unsigned spaces = (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(fields, _mm256_set1_epi8(' ')));
+    unsigned size = last->size;
+    if (YD_UNLIKELY(!yd_last_time_again(last, _mm256_castsi256_si128(fields)))) {
+        struct yd_field timestamp;
+        size = _tzcnt_u32(spaces >> 1);
+        if (size - 1 >= 13 || space + 1 + size >= end) return false;
+        yd_field_at(space + 1 + size, size, &timestamp);
+        if (!yd_field_digits(&timestamp) || timestamp.whole - 1 >= (uint64_t)MILLISECONDS_MAX) return false;
+        last->mask = yd_field_first(size + 2);
+        last->bytes = _mm_and_si128(_mm256_castsi256_si128(fields), last->mask);
+        last->size = size;
+        last->whole = timestamp.whole * ((int64_t)timestamp.whole > SECONDS_MAX ? YD_NS_PER_MS : YD_NS_PER_S);
+    }
+    const char *value = space + size + 2, *after = value + _tzcnt_u32(spaces >> (size + 2));
+    if (after > end) after = end;
+    if ((size_t)(after - value - 1) >= 15) return false;
+    line->value_end = after;
+    line->value_size = (uint8_t)(after - value);
+    line->time_ns = (int64_t)last->whole;
+    line->first = (struct yd_str){metric, (size_t)(space - metric)};
+    line->second = after < end ? (struct yd_str){after + 1, (size_t)(end - after - 1)} : YD_STR("");
+    return true;
+}
+
+YD_LINE_TARGET static inline bool value_common(struct yd_line *line)
+{
+    struct yd_field value;
+    struct yd_decimal decimal;
+    yd_field_at(line->value_end, line->value_size, &value);
+    if (!yd_field_decimal(&value, &decimal)) return false;
     line->type = decimal.pointed ? YD_F64 : YD_I64;
     if (decimal.pointed)
         line->value.f64 = decimal.value;
     else
         line->value.i64 = decimal.sum;
-    line->first = (struct yd_str){p + 4, metric_end - 4};
-    const char *tags = p + value_end + 1;
-    line->second = tags < end ? (struct yd_str){tags, (size_t)(end - tags)} : YD_STR("");
     return true;
 }
 
 YD_LINE_TARGET static void parse_group(const struct yd_lines *lines, struct yd_line *group, size_t count)
 {
     const struct yd_raw_names *names = yd__lines_names(lines);
+    struct yd_last_time last = yd_last_time_none();
     for (size_t i = 0; i < count; i++) {
         struct yd_line *line = &group[i];
         if (YD_UNLIKELY(line->careful) || YD_UNLIKELY(line->state != YD_LINE_RECORD) ||
-            YD_UNLIKELY(!parse_common(line))) {
+            YD_UNLIKELY(!split_common(line, &last))) {
+            line->value_size = 0;
             yd__line_slowly(lines, line);
             continue;
         }
         line->hash = yd__raw_hash_two(names->seed, line->first, line->second);
         yd_raw_names_prefetch(names, line->hash);
     }
+    for (size_t i = 0; i < count; i++)
+        if (YD_LIKELY(group[i].value_size) && YD_UNLIKELY(!value_common(&group[i]))) yd__line_slowly(lines, &group[i]);
 }
 #endif
 

@@ -451,6 +451,37 @@ TEST(long_names_that_fill_a_small_batch_go_through_one_by_one)
 }
 
 /* Fragments that lines are made of, good and bad, so that random texts meet every branch. */
+TEST(graphite_timestamp_as_in_the_line_before_is_only_that_where_the_whole_field_is)
+{
+    UNUSED, GRAPHITE;
+    expect("a 1 1700000000\na 2 1700000000\n", "1700000000.000000000 a 1; 1700000000.000000000 a 2", "");
+    expect("a 1 70\nb 2 170\nc 3 70\nd 4 0070\ne 5 7\n",
+           "70.000000000 a 1; 170.000000000 b 2; 70.000000000 c 3; 70.000000000 d 4; 7.000000000 e 5", "");
+    expect("a 1 70\nb 2\t70\nc\t3 70\nd 4 x70\n 70\n70\ne f 70\n",
+           "70.000000000 a 1; 70.000000000 b 2; 70.000000000 c 3",
+           "! bad timestamp; ! no value; ! no value; ! bad value");
+}
+
+TEST(put_timestamp_as_in_the_line_before_is_only_that_where_the_whole_field_is)
+{
+    UNUSED, OPENTSDB;
+    expect("put a 70 1.5 h=1\nput a 70 2.5 h=1\n", "70.000000000 a h=1 1.5; 70.000000000 a h=1 2.5", "");
+    expect("put a 70 1.5\nput b 700 2.5\nput c 70 3.5\nput d 7 4.5\nput e 070 5.5\n",
+           "70.000000000 a 1.5; 700.000000000 b 2.5; 70.000000000 c 3.5; 7.000000000 d 4.5; 70.000000000 e 5.5", "");
+    expect(
+        "put a 70 1.5\nput b 70\t2.5\nput c\t70 3.5\nput d 70.5 4.5\nput e 70 \nput f 70\nput 70 5.5\nput 70 70 70\n",
+        "70.000000000 a 1.5; 70.000000000 b 2.5; 70.000000000 c 3.5; 70.500000000 d 4.5; 70.000000000 70 70i",
+        "! no value; ! no value; ! no value");
+}
+
+TEST(put_value_that_reaches_over_the_step_is_taken_whole)
+{
+    UNUSED, OPENTSDB;
+    expect("put a 1700000000000 1234567890.1234 h=1\nput a 1700000000000 0.1234567890123 h=1\n",
+           "1700000000.000000000 a h=1 1234567890.1234; 1700000000.000000000 a h=1 0.1234567890123", "");
+    expect("put a 1700000000000 0.000000000000000000000000000000025\n", "1700000000.000000000 a 2.5e-32", "");
+}
+
 static size_t random_text(struct yd_rng *rng, char *to, size_t size)
 {
     static const char *const pieces[] = {"cpu.load",
@@ -622,6 +653,9 @@ int main(void)
         cmocka_unit_test(a_name_cache_that_is_full_forgets_and_goes_on),
         cmocka_unit_test(full_batches_are_sealed_and_nothing_is_lost),
         cmocka_unit_test(long_names_that_fill_a_small_batch_go_through_one_by_one),
+        cmocka_unit_test(graphite_timestamp_as_in_the_line_before_is_only_that_where_the_whole_field_is),
+        cmocka_unit_test(put_timestamp_as_in_the_line_before_is_only_that_where_the_whole_field_is),
+        cmocka_unit_test(put_value_that_reaches_over_the_step_is_taken_whole),
         cmocka_unit_test(wide_portable_whole_and_pieces_agree_on_random_texts),
         cmocka_unit_test(an_allocation_that_fails_costs_lines_but_never_more),
     };
