@@ -143,9 +143,10 @@ int yd__control_open(struct yd_log *log, bool *ret_new, struct yd_trail *trail)
         static const char zeros[YD__CONTROL_SIZE];
         error = yd_file_write(log->control_file, zeros, sizeof zeros, 0);
         if (!error) error = yd_file_sync(log->control_file);
-        if (!error) error = yd_fs_sync_dir(log->fs, log->dir);
     }
     if (!error && !*ret_new) error = write_again(log);
+    /* Also when it was there: who made it may have been killed before this. */
+    if (!error) error = yd_fs_sync_dir(log->fs, log->dir);
     void *address = NULL;
     if (!error) error = yd_file_map(log->control_file, 0, YD__CONTROL_SIZE, true, &address);
     if (error) return yd_trail_add(trail, error, "%s: %s", path, yd_error_text(error));

@@ -210,10 +210,25 @@ static int begin_segment(struct yd_log *log, const struct yd_header *next)
     return error;
 }
 
+/* An empty segment, resumed, that the batch does not fit: the next one has its name and takes its place. */
+static void drop_empty(struct yd_log *log)
+{
+    struct yd__segment *empty = log->active;
+    if (!empty || empty->batches > 0) return;
+    pthread_mutex_lock(&log->mutex);
+    YD_ASSERT(log->segments[log->segment_count - 1] == empty);
+    log->segment_count--;
+    log->bytes -= empty->file_size;
+    log->active = NULL;
+    pthread_mutex_unlock(&log->mutex);
+    yd__segment_unref(empty);
+}
+
 static int roll(struct yd_log *log, const struct yd_header *next)
 {
     int error = YD__SKIPS(YD__SKIP_ROLL_SYNC) ? 0 : sync_active(log);
     if (error) return error;
+    drop_empty(log);
     return begin_segment(log, next);
 }
 

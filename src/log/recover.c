@@ -365,6 +365,32 @@ static void enter(struct recovery *recovery, uint32_t index, uint64_t offset)
     yd__window_init(&recovery->window, recovery->log->segments[index]->file, SCAN_STEP);
 }
 
+/* A crash may leave a segment's frames and not its head, which no sync had covered yet: it is made anew. Its producers
+ * are those known at its first frame: now. */
+static int repair_head(struct recovery *recovery, struct yd__segment *segment, uint64_t generation)
+{
+    struct yd_log *log = recovery->log;
+    struct yd__head_what what = {.base = segment->base,
+                                 .log_id = log->log_id,
+                                 .generation = generation,
+                                 .epoch = segment->epoch,
+                                 .prev_crc = segment->prev_crc,
+                                 .now = yd__log_now(log),
+                                 .stream = log->stream};
+    char *head;
+    uint32_t size;
+    int error = yd__head_make(&what, &log->written_producers, &head, &size);
+    if (error) return error;
+    if (size == segment->data_start) {
+        error = yd_file_write(segment->file, head, size, 0); /* synced with the rest: make_durable */
+        segment->head_good = !error;
+        segment->generation = generation;
+        segment->begun_at = what.now;
+    }
+    free(head);
+    return error;
+}
+
 /* The next segment is the continuation: its head is good and it begins where we are. */
 static int try_next_segment(struct recovery *recovery, bool gap_allowed, bool *ret_entered)
 {
@@ -381,6 +407,7 @@ static int try_next_segment(struct recovery *recovery, bool gap_allowed, bool *r
         log->segments[i]->accounted = true;
     }
     int error = open_file(log, next);
+    if (!error && !next->head_good) error = repair_head(recovery, next, log->segments[recovery->index]->generation + 1);
     if (error) return error;
     yd__segment_reset(next);
     recovery->expected = next->base;
@@ -542,6 +569,7 @@ static int drop_segments(struct recovery *recovery, uint32_t from)
 {
     struct yd_log *log = recovery->log;
     int error = 0;
+    bool dropped = false;
     while (log->segment_count > from && !error) {
         struct yd__segment *segment = log->segments[log->segment_count - 1];
         char path[YD__PATH_SIZE];
@@ -559,9 +587,10 @@ static int drop_segments(struct recovery *recovery, uint32_t from)
         if (error) break;
         log->bytes -= segment->file_size;
         log->segment_count--;
+        dropped = true;
         yd__segment_unref(segment);
     }
-    return error;
+    return error || !dropped ? error : yd_fs_sync_dir(log->fs, log->dir);
 }
 
 /* The head of a segment that was begun behind the checkpoint, written once more like the frames. */
@@ -664,21 +693,26 @@ static int find_start(struct recovery *recovery)
     if (!exact) {
         recovery->expected = segment->base;
         recovery->first_offset = 0;
+        bool first_ever = recovery->have_checkpoint && checkpoint->segment == YD__NO_SEGMENT;
+        if (first_ever && !segment->head_good && segment->data_start != 0) error = repair_head(recovery, segment, 1);
         enter(recovery, index, segment->data_end);
-        return 0;
+        return error;
     }
-    error = load_index(log, segment, checkpoint->offset);
-    if (!error) error = walk(recovery, segment, checkpoint->offset, checkpoint->durable_seqno);
+    /* An empty one may since have been replaced by a larger one of its name. */
+    bool empty = checkpoint->durable_seqno == segment->base && segment->head_good;
+    uint64_t offset = empty ? segment->data_end : checkpoint->offset;
+    error = load_index(log, segment, offset);
+    if (!error) error = walk(recovery, segment, offset, checkpoint->durable_seqno);
     if (error) return error;
     segment->next = checkpoint->durable_seqno;
-    segment->data_end = checkpoint->offset;
+    segment->data_end = offset;
     segment->headers_crc = checkpoint->headers_crc;
     segment->last_crc = checkpoint->last_crc;
     recovery->expected = checkpoint->durable_seqno;
     recovery->chain = checkpoint->last_crc;
     recovery->chain_known = true;
-    recovery->first_offset = checkpoint->offset;
-    enter(recovery, index, checkpoint->offset);
+    recovery->first_offset = offset;
+    enter(recovery, index, offset);
     return 0;
 }
 

@@ -231,8 +231,8 @@ int yd__footer_read(struct yd_file *file, uint64_t log_id, struct yd__footer *re
     error = yd_file_read(file, &footer, sizeof footer, now.size - sizeof footer, &have);
     if (error) return error == YD_EIO ? YD_ENOENT : error; /* a bad sector there costs the footer, not the segment */
     uint64_t index_size = footer.index_count * sizeof(struct yd__index_entry);
-    if (have < sizeof footer || footer.magic != YD__FOOTER_MAGIC || footer_crc(&footer) != footer.crc ||
-        footer.version != YD__FOOTER_VERSION || footer.log_id != log_id ||
+    if (have < sizeof footer || footer.data_end > now.size || footer.magic != YD__FOOTER_MAGIC ||
+        footer_crc(&footer) != footer.crc || footer.version != YD__FOOTER_VERSION || footer.log_id != log_id ||
         footer.data_end + index_size + sizeof footer != now.size)
         return YD_ENOENT;
     if (ret_entries) {

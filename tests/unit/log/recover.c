@@ -396,6 +396,33 @@ static void a_cut_recovery_is_recovered(void **state)
     assert_int_equal(world_close(world, log), 0);
 }
 
+static void an_empty_segment_too_small_for_a_batch_is_replaced(void **state)
+{
+    struct world *world = *state;
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 8192;
+    options.memory_bytes_max = 1;
+    struct yd_log *log = world_open(world, &options, NULL);
+    append(log, 1, 0);
+    yd_sim_fs_faults(world->fs)->sync_fails = 1; /* its first batch is lost, its name and head stay */
+    (void)yd_log_flush(log);
+    yd_sim_fs_faults(world->fs)->sync_fails = 0;
+    yd_sim_fs_crash(world->fs);
+    (void)world_close(world, log);
+    log = world_open(world, &options, NULL);
+    struct yd_log_position position;
+    yd_log_position(log, &position);
+    uint64_t first = append(log, 2, 20000);
+    assert_int_equal(first, position.memory);
+    for (int i = 0; i < 5; i++) append(log, 2, 20000);
+    assert_int_equal(yd_log_flush(log), 0);
+    assert_int_equal(yd_log_maintain(log), 0);
+    uint64_t missing;
+    assert_int_equal(read_from_oldest(log, &missing), first + 12);
+    assert_int_equal(missing, 0);
+    assert_int_equal(world_close(world, log), 0);
+}
+
 static void an_unknown_version_is_refused_by_name(void **state)
 {
     struct world *world = *state;
@@ -439,6 +466,7 @@ int main(void)
         WORLD(a_tail_that_cannot_be_read_is_not_cut),
         WORLD(a_bad_sector_in_old_data_is_a_gap_and_not_an_end),
         WORLD(a_cut_recovery_is_recovered),
+        WORLD(an_empty_segment_too_small_for_a_batch_is_replaced),
         WORLD(an_unknown_version_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
