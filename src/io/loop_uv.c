@@ -146,12 +146,21 @@ static int run(struct yd_loop *loop, int64_t timeout_ns)
 
 /* ---- life ---- */
 
+static void must_be_closing(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    /* A child that was closed alive has been killed and ends soon. Any other open handle is somebody's mistake: waiting
+     * for it would never end. */
+    YD_ASSERT(uv_is_closing(handle) || handle->type == UV_PROCESS);
+}
+
 static void destroy(struct yd_loop *loop)
 {
     struct yd__uv_loop *uv = yd__uv(loop);
     run_posts(uv);
     uv_close((uv_handle_t *)&uv->async, NULL);
     uv_close((uv_handle_t *)&uv->deadline, NULL);
+    uv_walk(&uv->uv, must_be_closing, NULL);
     (void)uv_run(&uv->uv, UV_RUN_DEFAULT);  /* lets go of everything that was closed */
     YD_ASSERT(uv_loop_close(&uv->uv) == 0); /* somebody's handle is still open */
     yd__loop_fini(loop);
