@@ -159,8 +159,6 @@ static enum yd_turn_result halves_receive(void *state, struct yd_input *input, s
         assert_int_equal(yd_batch_slice(input->batch, 0, half, &part), 0);
         (void)yd_emit(out, 1, part);
         if (b->made++ % 2) return YD_MORE; /* now in one turn, now in two */
-    } else if (!half) {
-        return YD_DONE;
     }
     assert_int_equal(yd_batch_slice(input->batch, half, count - half, &part), 0);
     (void)yd_emit(out, 1, part);

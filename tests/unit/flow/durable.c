@@ -473,6 +473,36 @@ static void what_is_left_in_a_spill_goes_first_next_time(void **state)
     }
 }
 
+static void real_executors_keep_every_promise_too(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 14, true);
+    uint32_t a = world_node(&w, "a", &source_class), l = world_node(&w, "l", &log_class),
+             h = world_node(&w, "h", &halves_class), c = world_node(&w, "c", &counter_class),
+             m = world_node(&w, "m", &log_class), s = world_node(&w, "s", &sink_class);
+    small_source(&w, a, 2000, 10);
+    world_int(&w, a, "level", 3);
+    world_int(&w, c, "fail_at", 5000);
+    world_int(&w, c, "fails", 2);
+    world_wire(&w, a, 0, l, 0)->queue_bytes = 100000;
+    world_wire(&w, l, 1, h, 0);
+    world_wire(&w, h, 1, c, 0)->queue_bytes = 50000;
+    world_wire(&w, c, 1, m, 0);
+    world_wire(&w, l, 1, s, 0)->read_level = 1;
+    w.options.save_interval_ns = 10 * YD_NS_PER_MS;
+    assert_int_equal(world_start(&w, NULL), 0);
+    assert_true(world_until_finished(&w, 60 * YD_NS_PER_S));
+    assert_int_equal(world_exit_code(&w), 0);
+    world_check_identity(&w); /* and with that, all that the processes did is seen here */
+    assert_int_equal(seen_of("c")->answered, 20000);
+    assert_int_equal(seen_of("s")->count, 20000);
+    world_stop(&w);
+    assert_int_equal(records_in(&w, "streams/m/0"), 4000);
+    world_fini(&w);
+    seen_clear();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -492,6 +522,7 @@ int main(void)
         cmocka_unit_test(a_range_sent_again_is_written_once),
         cmocka_unit_test(a_spill_keeps_the_sender_going_and_loses_nothing),
         cmocka_unit_test(what_is_left_in_a_spill_goes_first_next_time),
+        cmocka_unit_test(real_executors_keep_every_promise_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
