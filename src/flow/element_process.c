@@ -71,7 +71,7 @@ static void settle_cost(struct yd_element *e, struct yd__item *item)
 {
     if (item->type == YD__ITEM_BATCH && !item->hold)
         yd__element_consumed(e, item->wire, yd_batch_cost(item->batch), item->batch->header.count);
-    if (item->type == YD__ITEM_PUMP_BATCH)
+    if (item->type == YD__ITEM_PUMP_BATCH || (item->type == YD__ITEM_TELL && !item->urgent))
         /* Relaxed: a running total of one writer each way; nothing else is told by it. */
         atomic_fetch_sub_explicit(&e->pump->unforwarded, (long long)yd_batch_cost(item->batch), memory_order_relaxed);
 }
@@ -400,6 +400,7 @@ static void told(struct yd_element *e, struct yd_envelope *envelope)
             struct yd_input_stat *stat = input_of(e, &item);
             stat->received += item.batch->header.count;
             stat->dropped += item.batch->header.count;
+            settle_cost(e, &item);
         }
         let_go(&item, 0);
         return;

@@ -3,7 +3,7 @@
  *   loop pump:  lives in the loop of the executor its element is pinned to; called from there only
  *   files pump: lives on a lane of the file pool: start, run, command, stop come one after the other and may block
  *
- *   pump --PUMP_BATCH, PUMP_TELL--> wrapper; batches that are not on a wire yet are counted (`unforwarded`): over
+ *   pump --PUMP_BATCH, PUMP_TELL--> wrapper; batches that are not dealt with yet are counted (`unforwarded`): over
  *   YD__PUMP_BYTES_MAX emit says "enough" and the wrapper pauses the pump until half of it has gone
  *
  * What the pump counts goes to the wrapper under a lock, one envelope for many counts; what it emits and tells is
@@ -427,6 +427,8 @@ int yd_pump_tell(struct yd_pump *pump, unsigned type, struct yd_batch *batch, vo
     envelope->cost = batch ? (uint32_t)yd_batch_cost(batch) : 0;
     envelope->data = data;
     envelope->data_release = release;
+    if (batch && !(type & YD_TELL_URGENT))
+        atomic_fetch_add_explicit(&pump->unforwarded, (long long)envelope->cost, memory_order_acq_rel);
     return yd_send(e->run->options.system, envelope);
 }
 

@@ -453,7 +453,7 @@ struct yd__state { /* STATEFUL */
     uint64_t *outstanding; /* outputs not yet acknowledged, by generation from `first` */
     uint32_t outstanding_count, outstanding_capacity;
     uint64_t first;
-    uint64_t once;       /* the newest generation with an input that nobody can send again */
+    uint64_t once;             /* the newest generation with an input that nobody can send again */
     struct yd__origin *parked; /* by this run: known, should they come again */
     uint32_t parked_count;
     bool dirty, timer, storing, have_snapshot;
@@ -567,7 +567,7 @@ struct yd_pump {
     uint32_t incarnation;        /* of the element when it was started */
     bool direct;                 /* the wrapper runs in the loop's thread */
     atomic_bool enough;          /* emit has said so since the last look */
-    atomic_llong unforwarded;    /* bytes emitted and not yet on a wire */
+    atomic_llong unforwarded;    /* bytes emitted or told, not yet on a wire or received */
     bool told_paused, stop_told; /* the wrapper's */
     bool running;                /* the wrapper's: started and not known to have stopped */
     atomic_bool is_up;           /* started and not stopped; for those who wait */
