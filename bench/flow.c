@@ -112,8 +112,8 @@ static void run_chain(unsigned executors, uint64_t batches, double *ret_wall, do
         wires[i] = (struct yd_wire){.from = i, .to = i + 1, .from_port = i ? 1 : 0, .to_port = 0, .mode = YD_PUSH};
     struct yd_topology topology = {.nodes = nodes, .node_count = 5, .wires = wires, .wire_count = 4};
     struct yd_system_options options = {.executors = executors, .compute = 1};
-    struct yd_system *system;
-    struct yd_pool *pool;
+    struct yd_system *system = NULL;
+    struct yd_pool *pool = NULL;
     struct yd_run *run;
     char data[] = "/tmp/yd_bench_flow_XXXXXX";
     int error = mkdtemp(data) ? yd_system_create(&options, &system) : YD_EIO;

@@ -153,7 +153,7 @@ static enum yd__verdict run(struct yd__worker *worker, struct yd__process *proce
     struct yd_system *system = worker->system;
     struct yd_outbox *out = &worker->outbox;
     *out = (struct yd_outbox){.worker = worker, .process = process, .bag = bag};
-    struct clock clock;
+    struct clock clock = {0};
     begin_clock(&clock, worker, process, home);
     atomic_store_explicit(&worker->running, process, memory_order_relaxed); /* published by `receiving` */
     enum yd__verdict verdict = YD__GO_ON;

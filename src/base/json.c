@@ -97,7 +97,7 @@ static void quoted(struct yd_buf *buf, struct yd_str s)
             yd_buf_add(buf, "\xef\xbf\xbd", 3);
         plain = ++i;
     }
-    yd_buf_add(buf, s.data + plain, i - plain);
+    if (i > plain) yd_buf_add(buf, s.data + plain, i - plain);
     yd_buf_char(buf, '"');
 }
 

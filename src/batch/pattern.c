@@ -76,7 +76,7 @@ static int compile_part(struct source *source, bool is_glob_allowed, struct part
         }
     }
     if (wild && !is_glob_allowed) return YD_EFORMAT;
-    struct yd_str written = {text.data + source->at, i - source->at};
+    struct yd_str written = {text.data ? text.data + source->at : NULL, i - source->at};
     source->at = i;
     if (wild && wild == stars && !literals) {
         ret_part->match = ANY;

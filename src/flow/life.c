@@ -136,12 +136,12 @@ void yd__life_step(struct yd_element *e)
         if (e->hold_count || e->questions.count || e->control.count || e->again.count) break;
         e->phase = YD__PHASE_PUMP;
         if (e->pump && e->pump->running) yd__pump_stop(e);
-        /* fall through */
+        __attribute__((fallthrough));
     case YD__PHASE_PUMP:
         if ((e->pump && e->pump->running) || e->fifo.count || e->control.count || e->again.count || e->hold_count)
             break;
         e->phase = YD__PHASE_SAVE;
-        /* fall through */
+        __attribute__((fallthrough));
     case YD__PHASE_SAVE:
         if (yd__state_final(e)) finish(e);
         break;

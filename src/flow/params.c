@@ -122,7 +122,7 @@ const struct yd__pair *yd__pair_find(struct yd__work *work, const struct yd__pai
             found = pair;
             continue;
         }
-        yd__report(work, YD_Y_GIVEN_TWICE, pair->name.place, "", "'%s' is given twice", name);
+        yd__report(work, YD_Y_GIVEN_TWICE, pair->name.place, "", "'%.*s' is given twice", YD_STR_FMT(pair->name.text));
         yd__note(work, found->name.place, "first here");
     }
     return found;

@@ -150,7 +150,7 @@ static int stat_fd(struct yd_file *file, struct yd_stat *ret);
 static int allocate_by_zeros(struct yd_file *file, uint64_t end)
 {
     static const char zeros[ZEROS_SIZE];
-    struct yd_stat now;
+    struct yd_stat now = {0};
     int error = stat_fd(file, &now);
     for (uint64_t at = now.size; !error && at < end;) {
         struct iovec part = {(void *)(uintptr_t)zeros, YD_MIN(end - at, ZEROS_SIZE)};
@@ -215,7 +215,7 @@ static int stat_path(struct yd_fs *fs, const char *path, struct yd_stat *ret)
 /* A mapping beyond the end of the file would be a SIGBUS in wait, so it is refused. */
 static int map_file(struct yd_file *file, uint64_t offset, size_t size, bool writable, void **ret_address)
 {
-    struct yd_stat now;
+    struct yd_stat now = {0};
     int error = stat_fd(file, &now);
     if (error) return error;
     if (size == 0 || offset % 4096 || offset > now.size || size > now.size - offset) return YD_EINVAL;
@@ -261,7 +261,7 @@ static int resident_chunk(int fd, uint64_t start, size_t size, uint64_t page, bo
 
 static int resident_file(struct yd_file *file, uint64_t offset, size_t size, bool *ret_resident)
 {
-    struct yd_stat now;
+    struct yd_stat now = {0};
     int error = stat_fd(file, &now);
     if (error) return error;
     uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), end = YD_MIN(offset + size, now.size);

@@ -487,7 +487,7 @@ bool yd__uv_stream_peer_user(struct yd_stream *stream, uint32_t *ret_uid)
 int yd__uv_connect(struct yd_loop *loop, const struct yd_address *to, const struct yd_stream_ops *ops, void *arg,
                    struct yd_stream **ret_stream, struct yd_trail *trail)
 {
-    struct stream *stream;
+    struct stream *stream = NULL;
     char text[160];
     yd_address_put(to, text, sizeof text);
     int fd = socket(to->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -544,7 +544,7 @@ static void accept_ready(uv_poll_t *poll, int status, int events)
     if (status) accept_later(listener);
     for (int i = 0; i < ACCEPTS_A_TURN && !listener->closed && !listener->paused; i++) {
         struct yd_address peer = {.size = sizeof peer.storage};
-        struct stream *stream;
+        struct stream *stream = NULL;
         int fd = accept4(listener->fd, (struct sockaddr *)&peer.storage, &peer.size, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
         if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {

@@ -184,7 +184,7 @@ static int lookup(struct yd_history *history, const struct yd_view *view, uint32
         if (YD_UNLIKELY(!label)) continue;
         __builtin_prefetch(label);
         __builtin_prefetch(label + 64);
-        __builtin_prefetch(series->open + series->stream.used, 1);
+        if (series->open) __builtin_prefetch(series->open + series->stream.used, 1);
     }
     for (uint32_t i = 0; i < want; i++) {
         if (map[wanted[i]] != MAP_UNKNOWN) continue; /* twice in this run */

@@ -469,10 +469,11 @@ static int group_open(struct yd_query_run *run, struct yd_trail *trail)
 /* The times of a line join those of the group. Mostly they are the same. */
 static int unite(struct yd_query_run *run, uint64_t from, uint64_t end, struct yd_trail *trail)
 {
-    const int64_t *line = run->line.times + from;
     uint64_t count = end - from, have = run->cell_count, i = 0, j = 0, out = 0;
     spend(run, (have + count) / 2);
-    if (count == 0 || (count == have && memcmp(run->times, line, count * sizeof *line) == 0)) return YD_OK;
+    if (count == 0) return YD_OK;
+    const int64_t *line = run->line.times + from;
+    if (count == have && memcmp(run->times, line, count * sizeof *line) == 0) return YD_OK;
     if (have + count > run->points_max) return too_many_points(run, trail);
     if (have + count > run->spare_room) {
         uint64_t room = (have + count) + (have + count) / 2;

@@ -423,7 +423,7 @@ bool yd__series_exact(struct yd_history *history, const struct yd__series *serie
             yd__stream_points(series->open, series->stream.count, series->first, base);
         uint32_t from = side_find(past, cursor->from), end = side_find(past, step.until);
         if (past && end < past->side_count && past->side[end].time == step.until) end++;
-        (void)overlay(base, past ? past->side + from : NULL, end - from, ret); /* counted when merged */
+        (void)overlay(base, end > from ? past->side + from : NULL, end - from, ret); /* counted when merged */
         uint32_t first, last;
         trim(ret->times, ret->count, cursor, &first, &last);
         memmove(ret->times, ret->times + first, (last - first) * sizeof *ret->times);

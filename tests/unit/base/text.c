@@ -180,8 +180,8 @@ static void utf8_is_told_from_what_is_not(void **state)
                           "\xef\xbf\xbf",
                           "\xf0\x90\x80\x80",
                           "\xf4\x8f\xbf\xbf",
-                          "gr\xc3\xbc\xc3\x9f"
-                          "e aus Bern, viele"};
+                          ("gr\xc3\xbc\xc3\x9f"
+                           "e aus Bern, viele")};
     for (unsigned i = 0; i < YD_COUNT(good); i++) assert_true(yd_text_utf8(str(good[i])));
     const char *bad[] = {"\x80",
                          "\xc0\x80",
