@@ -19,7 +19,7 @@
 
 #define YD__PATH_SIZE         4096
 #define YD__GROUP_BYTES_MAX   (UINT64_C(8) << 20) /* written between two syncs */
-#define YD__GROUP_BATCHES_MAX 4096
+#define YD__GROUP_BATCHES_MAX 32768
 #define YD__CHECKPOINT_BYTES  (UINT64_C(16) << 20) /* appended between two checkpoints: what recovery scans */
 #define YD__PREPARED_NAME     "next.tmp"
 
@@ -107,6 +107,7 @@ void yd__segment_path(char *to, size_t size, const char *dir, uint64_t base, con
 bool yd__segment_name(const char *name, const char *suffix, uint64_t *ret_base); /* does this name have the form? */
 /* Counts a frame at the end of the segment; names: its summary. Only YD_ENOMEM, of the index; then nothing changed. */
 int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset, uint64_t names);
+void yd__segment_digest(struct yd__segment *segment, const struct yd_header *header); /* goes with it; under io alone */
 uint64_t yd__batch_names(const struct yd_batch *batch); /* the summary of the names inside */
 struct yd__head_what {
     uint64_t base, log_id, generation;
@@ -250,6 +251,7 @@ struct yd_log {
     uint64_t index_saved;             /* data_end of the last saved index */
     char *staging;
     struct yd_batch **group;
+    uint64_t *group_names;
     struct iovec *parts;
 
     /* threads */

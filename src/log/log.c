@@ -90,6 +90,7 @@ static void destroy(struct yd_log *log)
     yd_file_close(log->prepared);
     free(log->staging);
     free(log->group);
+    free(log->group_names);
     free(log->parts);
     free(log->dir);
     free(log->stream);
@@ -124,8 +125,9 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
     log->stream = strdup(options->stream);
     log->staging = malloc(STAGING_SIZE);
     log->group = calloc(YD__GROUP_BATCHES_MAX, sizeof(struct yd_batch *));
+    log->group_names = calloc(YD__GROUP_BATCHES_MAX, sizeof *log->group_names);
     log->parts = calloc(PARTS_MAX, sizeof *log->parts);
-    int error = log->dir && log->stream && log->staging && log->group && log->parts ? 0 : YD_ENOMEM;
+    int error = log->dir && log->stream && log->staging && log->group && log->group_names && log->parts ? 0 : YD_ENOMEM;
     if (!error) error = yd__producers_init(&log->producers);
     if (!error) error = yd__producers_init(&log->written_producers);
     if (error) {

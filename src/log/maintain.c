@@ -99,6 +99,7 @@ static int walk_segment(struct yd_log *log, struct yd__segment *segment, struct 
             if (error == YD_ENOENT) break;
         }
         if (!error) error = yd__segment_account(segment, &header, offset, UINT64_MAX);
+        if (!error) yd__segment_digest(segment, &header);
         offset = segment->data_end;
     }
     yd__window_fini(&window);

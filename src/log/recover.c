@@ -278,6 +278,7 @@ static int walk(struct recovery *recovery, struct yd__segment *segment, uint64_t
         }
         if (error) break;
         error = yd__segment_account(segment, &header, offset, UINT64_MAX);
+        if (!error) yd__segment_digest(segment, &header);
         if (!error) error = yd__producers_note(&log->written_producers, &header);
         recovery->epoch_max = YD_MAX(recovery->epoch_max, header.epoch);
         offset += header.size;
@@ -484,6 +485,7 @@ static int keep_frame(struct recovery *recovery, struct yd__segment *segment, co
     int error = yd__window_get(&recovery->window, recovery->offset, header->size, &bytes, &have);
     if (!error && !YD__SKIPS(YD__SKIP_REWRITE)) error = yd_file_write(segment->file, bytes, have, recovery->offset);
     if (!error) error = yd__segment_account(segment, header, recovery->offset, UINT64_MAX);
+    if (!error) yd__segment_digest(segment, header);
     if (!error) error = yd__producers_note(&recovery->log->written_producers, header);
     return error;
 }

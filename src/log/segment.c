@@ -103,8 +103,12 @@ int yd__segment_account(struct yd__segment *segment, const struct yd_header *hea
     segment->names |= names;
     segment->kinds |= header->kinds;
     segment->last_crc = header->header_crc;
-    segment->headers_crc = yd_crc32c(segment->headers_crc, header, sizeof *header);
     return 0;
+}
+
+void yd__segment_digest(struct yd__segment *segment, const struct yd_header *header)
+{
+    segment->headers_crc = yd_crc32c(segment->headers_crc, header, sizeof *header);
 }
 
 static uint32_t head_crc(const struct yd__segment_head *head)

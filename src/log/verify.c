@@ -154,6 +154,7 @@ static int check_frames(struct verify *verify, struct yd_file *file, struct yd__
         if (header.base_seqno > verify->expected) note_gap(verify, offset, header.base_seqno);
         error = check_frame(verify, &window, offset, &header);
         if (!error) error = yd__segment_account(walked, &header, offset, UINT64_MAX);
+        if (!error) yd__segment_digest(walked, &header);
         verify->expected = header.base_seqno + header.count;
         verify->chain = header.header_crc;
         verify->chain_known = true;
