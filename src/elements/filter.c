@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "batch/record_text.h"
 
 enum { PORT_INPUT, PORT_OUTPUT, PORT_REST };
 #define CELLS_MAX 8
@@ -54,6 +55,11 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
             snprintf(why, why_size, "where: %s wants a glob in quotes", where->list.items[i].name);
             return YD_EINVAL;
         }
+    if (yd_args_find(args, "min") && yd_args_find(args, "max") &&
+        yd_args_float(args, "min") > yd_args_float(args, "max")) {
+        snprintf(why, why_size, "min is above max: no number is between them");
+        return YD_EINVAL;
+    }
     return 0;
 }
 
@@ -100,14 +106,8 @@ static bool cells_match(const struct filter *filter, const struct yd_view *view,
     for (size_t i = 0; match && i < filter->cell_count; i++) {
         const struct yd_cell *cell = yd_view_find(view, record->value, filter->cells[i].key);
         yd_buf_clear(&text);
-        if (cell && cell->type <= YD_BLOB && cell->type != YD_TEXT) {
-            char number[32];
-            double value;
-            if (yd_value_number(cell->type, cell->value, &value))
-                yd_buf_add(&text, number, yd_text_put_f64(number, value));
-        }
-        struct yd_str have = cell && cell->type == YD_TEXT ? yd_view_bytes(view, cell->value) : yd_buf_view(&text);
-        match = cell && yd_text_glob(filter->cells[i].glob, have);
+        if (cell) yd_value_text(view, (enum yd_type)cell->type, cell->value, &text);
+        match = cell && yd_text_glob(filter->cells[i].glob, yd_buf_view(&text));
     }
     yd_buf_fini(&text);
     return match;
@@ -197,7 +197,7 @@ static const struct yd_param_class params[] = {
     {.name = "kinds", .type = YD_PARAM_LIST, .doc = "Only these kinds: `[sample, state]`."},
     {.name = "where",
      .type = YD_PARAM_MAP,
-     .doc = "For ROWs: globs for cells, all of which must match: `{type: \"*.c\"}`."},
+     .doc = "For ROWs: globs for cells as they are printed, all of which must match: `{type: \"*.c\", ok: \"true\"}`."},
     {.name = "min", .type = YD_PARAM_FLOAT, .doc = "Only numbers of at least this."},
     {.name = "max", .type = YD_PARAM_FLOAT, .doc = "Only numbers of at most this."},
     {.name = "negate", .type = YD_PARAM_BOOL, .initial = "false", .doc = "Pass what does not match instead."},
