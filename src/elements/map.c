@@ -7,12 +7,14 @@
 #include <stdio.h>
 
 #include "base/base.h"
+#include "batch/record_text.h"
 #include "elements/template.h"
 
 enum { PORT_INPUT, PORT_OUTPUT };
 enum { REASON_NAME, REASON_SIZE };
 #define TAGS_MAX  16
 #define CELLS_MAX 16
+#define SPLIT     (1u << 20) /* a batch of this size goes out; only a record that is larger by itself makes one larger */
 #define UNMAPPED  (UINT32_MAX - 1)
 #define BAD_NAME  UINT32_MAX
 
@@ -25,7 +27,7 @@ struct map {
     struct yd_template name;
     struct field tags[TAGS_MAX], cells[CELLS_MAX];
     size_t tag_count, cell_count;
-    bool renames, rename_per_record, scales;
+    bool renames, rename_per_record, scales, has_otherwise;
     double scale, offset;
     struct yd_str lookup, into, otherwise;
     const struct yd_arg *table;
@@ -34,14 +36,25 @@ struct map {
     struct yd_buf text;
 };
 
+/* The cell that gets what is looked up. */
+static struct yd_str into_of(const struct yd_args *args)
+{
+    return yd_args_text(args, yd_args_find(args, "into") ? "into" : "lookup");
+}
+
 static int check(const struct yd_args *args, char *why, size_t why_size)
 {
+    struct yd_str into = yd_args_find(args, "table") ? into_of(args) : YD_STR("");
     const struct {
         const char *param;
         size_t max;
     } maps[] = {{"tags", TAGS_MAX}, {"cells", CELLS_MAX}};
     const char *reason = "";
     struct yd_template template;
+    if (yd_args_find(args, "name") && yd_args_text(args, "name").size == 0) {
+        snprintf(why, why_size, "name: empty, no record can be called that");
+        return YD_EINVAL;
+    }
     if (yd_args_find(args, "name") && yd_template_compile(&template, yd_args_text(args, "name"), &reason) < 0) {
         snprintf(why, why_size, "name: %s", reason);
         return YD_EINVAL;
@@ -57,6 +70,10 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
             const struct yd_arg *item = &map->list.items[i];
             if (item->type != YD_PARAM_TEXT) {
                 snprintf(why, why_size, "%s: %s wants text in quotes", maps[m].param, item->name);
+                return YD_EINVAL;
+            }
+            if (m == 1 && yd_str_eq(yd_str_of(item->name), into)) {
+                snprintf(why, why_size, "cells: %s is what the table's result goes into", item->name);
                 return YD_EINVAL;
             }
             if (yd_template_compile(&template, item->text, &reason) < 0) {
@@ -110,10 +127,11 @@ static int open_map(struct yd_element *element, void *state)
     map->scale = yd_args_find(args, "scale") ? yd_args_float(args, "scale") : 1;
     map->offset = yd_args_float(args, "offset");
     map->lookup = yd_args_text(args, "lookup");
-    map->into = yd_args_find(args, "into") ? yd_args_text(args, "into") : map->lookup;
+    map->into = into_of(args);
     map->otherwise = yd_args_text(args, "otherwise");
+    map->has_otherwise = yd_args_find(args, "otherwise") != NULL;
     map->table = yd_args_find(args, "table");
-    return yd_builder_create(NULL, &map->builder);
+    return yd_builder_create(&(struct yd_builder_options){.size_max = YD_BATCH_SIZE_MAX}, &map->builder);
 }
 
 static void close_map(void *state)
@@ -127,14 +145,14 @@ static void close_map(void *state)
     yd_builder_destroy(map->builder);
 }
 
-/* The new name of a record: metric from the template, its own tags, those of `tags` on top (an empty value removes). */
+/* The new name of a record: metric from the template, its own tags, those of `tags` on top (an empty value removes).
+ * YD_EFORMAT: it is none. */
 static int new_name(struct map *map, const struct yd_view *view, uint32_t record, uint32_t *ret_index)
 {
     struct yd_name name;
     char canonical[YD_NAME_SIZE_MAX + 1];
     size_t size;
-    int error = yd_name_parse(yd_view_name(view, view->records[record].name), &name, NULL);
-    if (error < 0) return error;
+    if (yd_name_parse(yd_view_name(view, view->records[record].name), &name, NULL) < 0) return YD_EFORMAT;
     struct yd_buf *text = &map->text;
     yd_buf_clear(text);
     yd_template_fill(&map->name, view, record, &name, true, text);
@@ -162,8 +180,8 @@ static int new_name(struct map *map, const struct yd_view *view, uint32_t record
             separator = ',';
     }
     if (text->failed) return YD_ENOMEM;
-    error = yd_name_canonical(yd_buf_view(text), canonical, &size);
-    return error < 0 ? error : yd_builder_name(map->builder, (struct yd_str){canonical, size}, ret_index);
+    if (yd_name_canonical(yd_buf_view(text), canonical, &size) < 0) return YD_EFORMAT;
+    return yd_builder_name(map->builder, (struct yd_str){canonical, size}, ret_index);
 }
 
 static int copy_cell(struct yd_builder *builder, const struct yd_view *view, struct yd_str name,
@@ -181,11 +199,22 @@ static int copy_cell(struct yd_builder *builder, const struct yd_view *view, str
     return error < 0 ? error : yd_builder_end(builder);
 }
 
-static struct yd_str look_up(const struct map *map, struct yd_str value)
+/* What the table says of a cell goes into `into`. What it does not know becomes `otherwise`; without that the cell
+ * stays what it is, or is not there. */
+static int add_looked_up(struct map *map, const struct yd_view *view, const struct yd_cell *cell)
 {
-    for (size_t i = 0; i < map->table->list.count; i++)
-        if (yd_str_eq(yd_str_of(map->table->list.items[i].name), value)) return map->table->list.items[i].text;
-    return map->otherwise.size ? map->otherwise : value;
+    struct yd_str value = YD_STR("");
+    yd_buf_clear(&map->text);
+    if (cell) yd_value_text(view, (enum yd_type)cell->type, cell->value, &map->text);
+    if (map->text.failed) return YD_ENOMEM;
+    if (cell) value = yd_buf_view(&map->text);
+    for (size_t i = 0; i < map->table->list.count; i++) {
+        const struct yd_arg *item = &map->table->list.items[i];
+        if (cell && yd_str_eq(yd_str_of(item->name), value))
+            return yd_builder_cell_bytes(map->builder, map->into, YD_TEXT, item->text);
+    }
+    if (map->has_otherwise) return yd_builder_cell_bytes(map->builder, map->into, YD_TEXT, map->otherwise);
+    return cell ? copy_cell(map->builder, view, map->into, cell) : 0;
 }
 
 static bool is_made(const struct map *map, struct yd_str key)
@@ -202,8 +231,8 @@ static int add_row(struct map *map, const struct yd_view *view, uint32_t index, 
     const struct yd_cells *cells = yd_view_cells(view, record->value);
     struct yd_builder *builder = map->builder;
     struct yd_name parts;
-    int error = yd_name_parse(yd_view_name(view, record->name), &parts, NULL);
-    if (error == 0) error = yd_builder_begin(builder, record->time_ns, name, record->kind, record->flags, YD_MAP);
+    if (yd_name_parse(yd_view_name(view, record->name), &parts, NULL) < 0) return YD_EFORMAT;
+    int error = yd_builder_begin(builder, record->time_ns, name, record->kind, record->flags, YD_MAP);
     for (uint32_t i = 0; error == 0 && i < cells->count; i++) {
         struct yd_str key = yd_view_name(view, cells->cell[i].name);
         if (!is_made(map, key)) error = copy_cell(builder, view, key, &cells->cell[i]);
@@ -214,11 +243,7 @@ static int add_row(struct map *map, const struct yd_view *view, uint32_t index, 
         error = map->text.failed ? YD_ENOMEM
                                  : yd_builder_cell_bytes(builder, map->cells[i].key, YD_TEXT, yd_buf_view(&map->text));
     }
-    if (error == 0 && map->table) {
-        const struct yd_cell *cell = yd_view_find(view, record->value, map->lookup);
-        struct yd_str value = cell && cell->type == YD_TEXT ? yd_view_bytes(view, cell->value) : YD_STR("");
-        error = yd_builder_cell_bytes(builder, map->into, YD_TEXT, look_up(map, value));
-    }
+    if (error == 0 && map->table) error = add_looked_up(map, view, yd_view_find(view, record->value, map->lookup));
     return error < 0 ? error : yd_builder_end(builder);
 }
 
@@ -264,7 +289,7 @@ static enum yd_turn_result receive(void *state, struct yd_input *input, struct y
     for (uint32_t i = 0; i < view->name_count; i++) ((uint32_t *)(void *)map->names.data)[i] = UNMAPPED;
     for (uint32_t i = 0; i < view->count; i++) {
         int error = add_record(map, view, i);
-        if (error == YD_EFULL && yd_builder_count(map->builder) > 0) {
+        if (error == YD_EFULL) {
             if (emit_built(map, view, out) < 0) return YD_FAIL;
             error = add_record(map, view, i);
         }
@@ -273,8 +298,9 @@ static enum yd_turn_result receive(void *state, struct yd_input *input, struct y
             return YD_FAIL;
         }
         if (error < 0)
-            yd_count_rejected(out, error == YD_EFULL ? REASON_SIZE : REASON_NAME, 1,
+            yd_count_rejected(out, error == YD_EFORMAT ? REASON_NAME : REASON_SIZE, 1,
                               yd_view_name(view, view->records[i].name));
+        if (yd_builder_size(map->builder) >= SPLIT && emit_built(map, view, out) < 0) return YD_FAIL;
     }
     return emit_built(map, view, out) < 0 ? YD_FAIL : YD_DONE;
 }
@@ -303,7 +329,7 @@ static const struct yd_param_class params[] = {
     {.name = "scale", .type = YD_PARAM_FLOAT, .doc = "Numbers are multiplied by this; integers become floats."},
     {.name = "offset", .type = YD_PARAM_FLOAT, .doc = "Added after scaling."},
     {.name = "cells", .type = YD_PARAM_MAP, .doc = "Cells of a ROW to set, as templates."},
-    {.name = "lookup", .type = YD_PARAM_TEXT, .doc = "A ROW's text cell to look up in `table`."},
+    {.name = "lookup", .type = YD_PARAM_TEXT, .doc = "A ROW's cell to look up in `table`, as it is printed."},
     {.name = "table", .type = YD_PARAM_MAP, .doc = "What its values become: `{c: \"C source\", h: \"C header\"}`."},
     {.name = "into", .type = YD_PARAM_TEXT, .doc = "The cell that gets the result; without it, the same cell."},
     {.name = "otherwise",

@@ -67,12 +67,26 @@ void yd_template_fini(struct yd_template *template)
     *template = (struct yd_template){0};
 }
 
-static void add_escaped(struct yd_buf *to, struct yd_str text, bool escape)
+/* Bare text: into a name it is escaped. */
+static void add_bare(struct yd_buf *to, struct yd_str text, bool escape)
 {
     char *at = yd_buf_reserve(to, text.size * 2 + 1);
     if (!at) return;
     if (escape) {
         to->size += yd_name_escape(text, at);
+        return;
+    }
+    if (text.size) memcpy(at, text.data, text.size);
+    to->size += text.size;
+}
+
+/* A component of a name, escaped as it stands there: out of a name it is not. */
+static void add_component(struct yd_buf *to, struct yd_str text, bool escape)
+{
+    char *at = yd_buf_reserve(to, text.size * 2 + 1);
+    if (!at) return;
+    if (!escape) {
+        to->size += yd_name_unescape(text, at);
         return;
     }
     if (text.size) memcpy(at, text.data, text.size);
@@ -85,7 +99,7 @@ static void add_value(const struct yd_view *view, enum yd_type type, union yd_va
     struct yd_buf text;
     yd_buf_init(&text, NULL);
     yd_value_text(view, type, value, &text);
-    add_escaped(to, yd_buf_view(&text), escape);
+    add_bare(to, yd_buf_view(&text), escape);
     to->failed |= text.failed;
     yd_buf_fini(&text);
 }
@@ -99,17 +113,17 @@ void yd_template_fill(const struct yd_template *template, const struct yd_view *
         const struct yd_cell *cell;
         switch (part->type) {
         case PART_TEXT:
-            yd_buf_str(to, part->text);
+            add_bare(to, part->text, escape);
             break;
         case PART_METRIC:
-            yd_buf_str(to, name->metric);
+            add_component(to, name->metric, escape);
             break;
         case PART_NAME:
-            yd_buf_str(to, yd_view_name(view, at->name));
+            add_bare(to, yd_view_name(view, at->name), escape);
             break;
         case PART_TAG:
             for (uint32_t tag = 0; tag < name->tag_count; tag++)
-                if (yd_str_eq(name->tags[tag].key, part->text)) yd_buf_str(to, name->tags[tag].value);
+                if (yd_str_eq(name->tags[tag].key, part->text)) add_component(to, name->tags[tag].value, escape);
             break;
         case PART_VALUE:
             add_value(view, at->type, at->value, escape, to);

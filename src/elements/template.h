@@ -19,8 +19,8 @@ struct yd_template {
 /* `text` must outlive the template. YD_EFORMAT: *why tells. */
 int yd_template_compile(struct yd_template *template, struct yd_str text, const char **why);
 void yd_template_fini(struct yd_template *template);
-/* Appends. `escape`: components of a name, escaped as such (tags' values are escaped already). `name` is the parsed
- * name of the record. */
+/* Appends. `escape`: what comes out is one component of a name, escaped as such, whatever is in it; otherwise it is
+ * bare text. `name` is the parsed name of the record. */
 void yd_template_fill(const struct yd_template *template, const struct yd_view *view, uint32_t record,
                       const struct yd_name *name, bool escape, struct yd_buf *to);
 
