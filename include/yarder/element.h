@@ -207,7 +207,8 @@ bool yd_pump_emit(struct yd_pump *pump, unsigned port, struct yd_batch *batch);
  * control, is not counted, and is received even so. */
 #define YD_TELL_URGENT 0x80000000u
 int yd_pump_tell(struct yd_pump *pump, unsigned type, struct yd_batch *batch, void *data, void (*release)(void *));
-void yd_pump_sleep(struct yd_pump *pump, int64_t ns); /* files: `run` again after this time */
+/* files: from `run`: again after this time. From `command`: as soon as the commands that wait have been served. */
+void yd_pump_sleep(struct yd_pump *pump, int64_t ns);
 void yd_pump_end(struct yd_pump *pump);               /* the source is exhausted */
 void yd_pump_stopped(struct yd_pump *pump);
 void yd_pump_listens(struct yd_pump *pump, const char *what, const char *address); /* "Graphite lines", "127.0.0.1:2003" */

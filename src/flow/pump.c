@@ -49,10 +49,24 @@ static int start(struct yd_pump *pump)
     return 0;
 }
 
+/* True: it slept, and no longer does: who takes it out of its sleep sees to what comes next. */
+static bool rouse(struct yd_pump *pump)
+{
+    if (!atomic_exchange(&pump->napping, false)) return false;
+    atomic_store_explicit(&pump->scheduled, false, memory_order_release);
+    return true;
+}
+
 static void command(struct yd_pump *pump, struct call *call)
 {
+    bool files = pump->class->files;
+    if (files) pump->sleep_ns = 0;
     if (atomic_load_explicit(&pump->is_up, memory_order_acquire) && pump->class->command)
         pump->class->command(pump->state, &call->command);
+    if (files && pump->sleep_ns > 0) { /* it wants to be run: behind the commands that wait on the lane already */
+        (void)rouse(pump);
+        schedule(pump);
+    }
     yd_batch_unref(call->command.batch);
     if (call->command.data && call->release) call->release(call->command.data);
 }
@@ -73,6 +87,7 @@ static void make_call(void *arg)
         break;
     case CALL_STOP:
         atomic_store_explicit(&pump->halted, true, memory_order_relaxed);
+        (void)rouse(pump); /* so that a start that follows can schedule */
         if (pump->class->stop) {
             pump->class->stop(pump->state);
         } else {
@@ -134,18 +149,28 @@ static bool is_starved(struct yd_pump *pump)
 static void wake(void *arg)
 {
     struct yd_pump *pump = arg;
-    atomic_store_explicit(&pump->scheduled, false, memory_order_release);
-    schedule(pump);
+    if (rouse(pump)) schedule(pump); /* else a command or a stop came first */
 }
 
 static void set_timer(void *arg) /* in the loop */
 {
     struct yd_pump *pump = arg;
+    if (!atomic_load(&pump->napping)) return;
     if (!pump->timer && yd_timer_create(pump->loop, wake, pump, &pump->timer) < 0) {
         wake(pump); /* no memory for a pause: none, then */
         return;
     }
-    yd_timer_start(pump->timer, yd_loop_mono(pump->loop) + pump->sleep_ns);
+    int64_t now = yd_loop_mono(pump->loop), ns = atomic_load(&pump->nap_ns);
+    yd_timer_start(pump->timer, ns < INT64_MAX - now ? now + ns : INT64_MAX);
+}
+
+/* Hands over to the timer, or to a command before it. */
+static bool nap(struct yd_pump *pump)
+{
+    atomic_store(&pump->nap_ns, pump->sleep_ns);
+    atomic_store(&pump->napping, true);
+    if (yd_loop_post(pump->loop, set_timer, pump) >= 0) return true;
+    return !atomic_exchange(&pump->napping, false); /* a timer of before may have roused it: then it is scheduled */
 }
 
 static void run_slice(void *arg)
@@ -159,7 +184,7 @@ static void run_slice(void *arg)
         pump->class->run(pump->state);
         if (yd__run_mono(pump->element->run) >= until) break;
     }
-    if (pump->sleep_ns > 0 && may_run(pump) && yd_loop_post(pump->loop, set_timer, pump) >= 0) return;
+    if (pump->sleep_ns > 0 && may_run(pump) && nap(pump)) return;
     if (may_run(pump) && !starved && yd_lane_submit(pump->lane, run_slice, NULL, NULL, pump) >= 0) return;
     atomic_store(&pump->scheduled, false);
     if (may_run(pump) && !starved) schedule(pump); /* unpaused in between */
@@ -200,7 +225,7 @@ int yd__pump_create(struct yd_element *e, struct yd_trail *trail)
     return error < 0 ? yd_trail_add(trail, error, "no lane for its files: %s", yd_error_text(error)) : 0;
 }
 
-static void nap(void)
+static void wait_a_little(void)
 {
     struct timespec ms = {0, 1000000};
     nanosleep(&ms, NULL);
@@ -227,7 +252,7 @@ int yd__pump_start_now(struct yd_element *e, struct yd_trail *trail)
         error = submit(pump, call, false);
         for (int i = 0; error >= 0 && i < START_WAIT_MS && !atomic_load_explicit(&call->done, memory_order_acquire);
              i++)
-            nap();
+            wait_a_little();
         if (error >= 0 && !atomic_load_explicit(&call->done, memory_order_acquire)) {
             /* Left to itself with its memory: it may still come. */
             return yd_trail_add(trail, YD_ETIMEOUT, "did not start within %d s", START_WAIT_MS / 1000);
@@ -271,7 +296,7 @@ int yd__pump_stop_now(struct yd_element *e)
             if (yd_system_step(e->run->options.system) <= 0 && yd_loop_run(pump->loop, YD_NS_PER_MS) <= 0 && i > 1000)
                 break;
         } else {
-            nap();
+            wait_a_little();
         }
     }
     return atomic_load_explicit(&pump->is_up, memory_order_acquire) ? YD_ETIMEOUT : 0;

@@ -575,7 +575,9 @@ struct yd_pump {
     atomic_bool paused, halted; /* told by the wrapper */
     atomic_bool scheduled;      /* a run is on the lane or its timer is set */
     atomic_bool starved;        /* stopped running because too much is unforwarded */
-    int64_t sleep_ns;
+    atomic_bool napping;        /* scheduled by its timer; whoever clears it schedules it */
+    atomic_llong nap_ns;        /* how long, for the loop that sets the timer */
+    int64_t sleep_ns;           /* the lane's */
     bool ended;
     struct yd_trail trail;
     /* counts, from the pump's thread to the wrapper */
