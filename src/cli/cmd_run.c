@@ -68,13 +68,35 @@ static int hold_data(struct daemon *daemon, struct yd_file **ret_lock)
 
 /* ---- what the run says ---- */
 
+/* With --json every line to the operator is an object on standard error; standard output stays the elements'. */
+static void say_json(const char *event, const char *const *fields)
+{
+    struct yd_buf text;
+    struct yd_json json;
+    yd_buf_init(&text, NULL);
+    yd_json_init(&json, &text, false);
+    yd_json_object(&json);
+    yd_json_key(&json, "event");
+    yd_json_cstr(&json, event);
+    for (; *fields; fields += 2) {
+        yd_json_key(&json, fields[0]);
+        yd_json_cstr(&json, fields[1]);
+    }
+    yd_json_object_end(&json);
+    yd_buf_char(&text, '\n');
+    fwrite(text.data, 1, text.size, stderr);
+    yd_buf_fini(&text);
+}
+
 static void said(void *arg, const struct yd_run_line *line)
 {
     static const char *const levels[] = {"note", "warning", "error"};
     struct daemon *daemon = arg;
-    (void)daemon;
-    fprintf(stderr, "%s: %s%s%s\n", levels[YD_MIN(line->level, 2)], line->element, *line->element ? ": " : "",
-            line->text);
+    const char *level = levels[YD_MIN(line->level, 2)];
+    if (daemon->args->json)
+        say_json("said", (const char *const[]){"level", level, "element", line->element, "text", line->text, NULL});
+    else
+        fprintf(stderr, "%s: %s%s%s\n", level, line->element, *line->element ? ": " : "", line->text);
 }
 
 static void listens(void *arg, const char *element, const char *what, const char *address)
@@ -99,8 +121,11 @@ static void on_signal(void *arg, int signal_number)
 {
     struct daemon *daemon = arg;
     if (daemon->signals++ == 0) {
-        fprintf(stderr, "note: %s: finishing what is in hand; once more to stop at once\n",
-                signal_number == SIGINT ? "interrupted" : "asked to stop");
+        said(daemon,
+             &(struct yd_run_line){0, "",
+                                   signal_number == SIGINT
+                                       ? "interrupted: finishing what is in hand; once more to stop at once"
+                                       : "asked to stop: finishing what is in hand; once more to stop at once"});
         yd_status_draining(daemon->status);
         yd_run_drain(daemon->run, DRAIN_NS);
     } else {
@@ -115,7 +140,15 @@ static bool is_what(const struct daemon *daemon, size_t at, const char *word)
 
 static void print_welcome(const struct daemon *daemon)
 {
-    if (daemon->args->json) return;
+    if (daemon->args->json) {
+        for (size_t i = 0; i < daemon->listen_count; i++)
+            say_json("listens",
+                     (const char *const[]){"element", daemon->listens[i].element, "what", daemon->listens[i].what,
+                                           "address", daemon->listens[i].address, NULL});
+        say_json("serving", (const char *const[]){"version", YARDER_VERSION, "topology", daemon->file, "data",
+                                                  daemon->data, NULL});
+        return;
+    }
     const struct yd_topology *topology = yd_run_topology(daemon->run);
     fprintf(stderr, "yarder " YARDER_VERSION ": %zu elements, %zu wires, data in %s\n", topology->node_count,
             topology->wire_count, daemon->data);
@@ -126,7 +159,7 @@ static void print_welcome(const struct daemon *daemon)
     for (size_t i = 0; i < daemon->listen_count; i++) {
         const char *address = daemon->listens[i].address, *colon = strrchr(address, ':');
         if (!colon) continue;
-        if (is_what(daemon, i, "graphite") && is_what(daemon, i, "tcp"))
+        if (is_what(daemon, i, "graphite") && !is_what(daemon, i, "udp"))
             fprintf(stderr, "  echo \"try.me;host=$(hostname) 1.5 $(date +%%s)\" | nc -N %.*s %s\n",
                     (int)(colon - address), address, colon + 1);
         if (is_what(daemon, i, "http"))

@@ -50,10 +50,11 @@ static int run(struct cli_args *args)
         printf("%.*s\n", (int)text.size, text.data);
     else
         printf("%zu passed, %zu failed (seed %llu)\n", ran - failed, failed, (unsigned long long)seed);
-    if (ran == 0 && !args->json) fprintf(stderr, "yarder test: %s has no such test\n", args->rest[0]);
+    if (ran == 0)
+        fprintf(stderr, "yarder test: %s has %s\n", args->rest[0], only ? "no test of that name" : "no tests");
     yd_buf_fini(&text);
     yd_topology_destroy(topology);
-    return failed ? CLI_FAILED : CLI_DONE;
+    return failed || (only && ran == 0) ? CLI_FAILED : CLI_DONE;
 }
 
 static const struct cli_option options[] = {
