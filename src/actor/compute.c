@@ -37,6 +37,7 @@ void *yd__compute_main(void *arg)
     struct yd__worker *worker = arg;
     struct yd_system *system = worker->system;
     yd__current = worker;
+    (void)pthread_setname_np(pthread_self(), "compute");              /* for top and debuggers */
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE); /* a wish: without it they are only less polite */
     pthread_mutex_lock(&system->compute_lock);
     while (!atomic_load_explicit(&system->stopping, memory_order_relaxed)) {

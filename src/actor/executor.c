@@ -9,6 +9,8 @@
  * An executor that is parked and would take work sets its bit in `hungry`. A busy one that has more than one process
  * ready lends it some: work is pushed, not stolen, so a run queue has one owner and no atomics. What is not seen: a
  * busy executor lends between turns only, never from within a long receive. */
+#include <stdio.h>
+
 #include "actor/internal.h"
 
 #define LEND_WORTH_NS (20 * YD_NS_PER_US) /* waking a thread costs about that */
@@ -161,6 +163,9 @@ void *yd__executor_main(void *arg)
 {
     struct yd__executor *executor = arg;
     struct yd_system *system = executor->worker.system;
+    char name[16];
+    (void)snprintf(name, sizeof name, "executor-%u", executor->worker.index);
+    (void)pthread_setname_np(pthread_self(), name); /* for top and debuggers */
     yd__current = &executor->worker;
     executor->worker.stamp = yd__ticks();
     while (!atomic_load_explicit(&system->stopping, memory_order_relaxed)) {

@@ -146,6 +146,7 @@ int yd_spawn(struct yd_system *system, const struct yd_process_class *class, con
 {
     struct yd__worker *worker = yd__current && yd__current->system == system ? yd__current : NULL;
     if (options && options->executor >= (int)system->executors) return YD_EINVAL;
+    if (system->closing) return YD_ECLOSED;
     unsigned index =
         options && options->executor >= 0
             ? (unsigned)options->executor
