@@ -4,7 +4,8 @@
  *
  * Builds SERIES × ROUNDS lines in memory first (tags, seeded values, one second a round, ending now), then sends them
  * in writes of 64 KiB, series spread over the connections, shuts down, and waits until the other side has closed.
- * Prints one JSON object: lines, bytes, seconds from the first write to the last, and its own CPU seconds. */
+ * Prints `ready` once the lines are built, and at the end one JSON object: lines, bytes, when it began
+ * (CLOCK_MONOTONIC), seconds from the first write to the last, and its own CPU seconds. */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -100,6 +101,10 @@ int main(int argc, char **argv)
         build(part);
         bytes += part->lines.size;
     }
+    puts("ready");
+    fflush(stdout);
+    struct timespec moment = {0, 20000000}; /* for whoever starts his clocks by it */
+    nanosleep(&moment, NULL);
     getrusage(RUSAGE_SELF, &built);
     double began = seconds();
     for (int i = 0; i < connections; i++) pthread_create(&threads[i], NULL, send_all, &parts[i]);
@@ -113,7 +118,7 @@ int main(int argc, char **argv)
         (double)(usage.ru_utime.tv_sec - built.ru_utime.tv_sec + usage.ru_stime.tv_sec - built.ru_stime.tv_sec) +
         (double)(usage.ru_utime.tv_usec - built.ru_utime.tv_usec + usage.ru_stime.tv_usec - built.ru_stime.tv_usec) /
             1e6;
-    printf("{\"lines\":%llu,\"bytes\":%llu,\"seconds\":%.4f,\"cpu_seconds\":%.4f,\"failed\":%d}\n",
-           (unsigned long long)(series * rounds), (unsigned long long)bytes, took, cpu, failed);
+    printf("{\"lines\":%llu,\"bytes\":%llu,\"began\":%.6f,\"seconds\":%.4f,\"cpu_seconds\":%.4f,\"failed\":%d}\n",
+           (unsigned long long)(series * rounds), (unsigned long long)bytes, began, took, cpu, failed);
     return failed;
 }

@@ -2,9 +2,9 @@
 """ingest: prebuilt lines over loopback TCP into the durable log and history, beside victoria-metrics with the same bytes.
 
 Each side is started fresh, given the same lines, and watched until it says that all of them are stored; runs alternate
-(ours, theirs, ours, theirs). Points per second are from the first byte sent to the last point stored; CPU seconds are
-the server's own (all its threads), so the sender's cost is not in them. Ours is durable (fdatasync before a point counts)
-and read back through its query API; victoria-metrics is asked to make its points searchable, it does not sync.
+(ours, theirs, ours, theirs). The clock starts with the sender's first connection, after it has built its lines, and
+stops when the server has counted the last point; CPU seconds are the server's own (all its threads, user and system),
+between the same two moments. The sender's cost is not in them, the answers to the watching (10 a second) are.
 """
 import argparse
 import json
@@ -16,12 +16,21 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 YARDER = os.path.join(ROOT, 'build/release/yarder')
 BLAST = os.path.join(ROOT, 'build/release/bench/bench-blast')
+WATCH_S = 0.1
+NOT_COMPARABLE = [
+    'yarder has synced every point to the disk (fdatasync) and folded it into the columns that answer queries before it '
+    'counts; victoria-metrics counts a point once it is taken, in memory: it does not sync, and what it does later (making '
+    'points searchable, merging files) is not charged to it',
+    'yarder keeps its history in memory and its log uncompressed on the disk in this form (one form of both); '
+    'victoria-metrics writes compressed files',
+]
 
 
 def free_port():
@@ -31,8 +40,10 @@ def free_port():
 
 
 def cpu_seconds(pid):
+    """User and system, of all threads."""
     fields = open(f'/proc/{pid}/stat').read().rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+    tick = os.sysconf('SC_CLK_TCK')
+    return int(fields[11]) / tick, int(fields[12]) / tick
 
 
 def resident_max(pid):
@@ -46,7 +57,7 @@ def get(url):
     return urllib.request.urlopen(url, timeout=60).read().decode()
 
 
-def wait_for(what, seconds=120, pause=0.02):
+def wait_for(what, seconds=120, pause=0.01):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -58,15 +69,13 @@ def wait_for(what, seconds=120, pause=0.02):
     raise SystemExit('ingest: the server did not get there in time')
 
 
-
-
 class Ours:
     name = 'yarder'
 
     def __init__(self, options):
+        self.program = options.yarder or YARDER
         self.dir = tempfile.mkdtemp(prefix='ingest-', dir=options.dir)
         self.port, web = free_port(), free_port()
-        self.web = web
         topology = os.path.join(self.dir, 'ingest.yd')
         with open(topology, 'w') as f:
             f.write(f'''graphite :: Graphite(listen: "127.0.0.1:{self.port}")
@@ -75,14 +84,26 @@ graphite, tsdb -> metrics :: Log(stream: "metrics") -> history :: History(memory
 tsdb => history
 ''')
         self.data = os.path.join(self.dir, 'data')
-        self.process = subprocess.Popen([YARDER, 'run', topology, '--data', self.data], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([self.program, 'run', topology, '--data', self.data], stderr=subprocess.DEVNULL)
         self.pid = self.process.pid
         wait_for(lambda: get(f'http://127.0.0.1:{web}/api/version'))
 
+    @staticmethod
+    def version(options):
+        return subprocess.run([options.yarder or YARDER, 'version'], capture_output=True, text=True).stdout.split('\n')[0]
+
+    settings = 'Log (fdatasync before a point counts) -> History(memory: 4GiB), all else by default'
+
+    def status(self):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(os.path.join(self.data, 'status.sock'))
+            parts = []
+            while part := s.recv(1 << 16):
+                parts.append(part)
+        return json.loads(b''.join(parts))
+
     def stored(self):
-        status = json.loads(subprocess.run([YARDER, 'top', '--once', '--json', '--data', self.data], capture_output=True,
-                                           text=True, check=True).stdout)
-        inputs = {e['name']: e['inputs'] for e in status['elements']}
+        inputs = {e['name']: e['inputs'] for e in self.status()['elements']}
         # the log's input counts as consumed once durable; history reads only what is durable
         return min(sum(i['consumed'] for i in inputs[name]) for name in ('metrics', 'history'))
 
@@ -94,25 +115,34 @@ tsdb => history
 
 class VictoriaMetrics:
     name = 'victoria-metrics'
+    flags = ['-search.latencyOffset=0s', '-retentionPeriod=12']
 
     def __init__(self, options):
-        folder = subprocess.run([os.path.join(ROOT, 'tools/peer'), 'victoria-metrics'], capture_output=True, text=True,
-                                check=True).stdout.strip()
         self.dir = tempfile.mkdtemp(prefix='ingest-', dir=options.dir)
         self.port, self.web = free_port(), free_port()
         self.process = subprocess.Popen(
-            [f'{folder}/usr/bin/victoria-metrics', f'-storageDataPath={self.dir}', f'-graphiteListenAddr=127.0.0.1:{self.port}',
-             f'-httpListenAddr=127.0.0.1:{self.web}', '-search.latencyOffset=0s', '-retentionPeriod=12'],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [self.program(), f'-storageDataPath={self.dir}', f'-graphiteListenAddr=127.0.0.1:{self.port}',
+             f'-httpListenAddr=127.0.0.1:{self.web}', *self.flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.pid = self.process.pid
         wait_for(lambda: get(f'http://127.0.0.1:{self.web}/metrics'))
 
+    @staticmethod
+    def program():
+        folder = subprocess.run([os.path.join(ROOT, 'tools/peer'), 'victoria-metrics'], capture_output=True, text=True,
+                                check=True).stdout.strip()
+        return f'{folder}/usr/bin/victoria-metrics'
+
+    @staticmethod
+    def version(options):
+        return subprocess.run([VictoriaMetrics.program(), '-version'], capture_output=True, text=True).stdout.strip()
+
+    settings = ' '.join(flags) + ', all else by default'
+
     def stored(self):
-        total = 0
         for line in get(f'http://127.0.0.1:{self.web}/metrics').splitlines():
             if line.startswith('vm_rows_inserted_total{type="graphite"}'):
-                total = int(float(line.split()[1]))
-        return total
+                return int(float(line.split()[1]))
+        return 0
 
     def stop(self):
         self.process.terminate()
@@ -124,19 +154,36 @@ def run(side, options):
     server = side(options)
     try:
         lines = options.series * options.rounds
-        before, began = cpu_seconds(server.pid), time.monotonic()
         sender = subprocess.Popen([BLAST, '127.0.0.1', str(server.port), str(options.series), str(options.rounds),
                                    str(options.connections)], stdout=subprocess.PIPE, text=True)
-        out = sender.communicate()[0]
-        sent = json.loads(out)
-        ended_sending = time.monotonic()
-        wait_for(lambda: server.stored() >= lines)
-        seconds = sent['seconds'] + (time.monotonic() - ended_sending)
-        cpu = cpu_seconds(server.pid) - before
-        return {'points_per_s': lines / seconds, 'points_per_cpu_s': lines / cpu, 'cpu_s': cpu, 'seconds': seconds,
+        words = []
+        for line in sender.stdout:  # `ready` once its lines are built, then the object
+            words.append(line)
+            if len(words) == 1:
+                before = cpu_seconds(server.pid)
+                watch = threading.Thread(target=lambda: wait_for(lambda: server.stored() >= lines, pause=WATCH_S))
+                watch.start()
+        sent = json.loads(words[-1])
+        watch.join()
+        stored_at, after = time.monotonic(), cpu_seconds(server.pid)
+        if server.stored() != lines:
+            raise SystemExit(f'ingest: {side.name} has stored {server.stored()} of {lines} points')
+        seconds = stored_at - sent['began']  # both of CLOCK_MONOTONIC
+        user, system = after[0] - before[0], after[1] - before[1]
+        return {'points_per_s': lines / seconds, 'points_per_cpu_s': lines / (user + system), 'us_per_point':
+                1e6 * (user + system) / lines, 'user_s': user, 'system_s': system, 'seconds': seconds,
+                'sending_s': sent['seconds'], 'sender_cpu_s': sent['cpu_seconds'],
                 'resident_mib': resident_max(server.pid), 'bytes_per_line': sent['bytes'] / lines}
     finally:
         server.stop()
+
+
+def summarise(runs):
+    summary = {key: statistics.median(r[key] for r in runs) for key in runs[0]}
+    for key in ('points_per_s', 'points_per_cpu_s', 'us_per_point'):
+        summary[f'{key}_spread'] = [min(r[key] for r in runs), max(r[key] for r in runs)]
+    summary['runs'] = runs
+    return summary
 
 
 def main():
@@ -147,32 +194,51 @@ def main():
     parser.add_argument('--repeat', type=int, default=3)
     parser.add_argument('--dir', default=os.path.join(ROOT, 'build'), help='where the data goes (a real disk)')
     parser.add_argument('--alone', action='store_true', help='without the peer')
+    parser.add_argument('--yarder', help='another program to measure as ours')
+    parser.add_argument('--against', help='a second yarder instead of the peer: before and after in one run')
     parser.add_argument('--json', action='store_true')
     options = parser.parse_args()
-    sides = [Ours] if options.alone else [Ours, VictoriaMetrics]
+    sides = [Ours]
+    if options.against:
+        other = argparse.Namespace(**{**vars(options), 'yarder': options.against})
+        sides.append(type('Against', (Ours,), {'name': 'against', '__init__': lambda self, _: Ours.__init__(self, other),
+                                               'version': staticmethod(lambda _: Ours.version(other))}))
+    elif not options.alone:
+        sides.append(VictoriaMetrics)
+        VictoriaMetrics.program()  # fetched before anything is measured
     results = {side.name: [] for side in sides}
     for _ in range(options.repeat):
         for side in sides:
             results[side.name].append(run(side, options))
-    summary = {}
-    for name, runs in results.items():
-        summary[name] = {key: statistics.median(r[key] for r in runs) for key in runs[0]}
-        summary[name]['spread'] = [min(r['points_per_s'] for r in runs), max(r['points_per_s'] for r in runs)]
+    summary = {side.name: {'version': side.version(options), 'settings': side.settings, **summarise(results[side.name])}
+               for side in sides}
+    ours = summary['yarder']
+    for name, theirs in summary.items():
+        if name != 'yarder':
+            theirs['ours_to_theirs'] = {key: ours[key] / theirs[key] for key in ('points_per_s', 'points_per_cpu_s')}
     if options.json:
-        print(json.dumps(summary, indent=2))
+        print(json.dumps({'series': options.series, 'rounds': options.rounds, 'connections': options.connections,
+                          'repeat': options.repeat, 'sides': summary, 'not_comparable': NOT_COMPARABLE}, indent=2))
         return
     print(f'{options.series} series x {options.rounds} points, {options.connections} connections, '
-          f'{summary["yarder"]["bytes_per_line"]:.0f} bytes a line, medians of {options.repeat}')
+          f'{ours["bytes_per_line"]:.0f} bytes a line, medians of {options.repeat} alternating runs (least to most)')
     for name, s in summary.items():
-        print(f'  {name:<18} {s["points_per_s"] / 1e6:6.2f} M points/s ({s["spread"][0] / 1e6:.2f} to {s["spread"][1] / 1e6:.2f})  '
-              f'{s["points_per_cpu_s"] / 1e6:6.2f} M points per CPU second  {1e6 / s["points_per_cpu_s"]:.3f} us CPU a point  '
+        low, high = s['points_per_s_spread']
+        cheap, dear = s['us_per_point_spread']
+        print(f'  {name:<17} {s["points_per_s"] / 1e6:6.2f} M points/s ({low / 1e6:.2f} to {high / 1e6:.2f})  '
+              f'{s["us_per_point"]:.3f} us CPU a point ({cheap:.3f} to {dear:.3f}; {s["user_s"]:.2f} s user, '
+              f'{s["system_s"]:.2f} s system)  {s["points_per_cpu_s"] / 1e6:.2f} M points per CPU second  '
               f'{s["resident_mib"]:.0f} MiB')
-    if len(sides) == 2:
-        ours, theirs = summary['yarder'], summary['victoria-metrics']
-        print(f'  ratio: {ours["points_per_s"] / theirs["points_per_s"]:.2f} of its points/s, '
-              f'{ours["points_per_cpu_s"] / theirs["points_per_cpu_s"]:.2f} of its points per CPU second')
-        print('  not comparable: ours has synced every point and checked it can be queried; it keeps its columns in memory '
-              'in this form')
+    for name, s in summary.items():
+        print(f'  {name}: {s["version"]}; {s["settings"]}')
+    for name, s in summary.items():
+        if name == 'yarder':
+            continue
+        print(f'  ratio to {name}: {s["ours_to_theirs"]["points_per_s"]:.2f} of its points/s, '
+              f'{s["ours_to_theirs"]["points_per_cpu_s"]:.2f} of its points per CPU second')
+        if name == 'victoria-metrics':
+            for text in NOT_COMPARABLE:
+                print(f'  not comparable: {text}')
 
 
 if __name__ == '__main__':
