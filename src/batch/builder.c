@@ -96,10 +96,12 @@ static void insert_slot(struct yd_builder *builder, uint64_t hash, uint32_t name
     builder->slots[i] = slot_key(hash, builder->stamp) << 20 | name;
 }
 
-/* Uses twice as many slots: in the memory there is, or in more. */
+/* Uses at least twice as many slots as now and as names: in the memory there is, or in more. Names that went in without
+ * looking (yd_builder_name_fresh) may be many times those that the slots knew of, and get theirs now. */
 static bool grow_slots(struct yd_builder *builder)
 {
     uint32_t count = (builder->slot_mask + 1) * 2;
+    while (count < (builder->name_count + 1) * 2) count *= 2;
     if (count > builder->slot_capacity) {
         uint64_t *slots = yd_alloc_zero(builder->alloc, count * sizeof *slots);
         if (!slots) return false;

@@ -212,6 +212,22 @@ static void names_known_to_be_new_go_in_without_looking(void **state)
     yd_builder_destroy(builder);
 }
 
+static void a_name_may_be_looked_for_after_many_that_went_in_without_looking(void **state)
+{
+    (void)state;
+    struct yd_builder *builder = create(0, 0);
+    char text[32];
+    uint32_t name;
+    for (uint32_t i = 0; i < 5000; i++) { /* more than there are slots, or twice as many */
+        struct yd_str s = {text, (size_t)snprintf(text, sizeof text, "fresh.%u", i)};
+        assert_ok(yd_builder_name_fresh(builder, s, yd_hash_str(s), &name));
+    }
+    assert_int_equal(intern(builder, "sought"), 5000);
+    assert_int_equal(intern(builder, "sought"), 5000);
+    assert_int_equal(intern(builder, "another"), 5001);
+    yd_builder_destroy(builder);
+}
+
 static void emptying_thousands_of_times_never_confuses_old_names_with_new(void **state)
 {
     (void)state;
@@ -541,6 +557,7 @@ int main(void)
         cmocka_unit_test(names_stand_once_and_are_found_again),
         cmocka_unit_test(names_with_equal_hashes_are_told_apart),
         cmocka_unit_test(names_known_to_be_new_go_in_without_looking),
+        cmocka_unit_test(a_name_may_be_looked_for_after_many_that_went_in_without_looking),
         cmocka_unit_test(emptying_thousands_of_times_never_confuses_old_names_with_new),
         cmocka_unit_test(reserved_records_are_committed_by_count),
         cmocka_unit_test(a_parser_that_seals_when_full_gets_every_record_through),
