@@ -54,6 +54,9 @@ struct yd_fs_ops {
     int (*sync_map)(struct yd_fs *fs, void *address, size_t size);
     int (*lock)(struct yd_file *file); /* exclusive, advisory, until closed: YD_ELOCKED when another process has it */
     int (*resident)(struct yd_file *file, uint64_t offset, size_t size, bool *ret_resident); /* in the page cache? */
+    /* A hint, and NULL where it means nothing: this range (offset to a multiple of 4096, synced) will not be read soon.
+     */
+    void (*forget)(struct yd_file *file, uint64_t offset, uint64_t size);
     int (*stat)(struct yd_fs *fs, const char *path, struct yd_stat *ret); /* does not follow a link at the end */
     int (*rename)(struct yd_fs *fs, const char *from, const char *to);    /* atomic, replaces */
     int (*unlink)(struct yd_fs *fs, const char *path);
@@ -127,6 +130,10 @@ static inline int yd_file_lock(struct yd_file *file)
 static inline int yd_file_resident(struct yd_file *file, uint64_t offset, size_t size, bool *ret_resident)
 {
     return file->fs->ops->resident(file, offset, size, ret_resident);
+}
+static inline void yd_file_forget(struct yd_file *file, uint64_t offset, uint64_t size)
+{
+    if (file->fs->ops->forget) file->fs->ops->forget(file, offset, size);
 }
 static inline int yd_fs_stat(struct yd_fs *fs, const char *path, struct yd_stat *ret)
 {

@@ -275,6 +275,11 @@ static int resident_file(struct yd_file *file, uint64_t offset, size_t size, boo
     return error;
 }
 
+static void forget_range(struct yd_file *file, uint64_t offset, uint64_t size)
+{
+    (void)posix_fadvise(fd_of(file), (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED); /* a hint */
+}
+
 static int rename_path(struct yd_fs *fs, const char *from, const char *to)
 {
     (void)fs;
@@ -371,6 +376,7 @@ static const struct yd_fs_ops linux_ops = {
     .sync_map = sync_map_range,
     .lock = lock_file,
     .resident = resident_file,
+    .forget = forget_range,
     .stat = stat_path,
     .rename = rename_path,
     .unlink = unlink_path,

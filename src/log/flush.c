@@ -19,6 +19,8 @@
 #define STAGED_MAX   8192 /* frames up to this size are copied together: fewer parts to write */
 #define STAGING_SIZE (UINT64_C(1) << 20)
 #define PARTS_MAX    1024
+#define FORGET_STEP  (UINT64_C(4) << 20)
+#define FORGET_AFTER (UINT64_C(16) << 20)        /* kept in the page cache behind the end, for readers of the files */
 #define FILLED_SOON  (INT64_C(10) * YD_NS_PER_S) /* a segment that lasted less is followed by a larger one */
 #define FILLED_LATE  (INT64_C(600) * YD_NS_PER_S)
 
@@ -134,6 +136,19 @@ static int sync_active(struct yd_log *log)
     return 0;
 }
 
+/* A busy stream would fill all memory with pages that nobody reads, and taking a fresh page costs more than writing it
+ * (on a virtual machine, whose host must find it too, eight times as much). Pages that are given back early are still
+ * warm when the next ones are taken. In-process readers have the tail; others that keep up have FORGET_AFTER. */
+static void forget_behind(struct yd_log *log, uint64_t keep)
+{
+    struct yd__segment *active = log->active;
+    if (!active || log->group_average < YD__GROUP_LARGE || active->data_end < active->forgotten + keep) return;
+    uint64_t until = (active->data_end - keep) & ~(uint64_t)(YD__SEGMENT_ALIGN - 1);
+    if (keep && until - active->forgotten < FORGET_STEP) return;
+    yd_file_forget(active->file, active->forgotten, until - active->forgotten);
+    active->forgotten = until;
+}
+
 /* ---- the next segment ---- */
 
 /* The stream's rate chooses the size: what was full within seconds is followed by a larger one. */
@@ -232,6 +247,7 @@ static int roll(struct yd_log *log, const struct yd_header *next)
 {
     int error = YD__SKIPS(YD__SKIP_ROLL_SYNC) ? 0 : sync_active(log);
     if (error) return error;
+    forget_behind(log, 0);
     drop_empty(log);
     return begin_segment(log, next);
 }
@@ -327,6 +343,7 @@ int yd__flush_round(struct yd_log *log, bool *ret_changed)
         *ret_changed = true;
     }
     evict(log);
+    forget_behind(log, FORGET_AFTER);
     ask_for_space(log);
     if (log->checkpoint_bytes >= YD__CHECKPOINT_BYTES && yd__checkpoint_now(log, 0)) return YD_EREADONLY;
     return error;

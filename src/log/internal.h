@@ -20,7 +20,8 @@
 #define YD__PATH_SIZE         4096
 #define YD__GROUP_BYTES_MAX   (UINT64_C(8) << 20) /* written between two syncs */
 #define YD__GROUP_BATCHES_MAX 32768
-#define YD__CHECKPOINT_BYTES  (UINT64_C(16) << 20) /* appended between two checkpoints: what recovery scans */
+#define YD__CHECKPOINT_BYTES  (UINT64_C(16) << 20)  /* appended between two checkpoints: what recovery scans */
+#define YD__GROUP_LARGE       (UINT64_C(512) << 10) /* average bytes between two syncs of a stream that is busy */
 #define YD__PREPARED_NAME     "next.tmp"
 
 /* Orderings that the simulator leaves out, one at a time, to prove that it would notice. Only the simulator's own build
@@ -89,6 +90,7 @@ struct yd__segment {
     uint64_t next, data_end, batches;
     uint64_t generation, file_size;
     uint32_t data_start, epoch, prev_crc;
+    uint64_t forgotten; /* the page cache need not keep what is before; of the flush alone */
     int64_t time_min, time_max, append_min, append_max, begun_at;
     uint64_t names, kinds;
     uint32_t last_crc, headers_crc;

@@ -12,8 +12,7 @@
 
 #include "log/internal.h"
 
-#define ZERO_STEP   (UINT64_C(1) << 20)
-#define GROUP_LARGE (UINT64_C(512) << 10) /* average bytes between two syncs from which fallocate is the better way */
+#define ZERO_STEP (UINT64_C(1) << 20)
 
 static int write_zeros(struct yd_file *file, uint64_t size)
 {
@@ -53,7 +52,7 @@ static int make_space(struct yd_log *log, uint64_t size, bool zeros, struct yd_f
 /* Under mutex: how much, and how. */
 static uint64_t choose(struct yd_log *log, bool *ret_zeros)
 {
-    *ret_zeros = log->group_average < GROUP_LARGE;
+    *ret_zeros = log->group_average < YD__GROUP_LARGE; /* from there on fallocate is the better way */
     return log->segment_size;
 }
 
