@@ -378,12 +378,14 @@ static void command(void *opaque, struct yd_command *command)
 
 /* ---- paths ---- */
 
-/* What stands behind "/api/" and a version: any prefix may stand before. */
+/* What stands behind the last "/api/" and a version: any prefix may stand before, one with an /api/ of its own too. */
 static bool api_path(struct yd_str path, struct yd_str *ret)
 {
-    const char *api = path.size ? memmem(path.data, path.size, "/api/", 5) : NULL;
+    const char *api = NULL, *end = path.data + path.size, *found;
+    for (const char *p = path.data; path.size && (found = memmem(p, (size_t)(end - p), "/api/", 5)); p = found + 1)
+        api = found;
     if (!api) return false;
-    *ret = (struct yd_str){api + 5, (size_t)(path.data + path.size - api - 5)};
+    *ret = (struct yd_str){api + 5, (size_t)(end - api - 5)};
     if (ret->size >= 3 && ret->data[0] == 'v' && ret->data[1] >= '0' && ret->data[1] <= '9' && ret->data[2] == '/')
         ret->data += 3, ret->size -= 3;
     while (ret->size && ret->data[ret->size - 1] == '/') ret->size--;

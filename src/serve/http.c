@@ -326,8 +326,8 @@ static bool add_body(struct yd_http_request *request, const char *data, size_t s
     if (http->bodies + size > http->options.bodies_max)
         refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "Too many requests at once, try again");
     if (request->refusal) {
-        request->swallowed += size; /* so that the peer gets to read why; but not for ever */
-        return request->swallowed <= http->options.body_max + PIECE;
+        request->swallowed += size; /* so that the peer gets to read why; but not for ever: as far as check_length */
+        return request->body.size + request->swallowed <= 2 * http->options.body_max + PIECE;
     }
     size_t before = request->body.capacity;
     yd_buf_add(&request->body, data, size);

@@ -349,6 +349,14 @@ static void a_body_over_the_limit_is_413_and_never_seen(void **state)
     expect(&world, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n" CLOSE "0123456789a", "413", "\"code\":413");
     expect(&world, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n" CLOSE "b\r\n0123456789a\r\n0\r\n\r\n",
            "413");
+    /* Announced, and within twice the limit and a piece: read to its end, so that the peer reads why. */
+    struct yd_buf text;
+    yd_buf_init(&text, NULL);
+    yd_buf_printf(&text, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n" CLOSE, 32768 + 20);
+    for (int i = 0; i < 32768 + 20; i++) yd_buf_char(&text, 'x');
+    yd_buf_char(&text, 0);
+    expect(&world, text.data, "413");
+    yd_buf_fini(&text);
     assert_int_equal(world.seen, 0);
     expect(&world, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n" CLOSE "0123456789", "200");
     close_world(&world);
