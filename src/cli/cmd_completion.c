@@ -28,13 +28,50 @@ static void bash_words(void)
            "complete -o default -F _yarder yarder\n");
 }
 
+/* What the script is made of, for a shell that we do not write for. */
+static void json_words(void)
+{
+    struct yd_buf text;
+    struct yd_json json;
+    yd_buf_init(&text, NULL);
+    yd_json_init(&json, &text, true);
+    yd_json_array(&json);
+    for (size_t i = 0; cli_commands[i]; i++) {
+        const struct cli_option *options = cli_commands[i]->options;
+        yd_json_object(&json);
+        yd_json_key(&json, "command");
+        yd_json_cstr(&json, cli_commands[i]->name);
+        yd_json_key(&json, "summary");
+        yd_json_cstr(&json, cli_commands[i]->summary);
+        yd_json_key(&json, "options");
+        yd_json_array(&json);
+        for (size_t j = 0; options && options[j].name; j++) {
+            yd_json_object(&json);
+            yd_json_key(&json, "name");
+            yd_json_cstr(&json, options[j].name);
+            yd_json_key(&json, "value");
+            yd_json_cstr(&json, options[j].value ? options[j].value : "");
+            yd_json_key(&json, "doc");
+            yd_json_cstr(&json, options[j].doc);
+            yd_json_object_end(&json);
+        }
+        yd_json_array_end(&json);
+        yd_json_object_end(&json);
+    }
+    yd_json_array_end(&json);
+    printf("%.*s\n", (int)text.size, text.data);
+    yd_buf_fini(&text);
+}
+
 static int run(struct cli_args *args)
 {
     const char *shell = args->rest[0];
-    if (strcmp(shell, "zsh") == 0)
-        printf("autoload -U +X bashcompinit && bashcompinit\n");
-    else if (strcmp(shell, "bash") != 0)
-        return cli_usage(args, "'%s': bash or zsh", shell);
+    if (strcmp(shell, "zsh") != 0 && strcmp(shell, "bash") != 0) return cli_usage(args, "'%s': bash or zsh", shell);
+    if (args->json) {
+        json_words();
+        return CLI_DONE;
+    }
+    if (strcmp(shell, "zsh") == 0) printf("autoload -U +X bashcompinit && bashcompinit\n");
     bash_words();
     return CLI_DONE;
 }
@@ -43,6 +80,7 @@ const struct cli_command cmd_completion = {
     .name = "completion",
     .usage = "bash | zsh",
     .summary = "prints a completion script for a shell",
+    .doc = "With --json: the commands and options that the script is made of.",
     .example = "  source <(yarder completion bash)",
     .rest_min = 1,
     .rest_max = 1,

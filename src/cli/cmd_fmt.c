@@ -34,10 +34,30 @@ static int format_one(struct cli_args *args, const char *path, struct yd_buf *fo
     return error < 0 ? error : differs;
 }
 
+static void add_json(struct yd_json *json, const char *path, bool differs, const struct yd_buf *text)
+{
+    yd_json_object(json);
+    yd_json_key(json, "file");
+    yd_json_cstr(json, path);
+    yd_json_key(json, "differs");
+    yd_json_bool(json, differs);
+    if (text) {
+        yd_json_key(json, "text");
+        yd_json_str(json, yd_buf_view(text));
+    }
+    yd_json_object_end(json);
+}
+
 static int run(struct cli_args *args)
 {
     bool check = cli_given(args, "check"), write = cli_given(args, "write");
     int code = CLI_DONE;
+    struct yd_buf listed;
+    struct yd_json json;
+    if (check && write) return cli_usage(args, "--check or --write, not both");
+    yd_buf_init(&listed, NULL);
+    yd_json_init(&json, &listed, true);
+    yd_json_array(&json);
     for (int i = 0; i < args->rest_count; i++) {
         struct yd_buf formatted;
         yd_buf_init(&formatted, NULL);
@@ -45,16 +65,20 @@ static int run(struct cli_args *args)
         if (differs < 0) {
             code = CLI_FAILED;
         } else if (check) {
-            if (differs) printf("%s\n", args->rest[i]);
+            if (differs && !args->json) printf("%s\n", args->rest[i]);
             if (differs) code = CLI_FAILED;
         } else if (write) {
             int error = differs ? yd_fs_replace(yd_fs_linux(), args->rest[i], formatted.data, formatted.size) : 0;
             if (error < 0) code = cli_fail(args, "%s: %s", args->rest[i], yd_error_text(error));
-        } else {
+        } else if (!args->json) {
             fwrite(formatted.data, 1, formatted.size, stdout);
         }
+        if (differs >= 0) add_json(&json, args->rest[i], differs, check || write ? NULL : &formatted);
         yd_buf_fini(&formatted);
     }
+    yd_json_array_end(&json);
+    if (args->json) printf("%.*s\n", (int)listed.size, listed.data);
+    yd_buf_fini(&listed);
     return code;
 }
 
@@ -68,7 +92,7 @@ const struct cli_command cmd_fmt = {
     .name = "fmt",
     .usage = "FILE... [--write | --check]",
     .summary = "formats topology files",
-    .doc = "Prints the canonical layout. Comments stay where they were.",
+    .doc = "Prints the canonical layout. Comments stay where they were. With --json: a list of {file, differs, text}.",
     .example = "  yarder fmt --write site.yd",
     .options = options,
     .rest_min = 1,

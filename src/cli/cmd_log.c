@@ -15,12 +15,13 @@
 
 #define PATH_SIZE 4096
 
-/* DATA/streams/NAME/PARTITION; STREAM may name the partition (default 0), or be a path to a partition's folder. */
+/* DATA/streams/NAME/PARTITION; STREAM may name the partition (default 0), be parked/ELEMENT (what crashed that
+ * element), or a path to a partition's folder. */
 static int stream_dir(struct cli_args *args, const char *stream, char *to)
 {
     const char *data = cli_value(args, "data");
     struct yd_stat stat;
-    const char *forms[] = {"%s/streams/%s/0", "%s/streams/%s", "%.0s%s"};
+    const char *forms[] = {"%s/streams/%s/0", "%s/streams/%s", "%s/%s", "%.0s%s"};
     for (size_t i = 0; i < YD_COUNT(forms); i++) {
         char control[PATH_SIZE + 16];
         if (snprintf(to, PATH_SIZE, forms[i], data ? data : "./data", stream) >= PATH_SIZE) break;
@@ -116,6 +117,10 @@ static int run_ls(struct cli_args *args)
     snprintf(listing.path, sizeof listing.path, "%s/streams", data ? data : "./data");
     if (!args->json) printf("%-24s %14s %14s %10s %6s\n", "STREAM", "RECORDS", "NEXT SEQNO", "SIZE", "FILES");
     int error = yd_fs_list(yd_fs_linux(), listing.path, visit_stream, &listing);
+    if (error == 0) {
+        snprintf(listing.path, sizeof listing.path, "%s/parked", data ? data : "./data");
+        (void)yd_fs_list(yd_fs_linux(), listing.path, visit_partition, &listing); /* mostly there is none */
+    }
     yd_json_array_end(&listing.json);
     if (args->json) printf("%.*s\n", (int)text.size, text.data);
     yd_buf_fini(&text);
@@ -401,7 +406,8 @@ const struct cli_command cmd_log_stat = {
     .name = "log stat",
     .usage = "STREAM [--data DIR]",
     .summary = "shows a stream's ranges, sizes, writer and cursors",
-    .doc = "STREAM is a name, a name/partition, or a path to a partition's folder (also a copied one).",
+    .doc = "STREAM is a name, a name/partition, parked/ELEMENT (batches that crashed that element), or a path to a\n"
+           "partition's folder (also a copied one).",
     .example = "  yarder log stat metrics",
     .options = data_options,
     .rest_min = 1,

@@ -60,7 +60,9 @@ static void print_series(json_t *series)
         char time[40], number[32];
         double ms = strtod(key, NULL);
         time[yd_text_put_time(time, sizeof time - 1, (int64_t)ms * YD_NS_PER_MS)] = 0;
-        if (json_is_number(value))
+        if (json_is_integer(value)) /* exactly: a double has 53 bits */
+            snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+        else if (json_is_number(value))
             number[yd_text_put_f64(number, json_number_value(value))] = 0;
         else
             snprintf(number, sizeof number, "%s", json_is_null(value) ? "null" : json_string_value(value));

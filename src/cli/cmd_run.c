@@ -13,7 +13,8 @@
 #include "cli/commands.h"
 #include "serve/status.h"
 
-#define DRAIN_NS (15 * YD_NS_PER_S)
+#define DRAIN_NS      (15 * YD_NS_PER_S)
+#define EXECUTORS_MAX 256
 
 struct daemon {
     struct cli_args *args;
@@ -258,7 +259,11 @@ static int run(struct cli_args *args)
     struct daemon daemon = {.args = args, .file = args->rest[0], .data = cli_value(args, "data")};
     struct yd_topology *topology;
     struct yd_file *lock = NULL;
+    const char *executors = cli_value(args, "executors");
+    uint64_t count;
     int code;
+    if (executors && (yd_text_u64(yd_str_of(executors), &count) < 0 || count == 0 || count > EXECUTORS_MAX))
+        return cli_usage(args, "--executors wants a number from 1 to %d, not '%s'", EXECUTORS_MAX, executors);
     if (!daemon.data) daemon.data = "./data";
     if (cli_load(args, args->rest[0], &topology, &code) < 0) return code;
     signal(SIGPIPE, SIG_IGN); /* a peer that has gone is an error of its write, not of the daemon */
