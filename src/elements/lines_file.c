@@ -2,13 +2,15 @@
  *
  *   run (file thread): read a block --> split --> EVENT records --> emit; at the end: END, or sleep and look again
  *
- * A followed file may be rotated (another inode, or shorter than before): the rest of the old one is read first. */
+ * A followed file may be rotated (another inode, or shorter than before): the rest of the old one is read first, once
+ * more after the new one was seen, since its writer may have added to it meanwhile. */
 #include <yarder/element.h>
 
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "elements/own_name.h"
 #include "io/file.h"
 #include "io/stdio.h"
 
@@ -20,7 +22,10 @@ struct lines_pump {
     struct yd_pump *pump;
     struct yd_file *file; /* NULL: standard input, or a followed file that is not there yet */
     const char *path;
-    bool is_stdin, follow, skipping; /* skipping: the rest of an over-long line */
+    bool is_stdin, follow;
+    bool skipping; /* the rest of an over-long line */
+    bool replaced; /* what `path` names is another file by now */
+    bool said;
     int64_t every_ns;
     uint64_t offset, inode;
     size_t line_max;
@@ -32,10 +37,15 @@ struct lines_pump {
 static int open_input(struct lines_pump *lines)
 {
     struct yd_stat stat;
-    int error = yd_fs_open(yd_pump_fs(lines->pump), lines->path, YD_OPEN_READ, &lines->file);
-    if (error == 0) error = yd_file_stat(lines->file, &stat);
+    struct yd_file *file = NULL;
+    int error = yd_fs_open(yd_pump_fs(lines->pump), lines->path, YD_OPEN_READ, &file);
+    if (error == 0) error = yd_file_stat(file, &stat);
     if (error == 0 && stat.node == YD_NODE_DIR) error = YD_EINVAL;
-    if (error < 0) return error;
+    if (error < 0) {
+        yd_file_close(file);
+        return error;
+    }
+    lines->file = file;
     lines->inode = stat.inode;
     lines->offset = 0;
     return 0;
@@ -54,18 +64,16 @@ static int start(struct yd_pump *pump, void *state, void *element_state)
     lines->line_max = (size_t)yd_args_int(args, "line_max");
     lines->name = yd_args_text(args, "name");
     yd_buf_init(&lines->pending, NULL);
-    int error = yd_builder_create(NULL, &lines->builder);
-    if (error == 0 && !lines->is_stdin) {
-        error = open_input(lines);
-        if (error == YD_ENOENT && lines->follow) return 0;
-        if (error < 0)
-            return yd_pump_fail(pump, error,
-                                "cannot read %s: %s; give a file that exists, or follow: true to wait for it",
-                                lines->path, yd_error_text(error));
-        struct yd_stat stat;
-        if (yd_str_eq(yd_args_text(args, "from"), YD_STR("end")) && yd_file_stat(lines->file, &stat) == 0)
-            lines->offset = stat.size;
-    }
+    int error = lines->is_stdin ? 0 : open_input(lines);
+    if (error == YD_ENOENT && lines->follow) error = 0;
+    if (error < 0)
+        return yd_pump_fail(pump, error, "cannot read %s: %s; give a file that exists, or follow: true to wait for it",
+                            lines->path, error == YD_EINVAL ? "a folder" : yd_error_text(error));
+    struct yd_stat stat;
+    if (lines->file && yd_str_eq(yd_args_text(args, "from"), YD_STR("end")) && yd_file_stat(lines->file, &stat) == 0)
+        lines->offset = stat.size;
+    error = yd_builder_create(NULL, &lines->builder);
+    if (error < 0) yd_file_close(lines->file);
     return error;
 }
 
@@ -84,26 +92,38 @@ static void emit_built(struct lines_pump *lines)
     if (yd_builder_seal(lines->builder, &batch) == 0) (void)yd_pump_emit(lines->pump, PORT_OUTPUT, batch);
 }
 
+/* The line as a record, or why not: YD_ETOOBIG, YD_EFORMAT; YD_EFULL: seal first. */
+static int build_line(struct yd_builder *builder, struct yd_str name, size_t line_max, struct yd_str line,
+                      int64_t wall_ns)
+{
+    uint32_t index;
+    if (line.size > line_max) return YD_ETOOBIG;
+    if (!yd_text_utf8(line)) return YD_EFORMAT;
+    int error = yd_builder_name(builder, name, &index);
+    return error < 0 ? error : yd_builder_add_bytes(builder, wall_ns, index, YD_EVENT, YD_TEXT, 0, line);
+}
+
+static struct yd_str without_cr(struct yd_str line)
+{
+    return (struct yd_str){line.data, line.size - (line.size && line.data[line.size - 1] == '\r')};
+}
+
+static struct yd_str shown(struct yd_str line)
+{
+    return (struct yd_str){line.data, YD_MIN(line.size, 200)};
+}
+
 static void add_line(struct lines_pump *lines, struct yd_str line)
 {
-    if (line.size && line.data[line.size - 1] == '\r') line.size--;
-    if (line.size > lines->line_max) {
-        yd_pump_count_rejected(lines->pump, REASON_LONG, 1, (struct yd_str){line.data, 200}, yd_str_of(lines->path));
-        return;
-    }
-    if (!yd_text_utf8(line)) {
-        yd_pump_count_rejected(lines->pump, REASON_TEXT, 1, line, yd_str_of(lines->path));
-        return;
-    }
-    for (int try = 0; try < 2; try++) {
-        uint32_t name;
-        int error = yd_builder_name(lines->builder, lines->name, &name);
-        if (error == 0)
-            error = yd_builder_add_bytes(lines->builder, yd_pump_wall(lines->pump), name, YD_EVENT, YD_TEXT, 0, line);
-        if (error == 0) return;
+    int64_t wall = yd_pump_wall(lines->pump);
+    line = without_cr(line);
+    int error = build_line(lines->builder, lines->name, lines->line_max, line, wall);
+    if (error == YD_EFULL) {
         emit_built(lines);
+        error = build_line(lines->builder, lines->name, lines->line_max, line, wall);
     }
-    yd_pump_count_rejected(lines->pump, REASON_LONG, 1, (struct yd_str){line.data, YD_MIN(line.size, 200)},
+    if (error == 0) return;
+    yd_pump_count_rejected(lines->pump, error == YD_EFORMAT ? REASON_TEXT : REASON_LONG, 1, shown(line),
                            yd_str_of(lines->path));
 }
 
@@ -120,33 +140,49 @@ static void split(struct lines_pump *lines, bool last)
         rest.data += size + 1;
         rest.size -= size + 1;
     }
-    if (rest.size && !lines->skipping && (last || rest.size > lines->line_max)) {
+    bool too_long = rest.size > lines->line_max + 1; /* room for a CR, whose LF is still to come */
+    if (rest.size && !lines->skipping && (last || too_long)) {
         add_line(lines, rest);
-        lines->skipping = !last;
-        rest.size = 0;
-    } else if (lines->skipping) {
-        rest.size = 0;
+        lines->skipping = true;
     }
+    if (lines->skipping) rest.size = 0;
+    if (last) lines->skipping = false;
     yd_buf_consume(&lines->pending, lines->pending.size - rest.size);
     emit_built(lines);
 }
 
-/* The file was replaced or cut: go on with the new one. */
-static bool rotated(struct lines_pump *lines)
+/* Does `path` name another file, or was this one cut? */
+static bool is_replaced(struct lines_pump *lines)
 {
     struct yd_stat now;
     if (yd_fs_stat(yd_pump_fs(lines->pump), lines->path, &now) < 0) return false;
-    if (lines->file && now.inode == lines->inode && now.size >= lines->offset) return false;
+    return !lines->file || now.inode != lines->inode || now.size < lines->offset;
+}
+
+/* True: read at once. */
+static bool go_on(struct lines_pump *lines)
+{
+    if (!lines->replaced) {
+        lines->replaced = is_replaced(lines);
+        if (lines->replaced && lines->file) return true; /* the old one once more */
+    }
+    if (!lines->replaced) return false;
+    lines->replaced = false;
     split(lines, true);
     yd_file_close(lines->file);
     lines->file = NULL;
-    return open_input(lines) == 0;
+    int error = open_input(lines);
+    if (error < 0 && error != YD_ENOENT && !lines->said)
+        yd_pump_say(lines->pump, 1, "%s: %s; it is tried again", lines->path,
+                    error == YD_EINVAL ? "a folder" : yd_error_text(error));
+    lines->said = error < 0 && error != YD_ENOENT;
+    return error == 0;
 }
 
 static void at_end(struct lines_pump *lines)
 {
     if (lines->follow && !lines->is_stdin) {
-        if (!rotated(lines)) yd_pump_sleep(lines->pump, lines->every_ns);
+        if (!go_on(lines)) yd_pump_sleep(lines->pump, lines->every_ns);
         return;
     }
     split(lines, true);
@@ -174,30 +210,48 @@ static void run(void *state)
         at_end(lines);
     } else {
         yd_pump_say(lines->pump, 2, "%s: %s; reading stops here", lines->path, yd_error_text(error));
+        split(lines, true);
         yd_pump_end(lines->pump);
     }
 }
 
-/* As if the bytes had been read; the element's state holds nothing, so whole lines only. */
+/* As if the bytes had been read, to the end of a file. */
 static int feed(void *state, struct yd_str bytes, struct yd_out *out, int64_t wall_ns)
 {
     (void)state;
+    const struct yd_args *args = yd_element_args(yd_out_element(out));
+    struct yd_str name = yd_args_text(args, "name");
+    size_t line_max = (size_t)yd_args_int(args, "line_max");
     struct yd_builder *builder;
     struct yd_batch *batch;
     int error = yd_builder_create(NULL, &builder);
-    while (error == 0 && bytes.size) {
+    if (error < 0) return error;
+    while (bytes.size) {
         const char *end = memchr(bytes.data, '\n', bytes.size);
-        struct yd_str line = {bytes.data, end ? (size_t)(end - bytes.data) : bytes.size};
-        uint32_t name;
-        error = yd_builder_name(builder, YD_STR("line"), &name);
-        if (error == 0) error = yd_builder_add_bytes(builder, wall_ns, name, YD_EVENT, YD_TEXT, 0, line);
-        bytes.data += line.size + (end != NULL);
-        bytes.size -= line.size + (end != NULL);
+        struct yd_str whole = {bytes.data, end ? (size_t)(end - bytes.data) : bytes.size}, line = without_cr(whole);
+        error = build_line(builder, name, line_max, line, wall_ns);
+        if (error == YD_EFULL) {
+            error = yd_builder_seal(builder, &batch);
+            if (error == 0) error = yd_emit(out, PORT_OUTPUT, batch);
+            if (error == 0) error = build_line(builder, name, line_max, line, wall_ns);
+        }
+        if (error == YD_ETOOBIG || error == YD_EFORMAT)
+            yd_count_rejected(out, error == YD_EFORMAT ? REASON_TEXT : REASON_LONG, 1, shown(line));
+        else if (error < 0)
+            break;
+        error = 0;
+        bytes.data += whole.size + (end != NULL);
+        bytes.size -= whole.size + (end != NULL);
     }
     if (error == 0) error = yd_builder_seal(builder, &batch);
     if (error == 0) error = yd_emit(out, PORT_OUTPUT, batch);
     yd_builder_destroy(builder);
     return error == YD_EAGAIN ? 0 : error;
+}
+
+static int check(const struct yd_args *args, char *why, size_t why_size)
+{
+    return yd_own_name_check(args, "name", why, why_size);
 }
 
 static const struct yd_pump_class pump_class = {
@@ -256,6 +310,7 @@ const struct yd_element_class yd_class_lines = {
     .params = params,
     .reasons = reasons,
     .state_size = 1,
+    .check = check,
     .feed = feed,
     .pump = &pump_class,
 };
