@@ -9,10 +9,11 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "batch/record_text.h"
+#include "elements/own_name.h"
 
 enum { PORT_INPUT, PORT_OUTPUT };
 enum { TIMER_REPORT = 1 };
-enum { REASON_KEYS };
+enum { REASON_KEYS, REASON_NAME };
 
 struct count {
     struct yd_str by, metric;
@@ -22,26 +23,13 @@ struct count {
     struct yd_buf totals; /* uint64_t by key */
     struct yd_buf key;
     struct yd_builder *builder;
-    uint32_t reported; /* at END: how many keys are out */
+    uint32_t reported; /* how many keys are out, of a report that takes several turns */
+    bool drains;
 };
 
 static uint64_t *totals_of(struct count *count)
 {
     return (uint64_t *)(void *)count->totals.data;
-}
-
-static int add(struct count *count, struct yd_str key, uint64_t records)
-{
-    uint32_t id;
-    int is_new = yd_intern_add(&count->keys, key, &id);
-    if (is_new < 0) return is_new;
-    if (is_new) {
-        const uint64_t zero = 0;
-        yd_buf_add(&count->totals, &zero, sizeof zero);
-        if (count->totals.failed) return YD_ENOMEM;
-    }
-    totals_of(count)[id] += records;
-    return 0;
 }
 
 /* The key of a record: the name, a tag's value, a cell's text, or nothing. */
@@ -92,7 +80,8 @@ static void close_count(void *state)
     yd_builder_destroy(count->builder);
 }
 
-/* `count extension=c`: the metric and, when counting by something, the key as a tag named after it. */
+/* `count extension=c`: the metric and, when counting by something, the key as a tag named after it. `to` has
+ * YD_NAME_SIZE_MAX bytes. YD_ENOMEM; otherwise: no name can hold it. */
 static int name_of(struct count *count, struct yd_str key, char *to, size_t *ret_size)
 {
     struct yd_str tag = count->by;
@@ -103,6 +92,7 @@ static int name_of(struct count *count, struct yd_str key, char *to, size_t *ret
         return 0;
     }
     struct yd_buf text;
+    if (count->metric.size + tag.size + key.size > YD_NAME_SIZE_MAX) return YD_ETOOBIG;
     yd_buf_init(&text, NULL);
     yd_buf_str(&text, count->metric);
     yd_buf_char(&text, ' ');
@@ -123,6 +113,25 @@ static int name_of(struct count *count, struct yd_str key, char *to, size_t *ret
     return error;
 }
 
+/* YD_EFULL: no more keys; YD_EFORMAT: no name can hold this one, so it could never be said. */
+static int add(struct count *count, struct yd_str key, uint64_t records)
+{
+    char name[YD_NAME_SIZE_MAX];
+    size_t size;
+    uint32_t id = yd_intern_find(&count->keys, key);
+    if (id == YD_INTERN_NONE) {
+        const uint64_t zero = 0;
+        int error = name_of(count, key, name, &size);
+        if (error < 0) return error == YD_ENOMEM ? error : YD_EFORMAT;
+        error = yd_intern_add(&count->keys, key, &id);
+        if (error < 0) return error;
+        yd_buf_add(&count->totals, &zero, sizeof zero);
+        if (count->totals.failed) return YD_ENOMEM;
+    }
+    totals_of(count)[id] += records;
+    return 0;
+}
+
 static int emit_built(struct count *count, struct yd_out *out)
 {
     struct yd_batch *batch;
@@ -140,12 +149,7 @@ static int report(struct count *count, int64_t now_ns, struct yd_out *out)
         size_t size;
         uint32_t index;
         int error = name_of(count, count->keys.strings[count->reported], name, &size);
-        if (error == YD_ENOMEM) return error;
-        if (error < 0) { /* a key that no name can hold: over-long or not text */
-            yd_count_rejected(out, REASON_KEYS, 1, count->keys.strings[count->reported]);
-            continue;
-        }
-        error = yd_builder_name(count->builder, (struct yd_str){name, size}, &index);
+        if (error == 0) error = yd_builder_name(count->builder, (struct yd_str){name, size}, &index);
         if (error == 0)
             error = yd_builder_add(count->builder, now_ns, index, YD_TALLY, YD_U64, 0, (union yd_value){.u64 = *total});
         if (error == YD_EFULL) {
@@ -167,9 +171,11 @@ static enum yd_turn_result receive(void *state, struct yd_input *input, struct y
         yd_timer_at(out, TIMER_REPORT, count->next_ns);
     }
     if (input->type == YD_INPUT_TIMER) {
+        if (count->drains) return YD_DONE; /* the last report has begun */
         int more = report(count, input->wall_ns, out);
         if (more) return more < 0 ? YD_FAIL : YD_MORE;
-        count->next_ns = YD_MAX(count->next_ns + count->every_ns, input->mono_ns + 1);
+        count->next_ns += count->every_ns;
+        if (count->next_ns <= input->mono_ns) count->next_ns = input->mono_ns + count->every_ns; /* late: no burst */
         yd_timer_at(out, TIMER_REPORT, count->next_ns);
         return YD_DONE;
     }
@@ -179,50 +185,90 @@ static enum yd_turn_result receive(void *state, struct yd_input *input, struct y
     for (uint32_t i = 0; i < view->count; i++) {
         struct yd_str key = key_of(count, view, &view->records[i]);
         int error = add(count, key, 1);
-        if (error == YD_EFULL)
-            yd_count_rejected(out, REASON_KEYS, 1, key);
-        else if (error < 0)
-            return YD_FAIL;
+        if (error == YD_ENOMEM) return YD_FAIL;
+        if (error < 0) yd_count_rejected(out, error == YD_EFULL ? REASON_KEYS : REASON_NAME, 1, key);
     }
     return YD_DONE;
 }
 
 static enum yd_turn_result drain(void *state, struct yd_out *out)
 {
-    int more = report(state, yd_now_wall(out), out);
+    struct count *count = state;
+    if (!count->drains) count->reported = 0; /* a report of the timer may be half out: this one is whole */
+    count->drains = true;
+    int more = report(count, yd_now_wall(out), out);
     return more < 0 ? YD_FAIL : more ? YD_MORE : YD_DONE;
 }
 
-/* All keys are one group until counters are spread over shards: {total u64, size u32, key} each. */
+/* All keys are one group until counters are spread over shards. What it is counted by: {size u32, text}, then
+ * {total u64, size u32, key} each. */
+static void save_text(struct yd_saver *saver, struct yd_str text)
+{
+    uint32_t size = (uint32_t)text.size;
+    yd_save_bytes(saver, &size, sizeof size);
+    yd_save_bytes(saver, text.data, size);
+}
+
 static int save(const void *state, uint32_t key_group, struct yd_saver *saver)
 {
     const struct count *count = state;
     if (key_group != 0) return 0;
+    save_text(saver, count->by);
     for (uint32_t i = 0; i < count->keys.count; i++) {
-        uint32_t size = (uint32_t)count->keys.strings[i].size;
         yd_save_bytes(saver, count->totals.data + i * sizeof(uint64_t), sizeof(uint64_t));
-        yd_save_bytes(saver, &size, sizeof size);
-        yd_save_bytes(saver, count->keys.strings[i].data, size);
+        save_text(saver, count->keys.strings[i]);
     }
     return 0;
 }
 
+static bool load_bytes(struct yd_str *saved, void *to, size_t size)
+{
+    if (saved->size < size) return false;
+    memcpy(to, saved->data, size);
+    saved->data += size;
+    saved->size -= size;
+    return true;
+}
+
+static bool load_text(struct yd_str *saved, struct yd_str *ret)
+{
+    uint32_t size;
+    if (!load_bytes(saved, &size, sizeof size) || size > saved->size) return false;
+    *ret = (struct yd_str){saved->data, size};
+    saved->data += size;
+    saved->size -= size;
+    return true;
+}
+
 static int load(void *state, uint32_t key_group, struct yd_str saved)
 {
+    struct count *count = state;
+    struct yd_str by, key;
     (void)key_group;
+    if (!load_text(&saved, &by)) return YD_EFORMAT;
+    if (!yd_str_eq(by, count->by)) return YD_EINVAL; /* these keys mean something else */
     while (saved.size > 0) {
         uint64_t total;
-        uint32_t size;
-        if (saved.size < sizeof total + sizeof size) return YD_EFORMAT;
-        memcpy(&total, saved.data, sizeof total);
-        memcpy(&size, saved.data + sizeof total, sizeof size);
-        saved.data += sizeof total + sizeof size;
-        saved.size -= sizeof total + sizeof size;
-        if (size > saved.size) return YD_EFORMAT;
-        int error = add(state, (struct yd_str){saved.data, size}, total);
+        if (!load_bytes(&saved, &total, sizeof total) || !load_text(&saved, &key)) return YD_EFORMAT;
+        int error = add(count, key, total);
         if (error < 0) return error;
-        saved.data += size;
-        saved.size -= size;
+    }
+    return 0;
+}
+
+static int check(const struct yd_args *args, char *why, size_t why_size)
+{
+    int error = yd_own_name_check(args, "metric", why, why_size);
+    if (error < 0) return error;
+    struct yd_name name;
+    (void)yd_name_parse(yd_args_text(args, "metric"), &name, NULL); /* it is one */
+    if (name.tag_count) {
+        snprintf(why, why_size, "metric: a metric alone, its tag is what is counted by");
+        return YD_EINVAL;
+    }
+    if (yd_str_eq(yd_args_text(args, "by"), YD_STR("tag."))) {
+        snprintf(why, why_size, "by: tag. of which key?");
+        return YD_EINVAL;
     }
     return 0;
 }
@@ -263,7 +309,7 @@ static const struct yd_param_class params[] = {
     {.name = NULL},
 };
 
-static const char *const reasons[] = {[REASON_KEYS] = "too many keys", NULL};
+static const char *const reasons[] = {[REASON_KEYS] = "too many keys", [REASON_NAME] = "key fits no name", NULL};
 
 const struct yd_element_class yd_class_count = {
     .abi = YD_ELEMENT_ABI,
@@ -277,6 +323,7 @@ const struct yd_element_class yd_class_count = {
     .params = params,
     .reasons = reasons,
     .state_size = sizeof(struct count),
+    .check = check,
     .open = open_count,
     .close = close_count,
     .receive = receive,
