@@ -489,6 +489,12 @@ static void put(struct yd_input *input, struct yd_out *out)
     if (r < 0) command(out, YD_TSDB_STORED, id, 0, r, NULL);
 }
 
+/* What was written but would not outlive the machine is no success of a `sync`. */
+static int acknowledged(const struct yd_input *input)
+{
+    return input->error ? input->error : input->level < YD_ACK_DURABLE ? YD_ENOTSUP : 0;
+}
+
 static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
 {
     struct state *state = opaque;
@@ -498,7 +504,7 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
         if (input->cookie == YD_TSDB_TELL_PUT && input->batch) put(input, out);
         return YD_DONE;
     case YD_INPUT_ACK:
-        command(out, YD_TSDB_STORED, input->cookie, 0, input->error, NULL);
+        command(out, YD_TSDB_STORED, input->cookie, 0, acknowledged(input), NULL);
         return YD_DONE;
     case YD_INPUT_REPLY:
         replied(state, input, out);
@@ -525,7 +531,8 @@ const struct yd_element_class yd_class_opentsdb = {
            "| `/api/aggregators`, `/api/config/filters`, `/api/version` | what there is |\n\n"
            "- Telnet puts may have no tags; HTTP's must have one, as OpenTSDB's own answers say.\n"
            "- Names may be any UTF-8 without control characters; a tag with an empty value is left out.\n"
-           "- `sync` answers when the points are durable. If they cannot be stored: 503; after `sync_timeout`: 504.\n"
+           "- `sync` answers when the points are durable. If they cannot be stored, or what they are wired to does not "
+           "make them durable: 503; after `sync_timeout`: 504.\n"
            "- Good points are stored whatever became of their neighbours.\n"
            "- While what comes after is full, puts wait; questions are answered all the same.\n",
     .example = "tsdb :: OpenTsdb(listen: \"127.0.0.1:4242\")\n"

@@ -163,6 +163,12 @@ static void send_batch(void *arg)
     }
 }
 
+static const char *lost_why(int error)
+{
+    if (error != YD_ENOTSUP) return yd_error_text(error);
+    return "They were written, but what they are wired to does not make them durable; a Log does, or File(sync: true)";
+}
+
 /* Everything that was to be stored has been, or has not, or the time is over. */
 static void finish_put(struct slot *slot)
 {
@@ -179,7 +185,7 @@ static void finish_put(struct slot *slot)
         if (late)
             answer_error(slot, status, "The put call has timed out: the points may be stored yet", YD_STR(""));
         else if (lost)
-            answer_error(slot, status, "The points could not be stored durably", yd_str_of(yd_error_text(slot->error)));
+            answer_error(slot, status, "The points could not be stored durably", yd_str_of(lost_why(slot->error)));
         else if (slot->result.failed)
             answer_error(slot, status, "One or more data points had errors",
                          YD_STR("Append \"details\" to the put request to see which and why"));

@@ -39,7 +39,8 @@ static void command(void *state, struct yd_command *command)
         yd_pump_say(print->pump, 2, "standard output: %s; what cannot be printed is dropped", yd_error_text(error));
         print->said = true;
     }
-    yd_text_sink_tell(print->pump, command->arg, error, 2);
+    /* Level 0: Print keeps nothing, so it has no say in how durable a batch is. */
+    yd_text_sink_tell(print->pump, command->arg, error, 0);
 }
 
 static const struct yd_pump_class pump_class = {

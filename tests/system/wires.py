@@ -200,6 +200,25 @@ tsdb => history
         assert sorted(daemon.numbers()) == list(range(100_000))
 
 
+def sync_means_durable(folder):
+    """a put with sync is 204 behind a Log or File(sync: true), whatever prints beside it; 503 behind File(sync: false)"""
+    for name, wires, status in [
+            ('log', 'tsdb -> metrics :: Log(stream: "metrics") -> Null()\ntsdb -> Print()', 204),
+            ('synced', 'tsdb -> File(path: "synced.txt", sync: true)', 204),
+            ('written', 'tsdb -> File(path: "written.txt", sync: false)', 503),
+            ('beside', 'tsdb -> metrics :: Log(stream: "metrics") -> Null()\ntsdb -> File(path: "b.txt", sync: false)', 503)]:
+        os.mkdir(f'{folder}/{name}')
+        with Daemon(f'{folder}/{name}', 'tsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")\n' + wires) as daemon:
+            point = {'metric': 'm', 'timestamp': NOW, 'value': 1, 'tags': {'t': 'x'}}
+            got, body = daemon.http('/api/put?sync', point)
+            assert got == status, (name, got, body)
+            if status == 503:
+                assert 'durably' in body['error']['message'] and 'File(sync: true)' in body['error']['details'], body
+                counted = daemon.http('/api/put?sync&summary', point)
+                assert counted == (503, {'success': 0, 'failed': 1}), counted
+            assert daemon.http('/api/put', point) == (204, '')
+
+
 PLUGIN = r'''
 #include <yarder/element.h>
 /* Passes records on, and fails at a number below zero. */
@@ -292,5 +311,5 @@ def a_crashing_element_ends_the_run(folder):
 
 
 main(a_wire_that_drops_new, a_wire_that_drops_old, a_wire_that_blocks, a_wire_that_spills, a_spill_outlives_its_daemon,
-     a_blocked_element_still_answers, a_poison_batch_is_parked, a_crashing_element_is_stopped,
+     a_blocked_element_still_answers, sync_means_durable, a_poison_batch_is_parked, a_crashing_element_is_stopped,
      a_crashing_element_ends_the_run)
