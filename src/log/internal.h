@@ -58,7 +58,7 @@ uint64_t yd__tail_first(const struct yd__tail *tail);              /* oldest seq
 struct yd_batch *yd__tail_find(const struct yd__tail *tail, uint64_t seqno); /* the batch that holds it, or NULL */
 struct yd_batch *yd__tail_find_time(const struct yd__tail *tail, int64_t time_ns, uint64_t from_seqno);
 void yd__tail_written(struct yd__tail *tail, uint64_t count); /* the first `count` unwritten ones are written now */
-/* Takes what is over the limit off the old end into `dropped` (at most `room`), for release outside the lock. */
+/* Takes what is written and over the limit off the old end into `dropped` (at most `room`), for release outside the lock. */
 uint32_t yd__tail_evict(struct yd__tail *tail, uint64_t bytes_max, struct yd_batch **dropped, uint32_t room);
 
 /* ---- producers.c: id -> last known ---- */

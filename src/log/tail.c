@@ -86,7 +86,9 @@ void yd__tail_written(struct yd__tail *tail, uint64_t count)
 uint32_t yd__tail_evict(struct yd__tail *tail, uint64_t bytes_max, struct yd_batch **dropped, uint32_t room)
 {
     uint32_t count = 0;
-    while (tail->bytes > bytes_max && tail->begin < tail->unwritten && count < room) {
+    /* What waits to be written is not in the limit: else a long queue would take from the readers what was written just
+     * now, and send them all to the files. */
+    while (tail->bytes > bytes_max + tail->queued_bytes && tail->begin < tail->unwritten && count < room) {
         struct yd_batch *batch = tail->slots[tail->begin++ & tail->mask];
         tail->bytes -= yd_batch_cost(batch);
         dropped[count++] = batch;
