@@ -318,27 +318,67 @@ static bool starts_pump(const struct yd_element *e)
     return !e->run->options.no_pumps || (e->class->pump->files && !e->is_source);
 }
 
-/* A chain lives on one executor: a batch on its way through it stays in one cache and wakes nobody. Chains (whatever
- * has no push input, and whatever a cursor feeds) are dealt out to the executors in turn. Idle executors may run turns
- * of all but those whose pump lives in the loop. */
-static void choose_homes(struct yd_run *run)
+/* Those that get what lives on an executor already live there too: as far as a chain goes. */
+static void follow_chains(struct yd_run *run)
 {
-    unsigned executors = YD_MAX(yd_system_executors(run->options.system), 1u), next = 0;
-    for (uint32_t i = 0; i < run->element_count; i++) {
-        bool fed = false;
-        for (uint32_t w = 0; w < run->wire_count; w++)
-            fed = fed ||
-                  (run->wires[w].def->to == i && run->wires[w].def->mode == YD_PUSH && !run->wires[w].def->is_cursor);
-        run->elements[i].executor = fed ? -1 : (int)(next++ % executors);
-    }
     for (uint32_t round = 0; round < run->element_count; round++) /* as many as a chain can be long */
         for (uint32_t w = 0; w < run->wire_count; w++) {
             const struct yd_wire *def = run->wires[w].def;
             if (def->mode == YD_PUSH && !def->is_cursor && run->elements[def->to].executor < 0)
                 run->elements[def->to].executor = run->elements[def->from].executor;
         }
+}
+
+/* How i is fed: by nobody, by a cursor (ret_from: of whom), or by a push wire. */
+enum feed { FEED_NONE, FEED_CURSOR, FEED_PUSH };
+static enum feed feed_of(const struct yd_run *run, uint32_t i, uint32_t *ret_from)
+{
+    enum feed feed = FEED_NONE;
+    for (uint32_t w = 0; w < run->wire_count && feed != FEED_PUSH; w++) {
+        const struct yd_wire *def = run->wires[w].def;
+        if (def->to != i || def->mode != YD_PUSH) continue;
+        feed = def->is_cursor ? FEED_CURSOR : FEED_PUSH;
+        *ret_from = def->from;
+    }
+    return feed;
+}
+
+/* The executor with the fewest elements, but for `not` where there is another. */
+static int least_busy(const struct yd_run *run, int not )
+{
+    unsigned executors = YD_MAX(yd_system_executors(run->options.system), 1u);
+    int best = -1;
+    uint32_t least = 0;
+    for (int executor = 0; executor < (int)executors; executor++) {
+        uint32_t count = 0;
+        if (executor == not &&executors > 1) continue;
+        for (uint32_t i = 0; i < run->element_count; i++) count += run->elements[i].executor == executor;
+        if (best < 0 || count < least) best = executor, least = count;
+    }
+    return best;
+}
+
+/* A chain lives on one executor: a batch on its way through it stays in one cache and wakes nobody. Chains (whatever
+ * has no push input, and whatever a cursor feeds) are dealt out to the executors, and what a cursor feeds never to that
+ * of its log while there is another: both have all the stream to do, and a reader that shares its core with what reads
+ * the sockets falls behind the log's memory. Idle executors may run turns of all but those whose pump lives in the
+ * loop. */
+static void choose_homes(struct yd_run *run)
+{
+    uint32_t from = 0;
+    for (uint32_t i = 0; i < run->element_count; i++) run->elements[i].executor = -1;
     for (uint32_t i = 0; i < run->element_count; i++)
-        if (run->elements[i].executor < 0) run->elements[i].executor = (int)(next++ % executors); /* a ring */
+        if (feed_of(run, i, &from) == FEED_NONE) run->elements[i].executor = least_busy(run, -1);
+    follow_chains(run);
+    for (uint32_t round = 0; round < run->element_count; round++) /* a log may itself be behind a cursor */
+        for (uint32_t i = 0; i < run->element_count; i++) {
+            if (run->elements[i].executor >= 0 || feed_of(run, i, &from) != FEED_CURSOR) continue;
+            if (run->elements[from].executor < 0) continue;
+            run->elements[i].executor = least_busy(run, run->elements[from].executor);
+            follow_chains(run);
+        }
+    for (uint32_t i = 0; i < run->element_count; i++)
+        if (run->elements[i].executor < 0) run->elements[i].executor = least_busy(run, -1); /* a ring */
 }
 
 static int spawn(struct yd_run *run, const struct yd_process_class *class, const char *group, const char *name,
