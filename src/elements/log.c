@@ -39,6 +39,7 @@ struct state {
     struct waits written, durable;
     struct pending *first, **last;
     bool said_failed, said_no_space;
+    struct yd_log_recovery recovery; /* what the last opening found */
 };
 
 static const char *const reasons[] = {"stream read-only after a failed sync", "from a producer's older life",
@@ -133,7 +134,6 @@ static int open(struct yd_element *element, void *opaque)
     const char *stream_name = yd_args_text(args, "stream").data;
     char dir[4096], stream[256];
     struct yd_trail trail = {0};
-    struct yd_log_recovery recovery;
     if (snprintf(dir, sizeof dir, "%s/streams/%s/0", yd_element_data(element), stream_name) >= (int)sizeof dir)
         return yd_element_fail(element, YD_ETOOBIG, "the path of the data folder is too long");
     (void)snprintf(stream, sizeof stream, "%s/0", stream_name);
@@ -151,7 +151,7 @@ static int open(struct yd_element *element, void *opaque)
                                      .cursor_expiry_ns = yd_args_int(args, "cursor_expiry")};
     state->element = element;
     state->last = &state->first;
-    int r = yd_log_open(&options, &state->log, &recovery, &trail);
+    int r = yd_log_open(&options, &state->log, &state->recovery, &trail);
     if (r < 0) return yd_element_fail(element, r, "stream %s: %s", stream_name, yd_trail_text(&trail));
     return 0;
 }
@@ -224,6 +224,17 @@ static void say_troubles(struct state *state, const struct yd_log_position *posi
     if (!position->no_space && state->said_no_space) yd_say(out, 0, "there is space again: writing goes on");
     state->said_failed = position->failed != 0;
     state->said_no_space = position->no_space;
+}
+
+/* What a crash or the disk did to the stream: the loss is counted by readers, its place is said here. */
+static void say_recovery(const struct yd_log_recovery *recovery, struct yd_out *out)
+{
+    if (recovery->torn_bytes)
+        yd_say(out, 1, "the end of the stream was torn: %llu bytes, never acknowledged, are in its quarantine/",
+               (unsigned long long)recovery->torn_bytes);
+    if (recovery->rotten_batches)
+        yd_say(out, 1, "%llu batches of the stream are damaged and in its quarantine/; readers are told which",
+               (unsigned long long)recovery->rotten_batches);
 }
 
 static int failure_of(const struct yd_log_position *position)
@@ -353,6 +364,9 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
 {
     struct state *state = opaque;
     switch (input->type) {
+    case YD_INPUT_START:
+        say_recovery(&state->recovery, out);
+        return YD_DONE;
     case YD_INPUT_BATCH:
         return take(state, input, out);
     case YD_INPUT_MOVED:
