@@ -137,6 +137,59 @@ static void a_drain_leaves_what_a_slow_reader_has_not_read(void **state)
     seen_clear();
 }
 
+static void a_damaged_cursor_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct world w;
+    struct yd_trail trail = {0};
+    char path[128];
+    chain(&w, 15, 20, &sink_class);
+    assert_int_equal(world_start(&w, NULL), 0);
+    assert_true(world_until_finished(&w, 20 * YD_NS_PER_S));
+    world_stop(&w);
+    snprintf(path, sizeof path, "%s/streams/l/0/cursors/c", w.data);
+    assert_int_equal(yd_sim_fs_rot(w.fs, path, 0, 64, 1), 0);
+    assert_int_equal(world_start(&w, &trail), YD_ECORRUPT); /* to begin anywhere else would lose or repeat unasked */
+    assert_non_null(strstr(yd_trail_text(&trail), "the cursor of"));
+    world_fini(&w);
+    seen_clear();
+}
+
+static void rot_in_a_stream_is_told_to_its_reader_and_counted(void **state)
+{
+    (void)state;
+    struct world w;
+    chain(&w, 16, 200, &sink_class);
+    world_int(&w, 2, "hold", 20 * YD_NS_PER_MS);
+    w.wires[1].queue_records = 10;
+    assert_int_equal(world_start(&w, NULL), 0);
+    world_step(&w, 200 * YD_NS_PER_MS);
+    yd_run_drain(w.run, YD_NS_PER_S);
+    assert_true(world_until_finished(&w, 2 * YD_NS_PER_S));
+    uint64_t before = seen_of("c")->count;
+    assert_true(before > 0 && before < 1900);
+    world_stop(&w);
+    struct yd_batch *like = world_batch(0, 10);
+    char path[128];
+    snprintf(path, sizeof path, "%s/streams/l/0/00000000000000000000.ylog", w.data);
+    assert_int_equal(yd_sim_fs_rot(w.fs, path, 4096 + 195 * like->header.size + 200, 4, 1), 0);
+    yd_batch_unref(like);
+    small_source(&w, 0, 0, 0);
+    world_int(&w, 2, "hold", 0);
+    assert_int_equal(world_start(&w, NULL), 0);
+    assert_true(world_until_finished(&w, 20 * YD_NS_PER_S));
+    struct seen *c = seen_of("c");
+    assert_int_equal(c->count, 1990); /* but for that one batch, each once, in order */
+    assert_int_equal(c->values[1949], 1949);
+    assert_int_equal(c->values[1950], 1960);
+    struct yd_wire_stat stat = world_wire_stat(&w, 1);
+    assert_int_equal(stat.gaps, 1);
+    assert_int_equal(stat.gap_records, 10);
+    assert_non_null(strstr(w.said, "10 records (1950 to 1960) are missing"));
+    world_fini(&w);
+    seen_clear();
+}
+
 /* ---- crashes of elements ---- */
 
 static void a_crashed_element_gets_its_batch_again(void **state)
@@ -444,6 +497,39 @@ static void a_spill_keeps_the_sender_going_and_loses_nothing(void **state)
     seen_clear();
 }
 
+static void a_spill_on_a_full_disk_loses_nothing(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 17, false);
+    uint32_t a = world_node(&w, "a", &source_class), c = world_node(&w, "c", &sink_class);
+    small_source(&w, a, 1000, 150);
+    world_int(&w, a, "level", 3);
+    world_int(&w, a, "every", 100 * YD_NS_PER_US);
+    world_int(&w, c, "hold", 5 * YD_NS_PER_MS);
+    struct yd_wire *wire = world_wire(&w, a, 0, c, 0);
+    wire->queue_records = 300;
+    wire->full = YD_FULL_SPILL;
+    assert_int_equal(world_start(&w, NULL), 0);
+    world_step(&w, 5 * YD_NS_PER_MS);
+    yd_sim_fs_capacity(w.fs, 1);
+    world_step(&w, 500 * YD_NS_PER_MS);
+    assert_true(yd_sim_fs_counts(w.fs)->no_space > 0);
+    uint64_t acks = seen_of("a")->acks;
+    world_step(&w, 500 * YD_NS_PER_MS);
+    assert_true(acks < 1000 && seen_of("a")->acks_failed == 0);
+    world_check_identity(&w);
+    yd_sim_fs_capacity(w.fs, UINT64_C(1) << 40);
+    assert_true(world_until_finished(&w, 60 * YD_NS_PER_S));
+    assert_int_equal(world_exit_code(&w), 0);
+    assert_int_equal(seen_of("c")->count, 150000);
+    assert_false(seen_of("c")->out_of_order);
+    assert_int_equal(seen_of("a")->acks, 1000);
+    world_check_identity(&w);
+    world_fini(&w);
+    seen_clear();
+}
+
 static void what_is_left_in_a_spill_goes_first_next_time(void **state)
 {
     (void)state;
@@ -511,6 +597,8 @@ int main(void)
         cmocka_unit_test(after_a_power_cut_nothing_acknowledged_is_missing),
         cmocka_unit_test(a_rebuilding_reader_starts_at_the_oldest_always),
         cmocka_unit_test(a_drain_leaves_what_a_slow_reader_has_not_read),
+        cmocka_unit_test(a_damaged_cursor_is_refused_by_name),
+        cmocka_unit_test(rot_in_a_stream_is_told_to_its_reader_and_counted),
         cmocka_unit_test(a_crashed_element_gets_its_batch_again),
         cmocka_unit_test(poison_is_parked_and_the_rest_goes_on),
         cmocka_unit_test(a_stopped_element_drops_counted_but_a_cursor_keeps_its_place),
@@ -521,6 +609,7 @@ int main(void)
         cmocka_unit_test(a_damaged_state_is_refused_by_name),
         cmocka_unit_test(a_range_sent_again_is_written_once),
         cmocka_unit_test(a_spill_keeps_the_sender_going_and_loses_nothing),
+        cmocka_unit_test(a_spill_on_a_full_disk_loses_nothing),
         cmocka_unit_test(what_is_left_in_a_spill_goes_first_next_time),
         cmocka_unit_test(real_executors_keep_every_promise_too),
     };

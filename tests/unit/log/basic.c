@@ -323,6 +323,59 @@ static void retention_takes_whole_old_segments_but_not_what_a_cursor_holds(void 
     assert_int_equal(world_close(world, log), 0);
 }
 
+static void a_wall_clock_that_steps_back_loses_and_repeats_nothing(void **state)
+{
+    struct world *world = *state;
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 64 << 10;
+    options.memory_bytes_max = 1;
+    options.retain_ns = 100 * YD_NS_PER_S;
+    struct yd_log *log = world_open(world, &options, NULL);
+    struct yd_log_position position;
+    for (int i = 0; i < 200; i++) {
+        if (i == 100) world->now -= 10000 * YD_NS_PER_S;
+        append(log, 1, 3000);
+        assert_int_equal(yd_log_flush(log), 0);
+        if (i % 10 == 0) assert_int_equal(yd_log_maintain(log), 0);
+    }
+    assert_int_equal(yd_log_cursor_save(log, "reader", 150), 0);
+    assert_int_equal(world_close(world, log), 0);
+    world->now -= 10000 * YD_NS_PER_S;
+    log = world_open(world, &options, NULL);
+    yd_log_position(log, &position);
+    assert_int_equal(position.first, 0);
+    struct yd_cursor cursor;
+    assert_int_equal(yd_log_cursor_load(log, "reader", &cursor), 0);
+    assert_int_equal(cursor.seqno, 150);
+    assert_int_equal(read_from_oldest(log, NULL), 200);
+    assert_int_equal(world_close(world, log), 0);
+}
+
+/* Retention goes by the server's clock: what is older than `keep` by a clock that is wrong goes as well. A living
+ * reader's cursor holds what he has not acknowledged. */
+static void a_wall_clock_that_steps_forward_retires_early_but_not_what_a_reader_needs(void **state)
+{
+    struct world *world = *state;
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 64 << 10;
+    options.memory_bytes_max = 1;
+    options.retain_ns = 100 * YD_NS_PER_S;
+    options.cursor_expiry_ns = 20000 * YD_NS_PER_S;
+    struct yd_log *log = world_open(world, &options, NULL);
+    for (int i = 0; i < 200; i++) {
+        append(log, 1, 3000);
+        assert_int_equal(yd_log_flush(log), 0);
+    }
+    assert_int_equal(yd_log_cursor_save(log, "reader", 100), 0);
+    world->now += 10000 * YD_NS_PER_S;
+    assert_int_equal(yd_log_maintain(log), 0);
+    struct yd_log_position position;
+    yd_log_position(log, &position);
+    assert_true(position.first > 0 && position.first <= 100);
+    assert_int_equal(position.durable, 200);
+    assert_int_equal(world_close(world, log), 0);
+}
+
 static void retention_by_size_keeps_the_newest(void **state)
 {
     struct world *world = *state;
@@ -411,6 +464,8 @@ int main(void)
         WORLD(a_cursor_is_kept_never_ahead_of_durable),
         WORLD(retention_takes_whole_old_segments_but_not_what_a_cursor_holds),
         WORLD(retention_by_size_keeps_the_newest),
+        WORLD(a_wall_clock_that_steps_back_loses_and_repeats_nothing),
+        WORLD(a_wall_clock_that_steps_forward_retires_early_but_not_what_a_reader_needs),
         WORLD(a_folder_is_read_without_its_writer_live_and_stopped),
         WORLD(bad_options_are_refused),
     };
