@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "elements/own_name.h"
 #include "io/file.h"
 
 enum { PORT_OUTPUT };
@@ -50,6 +51,21 @@ static int push(struct crawl_pump *crawl, struct yd_str path, int64_t depth)
     return 0;
 }
 
+/* The folder to begin in may be a link to one: whoever named it meant what is behind it. */
+static int root_stat(struct yd_pump *pump, struct yd_str root, struct yd_stat *ret)
+{
+    struct yd_buf behind;
+    int error = yd_fs_stat(yd_pump_fs(pump), root.data, ret);
+    if (error < 0 || ret->node != YD_NODE_LINK) return error;
+    yd_buf_init(&behind, NULL);
+    yd_buf_str(&behind, root);
+    yd_buf_cstr(&behind, "/.");
+    yd_buf_char(&behind, 0);
+    error = behind.failed ? YD_ENOMEM : yd_fs_stat(yd_pump_fs(pump), behind.data, ret);
+    yd_buf_fini(&behind);
+    return error;
+}
+
 static int start(struct yd_pump *pump, void *state, void *element_state)
 {
     struct crawl_pump *crawl = state;
@@ -64,13 +80,15 @@ static int start(struct yd_pump *pump, void *state, void *element_state)
     crawl->folders = yd_args_bool(args, "folders");
     crawl->depth_max = yd_args_int(args, "depth_max");
     yd_buf_init(&crawl->path, NULL);
-    int error = yd_fs_stat(yd_pump_fs(pump), root.data, &stat);
+    int error = root_stat(pump, root, &stat);
     if (error == 0 && stat.node != YD_NODE_DIR) error = YD_EINVAL;
     if (error < 0)
         return yd_pump_fail(pump, error, "cannot crawl %s: %s; give a folder that exists", root.data,
                             error == YD_EINVAL ? "not a folder" : yd_error_text(error));
-    error = yd_builder_create(NULL, &crawl->builder);
-    return error < 0 ? error : push(crawl, root, 0);
+    error = push(crawl, root, 0);
+    if (error == 0) error = yd_builder_create(NULL, &crawl->builder);
+    if (error < 0) free(crawl->stack);
+    return error;
 }
 
 static void stop(void *state)
@@ -196,7 +214,7 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
             snprintf(why, why_size, "skip: a list of globs in quotes");
             return YD_EINVAL;
         }
-    return 0;
+    return yd_own_name_check(args, "name", why, why_size);
 }
 
 static const struct yd_port_class ports[] = {
@@ -229,8 +247,7 @@ const struct yd_element_class yd_class_crawl = {
     .name = "Crawl",
     .summary = "walks a directory tree, a ROW for each file",
     .doc = "`extension` is what follows the last dot of the name, empty when there is none. Links are reported, not "
-           "followed. "
-           "The order is the file system's.",
+           "followed, but for the folder to begin in. The order is the file system's.",
     .example = "Crawl(path: \"src\", skip: [\".git\"]) -> Count(by: \"extension\") -> Print()",
     .ports = ports,
     .params = params,

@@ -23,12 +23,19 @@ struct host_pump {
     struct yd_pump *pump;
     int64_t every_ns, next_ns, now_ns;
     char host[256]; /* escaped for names */
-    bool cpu, memory, disks, network, said;
+    bool cpu, memory, disks, network;
+    unsigned said; /* one bit a file that could not be read */
     struct yd_builder *builder;
     struct yd_buf text; /* of the file at hand */
 };
 
 /* ---- records ---- */
+
+static void emit_built(struct host_pump *host)
+{
+    struct yd_batch *batch;
+    if (yd_builder_seal(host->builder, &batch) == 0) (void)yd_pump_emit(host->pump, PORT_OUTPUT, batch);
+}
 
 static void add(struct host_pump *host, enum yd_kind kind, enum yd_type type, union yd_value value, const char *metric,
                 const char *key, struct yd_str tag)
@@ -40,8 +47,13 @@ static void add(struct host_pump *host, enum yd_kind kind, enum yd_type type, un
         key ? snprintf(raw, sizeof raw, "%s host=%s,%s=%.*s", metric, host->host, key, (int)escaped_size, escaped)
             : snprintf(raw, sizeof raw, "%s host=%s", metric, host->host);
     int error = yd_name_canonical((struct yd_str){raw, (size_t)raw_size}, name, &size);
-    if (error == 0) error = yd_builder_name(host->builder, (struct yd_str){name, size}, &index);
-    if (error == 0) error = yd_builder_add(host->builder, host->now_ns, index, kind, type, 0, value);
+    for (int try = 0; try < 2 && error == 0; try++) {
+        error = yd_builder_name(host->builder, (struct yd_str){name, size}, &index);
+        if (error == 0) error = yd_builder_add(host->builder, host->now_ns, index, kind, type, 0, value);
+        if (error != YD_EFULL || try) break;
+        emit_built(host); /* a machine of very many devices */
+        error = 0;
+    }
     if (error < 0)
         yd_pump_count_rejected(host->pump, REASON_SOURCE, 1, (struct yd_str){raw, (size_t)raw_size}, YD_STR(""));
 }
@@ -58,8 +70,17 @@ static void tally(struct host_pump *host, uint64_t value, const char *metric, co
 
 /* ---- /proc ---- */
 
-static bool slurp(struct host_pump *host, const char *path)
+enum source { SOURCE_STAT, SOURCE_LOADAVG, SOURCE_MEMINFO, SOURCE_DISKSTATS, SOURCE_NET };
+static const char *const paths[] = {[SOURCE_STAT] = "/proc/stat",
+                                    [SOURCE_LOADAVG] = "/proc/loadavg",
+                                    [SOURCE_MEMINFO] = "/proc/meminfo",
+                                    [SOURCE_DISKSTATS] = "/proc/diskstats",
+                                    [SOURCE_NET] = "/proc/net/dev"};
+
+/* The whole file into `text`; what cannot be read is said once and empty. */
+static void slurp(struct host_pump *host, enum source source)
 {
+    const char *path = paths[source];
     struct yd_file *file = NULL;
     size_t size = 0;
     yd_buf_clear(&host->text);
@@ -71,11 +92,11 @@ static bool slurp(struct host_pump *host, const char *path)
         host->text.size += size;
     }
     yd_file_close(file);
-    if (error < 0 && !host->said) {
+    if (error == 0) return;
+    yd_buf_clear(&host->text);
+    if (!(host->said & 1u << source))
         yd_pump_say(host->pump, 1, "%s: %s; its figures are left out", path, yd_error_text(error));
-        host->said = true;
-    }
-    return error == 0;
+    host->said |= 1u << source;
 }
 
 static struct yd_str next_line(struct yd_str *rest)
@@ -113,7 +134,7 @@ static void read_cpu(struct host_pump *host)
         const char *word, *metric;
     } others[] = {{"ctxt", "cpu.context_switches"}, {"intr", "cpu.interrupts"}, {"processes", "cpu.forks"}};
     long ticks = sysconf(_SC_CLK_TCK);
-    if (!slurp(host, "/proc/stat")) return;
+    slurp(host, SOURCE_STAT);
     struct yd_str rest = yd_buf_view(&host->text);
     while (rest.size) {
         struct yd_str line = next_line(&rest), word = next_word(&line);
@@ -126,7 +147,7 @@ static void read_cpu(struct host_pump *host)
             if (yd_str_eq(word, yd_str_of(others[i].word)))
                 tally(host, next_number(&line), others[i].metric, NULL, YD_STR(""));
     }
-    if (!slurp(host, "/proc/loadavg")) return;
+    slurp(host, SOURCE_LOADAVG);
     struct yd_str line = yd_buf_view(&host->text);
     static const char *const loads[] = {"load.1m", "load.5m", "load.15m"};
     for (size_t i = 0; i < YD_COUNT(loads); i++) {
@@ -142,7 +163,7 @@ static void read_memory(struct host_pump *host)
     } fields[] = {{"MemTotal:", "memory.total"},  {"MemFree:", "memory.free"},  {"MemAvailable:", "memory.available"},
                   {"Buffers:", "memory.buffers"}, {"Cached:", "memory.cached"}, {"SwapTotal:", "swap.total"},
                   {"SwapFree:", "swap.free"},     {"Dirty:", "memory.dirty"},   {"Slab:", "memory.slab"}};
-    if (!slurp(host, "/proc/meminfo")) return;
+    slurp(host, SOURCE_MEMINFO);
     struct yd_str rest = yd_buf_view(&host->text);
     while (rest.size) {
         struct yd_str line = next_line(&rest), word = next_word(&line);
@@ -154,7 +175,7 @@ static void read_memory(struct host_pump *host)
 
 static void read_disks(struct host_pump *host)
 {
-    if (!slurp(host, "/proc/diskstats")) return;
+    slurp(host, SOURCE_DISKSTATS);
     struct yd_str rest = yd_buf_view(&host->text);
     while (rest.size) {
         struct yd_str line = next_line(&rest);
@@ -190,7 +211,7 @@ static void read_network(struct host_pump *host)
     static const char *const fields[] = {
         "net.rx_bytes", "net.rx_packets", "net.rx_errors", "net.rx_dropped", NULL, NULL, NULL, NULL,
         "net.tx_bytes", "net.tx_packets", "net.tx_errors", "net.tx_dropped"};
-    if (!slurp(host, "/proc/net/dev")) return;
+    slurp(host, SOURCE_NET);
     struct yd_str rest = yd_buf_view(&host->text);
     while (rest.size) {
         struct yd_str line = next_line(&rest);
@@ -240,19 +261,19 @@ static void stop(void *state)
 static void run(void *state)
 {
     struct host_pump *host = state;
-    struct yd_batch *batch;
     int64_t now = yd_pump_mono(host->pump);
     if (now < host->next_ns) {
         yd_pump_sleep(host->pump, host->next_ns - now);
         return;
     }
+    if (host->next_ns == 0) host->next_ns = now;
     host->next_ns = YD_MAX(host->next_ns + host->every_ns, now + host->every_ns / 2); /* late: no burst to catch up */
     host->now_ns = yd_pump_wall(host->pump);
     if (host->cpu) read_cpu(host);
     if (host->memory) read_memory(host);
     if (host->disks) read_disks(host);
     if (host->network) read_network(host);
-    if (yd_builder_seal(host->builder, &batch) == 0) (void)yd_pump_emit(host->pump, PORT_OUTPUT, batch);
+    emit_built(host);
     yd_pump_sleep(host->pump, host->next_ns - now);
 }
 

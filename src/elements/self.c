@@ -28,17 +28,28 @@ struct self_pump {
 
 /* ---- records ---- */
 
+static void emit_built(struct self_pump *pump)
+{
+    struct yd_batch *batch;
+    if (yd_builder_seal(pump->builder, &batch) == 0) (void)yd_pump_emit(pump->pump, PORT_OUTPUT, batch);
+}
+
 static void add(struct self_pump *pump, enum yd_kind kind, uint64_t value, const char *metric, const char *raw_tags)
 {
     char raw[1024], name[YD_NAME_SIZE_MAX + 1];
     size_t size;
     uint32_t index;
+    int error = 0;
     snprintf(raw, sizeof raw, "yarder.%s %s", metric, raw_tags);
     if (yd_name_canonical(yd_str_of(raw), name, &size) < 0) return; /* names of elements are identifiers: cannot be */
-    int error = yd_builder_name(pump->builder, (struct yd_str){name, size}, &index);
-    if (error == 0)
-        error = yd_builder_add(pump->builder, pump->now_ns, index, kind, YD_U64, 0, (union yd_value){.u64 = value});
-    if (error < 0) yd_pump_say(pump->pump, 1, "a report has no room for %s %s", metric, raw_tags);
+    for (int try = 0; try < 2; try++) {
+        error = yd_builder_name(pump->builder, (struct yd_str){name, size}, &index);
+        if (error == 0)
+            error = yd_builder_add(pump->builder, pump->now_ns, index, kind, YD_U64, 0, (union yd_value){.u64 = value});
+        if (error != YD_EFULL) break;
+        emit_built(pump); /* a large topology: a report is several batches */
+    }
+    if (error < 0) yd_pump_say(pump->pump, 1, "%s %s is not reported: %s", metric, raw_tags, yd_error_text(error));
 }
 
 static void report_element(void *arg, const struct yd_element_stat *stat)
@@ -86,12 +97,11 @@ static void report_wire(void *arg, const struct yd_wire_stat *stat)
 static void report(void *arg)
 {
     struct self_pump *pump = arg;
-    struct yd_batch *batch;
     pump->now_ns = yd_pump_wall(pump->pump);
     yd_run_stat(pump->self->run,
                 &(struct yd_run_stat_visit){.element = report_element, .wire = report_wire, .arg = pump});
     yd_run_stat_ask(pump->self->run); /* for the next report */
-    if (yd_builder_seal(pump->builder, &batch) == 0) (void)yd_pump_emit(pump->pump, PORT_OUTPUT, batch);
+    emit_built(pump);
     pump->next_ns = YD_MAX(pump->next_ns + pump->every_ns, yd_pump_mono(pump->pump) + pump->every_ns / 2);
     yd_timer_start(pump->timer, pump->next_ns);
 }
