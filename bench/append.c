@@ -164,7 +164,7 @@ static void ours_run(const char *folder, bool threads, const struct yd_batch *ba
     /* Warm: the segment size has found the rate, as in a stream that runs. */
     struct yd_log *log = open_log(folder, threads, 0);
     struct yd_log_appended appended = {0};
-    uint64_t next[65536], warm = count / 4 + 1;
+    uint64_t next[65536] = {0}, warm = count / 4 + 1;
     int error = 0;
     for (uint64_t i = 0; i < warm + count && !error; i++) {
         if (i == warm) begin();
