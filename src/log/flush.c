@@ -288,13 +288,14 @@ static void set_no_space(struct yd_log *log, bool no_space)
 }
 
 /* Releases what memory keeps beyond its limit, outside the lock. */
-static void evict(struct yd_log *log)
+void yd__evict(struct yd_log *log)
 {
     struct yd_batch *dropped[64];
     uint32_t count;
     do {
         pthread_mutex_lock(&log->mutex);
-        count = yd__tail_evict(&log->tail, log->options.memory_bytes_max, dropped, YD_COUNT(dropped));
+        count = yd__tail_evict(&log->tail, log->options.memory_bytes_max, yd__readers_taken(log), dropped,
+                               YD_COUNT(dropped));
         pthread_mutex_unlock(&log->mutex);
         for (uint32_t i = 0; i < count; i++) yd_batch_unref(dropped[i]);
     } while (count == YD_COUNT(dropped));
@@ -342,7 +343,7 @@ int yd__flush_round(struct yd_log *log, bool *ret_changed)
         set_no_space(log, error == YD_ENOSPC);
         *ret_changed = true;
     }
-    evict(log);
+    yd__evict(log);
     forget_behind(log, FORGET_AFTER);
     ask_for_space(log);
     if (log->checkpoint_bytes >= YD__CHECKPOINT_BYTES && yd__checkpoint_now(log, 0)) return YD_EREADONLY;

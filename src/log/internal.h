@@ -58,8 +58,10 @@ uint64_t yd__tail_first(const struct yd__tail *tail);              /* oldest seq
 struct yd_batch *yd__tail_find(const struct yd__tail *tail, uint64_t seqno); /* the batch that holds it, or NULL */
 struct yd_batch *yd__tail_find_time(const struct yd__tail *tail, int64_t time_ns, uint64_t from_seqno);
 void yd__tail_written(struct yd__tail *tail, uint64_t count); /* the first `count` unwritten ones are written now */
-/* Takes what is written and over the limit off the old end into `dropped` (at most `room`), for release outside the lock. */
-uint32_t yd__tail_evict(struct yd__tail *tail, uint64_t bytes_max, struct yd_batch **dropped, uint32_t room);
+/* Takes what is written and over the limit off the old end into `dropped` (at most `room`), for release outside the
+ * lock. What all readers have taken (seqnos below `taken`) has a limit of its own: an eighth. */
+uint32_t yd__tail_evict(struct yd__tail *tail, uint64_t bytes_max, uint64_t taken, struct yd_batch **dropped,
+                        uint32_t room);
 
 /* ---- producers.c: id -> last known ---- */
 struct yd__producers {
@@ -182,6 +184,9 @@ int yd__list_segments(struct yd_fs *fs, const char *dir, uint64_t **ret_bases,
 int yd__quarantine(struct yd_log *log, struct yd_file *file, uint64_t base, uint64_t from, uint64_t to,
                    const char *why);
 int yd__flush_round(struct yd_log *log, bool *ret_changed); /* with io held */
+void yd__evict(struct yd_log *log);                         /* releases what memory keeps beyond its limits */
+uint64_t yd__readers_taken(const struct yd_log *log); /* what all readers in this process have passed; under mutex */
+void yd__readers_let_go(struct yd_log *log);          /* it is closed before them */
 int yd__checkpoint_now(struct yd_log *log, unsigned flags); /* with io held, nothing dirty */
 void yd__fail(struct yd_log *log, int error);               /* final: with io held, without mutex */
 int yd__prepare(struct yd_log *log);                        /* makes the next segment's space, when none is there */
@@ -220,6 +225,7 @@ struct yd_log {
 
     /* under mutex */
     struct yd__tail tail;
+    struct yd_log_reader *readers;  /* in this process: what they have not taken is kept in memory the longest */
     struct yd__producers producers; /* as appended */
     uint64_t first, written, durable;
     uint64_t log_id;

@@ -71,7 +71,7 @@ static void fill_defaults(struct yd_log_options *options)
     if (!options->segment_size_min) options->segment_size_min = UINT64_C(1) << 20;
     if (!options->segment_size_max) options->segment_size_max = UINT64_C(256) << 20;
     options->segment_size_max = YD_MAX(options->segment_size_max, options->segment_size_min);
-    if (!options->memory_bytes_max) options->memory_bytes_max = UINT64_C(32) << 20;
+    if (!options->memory_bytes_max) options->memory_bytes_max = UINT64_C(64) << 20;
     if (!options->queue_bytes_max) options->queue_bytes_max = UINT64_C(64) << 20;
     if (!options->producer_expiry_ns) options->producer_expiry_ns = week;
     if (!options->cursor_expiry_ns) options->cursor_expiry_ns = week;
@@ -79,6 +79,7 @@ static void fill_defaults(struct yd_log_options *options)
 
 static void destroy(struct yd_log *log)
 {
+    yd__readers_let_go(log);
     yd__control_close(log);
     yd__tail_fini(&log->tail);
     yd__producers_fini(&log->producers);

@@ -31,13 +31,14 @@ struct yd_log_options {
     int64_t (*wall)(void *arg);    /* the server's clock: append_time, retention by age */
     void *clock_arg;
     uint64_t segment_size_min, segment_size_max; /* 0: 1 MiB, 256 MiB; grows with the stream's rate */
-    uint64_t memory_bytes_max;                   /* tail kept for readers that keep up; 0: 32 MiB */
-    uint64_t queue_bytes_max;                    /* appended and not yet written; 0: 64 MiB */
-    int64_t retain_ns;                           /* 0: for ever. By append time, whole segments */
-    uint64_t retain_bytes;                       /* 0: no limit */
-    int64_t producer_expiry_ns;                  /* how long a silent producer is remembered; 0: 7 days */
-    int64_t cursor_expiry_ns;                    /* how long an unused cursor holds retention; 0: 7 days */
-    bool readonly;                               /* no lock, no recovery, nothing written: for tools */
+    uint64_t
+        memory_bytes_max;     /* tail kept for readers that are behind; 0: 64 MiB. Of what they have taken: an eighth */
+    uint64_t queue_bytes_max; /* appended and not yet written; 0: 64 MiB */
+    int64_t retain_ns;        /* 0: for ever. By append time, whole segments */
+    uint64_t retain_bytes;    /* 0: no limit */
+    int64_t producer_expiry_ns; /* how long a silent producer is remembered; 0: 7 days */
+    int64_t cursor_expiry_ns;   /* how long an unused cursor holds retention; 0: 7 days */
+    bool readonly;              /* no lock, no recovery, nothing written: for tools */
 };
 
 struct yd_log_position {

@@ -307,6 +307,7 @@ int yd__maintain_round(struct yd_log *log)
     if (log->checkpoint.durable_seqno != log->durable || log->checkpoint.first_seqno != log->first)
         error = yd__checkpoint_now(log, 0);
     if (error) return error;
+    yd__evict(log);            /* what was taken after the last flush */
     (void)yd__index_save(log); /* a cache: without room for it, it is rebuilt */
     if (!log->started) {
         const struct yd__segment *active = log->active;

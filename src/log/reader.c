@@ -60,6 +60,11 @@ int yd_log_reader_open(struct yd_log *log, const struct yd_log_start *start, str
     /* The table of epochs changes only while opening. */
     if (start->epoch != 0 && start->epoch < log->epoch) epoch_end = yd__epoch_end(&log->checkpoint, start->epoch);
     place(reader, start, log->first, log->tail.next_seqno, epoch_end);
+    reader->taken = reader->by_time ? 0 : reader->seqno;
+    reader->next = log->readers;
+    reader->at = &log->readers;
+    if (reader->next) reader->next->at = &reader->next;
+    log->readers = reader;
     pthread_mutex_unlock(&log->mutex);
     *ret_reader = reader;
     return 0;
@@ -114,9 +119,34 @@ int yd_log_reader_open_dir(struct yd_fs *fs, const char *dir, const struct yd_lo
     return 0;
 }
 
+uint64_t yd__readers_taken(const struct yd_log *log)
+{
+    uint64_t taken = UINT64_MAX;
+    for (const struct yd_log_reader *reader = log->readers; reader; reader = reader->next)
+        taken = YD_MIN(taken, reader->taken);
+    return taken;
+}
+
+static void unlink_reader(struct yd_log_reader *reader)
+{
+    *reader->at = reader->next;
+    if (reader->next) reader->next->at = reader->at;
+    reader->at = NULL;
+}
+
+void yd__readers_let_go(struct yd_log *log)
+{
+    while (log->readers) unlink_reader(log->readers);
+}
+
 void yd_log_reader_close(struct yd_log_reader *reader)
 {
     if (!reader) return;
+    if (reader->at) { /* else the log was closed before: only closing the reader is left, and allowed */
+        pthread_mutex_lock(&reader->log->mutex);
+        unlink_reader(reader);
+        pthread_mutex_unlock(&reader->log->mutex);
+    }
     yd__reader_leave(reader);
     if (reader->control) yd_fs_unmap(reader->fs, reader->control, YD__CONTROL_SIZE);
     yd_file_close(reader->control_file);
@@ -146,6 +176,7 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
                    : reader->level == YD_ACK_WRITTEN ? log->written
                                                      : log->durable;
     uint64_t seqno = reader->seqno, in_files = YD_MIN(end, log->written);
+    reader->taken = seqno;
     struct yd_batch *batch = NULL;
     int error = 0;
     if (seqno >= end) {

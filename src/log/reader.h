@@ -5,7 +5,9 @@
 #include "log/internal.h"
 
 struct yd_log_reader {
-    struct yd_log *log; /* NULL: of a folder */
+    struct yd_log *log;               /* NULL: of a folder */
+    struct yd_log_reader *next, **at; /* among the log's readers; at: NULL when that has closed */
+    uint64_t taken;                   /* before this nothing is needed in memory; both under the log's mutex */
     struct yd_fs *fs;
     char *dir;
     uint64_t log_id;

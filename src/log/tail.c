@@ -83,13 +83,17 @@ void yd__tail_written(struct yd__tail *tail, uint64_t count)
     for (; count > 0; count--) tail->queued_bytes -= tail->slots[tail->unwritten++ & tail->mask]->header.size;
 }
 
-uint32_t yd__tail_evict(struct yd__tail *tail, uint64_t bytes_max, struct yd_batch **dropped, uint32_t room)
+uint32_t yd__tail_evict(struct yd__tail *tail, uint64_t bytes_max, uint64_t taken, struct yd_batch **dropped,
+                        uint32_t room)
 {
     uint32_t count = 0;
-    /* What waits to be written is not in the limit: else a long queue would take from the readers what was written just
-     * now, and send them all to the files. */
-    while (tail->bytes > bytes_max + tail->queued_bytes && tail->begin < tail->unwritten && count < room) {
-        struct yd_batch *batch = tail->slots[tail->begin++ & tail->mask];
+    while (tail->begin < tail->unwritten && count < room) {
+        struct yd_batch *batch = tail->slots[tail->begin & tail->mask];
+        bool is_taken = batch->header.base_seqno + batch->header.count <= taken;
+        /* What waits to be written is not in the limit: else a long queue would take from the readers what was written
+         * just now, and send them all to the files. */
+        if (tail->bytes <= (is_taken ? bytes_max / 8 : bytes_max) + tail->queued_bytes) break;
+        tail->begin++;
         tail->bytes -= yd_batch_cost(batch);
         dropped[count++] = batch;
     }
