@@ -134,8 +134,9 @@ enum yd_turn_result { YD_DONE, YD_MORE, YD_STOP, YD_FAIL }; /* MORE: call me aga
 struct yd_out;
 /* A batch on an output port. It inherits the tickets of the input at hand. An unwired port swallows it, counted. */
 int yd_emit(struct yd_out *out, unsigned port, struct yd_batch *batch);
-/* A source that wants to know: YD_INPUT_ACK with cookie comes once everything derived from it has reached `level`, or
- * with the worst error: YD_ECANCELED: lost in a crash, to be sent again; others are final (YD_EFULL: dropped by a wire's
+/* A source that wants to know: YD_INPUT_ACK with cookie comes once everything derived from it has been dealt with. Its
+ * `level` is the lowest that anybody reached who keeps it (less than was asked, if he cannot do better: look at it), or
+ * what was asked if nobody had a say; its `error` is the worst: YD_ECANCELED: lost in a crash, to be sent again; others are final (YD_EFULL: dropped by a wire's
  * policy, YD_EFAIL: parked, YD_EUNDELIVERABLE: the element that should have it is stopped). */
 int yd_emit_asking(struct yd_out *out, unsigned port, struct yd_batch *batch, unsigned level, uint64_t cookie);
 /* A query out of a query port; the answer comes as REPLY… or ERROR with this cookie. timeout 0: the wire's own. */
@@ -148,7 +149,8 @@ int yd_reply(struct yd_out *out, uint64_t query, struct yd_batch *batch, bool mo
 int yd_reply_error(struct yd_out *out, uint64_t query, int error, const char *format, ...);
 uint64_t yd_keep_query(struct yd_out *out); /* the handle of the query at hand, for answering in a later turn */
 /* Keeps the tickets of the input at hand beyond this turn, and answers them later: 0 and a level reached, or why not.
- * What an input's records cost stays counted as queued until then. */
+ * Level 0: no say in it, as of one who discards on purpose. What an input's records cost stays counted as queued until
+ * then. */
 uint64_t yd_hold(struct yd_out *out);
 void yd_release(struct yd_out *out, uint64_t hold, int error, unsigned level);
 void yd_timer_at(struct yd_out *out, uint64_t id, int64_t mono_ns); /* the same id again: moves it. id < 2^62 */
@@ -184,7 +186,7 @@ struct yd_command {
 struct yd_pump_class {
     size_t state_size;
     bool files; /* false: called in an executor's loop thread. true: called on a file thread, may block */
-    int (*start)(struct yd_pump *pump, void *state, void *element_state); /* errors by yd_pump_trail */
+    int (*start)(struct yd_pump *pump, void *state, void *element_state); /* an error: return yd_pump_fail(…) */
     /* Called until everything is closed: must call yd_pump_stopped once that is so. No more emits after it. */
     void (*stop)(void *state);
     void (*command)(void *state, struct yd_command *command);

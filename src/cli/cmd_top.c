@@ -109,6 +109,28 @@ static void print_bottleneck(json_t *status, json_t *before)
         printf("No bottleneck: everything waits for input.\n");
 }
 
+static void print_crashes(json_t *element)
+{
+    const char *name = json_string_value(json_object_get(element, "name"));
+    double crashes = number(element, "crashes"), parked = number(element, "parked");
+    if (crashes > 0) printf("%s has crashed %.0f times.\n", name, crashes);
+    if (parked > 0)
+        printf("%.0f records in batches that crashed it are kept: yarder log cat parked/%s\n", parked, name);
+}
+
+/* What a wire's policy dropped is counted here and at no element. */
+static void print_wire(json_t *wire)
+{
+    const char *from = json_string_value(json_object_get(wire, "from"));
+    const char *to = json_string_value(json_object_get(wire, "to"));
+    double lag = number(wire, "end") - number(wire, "acknowledged"), waits = number(wire, "queued_records");
+    if (json_object_get(wire, "cursor") && lag > 0) printf("%s -> %s is %.0f records behind.\n", from, to, lag);
+    if (number(wire, "dropped") > 0) printf("%s -> %s has dropped %.0f records.\n", from, to, number(wire, "dropped"));
+    if (waits > 0) printf("%s -> %s is full, %.0f records wait before it.\n", from, to, waits);
+    if (number(wire, "gap_records") > 0)
+        printf("%s -> %s found %.0f records missing in its stream.\n", from, to, number(wire, "gap_records"));
+}
+
 static void print_table(json_t *status, json_t *before)
 {
     size_t index;
@@ -121,13 +143,8 @@ static void print_table(json_t *status, json_t *before)
     json_array_foreach(json_object_get(status, "elements"), index, element) print_element(
         element, before ? find_element(before, json_string_value(json_object_get(element, "name"))) : NULL);
     printf("\n");
-    json_array_foreach(json_object_get(status, "wires"), index, wire)
-    {
-        double lag = number(wire, "end") - number(wire, "acknowledged");
-        if (json_object_get(wire, "cursor") && lag > 0)
-            printf("%s -> %s is %.0f records behind.\n", json_string_value(json_object_get(wire, "from")),
-                   json_string_value(json_object_get(wire, "to")), lag);
-    }
+    json_array_foreach(json_object_get(status, "elements"), index, element) print_crashes(element);
+    json_array_foreach(json_object_get(status, "wires"), index, wire) print_wire(wire);
     print_bottleneck(status, before);
 }
 

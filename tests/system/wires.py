@@ -79,6 +79,8 @@ def a_wire_that_drops_new(folder):
         fill(daemon, 100_000)
         wire = daemon.check_wire(100_000)
         assert wire['dropped'] > 10_000 and wire['queued_records'] > 0, wire
+        shown = yarder('top', '--once', '--data', daemon.data, check=0).stdout
+        assert f"graphite.output -> out.input has dropped {wire['dropped']} records." in shown, shown
         daemon.read_on()
         wait_for(lambda: daemon.wire()['queued_records'] == 0 and daemon.input_of('out')['queued'] == 0, why='an empty queue')
         kept = 100_000 - daemon.check_wire(100_000)['dropped']
@@ -271,7 +273,9 @@ def a_poison_batch_is_parked(folder):
             wait_for(lambda: daemon.taken() == before + 1)
         wait_for(lambda: daemon.printed.split() == [b'1', b'2', b'3', b'4'], why='the good ones')
         element = daemon.element('fussy')
-        assert element['crashes'] == 3, element
+        assert element['crashes'] == 3 and element['parked'] == 1, element
+        shown = yarder('top', '--once', '--data', daemon.data, check=0).stdout
+        assert 'fussy has crashed 3 times.' in shown and 'yarder log cat parked/fussy' in shown, shown
         check_identity(daemon.status())
         assert 'fussy' in daemon.stderr() and 'crashed' in daemon.stderr(), daemon.stderr()
         daemon.process.send_signal(signal.SIGTERM)
