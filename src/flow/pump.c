@@ -167,6 +167,7 @@ static void set_timer(void *arg) /* in the loop */
 /* Hands over to the timer, or to a command before it. */
 static bool nap(struct yd_pump *pump)
 {
+    atomic_store(&pump->has_napped, true);
     atomic_store(&pump->nap_ns, pump->sleep_ns);
     atomic_store(&pump->napping, true);
     if (yd_loop_post(pump->loop, set_timer, pump) >= 0) return true;
@@ -358,12 +359,33 @@ void yd__pump_take_counts(struct yd_element *e)
     pthread_mutex_unlock(&pump->lock);
 }
 
+static void close_timer(void *arg) /* in the loop, behind every set_timer */
+{
+    struct yd_pump *pump = arg;
+    yd_timer_close(pump->timer);
+    pump->timer = NULL;
+    /* Release pairs with the acquire in forget_timer: the loop has nothing more to do with the pump. */
+    atomic_store_explicit(&pump->timer_gone, true, memory_order_release);
+}
+
+/* The timer is the loop's, which still runs: it closes it, and has then done all that was posted for the pump. */
+static void forget_timer(struct yd_pump *pump)
+{
+    if (!atomic_load(&pump->has_napped) || yd_loop_post(pump->loop, close_timer, pump) < 0) return;
+    while (!atomic_load_explicit(&pump->timer_gone, memory_order_acquire)) {
+        if (pump->element->run->options.simulated)
+            (void)yd_loop_run(pump->loop, YD_NS_PER_MS); /* how many callbacks does not matter */
+        else
+            wait_a_little();
+    }
+}
+
 void yd__pump_destroy(struct yd_element *e)
 {
     struct yd_pump *pump = e->pump;
     if (!pump) return;
+    forget_timer(pump); /* first: it could put something on the lane */
     if (pump->lane) yd_lane_close(pump->lane);
-    yd_timer_close(pump->timer);
     pthread_mutex_destroy(&pump->lock);
     free(pump->counts.rejected);
     free(pump->counts.dropped);
