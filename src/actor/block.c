@@ -7,6 +7,7 @@
  * collects it and sends it home in batches. A worker's own blocks come and go without an atomic. Threads that are no
  * workers use the allocator. Slabs go when the system does. */
 #include "actor/internal.h"
+#include "base/drd.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -65,6 +66,7 @@ static void take_returns(struct yd__worker *worker)
      * keeps the line shared while there is nothing. */
     if (!atomic_load_explicit(&worker->returns, memory_order_relaxed)) return;
     struct yd_envelope *envelope = atomic_exchange_explicit(&worker->returns, NULL, memory_order_acquire);
+    YD_DRD_AFTER(&worker->returns);
     while (envelope) {
         struct yd_envelope *next = envelope->next;
         unsigned size_class = yd__head_of(envelope)->size_class;
@@ -77,10 +79,12 @@ static void take_returns(struct yd__worker *worker)
 static void push_returns(struct yd__worker *owner, struct yd_envelope *newest, struct yd_envelope *oldest)
 {
     struct yd_envelope *old = atomic_load_explicit(&owner->returns, memory_order_relaxed);
-    do oldest->next = old;
-    /* release: pairs with the acquire in take_returns */
-    while (!atomic_compare_exchange_weak_explicit(&owner->returns, &old, newest, memory_order_release,
-                                                  memory_order_relaxed));
+    do {
+        oldest->next = old;
+        YD_DRD_BEFORE(&owner->returns);
+        /* release: pairs with the acquire in take_returns */
+    } while (!atomic_compare_exchange_weak_explicit(&owner->returns, &old, newest, memory_order_release,
+                                                    memory_order_relaxed));
 }
 
 static struct yd_envelope *get_from_allocator(struct yd_system *system, size_t size)

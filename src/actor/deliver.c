@@ -14,6 +14,7 @@
  * Bounds: a sender elsewhere reads the load and then adds his: several at the same instant may overshoot by one each.
  * System envelopes are always admitted: they stand for something that was bounded when it was asked for. */
 #include "actor/internal.h"
+#include "base/drd.h"
 
 #define RETRY_MIN_NS YD_NS_PER_MS
 #define RETRY_MAX_NS YD_NS_PER_S
@@ -164,6 +165,7 @@ unsigned yd__inbox_take(struct yd__executor *executor)
     if (!newest) return 0;
     /* acquire: pairs with the release in push */
     newest = atomic_exchange_explicit(&executor->inbox, NULL, memory_order_acquire);
+    YD_DRD_AFTER(&executor->inbox);
     if (newest == YD__PARKED) return 0;
     struct yd_envelope *oldest = NULL;
     while (newest) {
@@ -186,9 +188,11 @@ unsigned yd__inbox_take(struct yd__executor *executor)
 static void push(struct yd__executor *home, struct yd_envelope *newest, struct yd_envelope *oldest)
 {
     struct yd_envelope *old = atomic_load_explicit(&home->inbox, memory_order_relaxed);
-    do oldest->next = old == YD__PARKED ? NULL : old;
-    /* release: publishes the chain; pairs with the acquire in yd__inbox_take */
-    while (
+    do {
+        oldest->next = old == YD__PARKED ? NULL : old;
+        YD_DRD_BEFORE(&home->inbox);
+        /* release: publishes the chain; pairs with the acquire in yd__inbox_take */
+    } while (
         !atomic_compare_exchange_weak_explicit(&home->inbox, &old, newest, memory_order_release, memory_order_relaxed));
     if (old != YD__PARKED) return;
     atomic_fetch_add_explicit(&home->wakes, 1, memory_order_relaxed);

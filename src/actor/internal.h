@@ -24,6 +24,7 @@
 
 #include "actor/actor.h"
 #include "actor/ticks.h"
+#include "base/drd.h"
 #include "base/hash.h"
 
 struct yd__executor;
@@ -377,6 +378,7 @@ static inline struct yd__process *yd__slot_of(struct yd_system *system, yd_pid p
     uint32_t slot = yd__pid_slot(pid);
     /* acquire: pairs with the release in yd__slot_new, the page is there in full */
     struct yd__page *page = atomic_load_explicit(&system->pages[slot / YD__PAGE_SLOTS], memory_order_acquire);
+    YD_DRD_AFTER(&system->pages[slot / YD__PAGE_SLOTS]);
     return page ? &page->slots[slot % YD__PAGE_SLOTS] : NULL;
 }
 

@@ -7,6 +7,7 @@
  * A restarted process keeps its pid, name and mailbox (but for the poison): its peers go on. It loses its state,
  * timers, open requests and monitors: init makes them anew. All but yd__process_new is the home's thread. */
 #include "actor/internal.h"
+#include "base/drd.h"
 
 #define MAILBOX_COUNT     65536u
 #define MAILBOX_BYTES     ((uint64_t)64 << 20)
@@ -97,6 +98,7 @@ int yd__process_new(struct yd_system *system, struct yd__executor *home, const s
     }
     process->status = YD__BORN;
     /* release: all of the above is there; pairs with the acquire in yd__deliver and wherever a pid is looked at */
+    YD_DRD_BEFORE(&process->pid);
     atomic_store_explicit(&process->pid, pid, memory_order_release);
     *ret_process = process;
     return 0;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "actor/internal.h"
+#include "base/drd.h"
 
 #define POLL_NS   (100 * YD_NS_PER_US)
 #define SPIN_NS   (20 * YD_NS_PER_US)
@@ -66,6 +67,7 @@ static bool init_worker(struct yd_system *system, struct yd__worker *worker, uns
 {
     worker->system = system;
     worker->index = (uint16_t)index;
+    YD_DRD_IGNORE_TO(&worker->undeliverable, &worker->returns);
     worker->give_back =
         yd_alloc_zero(system->alloc, (system->executors + system->computes) * sizeof *worker->give_back);
     worker->outbound = yd_alloc_zero(system->alloc, system->executors * sizeof *worker->outbound);
@@ -119,8 +121,13 @@ static int init_parts(struct yd_system *system)
     system->executor = yd__aligned_zero(system->alloc, system->executors * sizeof *system->executor);
     system->compute = yd__aligned_zero(system->alloc, system->computes * sizeof *system->compute);
     system->compute_threads = yd_alloc_zero(system->alloc, system->computes * sizeof *system->compute_threads);
+    if (system->pages) YD_DRD_IGNORE_TO(&system->pages[0], &system->pages[YD__PAGES_MAX - 1]);
     if (!system->worker || !system->pages || !system->executor || !system->compute || !system->compute_threads)
         return YD_ENOMEM;
+    for (unsigned i = 0; i < system->executors; i++) {
+        YD_DRD_IGNORE(&system->executor[i].inbox);
+        YD_DRD_IGNORE_TO(&system->executor[i].busy_ns, &system->executor[i].steals);
+    }
     uint32_t empty;
     int error = yd_intern_add(&system->atoms, YD_STR(""), &empty); /* atom 0 */
     for (unsigned i = 0; i < system->executors && error >= 0; i++)
@@ -141,6 +148,10 @@ int yd_system_create(const struct yd_system_options *options, struct yd_system *
     if (!system) return YD_ENOMEM;
     system->alloc = alloc;
     system->options = *options;
+    YD_DRD_IGNORE(&system->stopping);
+    YD_DRD_IGNORE(&system->next_executor);
+    YD_DRD_IGNORE_TO(&system->page_count, &system->hungry);
+    YD_DRD_IGNORE_TO(&system->outside_undeliverable, &system->outside_late);
     set_defaults(system);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -255,6 +266,7 @@ void yd_system_destroy(struct yd_system *system)
     for (unsigned i = 0; system->executor && i < system->executors; i++) {
         struct yd__executor *executor = &system->executor[i];
         struct yd_envelope *inbox = atomic_exchange_explicit(&executor->inbox, NULL, memory_order_acquire);
+        YD_DRD_AFTER(&executor->inbox);
         drain(&executor->worker, inbox);
     }
     for (unsigned i = 0; system->executor && i < system->executors; i++) fini_executor(system, &system->executor[i]);

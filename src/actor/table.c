@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "actor/internal.h"
+#include "base/drd.h"
 
 #define GENERATION_MAX 0xffffff
 
@@ -15,6 +16,14 @@ struct yd__name {
 };
 
 /* ---- slots ---- */
+static void ignore_atomics(struct yd__process *process)
+{
+    (void)process;
+    YD_DRD_IGNORE(&process->pid);
+    YD_DRD_IGNORE_TO(&process->queued, &process->units_max);
+    YD_DRD_IGNORE_TO(&process->name, &process->undeliverable);
+}
+
 static bool add_page(struct yd__executor *home)
 {
     struct yd_system *system = home->worker.system;
@@ -36,10 +45,12 @@ static bool add_page(struct yd__executor *home)
         page->slots[i].home = home;
         page->slots[i].slot = index * YD__PAGE_SLOTS + i;
         page->slots[i].generation = 1;
+        ignore_atomics(&page->slots[i]);
     }
     home->page = page;
     home->page_used = 0;
     /* release: pairs with the acquire in yd__slot_of */
+    YD_DRD_BEFORE(&system->pages[index]);
     atomic_store_explicit(&system->pages[index], page, memory_order_release);
     return true;
 }

@@ -4,6 +4,7 @@
  *   batch (another header) ---+--> body (refs) --> bytes: a heap block, a mapped segment, a socket buffer
  *
  * Both are counted. The last to leave a body calls its release, in whatever thread that is. */
+#include "base/drd.h"
 #include "base/hash.h"
 #include "batch/batch_internal.h"
 
@@ -15,7 +16,11 @@ void yd_body_ref(struct yd_body *body)
 /* The release half publishes what this thread did with the bytes; the acquire half of the last one sees it all. */
 void yd_body_unref(struct yd_body *body)
 {
-    if (body && __atomic_fetch_sub(&body->refs, 1, __ATOMIC_ACQ_REL) == 1) body->release(body);
+    if (!body) return;
+    YD_DRD_BEFORE(&body->refs);
+    if (__atomic_fetch_sub(&body->refs, 1, __ATOMIC_ACQ_REL) != 1) return;
+    YD_DRD_AFTER(&body->refs);
+    body->release(body);
 }
 
 static void release_block(struct yd_body *body)
@@ -29,6 +34,7 @@ struct yd__block *yd__block_create(struct yd_alloc *alloc, size_t capacity)
     if (!block) return NULL;
     *block = (struct yd__block){
         .body = {.refs = 1, .data = block + 1, .release = release_block}, .alloc = alloc, .capacity = capacity};
+    YD_DRD_IGNORE(&block->body.refs);
     return block;
 }
 
@@ -38,6 +44,7 @@ struct yd__block *yd__block_resize(struct yd__block *block, size_t capacity)
     if (!block) return NULL;
     block->capacity = capacity;
     block->body.data = block + 1;
+    YD_DRD_IGNORE(&block->body.refs);
     return block;
 }
 
@@ -52,6 +59,7 @@ int yd__batch_wrap(struct yd_alloc *alloc, const struct yd_header *header, struc
     struct yd__box *box = yd_alloc_get(alloc, sizeof *box);
     if (!box) return YD_ENOMEM;
     *box = (struct yd__box){.batch = {.header = *header, .body = body, .refs = 1}, .alloc = alloc};
+    YD_DRD_IGNORE(&box->batch.refs);
     if (view) box->batch.view = *view;
     *ret_batch = &box->batch;
     return 0;
@@ -114,7 +122,10 @@ struct yd_batch *yd_batch_ref(struct yd_batch *batch)
 void yd_batch_unref(struct yd_batch *batch)
 {
     /* As for bodies: release what this thread did, acquire what the others did. */
-    if (!batch || __atomic_fetch_sub(&batch->refs, 1, __ATOMIC_ACQ_REL) != 1) return;
+    if (!batch) return;
+    YD_DRD_BEFORE(&batch->refs);
+    if (__atomic_fetch_sub(&batch->refs, 1, __ATOMIC_ACQ_REL) != 1) return;
+    YD_DRD_AFTER(&batch->refs);
     struct yd__box *box = YD_CONTAINER(batch, struct yd__box, batch);
     yd_body_unref(batch->body);
     yd_alloc_put(box->alloc, box, sizeof *box);

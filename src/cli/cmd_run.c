@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/drd.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "serve/status.h"
@@ -114,6 +115,7 @@ static void on_finished(void *arg, int exit_code)
 {
     struct daemon *daemon = arg;
     daemon->exit_code = exit_code;
+    YD_DRD_BEFORE(&daemon->finished);
     atomic_store_explicit(&daemon->finished, true, memory_order_release);
     yd_loop_wake(daemon->loop);
 }
@@ -198,6 +200,7 @@ static int serve(struct daemon *daemon, struct yd_trail *trail)
     else
         yd_run_drain(daemon->run, 0);
     while (!atomic_load_explicit(&daemon->finished, memory_order_acquire)) (void)yd_loop_run(daemon->loop, -1);
+    YD_DRD_AFTER(&daemon->finished);
     for (size_t i = 0; i < YD_COUNT(numbers); i++)
         if (signals[i]) yd_signal_close(signals[i]);
     yd_status_close(daemon->status);
@@ -257,6 +260,7 @@ static int run_topology(struct daemon *daemon, const struct yd_topology *topolog
 static int run(struct cli_args *args)
 {
     struct daemon daemon = {.args = args, .file = args->rest[0], .data = cli_value(args, "data")};
+    YD_DRD_IGNORE(&daemon.finished);
     struct yd_topology *topology;
     struct yd_file *lock = NULL;
     const char *executors = cli_value(args, "executors");

@@ -9,6 +9,7 @@
  * is saved, and the next run goes on from there. */
 #include <stdlib.h>
 
+#include "base/drd.h"
 #include "flow/runtime.h"
 
 #define TURN_BATCHES 64
@@ -214,6 +215,7 @@ static void fini(void *state)
 {
     struct yd__cursor_wire *c = state;
     /* Release pairs with the acquire in yd_run_destroy. */
+    YD_DRD_BEFORE(&c->run->alive);
     atomic_fetch_sub_explicit(&c->run->alive, 1, memory_order_release);
 }
 

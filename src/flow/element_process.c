@@ -10,6 +10,7 @@
  * the windows of the wires. */
 #include <stdlib.h>
 
+#include "base/drd.h"
 #include "flow/runtime.h"
 
 /* ---- calling the class ---- */
@@ -663,6 +664,7 @@ static void fini(void *state)
 {
     struct yd_element *e = state;
     /* Release pairs with the acquire in yd_run_destroy: what this process did is over. */
+    YD_DRD_BEFORE(&e->run->alive);
     atomic_fetch_sub_explicit(&e->run->alive, 1, memory_order_release);
 }
 

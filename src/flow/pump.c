@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/drd.h"
 #include "flow/runtime.h"
 
 #define RUN_SLICE     (2 * YD_NS_PER_MS)
@@ -211,6 +212,9 @@ int yd__pump_create(struct yd_element *e, struct yd_trail *trail)
     struct yd_run *run = e->run;
     struct yd_pump *pump = calloc(1, sizeof *pump);
     if (!pump) return YD_ENOMEM;
+    YD_DRD_IGNORE_TO(&pump->enough, &pump->unforwarded);
+    YD_DRD_IGNORE(&pump->is_up);
+    YD_DRD_IGNORE_TO(&pump->paused, &pump->nap_ns);
     e->pump = pump;
     pump->element = e;
     pump->class = e->class->pump;
@@ -235,6 +239,7 @@ static void wait_a_little(void)
 static void started_now(struct call *call, int error)
 {
     (void)error;
+    YD_DRD_BEFORE(&call->done);
     atomic_store_explicit(&call->done, true, memory_order_release); /* pairs with the acquire in yd__pump_start_now */
 }
 
@@ -246,6 +251,7 @@ int yd__pump_start_now(struct yd_element *e, struct yd_trail *trail)
     call->pump = pump;
     call->what = CALL_START;
     call->started = started_now;
+    YD_DRD_IGNORE(&call->done);
     int error = 0;
     if (e->run->options.simulated) {
         make_call(call);
@@ -259,6 +265,7 @@ int yd__pump_start_now(struct yd_element *e, struct yd_trail *trail)
             return yd_trail_add(trail, YD_ETIMEOUT, "did not start within %d s", START_WAIT_MS / 1000);
         }
     }
+    YD_DRD_AFTER(&call->done);
     if (error >= 0) error = call->error;
     free(call);
     if (error >= 0) return 0;
@@ -300,7 +307,9 @@ int yd__pump_stop_now(struct yd_element *e)
             wait_a_little();
         }
     }
-    return atomic_load_explicit(&pump->is_up, memory_order_acquire) ? YD_ETIMEOUT : 0;
+    if (atomic_load_explicit(&pump->is_up, memory_order_acquire)) return YD_ETIMEOUT;
+    YD_DRD_AFTER(&pump->is_up);
+    return 0;
 }
 
 void yd__pump_pause(struct yd_element *e, bool paused)
@@ -494,6 +503,7 @@ void yd_pump_end(struct yd_pump *pump)
 void yd_pump_stopped(struct yd_pump *pump)
 {
     yd__tell(pump->element->run, pump->element->pid, YD__ENV_PUMP_STOPPED, pump->incarnation, 0);
+    YD_DRD_BEFORE(&pump->is_up);
     /* Release pairs with the acquire of who waits for it: nothing of the pump runs after this. */
     atomic_store_explicit(&pump->is_up, false, memory_order_release);
 }

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/drd.h"
 #include "base/hash.h"
 #include "flow/runtime.h"
 
@@ -122,8 +123,11 @@ void yd__run_bad(struct yd_run *run)
 void yd__run_one_ended(struct yd_run *run)
 {
     /* Acquire and release: who is last has seen what all others did before they ended. */
+    YD_DRD_BEFORE(&run->unfinished);
     if (atomic_fetch_sub_explicit(&run->unfinished, 1, memory_order_acq_rel) != 1) return;
+    YD_DRD_AFTER(&run->unfinished);
     int exit_code = atomic_load_explicit(&run->bad, memory_order_relaxed) ? 1 : 0;
+    YD_DRD_BEFORE(&run->finished);
     atomic_store_explicit(&run->finished, true, memory_order_release); /* pairs with yd_run_finished */
     if (run->options.finished) run->options.finished(run->options.callback_arg, exit_code);
 }
@@ -131,6 +135,7 @@ void yd__run_one_ended(struct yd_run *run)
 bool yd_run_finished(const struct yd_run *run, int *ret_exit_code)
 {
     if (!atomic_load_explicit(&run->finished, memory_order_acquire)) return false;
+    YD_DRD_AFTER(&run->finished);
     if (ret_exit_code) *ret_exit_code = atomic_load_explicit(&run->bad, memory_order_relaxed) ? 1 : 0;
     return true;
 }
@@ -185,6 +190,7 @@ static enum yd_turn supervise(void *state, struct yd_envelope *e, struct yd_outb
 static void supervisor_fini(void *state)
 {
     struct yd_run *run = state;
+    YD_DRD_BEFORE(&run->alive);
     atomic_fetch_sub_explicit(&run->alive, 1, memory_order_release); /* pairs with stop_processes */
 }
 
@@ -282,7 +288,10 @@ static int setup_stream(struct yd_run *run, struct yd_element *e)
         c->sub->level = c->cursor.level;
     }
     /* Nobody is told before START: until then the one who opens them owns them. */
-    for (size_t i = 0; i < stream->sub_count; i++) atomic_init(&stream->subs[i].told, true);
+    for (size_t i = 0; i < stream->sub_count; i++) {
+        atomic_init(&stream->subs[i].told, true);
+        YD_DRD_IGNORE(&stream->subs[i].told);
+    }
     return 0;
 }
 
@@ -307,6 +316,8 @@ static int setup(struct yd_run *run)
         if (run->wires[i].def->is_cursor)
             error = yd__cursor_wire_setup(&run->cursors[run->cursor_count++], run, &run->wires[i]);
     for (uint32_t i = 0; error >= 0 && i < run->element_count; i++) error = setup_stream(run, &run->elements[i]);
+    for (uint32_t i = 0; i < run->element_count; i++) YD_DRD_IGNORE(&run->elements[i].stat_wanted);
+    for (uint32_t i = 0; i < run->cursor_count; i++) YD_DRD_IGNORE(&run->cursors[i].stat_wanted);
     return error;
 }
 
@@ -448,7 +459,10 @@ static bool stop_processes(struct yd_run *run)
     for (uint32_t i = 0; i < run->cursor_count; i++)
         if (run->cursors[i].pid) (void)yd__tell(run, run->cursors[i].pid, (enum yd__envelope)YD_ENV_STOP, 0, 0);
     for (int i = 0; i < STOP_WAIT_MS; i++) {
-        if (atomic_load_explicit(&run->alive, memory_order_acquire) == 0) return true; /* pairs with the fini's */
+        if (atomic_load_explicit(&run->alive, memory_order_acquire) == 0) { /* pairs with the fini's */
+            YD_DRD_AFTER(&run->alive);
+            return true;
+        }
         if (run->options.simulated) {
             while (yd_system_step(run->options.system) > 0)
                 ;
@@ -608,6 +622,8 @@ int yd_run_start(const struct yd_run_options *options, struct yd_run **ret_run, 
 {
     struct yd_run *run = calloc(1, sizeof *run);
     if (!run) return YD_ENOMEM;
+    YD_DRD_IGNORE_TO(&run->unfinished, &run->draining);
+    YD_DRD_IGNORE(&run->stat_waits);
     run->options = *options;
     run->topology = options->topology;
     run->save_interval_ns = options->save_interval_ns ? options->save_interval_ns : 200 * YD_NS_PER_MS;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/drd.h"
 #include "flow/runtime.h"
 
 static int open_log(struct yd__spill *spill, struct yd_trail *trail)
@@ -65,6 +66,7 @@ int yd__spill_open(struct yd_run *run, struct yd__flow_wire *wire, struct yd_tra
     spill->sub.key = wire->index;
     spill->sub.pid = cursor->owner = run->elements[wire->def->from].pid;
     atomic_init(&spill->sub.told, true); /* until START */
+    YD_DRD_IGNORE(&spill->sub.told);
     spill->stream.subs = &spill->sub;
     spill->stream.sub_count = 1;
     return yd__stream_up(&spill->stream, run, spill->log);

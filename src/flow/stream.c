@@ -5,6 +5,7 @@
  * its way to each who wants to know. */
 #include <stdlib.h>
 
+#include "base/drd.h"
 #include "flow/runtime.h"
 
 #define MAINTAIN_EVERY YD_NS_PER_S
@@ -13,6 +14,7 @@ static void tell(struct yd__stream *stream, struct yd__stream_sub *sub)
 {
     /* The subscriber clears it (acquire, release) before it looks at the positions: what moves after that is told
      * again. */
+    YD_DRD_BEFORE(&sub->told);
     if (atomic_exchange_explicit(&sub->told, true, memory_order_acq_rel)) return;
     if (yd__tell(stream->run, sub->pid, YD__ENV_MOVED, sub->key, 0) == YD_ENOMEM)
         atomic_store_explicit(&sub->told, false, memory_order_release); /* the next progress tells */
@@ -27,6 +29,7 @@ static void progress(void *arg)
 void yd__stream_took(struct yd__stream_sub *sub)
 {
     atomic_exchange_explicit(&sub->told, false, memory_order_acq_rel);
+    YD_DRD_AFTER(&sub->told);
 }
 
 int yd__stream_up(struct yd__stream *stream, struct yd_run *run, struct yd_log *log)

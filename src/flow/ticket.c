@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "base/drd.h"
 #include "flow/runtime.h"
 
 struct yd__hub *yd__hub_create(struct yd_system *system)
@@ -18,12 +19,16 @@ struct yd__hub *yd__hub_create(struct yd_system *system)
     if (!hub) return NULL;
     atomic_init(&hub->refs, 1);
     atomic_init(&hub->system, system);
+    YD_DRD_IGNORE_TO(&hub->refs, &hub->system);
     return hub;
 }
 
 static void hub_unref(struct yd__hub *hub)
 {
-    if (atomic_fetch_sub_explicit(&hub->refs, 1, memory_order_acq_rel) == 1) free(hub);
+    YD_DRD_BEFORE(&hub->refs);
+    if (atomic_fetch_sub_explicit(&hub->refs, 1, memory_order_acq_rel) != 1) return;
+    YD_DRD_AFTER(&hub->refs);
+    free(hub);
 }
 
 void yd__hub_close(struct yd__hub *hub)
@@ -45,6 +50,7 @@ struct yd__ticket *yd__ticket_new(struct yd__hub *hub, enum yd__ticket_kind kind
     atomic_init(&ticket->refs, 1);
     atomic_init(&ticket->error, 0);
     atomic_init(&ticket->level, UINT_MAX);
+    YD_DRD_IGNORE_TO(&ticket->refs, &ticket->level);
     ticket->asked = parent && parent->asked > asked ? parent->asked : asked;
     ticket->incarnation = incarnation;
     ticket->kind = kind;
@@ -85,7 +91,9 @@ void yd__ticket_unref(struct yd__ticket *ticket)
     /* A loop, not recursion: parents are as many as a chain has asking elements. */
     while (ticket) {
         /* Release: what this thread added is there; acquire: whoever is last sees what all have added. */
+        YD_DRD_BEFORE(&ticket->refs);
         if (atomic_fetch_sub_explicit(&ticket->refs, 1, memory_order_acq_rel) != 1) return;
+        YD_DRD_AFTER(&ticket->refs);
         struct yd__ticket *parent = ticket->parent;
         int error = atomic_load_explicit(&ticket->error, memory_order_relaxed);
         unsigned level = atomic_load_explicit(&ticket->level, memory_order_relaxed);

@@ -45,12 +45,11 @@ static void wake(struct yd_loop *loop)
 void yd__loop_post_own(struct yd_loop *loop, struct yd__post *post)
 {
     struct yd__uv_loop *uv = yd__uv(loop);
-    YD_DRD_BEFORE(&uv->posts);
     post->next = atomic_load_explicit(&uv->posts, memory_order_relaxed);
     /* Release: pairs with the acquire exchange in `run_posts`; the post's fields are written before it is seen. */
+    do YD_DRD_BEFORE(&uv->posts);
     while (!atomic_compare_exchange_weak_explicit(&uv->posts, &post->next, post, memory_order_release,
-                                                  memory_order_relaxed)) {
-    }
+                                                  memory_order_relaxed));
     wake(loop);
 }
 

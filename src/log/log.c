@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/drd.h"
 #include "log/internal.h"
 
 #define MAINTAIN_EVERY YD_NS_PER_S
@@ -108,6 +109,8 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
 {
     struct yd_log *log = calloc(1, sizeof *log);
     if (!log) return YD_ENOMEM;
+    YD_DRD_IGNORE(&log->failed);
+    YD_DRD_IGNORE(&log->queued_hint);
     log->magic = YD__LOG_MAGIC;
     log->options = *options;
     fill_defaults(&log->options);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/drd.h"
 #include "log/internal.h"
 
 #define BLOCK 4096
@@ -16,7 +17,10 @@
 void yd__chunk_unref(struct yd__chunk *chunk)
 {
     /* acq_rel: pairs with the other holders' decrements, so that their reads are over before the memory goes. */
-    if (!chunk || atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!chunk) return;
+    YD_DRD_BEFORE(&chunk->refs);
+    if (atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) != 1) return;
+    YD_DRD_AFTER(&chunk->refs);
     free(chunk->data);
     free(chunk);
 }
@@ -80,9 +84,11 @@ static int fill(struct yd__window *window, uint64_t offset, size_t size)
             return YD_ENOMEM;
         }
         atomic_init(&chunk->refs, 1);
+        YD_DRD_IGNORE(&chunk->refs);
         chunk->size = 0;
         window->chunk = chunk;
     }
+    YD_DRD_AFTER(&chunk->refs);
     size_t got = 0;
     int error = yd_file_read(window->file, chunk->data, size, offset, &got);
     if (error == YD_EIO) error = read_around(window, chunk->data, size, offset, &got);

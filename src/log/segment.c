@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/drd.h"
 #include "log/internal.h"
 
 struct yd__segment *yd__segment_create(uint64_t base)
@@ -15,6 +16,7 @@ struct yd__segment *yd__segment_create(uint64_t base)
     struct yd__segment *segment = calloc(1, sizeof *segment);
     if (!segment) return NULL;
     atomic_init(&segment->refs, 1);
+    YD_DRD_IGNORE(&segment->refs);
     segment->base = segment->next = base;
     segment->time_min = segment->append_min = INT64_MAX;
     segment->time_max = segment->append_max = INT64_MIN;
@@ -24,7 +26,10 @@ struct yd__segment *yd__segment_create(uint64_t base)
 void yd__segment_unref(struct yd__segment *segment)
 {
     /* acq_rel: pairs with the other holders' decrements. */
-    if (!segment || atomic_fetch_sub_explicit(&segment->refs, 1, memory_order_acq_rel) != 1) return;
+    if (!segment) return;
+    YD_DRD_BEFORE(&segment->refs);
+    if (atomic_fetch_sub_explicit(&segment->refs, 1, memory_order_acq_rel) != 1) return;
+    YD_DRD_AFTER(&segment->refs);
     yd_file_close(segment->file);
     free(segment->index.entries);
     free(segment);
