@@ -1,10 +1,31 @@
 #!/usr/bin/env python3
-"""Damage on the disk of a stopped daemon is said at the next start, and costs what it hit and nothing else."""
+"""Damage on the disk of a stopped daemon, and a plug-in that damages the running one: what it costs, and that it is said."""
 import glob
 import os
+import signal
+import subprocess
 import time
 
-from harness import Daemon, main, wait_for
+from harness import ROOT, Daemon, main, wait_for, yarder
+
+CRASHES = r"""
+#include <signal.h>
+#include <yarder/element.h>
+static enum yd_turn_result receive(void *state, struct yd_input *input, struct yd_out *out)
+{
+    (void)state, (void)out;
+    for (uint32_t i = 0; input->type == YD_INPUT_BATCH && i < input->batch->view.count; i++)
+        if (input->batch->view.records[i].time_ns == 1000000000) raise(SIGSEGV);
+    return YD_DONE;
+}
+static const struct yd_port_class ports[] = {
+    {.name = "input", .direction = YD_IN, .kinds = YD_KINDS_ALL, .doc = "Anything."}, {.name = NULL}};
+static const struct yd_param_class params[] = {{.name = NULL}};
+static const struct yd_element_class crashes = {
+    .abi = YD_ELEMENT_ABI, .name = "Crashes", .summary = "dies of the second one after the epoch", .ports = ports,
+    .params = params, .state_size = 8, .receive = receive};
+const struct yd_element_class *const yd_element_classes[] = {&crashes, NULL};
+"""
 
 
 def points(daemon, first, count):
@@ -66,4 +87,32 @@ def rot_is_said(folder):
         daemon.kill()
 
 
-main(a_torn_tail_is_said, rot_is_said)
+def a_plugin_that_crashes_takes_the_daemon_and_no_acknowledged_point(folder):
+    """a segmentation fault in a plug-in is the daemon's end; acknowledged points are there once at the next start"""
+    with open(folder + '/crashes.c', 'w') as f:
+        f.write(CRASHES)
+    so = folder + '/crashes.so'
+    subprocess.run(['cc', '-shared', '-fPIC', '-I', ROOT + '/include', f.name, '-o', so], check=True)
+    topology = 'tsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")\ntsdb -> metrics :: Log(stream: "metrics") -> history :: History()\n' \
+               'tsdb => history\n'
+    daemon = Daemon(folder, topology=topology + 'metrics -> Crashes()\n', args=['--plugin', so])
+    try:
+        daemon.start()
+        points(daemon, 0, 50)
+        daemon.lines('put kept 1 1 i=poison\n', port='tsdb')
+        assert daemon.process.wait(20) == -signal.SIGSEGV, daemon.process.returncode
+        daemon.kill()
+        with open(daemon.file) as f:
+            without = f.read().replace('metrics -> Crashes()\n', '')
+        with open(daemon.file, 'w') as f:
+            f.write(without)
+        daemon.start()
+        wait_for(lambda: len(daemon.query('zimsum:kept{i=*}')) == 50)
+        cat = yarder('log', 'cat', 'metrics', '--data', daemon.data, '--match', 'kept', check=0).stdout
+        assert cat.count('\n') in (50, 51), cat
+        daemon.stop()
+    finally:
+        daemon.kill()
+
+
+main(a_torn_tail_is_said, rot_is_said, a_plugin_that_crashes_takes_the_daemon_and_no_acknowledged_point)

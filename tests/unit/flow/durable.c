@@ -394,6 +394,36 @@ static void a_counter_counts_each_once_whatever_crashes(void **state)
     }
 }
 
+/* In front of it a source that cannot send again: what came since the last save is gone with the crash, and whoever
+ * asked is told; what was acknowledged is in the state. */
+static void a_counter_behind_a_source_keeps_what_it_acknowledged(void **state)
+{
+    (void)state;
+    for (int64_t fail_at = 100; fail_at < 3000; fail_at += 370) {
+        struct world w;
+        world_init(&w, (uint64_t)fail_at, false);
+        uint32_t a = world_node(&w, "a", &source_class), c = world_node(&w, "c", &counter_class);
+        small_source(&w, a, 300, 10);
+        world_int(&w, a, "level", 1);
+        world_int(&w, a, "every", YD_NS_PER_MS);
+        world_int(&w, c, "fail_at", fail_at / 10 * 10);
+        world_int(&w, c, "fails", 1);
+        world_wire(&w, a, 0, c, 0);
+        w.options.save_interval_ns = 20 * YD_NS_PER_MS;
+        assert_int_equal(world_start(&w, NULL), 0);
+        assert_true(world_until_finished(&w, 20 * YD_NS_PER_S));
+        assert_int_equal(world_exit_code(&w), 0);
+        struct seen *source = seen_of("a");
+        assert_int_equal(source->acks + source->acks_failed, 300);
+        assert_true(source->acks_failed > 0 && source->acks_failed <= 25); /* a save's time, and a little */
+        assert_int_equal(source->last_error, YD_ECANCELED);
+        assert_int_equal(seen_of("c")->answered, source->acks * 10); /* the state: exactly what was acknowledged */
+        world_check_identity(&w);
+        world_fini(&w);
+        seen_clear();
+    }
+}
+
 static void poison_of_a_counter_is_parked_once(void **state)
 {
     (void)state;
@@ -605,6 +635,7 @@ int main(void)
         cmocka_unit_test(on_crash_exit_ends_the_run),
         cmocka_unit_test(a_crash_of_a_log_is_survived_by_its_readers),
         cmocka_unit_test(a_counter_counts_each_once_whatever_crashes),
+        cmocka_unit_test(a_counter_behind_a_source_keeps_what_it_acknowledged),
         cmocka_unit_test(poison_of_a_counter_is_parked_once),
         cmocka_unit_test(a_damaged_state_is_refused_by_name),
         cmocka_unit_test(a_range_sent_again_is_written_once),
