@@ -24,14 +24,14 @@ static bool read_small(const char *path, char *to, size_t size)
     return got > 0;
 }
 
-/* Field 22 of /proc/PID/stat, counted behind the last ')': a program's name may hold anything. */
-static uint64_t start_time(int64_t pid)
+/* Fields 1 and 22 of a stat file of /proc, the latter counted behind the last ')': a program's name may hold anything. */
+static uint64_t start_time(const char *path, int64_t *ret_pid)
 {
-    char path[64], text[1024];
-    (void)snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
+    char text[1024];
     if (!read_small(path, text, sizeof text)) return 0;
     const char *at = strrchr(text, ')');
     for (int field = 2; at && field < 22; field++) at = strchr(at + 1, ' ');
+    *ret_pid = strtoll(text, NULL, 10);
     return at ? strtoull(at + 1, NULL, 10) : 0;
 }
 
@@ -52,7 +52,8 @@ static void read_boot_id(uint8_t to[16])
 void yd__writer_identity(int64_t *ret_pid, uint64_t *ret_start, uint8_t boot_id[16])
 {
     *ret_pid = getpid();
-    *ret_start = start_time(*ret_pid);
+    /* Our number as this /proc tells it, which in a container may be another than getpid's: readers look there, too. */
+    *ret_start = start_time("/proc/self/stat", ret_pid);
     read_boot_id(boot_id);
 }
 
@@ -60,9 +61,12 @@ bool yd__writer_alive(const struct yd__control *control)
 {
     if (control->magic != YD__CONTROL_MAGIC || control->state == YD__STATE_CLOSED) return false;
     uint8_t boot_id[16];
+    char path[64];
+    int64_t pid;
     read_boot_id(boot_id);
+    (void)snprintf(path, sizeof path, "/proc/%lld/stat", (long long)control->writer_pid);
     return memcmp(boot_id, control->boot_id, 16) == 0 && control->writer_start != 0 &&
-           start_time(control->writer_pid) == control->writer_start;
+           start_time(path, &pid) == control->writer_start;
 }
 
 static uint32_t checkpoint_crc(const struct yd__checkpoint *slot)

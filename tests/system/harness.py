@@ -78,6 +78,7 @@ class Daemon:
         self.args = list(args)
         self.prefix = list(prefix)
         self.process = None
+        self.children = []  # helpers of a test that must not outlive it
 
     def start(self, wait=True):
         self.errors = open(os.path.join(self.folder, 'stderr.txt'), 'a+')
@@ -113,6 +114,9 @@ class Daemon:
         return self.start()
 
     def __exit__(self, *_):
+        for child in self.children:
+            child.kill()
+            child.wait()
         self.kill()
 
     # ---- asking ----

@@ -107,11 +107,16 @@ def the_log_is_read_from_its_files(folder):
         daemon.http('/api/put?sync', [{'metric': 'm', 'timestamp': now, 'value': i, 'tags': {'t': 'x'}} for i in range(10)])
         tail = subprocess.Popen([os.environ.get('YARDER', ROOT + '/build/release/yarder'), 'log', 'tail', 'metrics', '--data',
                                  daemon.data, '--from', 'oldest', '--count', '11'], stdout=subprocess.PIPE, text=True)
+        # in the background: whatever fails below, it must not outlive the test
+        daemon.children.append(tail)
         assert yarder('log', 'cat', 'metrics', '--data', daemon.data, check=0).stdout.count('\n') == 10
         yarder('log', 'verify', 'metrics', '--data', daemon.data, check=0)
         assert 'live' in yarder('log', 'ls', '--data', daemon.data, check=0).stdout
         daemon.http('/api/put?sync', {'metric': 'last', 'timestamp': now, 'value': 1, 'tags': {'t': 'x'}})
-        out = tail.communicate(timeout=20)[0]
+        try:
+            out = tail.communicate(timeout=20)[0]
+        finally:
+            tail.kill()
         assert len(out.splitlines()) == 11 and 'last t=x 1' in out.splitlines()[-1], out
         daemon.stop()
         assert yarder('log', 'cat', 'metrics', '--data', daemon.data, '--match', 'last', check=0).stdout.count('\n') == 1
