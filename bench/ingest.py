@@ -134,7 +134,9 @@ class VictoriaMetrics:
 
     @staticmethod
     def version(options):
-        return subprocess.run([VictoriaMetrics.program(), '-version'], capture_output=True, text=True).stdout.strip()
+        # its own -version says nothing in this package
+        return subprocess.run(['apt-cache', 'policy', 'victoria-metrics'], capture_output=True, text=True,
+                              env={**os.environ, 'LC_ALL': 'C'}).stdout.split('Candidate:')[-1].split('\n')[0].strip()
 
     settings = ' '.join(flags) + ', all else by default'
 
