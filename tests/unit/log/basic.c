@@ -82,6 +82,35 @@ static void segments_roll_and_readers_cross_them_from_any_seqno(void **state)
     assert_false(stat.live);
 }
 
+static void memory_keeps_what_a_reader_has_yet_to_take_and_little_of_what_all_have(void **state)
+{
+    struct world *world = *state;
+    struct yd_log_options options = world_options(world);
+    options.memory_bytes_max = 64 << 10;
+    struct yd_log *log = world_open(world, &options, NULL);
+    struct yd_log_reader *behind = open_reader(log, YD_FROM_OLDEST, 0, 0);
+    for (int i = 0; i < 10; i++) append(log, 1, 3000);
+    assert_int_equal(yd_log_flush(log), 0);
+    assert_false(yd_log_reader_cold(behind)); /* 30 KiB of 64 */
+    assert_int_equal(read_all(behind, NULL), 10);
+    assert_int_equal(yd_log_maintain(log), 0);
+    struct yd_log_reader *late = open_reader(log, YD_FROM_OLDEST, 0, 0);
+    assert_true(yd_log_reader_cold(late)); /* 8 KiB were kept when nobody wanted more */
+    assert_int_equal(read_all(late, NULL), 10);
+    yd_log_reader_close(late);
+    for (int i = 0; i < 10; i++) append(log, 1, 3000);
+    assert_int_equal(yd_log_flush(log), 0);
+    assert_false(yd_log_reader_cold(behind));
+    for (int i = 0; i < 30; i++) append(log, 1, 3000);
+    assert_int_equal(yd_log_flush(log), 0);
+    assert_true(yd_log_reader_cold(behind)); /* the limit holds for those who are behind, too */
+    uint64_t missing;
+    assert_int_equal(read_all(behind, &missing), 40);
+    assert_int_equal(missing, 0);
+    assert_int_equal(world_close(world, log), 0);
+    yd_log_reader_close(behind); /* after its log: allowed */
+}
+
 static void a_batch_larger_than_a_segment_gets_a_segment_of_its_own(void **state)
 {
     struct world *world = *state;
@@ -451,6 +480,7 @@ int main(void)
         WORLD(append_flush_and_read_give_the_same_records_in_order),
         WORLD(a_reader_sees_a_stream_up_to_its_level),
         WORLD(segments_roll_and_readers_cross_them_from_any_seqno),
+        WORLD(memory_keeps_what_a_reader_has_yet_to_take_and_little_of_what_all_have),
         WORLD(a_batch_larger_than_a_segment_gets_a_segment_of_its_own),
         WORLD(finding_by_time_gives_the_first_batch_that_may_hold_it),
         WORLD(finding_by_time_also_looks_at_what_is_only_in_memory),
