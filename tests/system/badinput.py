@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Any bytes on any port, peers that never read or never end, a full disk: nobody else notices, everything is counted."""
+import json
 import os
 import random
 import resource
@@ -113,7 +114,9 @@ def ten_thousand_idle_connections(folder):
 
 
 def resident(daemon):
-    for line in open(f'/proc/{daemon.process.pid}/status'):
+    # the number that /proc knows the daemon by: in a container it may be another than ours
+    pid = json.loads(yarder('log', 'stat', 'metrics', '--data', daemon.data, '--json', check=0).stdout)['stat']['writer_pid']
+    for line in open(f'/proc/{pid}/status'):
         if line.startswith('VmRSS'):
             return int(line.split()[1])
 
