@@ -85,7 +85,10 @@ def a_wire_that_drops_new(folder):
         wait_for(lambda: daemon.wire()['queued_records'] == 0 and daemon.input_of('out')['queued'] == 0, why='an empty queue')
         kept = 100_000 - daemon.check_wire(100_000)['dropped']
         assert daemon.input_of('out')['consumed'] == kept
-        assert daemon.numbers() == list(range(kept)), 'the first ones are kept'
+        printed = daemon.numbers()
+        # a small batch may still fit where a larger one before it did not, so what is kept need not be one piece
+        assert len(printed) == kept and printed == sorted(set(printed)), (len(printed), kept)
+        assert printed[:1000] == list(range(1000)), 'the first ones are kept'
 
 
 def a_wire_that_drops_old(folder):
