@@ -13,7 +13,7 @@ struct yd_str {
 };
 
 #define YD_STR(literal) ((struct yd_str){(literal), sizeof(literal) - 1})
-#define YD_STR_FMT(s) (int)(s).size, (s).data /* for "%.*s" */
+#define YD_STR_FMT(s)   (int)(s).size, (s).data /* for "%.*s" */
 
 static inline struct yd_str yd_str_of(const char *terminated)
 {

@@ -10,9 +10,10 @@
  *
  * `receive` never blocks and takes time, randomness and the rest from its input and outbox only. Whatever it puts into
  * the outbox leaves when it has returned DONE or MORE; on FAIL nothing leaves (but the lines said to the operator).
- * After FAIL the runtime stops the pump, closes the state, waits a little, opens a new one (zeroed, at the same address;
- * `load` if the class is STATEFUL), starts the pump, and gives the batch at hand once more. Timers, kept queries (they
- * are answered with an error), holds (answered YD_ECANCELED: "send it again") and own questions go with the old state.
+ * After FAIL the runtime stops the pump, closes the state, waits a little, opens a new one (zeroed, at the same
+ * address; `load` if the class is STATEFUL), starts the pump, and gives the batch at hand once more. Timers, kept
+ * queries (they are answered with an error), holds (answered YD_ECANCELED: "send it again") and own questions go with
+ * the old state.
  *
  * Blocked: while an output wire with `full: block` is full, BATCH inputs wait and the pump is paused. Everything else
  * (QUERY, REPLY, ERROR, TIMER, ACK, MOVED, PUMP without a batch) is still received, and may emit from a reserve.
@@ -32,11 +33,11 @@
 enum yd_port_mode { YD_PUSH, YD_QUERY };
 enum yd_port_direction { YD_IN, YD_OUT };
 enum yd_port_flags {
-    YD_PORT_REQUIRED = 1,   /* must be wired */
-    YD_PORT_SINGLE = 2,     /* an input that takes one source only */
-    YD_PORT_WANTS_ACK = 4,  /* an input that asks its source for acknowledgement: not behind one that cannot replay */
-    YD_PORT_CURSOR = 8,     /* an output whose wires are cursors of the element's stream (class->stream) */
-    YD_PORT_PASSES = 16,    /* an output that carries the kinds its element's inputs bring, not more */
+    YD_PORT_REQUIRED = 1,  /* must be wired */
+    YD_PORT_SINGLE = 2,    /* an input that takes one source only */
+    YD_PORT_WANTS_ACK = 4, /* an input that asks its source for acknowledgement: not behind one that cannot replay */
+    YD_PORT_CURSOR = 8,    /* an output whose wires are cursors of the element's stream (class->stream) */
+    YD_PORT_PASSES = 16,   /* an output that carries the kinds its element's inputs bring, not more */
     YD_PORT_OPTIONAL_REJECTS = 32, /* an output that may stay unwired: what it says is counted anyway */
 };
 struct yd_port_class {
@@ -45,15 +46,23 @@ struct yd_port_class {
     enum yd_port_mode mode;
     uint32_t kinds;     /* push: what it can carry (out) or take (in), YD_KIND_BITs */
     uint32_t needs;     /* push in: kinds without which it is useless: a wire that can carry none of them is an error */
-    const char *schema; /* query: the op schemas it asks for (out) or answers (in), by comma: "series", "facts", "rows", "log" */
+    const char *schema; /* query: the op schemas it asks for (out) or answers (in), by comma: "series", "facts", "rows",
+                           "log" */
     unsigned flags;
     const char *doc;
 };
 
 /* ---- the table: parameters ---- */
 enum yd_param_type {
-    YD_PARAM_INT, YD_PARAM_FLOAT, YD_PARAM_TEXT, YD_PARAM_BOOL, YD_PARAM_DURATION, YD_PARAM_SIZE, YD_PARAM_RATE,
-    YD_PARAM_LIST, YD_PARAM_MAP,
+    YD_PARAM_INT,
+    YD_PARAM_FLOAT,
+    YD_PARAM_TEXT,
+    YD_PARAM_BOOL,
+    YD_PARAM_DURATION,
+    YD_PARAM_SIZE,
+    YD_PARAM_RATE,
+    YD_PARAM_LIST,
+    YD_PARAM_MAP,
 };
 enum yd_param_flags {
     YD_PARAM_REQUIRED = 1,
@@ -61,9 +70,10 @@ enum yd_param_flags {
     YD_PARAM_LISTENS = 4, /* an address: the same one twice in a topology is an error */
     YD_PARAM_STREAM = 8,  /* a stream's name: likewise */
     YD_PARAM_WRITES = 16, /* a path that is written: likewise */
-    YD_PARAM_GLOB = 32, YD_PARAM_PATTERN = 64, /* text checked as a glob or a name pattern */
-    YD_PARAM_DISK = 128,  /* a size that is kept on disk, for check 10 */
-    YD_PARAM_MEMORY = 256, /* a size that is kept in memory, for check 10 */
+    YD_PARAM_GLOB = 32,
+    YD_PARAM_PATTERN = 64,           /* text checked as a glob or a name pattern */
+    YD_PARAM_DISK = 128,             /* a size that is kept on disk, for check 10 */
+    YD_PARAM_MEMORY = 256,           /* a size that is kept in memory, for check 10 */
     YD_PARAM_LISTENS_DATAGRAM = 512, /* as LISTENS, but UDP: may equal the address of a LISTENS */
 };
 struct yd_param_class {
@@ -96,18 +106,18 @@ struct yd_args {
     size_t count;
 };
 const struct yd_arg *yd_args_find(const struct yd_args *args, const char *name); /* NULL: not given, no default */
-int64_t yd_args_int(const struct yd_args *args, const char *name);      /* INT, DURATION, SIZE; 0 when absent */
-double yd_args_float(const struct yd_args *args, const char *name);     /* FLOAT, RATE */
+int64_t yd_args_int(const struct yd_args *args, const char *name);  /* INT, DURATION, SIZE; 0 when absent */
+double yd_args_float(const struct yd_args *args, const char *name); /* FLOAT, RATE */
 bool yd_args_bool(const struct yd_args *args, const char *name);
 struct yd_str yd_args_text(const struct yd_args *args, const char *name); /* terminated; size 0 when absent */
 
 /* ---- inputs of receive ---- */
 enum yd_input_type {
-    YD_INPUT_START,   /* once, before anything else, also after a restart: set timers, ask the pump */
-    YD_INPUT_BATCH,   /* a push input: port, batch */
-    YD_INPUT_QUERY,   /* a query input: port, batch (one ROW {op, …}); to be answered with yd_reply… in the end */
-    YD_INPUT_REPLY,   /* an answer to an own query: cookie, batch, more (others follow) */
-    YD_INPUT_ERROR,   /* the query `cookie` failed: error, batch may hold the reason as TEXT (YD_ETIMEOUT, YD_EBUSY …) */
+    YD_INPUT_START, /* once, before anything else, also after a restart: set timers, ask the pump */
+    YD_INPUT_BATCH, /* a push input: port, batch */
+    YD_INPUT_QUERY, /* a query input: port, batch (one ROW {op, …}); to be answered with yd_reply… in the end */
+    YD_INPUT_REPLY, /* an answer to an own query: cookie, batch, more (others follow) */
+    YD_INPUT_ERROR, /* the query `cookie` failed: error, batch may hold the reason as TEXT (YD_ETIMEOUT, YD_EBUSY …) */
     YD_INPUT_TIMER,   /* cookie: the id */
     YD_INPUT_ACK,     /* all that was emitted with this cookie has been answered: error 0 and level, or why not */
     YD_INPUT_PUMP,    /* from the own pump: cookie: its type; data, batch */
@@ -120,8 +130,8 @@ struct yd_input {
     struct yd_batch *batch;
     uint64_t cookie;
     int error;
-    unsigned level; /* ACK: reached; BATCH: the highest that its tickets ask for, 0: nobody asks.
-                       As in log/log.h: 1 memory, 2 written, 3 durable */
+    unsigned level;   /* ACK: reached; BATCH: the highest that its tickets ask for, 0: nobody asks.
+                         As in log/log.h: 1 memory, 2 written, 3 durable */
     bool more, again; /* again: this input once more, after MORE */
     int64_t mono_ns, wall_ns;
     void *data; /* PUMP: as told; goes with the input unless taken by setting it to NULL */
@@ -136,8 +146,9 @@ struct yd_out;
 int yd_emit(struct yd_out *out, unsigned port, struct yd_batch *batch);
 /* A source that wants to know: YD_INPUT_ACK with cookie comes once everything derived from it has been dealt with. Its
  * `level` is the lowest that anybody reached who keeps it (less than was asked, if he cannot do better: look at it), or
- * what was asked if nobody had a say; its `error` is the worst: YD_ECANCELED: lost in a crash, to be sent again; others are final (YD_EFULL: dropped by a wire's
- * policy, YD_EFAIL: parked, YD_EUNDELIVERABLE: the element that should have it is stopped). */
+ * what was asked if nobody had a say; its `error` is the worst: YD_ECANCELED: lost in a crash, to be sent again; others
+ * are final (YD_EFULL: dropped by a wire's policy, YD_EFAIL: parked, YD_EUNDELIVERABLE: the element that should have it
+ * is stopped). */
 int yd_emit_asking(struct yd_out *out, unsigned port, struct yd_batch *batch, unsigned level, uint64_t cookie);
 /* A query out of a query port; the answer comes as REPLY… or ERROR with this cookie. timeout 0: the wire's own. */
 int yd_ask(struct yd_out *out, unsigned port, struct yd_batch *query, uint64_t cookie, int64_t timeout_ns);
@@ -164,8 +175,8 @@ struct yd_element *yd_out_element(struct yd_out *out);
 int64_t yd_now_mono(const struct yd_out *out); /* as in the input at hand; for drain, which has none */
 int64_t yd_now_wall(const struct yd_out *out);
 /* Counting, in records: of the records of the batch at hand those not passed on. `reason` is one of class->reasons;
- * `sample`: bytes to show a person (the runtime keeps the last hundred). What is neither rejected nor dropped is consumed.
- * Without a batch at hand they count as received (by the pump) as well. */
+ * `sample`: bytes to show a person (the runtime keeps the last hundred). What is neither rejected nor dropped is
+ * consumed. Without a batch at hand they count as received (by the pump) as well. */
 void yd_count_rejected(struct yd_out *out, unsigned reason, uint64_t records, struct yd_str sample);
 void yd_count_dropped(struct yd_out *out, unsigned reason, uint64_t records);
 void yd_count_folded(struct yd_out *out, uint64_t records); /* filtered out or folded on purpose */
@@ -193,12 +204,13 @@ struct yd_pump_class {
     /* true: the element is blocked or does not keep up: stop reading sockets; then false: go on. In turns, never twice
      * alike. Not for files pumps: those are just not run meanwhile. */
     void (*pause)(void *state, bool paused);
-    void (*run)(void *state); /* files: called again and again while not paused, until yd_pump_end or YD_EAGAIN via yd_pump_sleep */
+    void (*run)(void *state); /* files: called again and again while not paused, until yd_pump_end or YD_EAGAIN via
+                                 yd_pump_sleep */
 };
 const struct yd_args *yd_pump_args(struct yd_pump *pump);
 struct yd_loop *yd_pump_loop(struct yd_pump *pump);
 struct yd_fs *yd_pump_fs(struct yd_pump *pump);
-const char *yd_pump_element(struct yd_pump *pump); /* its name in the topology */
+const char *yd_pump_element(struct yd_pump *pump);                          /* its name in the topology */
 int yd_pump_fail(struct yd_pump *pump, int error, const char *format, ...); /* from start: why; returns error */
 /* A batch straight to an output port, as if receive had emitted it; its records count as received (and as consumed once
  * they are on the wire). true: enough, the element does not keep up: stop reading now; `pause` comes in any case, and
@@ -211,9 +223,10 @@ bool yd_pump_emit(struct yd_pump *pump, unsigned port, struct yd_batch *batch);
 int yd_pump_tell(struct yd_pump *pump, unsigned type, struct yd_batch *batch, void *data, void (*release)(void *));
 /* files: from `run`: again after this time. From `command`: as soon as the commands that wait have been served. */
 void yd_pump_sleep(struct yd_pump *pump, int64_t ns);
-void yd_pump_end(struct yd_pump *pump);               /* the source is exhausted */
+void yd_pump_end(struct yd_pump *pump); /* the source is exhausted */
 void yd_pump_stopped(struct yd_pump *pump);
-void yd_pump_listens(struct yd_pump *pump, const char *what, const char *address); /* "Graphite lines", "127.0.0.1:2003" */
+void yd_pump_listens(struct yd_pump *pump, const char *what,
+                     const char *address); /* "Graphite lines", "127.0.0.1:2003" */
 /* Rejected and dropped ones count as received, too: do not count them twice. count_received is for records that came in
  * and are dealt with otherwise (neither emitted nor told with a batch). */
 void yd_pump_count_received(struct yd_pump *pump, uint64_t records);
@@ -242,13 +255,14 @@ int64_t yd_element_wall(struct yd_element *element);     /* any thread */
 bool yd_element_simulated(struct yd_element *element);   /* no threads, no real sockets */
 
 enum yd_class_flags {
-    YD_CLASS_COMPUTE = 1,  /* receive runs on the compute pool */
-    YD_CLASS_SOURCE = 2,   /* makes records out of nothing or out of the world */
-    YD_CLASS_REPLAYS = 4,  /* a source that can replay: acknowledgement behind it makes sense */
-    YD_CLASS_REBUILDS = 8, /* its state is rebuilt from the stream: a cursor wire into it starts at the oldest, always */
+    YD_CLASS_COMPUTE = 1, /* receive runs on the compute pool */
+    YD_CLASS_SOURCE = 2,  /* makes records out of nothing or out of the world */
+    YD_CLASS_REPLAYS = 4, /* a source that can replay: acknowledgement behind it makes sense */
+    YD_CLASS_REBUILDS =
+        8, /* its state is rebuilt from the stream: a cursor wire into it starts at the oldest, always */
     YD_CLASS_STATEFUL = 16, /* has save and load: tickets are held until a save is stored */
-    YD_CLASS_WATCHES = 32, /* wants YD_INPUT_BLOCKED */
-    YD_CLASS_PLANNED = 64, /* known to the language, refused by name: "not yet" */
+    YD_CLASS_WATCHES = 32,  /* wants YD_INPUT_BLOCKED */
+    YD_CLASS_PLANNED = 64,  /* known to the language, refused by name: "not yet" */
     YD_CLASS_REPEATS = 128, /* what it emits while it receives a batch depends on that batch alone (STATEFUL: and on the
                                state): not on clock, randomness, timers or queries. The same batch again gives the same
                                batches, so a Log behind it can drop what a restarted cursor sends twice */
@@ -283,10 +297,10 @@ struct yd_element_class {
     void (*drop)(void *state, uint32_t key_group);
     int (*grow_cost)(const void *state, struct yd_grow_cost *ret);
     const struct yd_pump_class *pump;
-    /* For YD_PORT_CURSOR outputs: the stream behind this element (struct yd_log *), opened by `open`, closed by `close`.
-     * The runtime does the rest: it sets the log's progress callback, starts its thread (or flushes it, simulated),
-     * gives YD_INPUT_MOVED, stamps producer_* into the headers of the batches that come in (append them as they are),
-     * and reads the cursors of the wires. */
+    /* For YD_PORT_CURSOR outputs: the stream behind this element (struct yd_log *), opened by `open`, closed by
+     * `close`. The runtime does the rest: it sets the log's progress callback, starts its thread (or flushes it,
+     * simulated), gives YD_INPUT_MOVED, stamps producer_* into the headers of the batches that come in (append them as
+     * they are), and reads the cursors of the wires. */
     void *(*stream)(void *state);
 };
 

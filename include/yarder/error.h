@@ -5,36 +5,36 @@
 #ifndef YARDER_ERROR_H
 #define YARDER_ERROR_H
 
-#define YD_ERRORS(X)                                                                               \
-    X(ENOMEM, 1, "out of memory")                                                                  \
-    X(EINVAL, 2, "invalid argument")                                                               \
-    X(ERANGE, 3, "value out of range")                                                             \
-    X(EFULL, 4, "full")                                                                            \
-    X(EBUSY, 5, "busy, try again later")                                                           \
-    X(EAGAIN, 6, "nothing there yet")                                                              \
-    X(ENOENT, 7, "not found")                                                                      \
-    X(EEXIST, 8, "exists already")                                                                 \
-    X(EIO, 9, "input/output error")                                                                \
-    X(ENOSPC, 10, "no space left on the device")                                                   \
-    X(ECORRUPT, 11, "damaged data")                                                                \
-    X(EVERSION, 12, "unknown version")                                                             \
-    X(EFORMAT, 13, "malformed")                                                                    \
-    X(ETOOBIG, 14, "over a limit")                                                                 \
-    X(ECLOSED, 15, "closed")                                                                       \
-    X(ETIMEOUT, 16, "timed out")                                                                   \
-    X(ECANCELED, 17, "cancelled")                                                                  \
-    X(EPERM, 18, "not permitted")                                                                  \
-    X(ENOTSUP, 19, "not supported")                                                                \
-    X(EADDRINUSE, 20, "address in use")                                                            \
-    X(ECONNREFUSED, 21, "connection refused")                                                      \
-    X(ECONNRESET, 22, "connection reset by peer")                                                  \
-    X(EEOF, 23, "end of input")                                                                    \
-    X(EGAP, 24, "gap in the sequence")                                                             \
-    X(EDUP, 25, "duplicate")                                                                       \
-    X(EEPOCH, 26, "stale epoch")                                                                   \
-    X(ELOCKED, 27, "held by another process")                                                      \
-    X(EREADONLY, 28, "read-only after a failed sync")                                              \
-    X(EUNDELIVERABLE, 29, "undeliverable")                                                         \
+#define YD_ERRORS(X)                                                                                                   \
+    X(ENOMEM, 1, "out of memory")                                                                                      \
+    X(EINVAL, 2, "invalid argument")                                                                                   \
+    X(ERANGE, 3, "value out of range")                                                                                 \
+    X(EFULL, 4, "full")                                                                                                \
+    X(EBUSY, 5, "busy, try again later")                                                                               \
+    X(EAGAIN, 6, "nothing there yet")                                                                                  \
+    X(ENOENT, 7, "not found")                                                                                          \
+    X(EEXIST, 8, "exists already")                                                                                     \
+    X(EIO, 9, "input/output error")                                                                                    \
+    X(ENOSPC, 10, "no space left on the device")                                                                       \
+    X(ECORRUPT, 11, "damaged data")                                                                                    \
+    X(EVERSION, 12, "unknown version")                                                                                 \
+    X(EFORMAT, 13, "malformed")                                                                                        \
+    X(ETOOBIG, 14, "over a limit")                                                                                     \
+    X(ECLOSED, 15, "closed")                                                                                           \
+    X(ETIMEOUT, 16, "timed out")                                                                                       \
+    X(ECANCELED, 17, "cancelled")                                                                                      \
+    X(EPERM, 18, "not permitted")                                                                                      \
+    X(ENOTSUP, 19, "not supported")                                                                                    \
+    X(EADDRINUSE, 20, "address in use")                                                                                \
+    X(ECONNREFUSED, 21, "connection refused")                                                                          \
+    X(ECONNRESET, 22, "connection reset by peer")                                                                      \
+    X(EEOF, 23, "end of input")                                                                                        \
+    X(EGAP, 24, "gap in the sequence")                                                                                 \
+    X(EDUP, 25, "duplicate")                                                                                           \
+    X(EEPOCH, 26, "stale epoch")                                                                                       \
+    X(ELOCKED, 27, "held by another process")                                                                          \
+    X(EREADONLY, 28, "read-only after a failed sync")                                                                  \
+    X(EUNDELIVERABLE, 29, "undeliverable")                                                                             \
     X(EFAIL, 30, "failed")
 
 enum yd_error {

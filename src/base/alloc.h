@@ -13,8 +13,8 @@ struct yd_alloc {
 };
 
 struct yd_alloc *yd_alloc_default(void);
-void *yd_alloc_get(struct yd_alloc *alloc, size_t size);          /* not zeroed; NULL when out of memory */
-void *yd_alloc_zero(struct yd_alloc *alloc, size_t size);         /* zeroed */
+void *yd_alloc_get(struct yd_alloc *alloc, size_t size);  /* not zeroed; NULL when out of memory */
+void *yd_alloc_zero(struct yd_alloc *alloc, size_t size); /* zeroed */
 void *yd_alloc_resize(struct yd_alloc *alloc, void *ptr, size_t old_size, size_t new_size);
 void yd_alloc_put(struct yd_alloc *alloc, void *ptr, size_t size); /* NULL is quiet */
 
@@ -36,8 +36,8 @@ struct yd_arena {
 };
 void yd_arena_init(struct yd_arena *arena, struct yd_alloc *alloc);
 void yd_arena_fini(struct yd_arena *arena);
-void yd_arena_reset(struct yd_arena *arena);               /* forgets all pieces, keeps the largest chunk */
-void *yd_arena_get(struct yd_arena *arena, size_t size);   /* not zeroed */
+void yd_arena_reset(struct yd_arena *arena);             /* forgets all pieces, keeps the largest chunk */
+void *yd_arena_get(struct yd_arena *arena, size_t size); /* not zeroed */
 void *yd_arena_zero(struct yd_arena *arena, size_t size);
 struct yd_str yd_arena_str(struct yd_arena *arena, struct yd_str s); /* copy, terminated; data NULL on ENOMEM */
 char *yd_arena_cstr(struct yd_arena *arena, struct yd_str s);
@@ -52,14 +52,17 @@ struct yd_buf {
 };
 void yd_buf_init(struct yd_buf *buf, struct yd_alloc *alloc);
 void yd_buf_fini(struct yd_buf *buf);
-void yd_buf_clear(struct yd_buf *buf);                     /* size 0, failed false, memory kept */
-char *yd_buf_reserve(struct yd_buf *buf, size_t size);     /* room at the end; NULL: failed. size unchanged */
+void yd_buf_clear(struct yd_buf *buf);                 /* size 0, failed false, memory kept */
+char *yd_buf_reserve(struct yd_buf *buf, size_t size); /* room at the end; NULL: failed. size unchanged */
 void yd_buf_add(struct yd_buf *buf, const void *data, size_t size);
 void yd_buf_str(struct yd_buf *buf, struct yd_str s);
 void yd_buf_cstr(struct yd_buf *buf, const char *text);
 void yd_buf_char(struct yd_buf *buf, char c);
 void yd_buf_printf(struct yd_buf *buf, const char *format, ...) YD_PRINTF(2, 3);
-void yd_buf_consume(struct yd_buf *buf, size_t size);      /* drops bytes at the front */
-static inline struct yd_str yd_buf_view(const struct yd_buf *buf) { return (struct yd_str){buf->data, buf->size}; }
+void yd_buf_consume(struct yd_buf *buf, size_t size); /* drops bytes at the front */
+static inline struct yd_str yd_buf_view(const struct yd_buf *buf)
+{
+    return (struct yd_str){buf->data, buf->size};
+}
 
 #endif

@@ -8,17 +8,17 @@
 #include <yarder/bytes.h>
 #include <yarder/error.h>
 
-#define YD_LIKELY(x) __builtin_expect(!!(x), 1)
-#define YD_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define YD_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define YD_ALIGN_UP(x, a) (((x) + ((a)-1)) & ~(uintptr_t)((a)-1))
-#define YD_MIN(a, b) ((a) < (b) ? (a) : (b))
-#define YD_MAX(a, b) ((a) > (b) ? (a) : (b))
+#define YD_LIKELY(x)                    __builtin_expect(!!(x), 1)
+#define YD_UNLIKELY(x)                  __builtin_expect(!!(x), 0)
+#define YD_COUNT(array)                 (sizeof(array) / sizeof((array)[0]))
+#define YD_ALIGN_UP(x, a)               (((x) + ((a)-1)) & ~(uintptr_t)((a)-1))
+#define YD_MIN(a, b)                    ((a) < (b) ? (a) : (b))
+#define YD_MAX(a, b)                    ((a) > (b) ? (a) : (b))
 #define YD_CONTAINER(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
-#define YD_PRINTF(format_at, args_at) __attribute__((format(printf, format_at, args_at)))
-#define YD_CACHE_LINE 128 /* two lines of 64: adjacent lines are prefetched together */
+#define YD_PRINTF(format_at, args_at)   __attribute__((format(printf, format_at, args_at)))
+#define YD_CACHE_LINE                   128 /* two lines of 64: adjacent lines are prefetched together */
 
-#define YD_NS_PER_S INT64_C(1000000000)
+#define YD_NS_PER_S  INT64_C(1000000000)
 #define YD_NS_PER_MS INT64_C(1000000)
 #define YD_NS_PER_US INT64_C(1000)
 

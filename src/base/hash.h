@@ -12,7 +12,10 @@ uint32_t yd_crc32c_portable(uint32_t crc, const void *data, size_t size); /* the
 uint32_t yd_crc32c_copy(uint32_t crc, void *to, const void *from, size_t size);
 
 uint64_t yd_hash(const void *data, size_t size); /* XXH3, 64 bits, seed 0: the hash of the names table */
-static inline uint64_t yd_hash_str(struct yd_str s) { return yd_hash(s.data, s.size); }
+static inline uint64_t yd_hash_str(struct yd_str s)
+{
+    return yd_hash(s.data, s.size);
+}
 
 /* Seeded randomness (xoshiro256**). The seed comes from io/ in the product and is printed by every test. */
 struct yd_rng {

@@ -6,15 +6,15 @@
 
 #include "base/alloc.h"
 
-int yd_text_i64(struct yd_str s, int64_t *ret);    /* -?digits, + allowed */
-int yd_text_u64(struct yd_str s, uint64_t *ret);   /* digits */
+int yd_text_i64(struct yd_str s, int64_t *ret);  /* -?digits, + allowed */
+int yd_text_u64(struct yd_str s, uint64_t *ret); /* digits */
 /* Decimal floating point: [+-] digits [. digits] [e[+-]digits], also ".5" and "5."; correctly rounded.
  * "nan", "inf" (any case) give YD_ERANGE unless `special`. A fast path for up to 19 digits and |exp| <= 22. */
 int yd_text_f64(struct yd_str s, bool special, double *ret);
-int yd_text_bool(struct yd_str s, bool *ret);      /* true, false */
+int yd_text_bool(struct yd_str s, bool *ret);           /* true, false */
 int yd_text_duration(struct yd_str s, int64_t *ret_ns); /* 10s 5m 1h 30d 250ms 10us 5ns 1w; a number alone is refused */
-int yd_text_size(struct yd_str s, uint64_t *ret);  /* 64KiB 4MiB 1GiB 10kB 5MB 100B; a number alone is bytes */
-int yd_text_rate(struct yd_str s, double *ret_per_s); /* 5k/s 100/m 2.5/s */
+int yd_text_size(struct yd_str s, uint64_t *ret);       /* 64KiB 4MiB 1GiB 10kB 5MB 100B; a number alone is bytes */
+int yd_text_rate(struct yd_str s, double *ret_per_s);   /* 5k/s 100/m 2.5/s */
 
 /* Shortest decimal that reads back as the same double; integers below 2^53 without exponent or ".0". No NUL
  * counted in the size; needs 32 bytes. NaN and infinities print as nan, inf, -inf. */
@@ -28,7 +28,7 @@ size_t yd_text_put_time(char *to, size_t size, int64_t time_ns);
 /* RFC 3339, "YYYY-MM-DD[ T]HH:MM[:SS[.frac]][Z]" and "YYYY-MM-DD" in UTC, or seconds since 1970 (with fraction). */
 int yd_text_time(struct yd_str s, int64_t *ret_ns);
 
-bool yd_text_utf8(struct yd_str s);                 /* valid UTF-8 without NUL */
+bool yd_text_utf8(struct yd_str s); /* valid UTF-8 without NUL */
 /* Edit distance with transpositions, at most `limit` (returns limit + 1 beyond): for "did you mean". */
 unsigned yd_text_distance(struct yd_str a, struct yd_str b, unsigned limit);
 /* Shell glob over bytes: * any run, ? one, [abc] [a-z] [!x] classes, {a,b} alternatives, \ escapes. Linear time
@@ -54,7 +54,7 @@ struct yd_json {
     bool pretty, after_key, comma[64];
 };
 void yd_json_init(struct yd_json *json, struct yd_buf *buf, bool pretty);
-void yd_json_object(struct yd_json *json);      /* { */
+void yd_json_object(struct yd_json *json); /* { */
 void yd_json_object_end(struct yd_json *json);
 void yd_json_array(struct yd_json *json);
 void yd_json_array_end(struct yd_json *json);

@@ -22,25 +22,39 @@ static void hex(const struct yd_view *view, union yd_value value, struct yd_buf 
 static void cells_json(const struct yd_view *view, enum yd_type type, union yd_value value, struct yd_json *json)
 {
     const struct yd_cells *cells = yd_view_cells(view, value);
-    if (type == YD_MAP) yd_json_object(json);
-    else yd_json_array(json);
+    if (type == YD_MAP)
+        yd_json_object(json);
+    else
+        yd_json_array(json);
     for (uint32_t i = 0; i < cells->count; i++) {
         const struct yd_cell *cell = &cells->cell[i];
         if (type == YD_MAP) yd_json_key_str(json, yd_view_name(view, cell->name));
         yd_value_json(view, cell->type, cell->value, json);
     }
-    if (type == YD_MAP) yd_json_object_end(json);
-    else yd_json_array_end(json);
+    if (type == YD_MAP)
+        yd_json_object_end(json);
+    else
+        yd_json_array_end(json);
 }
 
 void yd_value_json(const struct yd_view *view, enum yd_type type, union yd_value value, struct yd_json *json)
 {
     switch (type) {
-    case YD_BOOL: yd_json_bool(json, value.u64 != 0); return;
-    case YD_I64: yd_json_i64(json, value.i64); return;
-    case YD_U64: yd_json_u64(json, value.u64); return;
-    case YD_F64: yd_json_f64(json, value.f64); return;
-    case YD_TEXT: yd_json_str(json, yd_view_bytes(view, value)); return;
+    case YD_BOOL:
+        yd_json_bool(json, value.u64 != 0);
+        return;
+    case YD_I64:
+        yd_json_i64(json, value.i64);
+        return;
+    case YD_U64:
+        yd_json_u64(json, value.u64);
+        return;
+    case YD_F64:
+        yd_json_f64(json, value.f64);
+        return;
+    case YD_TEXT:
+        yd_json_str(json, yd_view_bytes(view, value));
+        return;
     case YD_BLOB: {
         struct yd_buf text;
         yd_buf_init(&text, NULL);
@@ -50,9 +64,12 @@ void yd_value_json(const struct yd_view *view, enum yd_type type, union yd_value
         return;
     }
     case YD_LIST:
-    case YD_MAP: cells_json(view, type, value, json); return;
+    case YD_MAP:
+        cells_json(view, type, value, json);
+        return;
     case YD_NIL:
-    case YD_TYPE_COUNT: break;
+    case YD_TYPE_COUNT:
+        break;
     }
     yd_json_null(json);
 }
@@ -98,13 +115,26 @@ void yd_value_text(const struct yd_view *view, enum yd_type type, union yd_value
 {
     char number[32];
     switch (type) {
-    case YD_BOOL: yd_buf_cstr(to, value.u64 ? "true" : "false"); return;
-    case YD_I64: yd_buf_add(to, number, yd_text_put_i64(number, value.i64)); return;
-    case YD_U64: yd_buf_add(to, number, yd_text_put_u64(number, value.u64)); return;
-    case YD_F64: yd_buf_add(to, number, yd_text_put_f64(number, value.f64)); return;
-    case YD_TEXT: yd_buf_str(to, yd_view_bytes(view, value)); return;
-    case YD_BLOB: hex(view, value, to); return;
-    default: break;
+    case YD_BOOL:
+        yd_buf_cstr(to, value.u64 ? "true" : "false");
+        return;
+    case YD_I64:
+        yd_buf_add(to, number, yd_text_put_i64(number, value.i64));
+        return;
+    case YD_U64:
+        yd_buf_add(to, number, yd_text_put_u64(number, value.u64));
+        return;
+    case YD_F64:
+        yd_buf_add(to, number, yd_text_put_f64(number, value.f64));
+        return;
+    case YD_TEXT:
+        yd_buf_str(to, yd_view_bytes(view, value));
+        return;
+    case YD_BLOB:
+        hex(view, value, to);
+        return;
+    default:
+        break;
     }
     struct yd_json json;
     yd_json_init(&json, to, false);

@@ -1,5 +1,5 @@
-/* flow/codes.h: every mistake the language knows, said once. The enum, the printed code, docs/errors.md and the test that
- * each has a golden file derive from this table. Numbers are for ever: a code that goes leaves a hole.
+/* flow/codes.h: every mistake the language knows, said once. The enum, the printed code, docs/errors.md and the test
+ * that each has a golden file derive from this table. Numbers are for ever: a code that goes leaves a hole.
  *
  * Y0nn reading and grammar, Y1nn the ten checks, Y2nn compounds and tests, Y3nn what is not there yet. */
 #ifndef FLOW_CODES_H
@@ -43,7 +43,8 @@
     X(121, NEEDS, "a wire that cannot carry what its reader needs", "Put an element between that makes it.")           \
     X(122, SCHEMA, "a query that its answerer does not understand", "Wire it to an element that answers this.")        \
     X(130, UNWIRED, "a required port that is not wired", "A deliberate discard is written `-> Null()`.")               \
-    X(131, SINGLE, "several wires into a port that takes one", "Merge them before: `a, b -> c` needs a port that can.") \
+    X(131, SINGLE, "several wires into a port that takes one",                                                         \
+      "Merge them before: `a, b -> c` needs a port that can.")                                                         \
     X(132, WIRE_TWICE, "the same wire twice", "Everything would arrive twice. Take one of them away.")                 \
     X(133, ASKS_TWICE, "a query port that asks several answerers", "An answer comes from one place. Keep one wire.")   \
     X(135, COMPOUND_PORT, "a compound's port that leads nowhere inside", "Wire it in the compound's body.")            \
@@ -52,7 +53,8 @@
     X(141, QUERY_RING, "a ring of queries, each waiting for the next", "No answer can ever come. Cut the ring.")       \
     X(142, FEEDBACK, "what an element says comes back to it", "A warning: records may go round for ever.")             \
     X(150, VALUE_TYPE, "a value of the wrong type", "`yarder elements CLASS` shows each parameter's type.")            \
-    X(151, UNIT, "a number without a unit, or with another quantity's", "Durations `10s`, sizes `4MiB`, rates `5k/s`.") \
+    X(151, UNIT, "a number without a unit, or with another quantity's",                                                \
+      "Durations `10s`, sizes `4MiB`, rates `5k/s`.")                                                                  \
     X(152, RANGE, "a value out of range", "The message shows the range.")                                              \
     X(153, GIVEN_TWICE, "the same parameter or option twice", "Keep one of them.")                                     \
     X(154, MISSING, "a required parameter is missing", "The help line shows how to give it.")                          \
@@ -79,7 +81,8 @@
     X(196, DISK, "retention wants more disk than there is", "Keep less.")                                              \
     X(200, RECURSION, "a compound that contains itself", "Compounds are expanded before anything runs.")               \
     X(210, FEED, "a feed or expectation that cannot work", "The message says what this element can be fed.")           \
-    X(211, RECORD, "a malformed record in a test", "A record is `{ name: \"cpu\", value: 1.5, time: 0, kind: sample }`.") \
+    X(211, RECORD, "a malformed record in a test",                                                                     \
+      "A record is `{ name: \"cpu\", value: 1.5, time: 0, kind: sample }`.")                                           \
     X(300, NOT_YET, "part of the language, but not there yet", "It is checked already, and refused.")
 
 enum {

@@ -15,13 +15,13 @@ struct yd_place {
 enum yd_full { YD_FULL_BLOCK, YD_FULL_DROP_OLD, YD_FULL_DROP_NEW, YD_FULL_SPILL };
 enum yd_on_crash { YD_CRASH_PARK, YD_CRASH_STOP, YD_CRASH_EXIT };
 
-struct yd_node_options { /* `with { … }` */
+struct yd_node_options {       /* `with { … }` */
     uint32_t restart_max;      /* restart: N in D; 0: default 5 */
     int64_t restart_window_ns; /* 0: default 1 m */
     enum yd_on_crash on_crash;
-    const char *group;         /* NULL: none */
-    bool isolate;              /* checked, refused: not yet */
-    const char *at;            /* likewise */
+    const char *group; /* NULL: none */
+    bool isolate;      /* checked, refused: not yet */
+    const char *at;    /* likewise */
 };
 
 struct yd_node {
@@ -34,20 +34,20 @@ struct yd_node {
 };
 
 struct yd_wire {
-    uint32_t from, to; /* nodes */
+    uint32_t from, to;           /* nodes */
     unsigned from_port, to_port; /* indices into their classes' ports */
     enum yd_port_mode mode;
-    uint64_t queue_bytes;  /* 0: default 8 MiB */
+    uint64_t queue_bytes;   /* 0: default 8 MiB */
     uint64_t queue_records; /* 0: no limit of its own */
     enum yd_full full;
-    int64_t timeout_ns;    /* query; 0: default 30 s */
+    int64_t timeout_ns; /* query; 0: default 30 s */
     /* out of a Log */
     bool is_cursor;
-    const char *cursor;    /* name; made of both ends' names when not given */
+    const char *cursor; /* name; made of both ends' names when not given */
     enum { YD_WIRE_OLDEST, YD_WIRE_TAIL, YD_WIRE_SEQNO, YD_WIRE_TIME } from_where;
     uint64_t from_seqno;
     int64_t from_time_ns;
-    unsigned read_level;   /* 1 memory, 2 written, 3 durable (default) */
+    unsigned read_level; /* 1 memory, 2 written, 3 durable (default) */
     struct yd_place place;
 };
 
@@ -63,7 +63,7 @@ struct yd_step {
      * expect: the first push output, else the first push input. */
     unsigned port;
     bool has_port;
-    bool is_text;         /* feed: text; else records */
+    bool is_text; /* feed: text; else records */
     struct yd_str text;
     /* A LIST of MAPs with the keys name, kind, time, value: feed, or expect ==. A key that an expectation leaves out
      * is not compared. `time` is seconds since 1970 (INT, FLOAT) or text for yd_text_time. */
@@ -99,11 +99,11 @@ struct yd_note {
 };
 struct yd_diagnostic {
     bool warning;
-    unsigned code;       /* 104 prints as Y104 */
+    unsigned code; /* 104 prints as Y104 */
     const char *message;
     struct yd_note notes[3]; /* the first is the place of the mistake */
     size_t note_count;
-    const char *help;    /* what to write instead; NULL */
+    const char *help; /* what to write instead; NULL */
 };
 struct yd_source { /* what the places point into: kept here, so that printing needs no file a second time */
     const char *path;
@@ -139,7 +139,7 @@ struct yd_load_options {
     int (*read_file)(void *arg, const char *path, char **ret_text, size_t *ret_size);
     const char *(*getenv_)(void *arg, const char *name); /* NULL: the environment */
     void *arg;
-    struct yd_alloc *alloc; /* of the topology and of the work; NULL: the C library's */
+    struct yd_alloc *alloc;                    /* of the topology and of the work; NULL: the C library's */
     uint64_t memory_available, disk_available; /* for check 10; 0: not checked */
 };
 /* Reads, parses, expands, checks: all mistakes in one run. No side effects: nothing is opened, bound or created.

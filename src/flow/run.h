@@ -15,23 +15,23 @@
 
 struct yd_run;
 
-struct yd_run_line { /* a line for the operator */
+struct yd_run_line {     /* a line for the operator */
     int level;           /* 0 note, 1 warning, 2 error */
     const char *element; /* "" : the run itself */
     const char *text;    /* without a newline */
 };
 struct yd_run_options {
-    struct yd_system *system;             /* started, unless simulated; outlives the run */
-    const struct yd_topology *topology;   /* outlives the run */
-    const char *data;                     /* the data folder; made when missing */
+    struct yd_system *system;           /* started, unless simulated; outlives the run */
+    const struct yd_topology *topology; /* outlives the run */
+    const char *data;                   /* the data folder; made when missing */
     struct yd_fs *fs;
-    struct yd_pool *pool;                 /* file threads of the data folder's disk */
-    bool simulated;                       /* one thread: nothing is waited for, logs are flushed by the pool */
-    bool no_pumps;                        /* pumps are not started: in-file tests feed instead */
-    uint64_t (*random)(void *arg);        /* any thread; NULL: the machine's */
-    int64_t (*wall)(void *arg);           /* any thread; NULL: the machine's */
+    struct yd_pool *pool;          /* file threads of the data folder's disk */
+    bool simulated;                /* one thread: nothing is waited for, logs are flushed by the pool */
+    bool no_pumps;                 /* pumps are not started: in-file tests feed instead */
+    uint64_t (*random)(void *arg); /* any thread; NULL: the machine's */
+    int64_t (*wall)(void *arg);    /* any thread; NULL: the machine's */
     void *world_arg;
-    int64_t save_interval_ns;             /* states and cursors are saved at most this often; 0: 200 ms */
+    int64_t save_interval_ns; /* states and cursors are saved at most this often; 0: 200 ms */
     /* Callbacks, from any thread but never two at a time. All may be NULL. */
     void (*said)(void *arg, const struct yd_run_line *line);
     void (*listens)(void *arg, const char *element, const char *what, const char *address);
@@ -57,10 +57,10 @@ void yd_run_destroy(struct yd_run *run);
 
 /* ---- counters ---- */
 struct yd_input_stat { /* at all times: received = consumed + rejected + dropped + queued */
-    const char *name;    /* of the port; "pump" for what the own pump brings */
+    const char *name;  /* of the port; "pump" for what the own pump brings */
     uint64_t received, consumed, rejected, dropped, queued; /* records */
-    uint64_t folded;     /* of the consumed ones: filtered out or folded on purpose */
-    uint64_t skipped;    /* not in received: sent again, and known to be in the state already */
+    uint64_t folded;  /* of the consumed ones: filtered out or folded on purpose */
+    uint64_t skipped; /* not in received: sent again, and known to be in the state already */
     uint64_t batches, bytes;
 };
 struct yd_output_stat {
@@ -93,14 +93,14 @@ struct yd_element_stat {
     const struct yd_reject_sample *samples; /* oldest first */
 };
 struct yd_wire_stat {
-    uint32_t wire; /* index into the topology's wires */
-    uint64_t batches, records, bytes;               /* sent */
-    uint64_t dropped;                               /* records, by `full` or by an end that is gone */
-    uint64_t queued_bytes, queued_records;          /* waiting at the sender's end */
-    uint64_t in_flight_bytes, in_flight_records;    /* sent, and not yet consumed as far as the sender knows */
-    uint64_t spilled;                               /* records that went by way of the disk */
+    uint32_t wire;                               /* index into the topology's wires */
+    uint64_t batches, records, bytes;            /* sent */
+    uint64_t dropped;                            /* records, by `full` or by an end that is gone */
+    uint64_t queued_bytes, queued_records;       /* waiting at the sender's end */
+    uint64_t in_flight_bytes, in_flight_records; /* sent, and not yet consumed as far as the sender knows */
+    uint64_t spilled;                            /* records that went by way of the disk */
     bool is_cursor, ended;
-    uint64_t read, acknowledged, saved, end;        /* cursor: seqnos; end: of the stream at its read level */
+    uint64_t read, acknowledged, saved, end; /* cursor: seqnos; end: of the stream at its read level */
     uint64_t gaps, gap_records, rewinds;
 };
 struct yd_run_stat_visit {

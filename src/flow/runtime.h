@@ -577,8 +577,8 @@ struct yd_pump {
     atomic_bool starved;        /* stopped running because too much is unforwarded */
     atomic_bool napping;        /* scheduled by its timer; whoever clears it schedules it */
     atomic_bool has_napped, timer_gone;
-    atomic_llong nap_ns;        /* how long, for the loop that sets the timer */
-    int64_t sleep_ns;           /* the lane's */
+    atomic_llong nap_ns; /* how long, for the loop that sets the timer */
+    int64_t sleep_ns;    /* the lane's */
     bool ended;
     struct yd_trail trail;
     /* counts, from the pump's thread to the wrapper */

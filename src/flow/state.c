@@ -96,7 +96,8 @@ int yd__state_load(struct yd_element *e)
     error = e->class->load && header.generation ? e->class->load(e->state, 0, saved) : 0;
     if (error < 0) {
         free(data);
-        return yd_element_fail(e, error, "%s: the state in it was not accepted: %s. Move it away to begin with an empty one",
+        return yd_element_fail(e, error,
+                               "%s: the state in it was not accepted: %s. Move it away to begin with an empty one",
                                keep->path, yd_error_text(error));
     }
     keep->loaded = data;

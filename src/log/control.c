@@ -24,7 +24,8 @@ static bool read_small(const char *path, char *to, size_t size)
     return got > 0;
 }
 
-/* Fields 1 and 22 of a stat file of /proc, the latter counted behind the last ')': a program's name may hold anything. */
+/* Fields 1 and 22 of a stat file of /proc, the latter counted behind the last ')': a program's name may hold anything.
+ */
 static uint64_t start_time(const char *path, int64_t *ret_pid)
 {
     char text[1024];

@@ -1,4 +1,5 @@
-/* A world for the runtime's tests: a topology made by hand, small classes, and a run on a real or a simulated system. */
+/* A world for the runtime's tests: a topology made by hand, small classes, and a run on a real or a simulated system.
+ */
 #ifndef TESTS_FLOW_WORLD_H
 #define TESTS_FLOW_WORLD_H
 
