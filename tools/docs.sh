@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # docs.sh YARDER OUT: generates the reference pages and the man pages out of the program's own tables.
 #
-#   OUT/elements/NAME.md   a page a class          OUT/errors.md       every diagnostic of the language
+#   OUT/elements/NAME.md   a page a class
 #   OUT/man/yarder.1       all commands            OUT/man/yarder.5    topology files
 #   OUT/completion/yarder.bash
 set -euo pipefail

@@ -49,14 +49,12 @@ static void print_series(json_t *series)
     json_t *value;
     char separator = ' ';
     printf("%s", metric ? metric : "?");
-    json_object_foreach(json_object_get(series, "tags"), key, value)
-    {
+    json_object_foreach (json_object_get(series, "tags"), key, value) {
         printf("%c%s=%s", separator, key, json_string_value(value));
         separator = ',';
     }
     printf("\n");
-    json_object_foreach(json_object_get(series, "dps"), key, value)
-    {
+    json_object_foreach (json_object_get(series, "dps"), key, value) {
         char time[40], number[32];
         double ms = strtod(key, NULL);
         time[yd_text_put_time(time, sizeof time - 1, (int64_t)ms * YD_NS_PER_MS)] = 0;

@@ -21,7 +21,7 @@ static double sum(json_t *element, const char *list, const char *key)
     double total = 0;
     size_t index;
     json_t *item;
-    json_array_foreach(json_object_get(element, list), index, item) total += number(item, key);
+    json_array_foreach (json_object_get(element, list), index, item) total += number(item, key);
     return total;
 }
 
@@ -29,8 +29,7 @@ static json_t *find_element(json_t *status, const char *name)
 {
     size_t index;
     json_t *element;
-    json_array_foreach(json_object_get(status, "elements"), index, element)
-    {
+    json_array_foreach (json_object_get(status, "elements"), index, element) {
         const char *other = json_string_value(json_object_get(element, "name"));
         if (other && strcmp(other, name) == 0) return element;
     }
@@ -94,8 +93,7 @@ static void print_bottleneck(json_t *status, json_t *before)
     bool waits = false;
     size_t index;
     json_t *element;
-    json_array_foreach(json_object_get(status, "elements"), index, element)
-    {
+    json_array_foreach (json_object_get(status, "elements"), index, element) {
         const char *name = json_string_value(json_object_get(element, "name"));
         struct shares shares = shares_of(element, before ? find_element(before, name) : NULL);
         waits |= shares.output > 0.05;
@@ -140,11 +138,12 @@ static void print_table(json_t *status, json_t *before)
            json_string_value(json_object_get(status, "state")), json_string_value(json_object_get(status, "data")));
     printf("%-18s %-10s %-8s %5s %6s %6s %10s %10s %8s %8s %8s\n", "ELEMENT", "CLASS", "LIFE", "BUSY%", "INPUT%",
            "OUTPT%", before ? "IN/s" : "IN", before ? "OUT/s" : "OUT", "QUEUED", "REJECTED", "DROPPED");
-    json_array_foreach(json_object_get(status, "elements"), index, element) print_element(
-        element, before ? find_element(before, json_string_value(json_object_get(element, "name"))) : NULL);
+    json_array_foreach (json_object_get(status, "elements"), index, element)
+        print_element(element,
+                      before ? find_element(before, json_string_value(json_object_get(element, "name"))) : NULL);
     printf("\n");
-    json_array_foreach(json_object_get(status, "elements"), index, element) print_crashes(element);
-    json_array_foreach(json_object_get(status, "wires"), index, wire) print_wire(wire);
+    json_array_foreach (json_object_get(status, "elements"), index, element) print_crashes(element);
+    json_array_foreach (json_object_get(status, "wires"), index, wire) print_wire(wire);
     print_bottleneck(status, before);
 }
 

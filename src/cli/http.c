@@ -91,8 +91,7 @@ int cli_find_listener(const char *data, const char *what, char **ret_url, struct
     json_t *status = error < 0 ? NULL : json_loadb(text.data, text.size, 0, &why);
     size_t index;
     json_t *item;
-    json_array_foreach(json_object_get(status, "listens"), index, item)
-    {
+    json_array_foreach (json_object_get(status, "listens"), index, item) {
         const char *label = json_string_value(json_object_get(item, "what"));
         const char *address = json_string_value(json_object_get(item, "address"));
         if (found || !label || !address || !strcasestr(label, what)) continue;
