@@ -15,7 +15,10 @@
 #include <unistd.h>
 
 #include "base/hash.h"
-#include "log/log.h"
+#include <yarder/log.h>
+
+#include "base/text.h"
+#include "io/file.h"
 
 #define ROUNDS_MAX 31
 

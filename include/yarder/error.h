@@ -5,6 +5,8 @@
 #ifndef YARDER_ERROR_H
 #define YARDER_ERROR_H
 
+#include <stddef.h>
+
 #define YD_ERRORS(X)                                                                                                   \
     X(ENOMEM, 1, "out of memory")                                                                                      \
     X(EINVAL, 2, "invalid argument")                                                                                   \
@@ -50,5 +52,16 @@ const char *yd_error_text(int error);
 
 /* The YD_E… for an errno value; what has no match of its own becomes YD_EIO. */
 int yd_error_from_errno(int errno_value);
+
+/* The error trail of control paths: what is wrong, where, what to do instead; outermost last. Bounded: when it is
+ * full the oldest text stays and the rest is cut. NULL trails are accepted everywhere and ignored. */
+struct yd_trail {
+    size_t size;
+    char text[1024];
+};
+void yd_trail_clear(struct yd_trail *trail);
+/* Appends a line and returns `error`, so that `return yd_trail_add(trail, YD_EIO, "…")` reads well. */
+int yd_trail_add(struct yd_trail *trail, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+const char *yd_trail_text(const struct yd_trail *trail); /* lines joined by ": ", outermost first; "" when empty */
 
 #endif

@@ -35,17 +35,6 @@ unsigned yd_text_distance(struct yd_str a, struct yd_str b, unsigned limit);
  * but for the braces, whose number is bounded. */
 bool yd_text_glob(struct yd_str pattern, struct yd_str s);
 
-/* The error trail of control paths: what is wrong, where, what to do instead; outermost last. Bounded: when it is
- * full the oldest text stays and the rest is cut. NULL trails are accepted everywhere and ignored. */
-struct yd_trail {
-    size_t size;
-    char text[1024];
-};
-void yd_trail_clear(struct yd_trail *trail);
-/* Appends a line and returns `error`, so that `return yd_trail_add(trail, YD_EIO, "…")` reads well. */
-int yd_trail_add(struct yd_trail *trail, int error, const char *format, ...) YD_PRINTF(3, 4);
-const char *yd_trail_text(const struct yd_trail *trail); /* lines joined by ": ", outermost first; "" when empty */
-
 /* Streaming JSON into a buffer. Commas and escapes are its business. Bytes that are not UTF-8 become U+FFFD.
  * Non-finite numbers become null. `pretty` indents by two. */
 struct yd_json {

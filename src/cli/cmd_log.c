@@ -11,7 +11,10 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "io/loop.h"
-#include "log/log.h"
+#include <yarder/log.h>
+
+#include "base/text.h"
+#include "io/file.h"
 
 #define PATH_SIZE 4096
 

@@ -10,7 +10,10 @@
 
 #include "base/text.h"
 #include "elements/classes.h"
-#include "log/log.h"
+#include <yarder/log.h>
+
+#include "base/text.h"
+#include "io/file.h"
 
 enum { INPUT, OUTPUT, QUERY };
 enum { REASON_READONLY, REASON_EPOCH, REASON_GAP, REASON_DUPLICATE };

@@ -13,7 +13,7 @@
 #include "elements/line_feed.h"
 #include "elements/opentsdb_answer.h"
 #include "elements/opentsdb_put.h"
-#include "log/log.h"
+#include <yarder/log.h>
 #include "serve/json_in.h"
 
 #define QUESTIONS_MAX 4096

@@ -13,7 +13,7 @@
 #include "elements/opentsdb.h"
 #include "elements/opentsdb_answer.h"
 #include "elements/opentsdb_put.h"
-#include "log/log.h"
+#include <yarder/log.h>
 #include "serve/http.h"
 
 #define JSON_TYPE   "application/json; charset=UTF-8"

@@ -27,7 +27,10 @@
 #include <yarder/element.h>
 
 #include "flow/run.h"
-#include "log/log.h"
+#include <yarder/log.h>
+
+#include "base/text.h"
+#include "io/file.h"
 
 /* ---- envelopes; arg[0] first ---- */
 enum yd__envelope {

@@ -13,6 +13,7 @@
 #include "base/text.h"
 
 struct yd_loop;
+struct yd_file;
 
 /* ---- clock and randomness ---- */
 int64_t yd_loop_mono(struct yd_loop *loop); /* ns, never steps; cached once per loop turn */
@@ -79,6 +80,15 @@ void yd_stream_pause(struct yd_stream *stream, bool paused);
  * behind what waits already within `limit` (a peer that does not read; nothing of it is taken; with nothing waiting any
  * size fits), YD_ECLOSED after an error or a shutdown. */
 int yd_stream_write(struct yd_stream *stream, struct yd_str bytes);
+/* Queues bytes of a file behind what was written: sendfile where the stream can (TCP, Unix), copied where it cannot
+ * (TLS, the simulator). The file must stay as it is there until `drained` or the close; the stream has a reference of
+ * its own: it dups the descriptor (file may be closed on return). Counts in the backlog and against the limit. Pages
+ * that are not in the page cache block the loop: ask yd_file_resident first, and read them on a file thread when they
+ * are not. */
+int yd_stream_send_file(struct yd_stream *stream, struct yd_file *file, uint64_t offset, size_t size);
+/* Bytes that the caller keeps unchanged until release(arg) is called, once, in the loop's thread: not copied where the
+ * stream can do without. On failure release is not called. */
+int yd_stream_write_shared(struct yd_stream *stream, struct yd_str bytes, void (*release)(void *arg), void *arg);
 size_t yd_stream_backlog(const struct yd_stream *stream);     /* bytes not yet with the kernel */
 void yd_stream_limit(struct yd_stream *stream, size_t bytes); /* default 16 MiB */
 void yd_stream_shutdown(struct yd_stream *stream);            /* end our side once all is written */

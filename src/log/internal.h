@@ -14,7 +14,10 @@
 #include "log/cursor_format.h"
 #include "log/footer_format.h"
 #include "log/index_format.h"
-#include "log/log.h"
+#include <yarder/log.h>
+
+#include "base/text.h"
+#include "io/file.h"
 #include "log/segment_format.h"
 
 #define YD__PATH_SIZE         4096

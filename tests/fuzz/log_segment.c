@@ -5,7 +5,10 @@
 
 #include "base/hash.h"
 #include "io/sim_file.h"
-#include "log/log.h"
+#include <yarder/log.h>
+
+#include "base/text.h"
+#include "io/file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,7 +12,10 @@
 #include "flow/run.h"
 #include "io/sim_file.h"
 #include "io/sim_net.h"
-#include "log/log.h"
+#include <yarder/log.h>
+
+#include "base/text.h"
+#include "io/file.h"
 
 struct tested {
     uint64_t seed;

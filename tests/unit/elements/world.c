@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "elements/registry.h"
-#include "log/log.h"
+#include <yarder/log.h>
 
 void world_open(struct world *w)
 {

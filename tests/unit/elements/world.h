@@ -10,7 +10,7 @@
 #include "flow/run.h"
 #include "io/file.h"
 #include "io/loop.h"
-#include "log/log.h"
+#include <yarder/log.h>
 
 struct world {
     char data[64];

@@ -18,7 +18,10 @@
 #include "flow/run.h"
 #include "io/sim_file.h"
 #include "io/sim_net.h"
-#include "log/log.h"
+#include <yarder/log.h>
+
+#include "base/text.h"
+#include "io/file.h"
 
 #define WORLD_NODES 16
 #define WORLD_WIRES 32

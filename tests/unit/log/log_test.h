@@ -14,7 +14,10 @@
 
 #include "base/hash.h"
 #include "io/sim_file.h"
-#include "log/log.h"
+#include <yarder/log.h>
+
+#include "base/text.h"
+#include "io/file.h"
 
 struct world {
     struct yd_fs *fs;
