@@ -77,8 +77,10 @@ struct yd_msg_welcome {
 struct yd_msg_refused {
     int32_t error;           /* YD_E… */
     uint32_t retry_after_ms; /* 0: do not */
-    uint64_t detail;  /* APPEND: EGAP: the seqno, or the producer's seq, that is expected; EEPOCH: the epoch in force */
-    uint64_t detail2; /* APPEND of several: how many of its batches were taken before this one */
+    uint64_t detail; /* APPEND: EGAP: the seqno, or the producer's seq, that is expected; EEPOCH: the epoch in force */
+    uint64_t
+        detail2; /* APPEND of several: how many of its batches were taken before this one; they are in the stream,
+                    nothing is said of their level: sent again they are duplicates, acknowledged when it is reached */
     uint16_t text_size, reserved; /* text: for people */
     uint32_t reserved2;
 }; /* GOODBYE has the same body */
@@ -86,6 +88,7 @@ struct yd_msg_refused {
 struct yd_msg_open {
     uint16_t stream_size, reserved; /* text: "name/partition"; "name" is partition 0 */
     uint32_t flags;
+    uint64_t producer_id; /* who will append, so that OPENED tells where he is; 0: nobody */
 };
 #define YD_OPEN_CREATE_STREAM 1 /* make it when it is not there (one partition, defaults) */
 struct yd_msg_opened {
@@ -93,6 +96,8 @@ struct yd_msg_opened {
     uint64_t log_id;
     uint32_t epoch, flags;
     uint64_t first, written, durable, replicated;
+    uint64_t producer_seq; /* the last number known of producer_id, in memory at least; 0: none */
+    uint32_t producer_epoch, reserved3;
     uint16_t dir_size,
         reserved; /* text: the folder of its files, to a peer on the same machine (Unix socket, loopback) */
     uint32_t reserved2;
@@ -142,7 +147,8 @@ struct yd_msg_subscribe {
 #define YD_SUBSCRIBE_STOP   2 /* ends at what is there now */
 struct yd_msg_batches {
     uint64_t next; /* seqno after the last record of these batches, and of what was skipped behind them */
-};
+};                 /* the first of a subscription comes at once, if need be without batches: next is where it begins, so
+                      that "the tail" and "a time" are places to come back to. Its whole body counts against the credit */
 struct yd_msg_gap {
     uint64_t from, to;
     uint16_t reason_size, reserved;
@@ -190,7 +196,7 @@ struct yd_msg_fence {
 
 _Static_assert(sizeof(struct yd_frame) == 16 && sizeof(struct yd_msg_hello) == 16 &&
                    sizeof(struct yd_msg_welcome) == 24 && sizeof(struct yd_msg_refused) == 32 &&
-                   sizeof(struct yd_msg_open) == 8 && sizeof(struct yd_msg_opened) == 64 &&
+                   sizeof(struct yd_msg_open) == 16 && sizeof(struct yd_msg_opened) == 80 &&
                    sizeof(struct yd_msg_append) == 32 && sizeof(struct yd_msg_appended) == 24 &&
                    sizeof(struct yd_msg_subscribe) == 64 && sizeof(struct yd_msg_position) == 56 &&
                    sizeof(struct yd_msg_end) == 16 && sizeof(struct yd_msg_follow) == 48 &&
