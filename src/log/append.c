@@ -35,6 +35,7 @@ static int append_locked(struct yd_log *log, const struct yd_batch *batch, int64
                          uint64_t expect_seqno, struct yd_log_appended *ret)
 {
     const struct yd_header *header = &batch->header;
+    if (log->closed) return YD_ECLOSED;
     if (log->failed) return YD_EREADONLY;
     struct yd__producer_entry *known = NULL;
     if (header->producer_id != 0) {

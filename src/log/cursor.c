@@ -123,7 +123,9 @@ int yd_log_cursor_save(struct yd_log *log, const char *name, uint64_t seqno)
     pthread_mutex_lock(&log->mutex);
     file.seqno = YD_MIN(seqno, log->durable);
     file.epoch = log->epoch;
+    bool closed = log->closed;
     pthread_mutex_unlock(&log->mutex);
+    if (closed) return YD_ECLOSED;
     file.saved_at = yd__log_now(log);
     file.crc = cursor_crc(&file);
 

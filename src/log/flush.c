@@ -31,6 +31,7 @@ void yd__fail(struct yd_log *log, int error)
     yd__control_publish(log);
     pthread_cond_broadcast(&log->moved);
     pthread_mutex_unlock(&log->mutex);
+    yd__moved(log);
 }
 
 /* ---- one run of frames into the active segment ---- */
@@ -329,7 +330,7 @@ int yd__flush_round(struct yd_log *log, bool *ret_changed)
             error = write_group(log, log->group + done, fits);
             done += fits;
             *ret_changed = true;
-            if (!error && done == count && log->progress) log->progress(log->progress_arg); /* written */
+            if (!error && done == count) yd__moved(log); /* written */
         }
     }
     /* A sync that failed must not be followed by one that succeeds: the kernel has called the pages clean. */
@@ -355,13 +356,17 @@ int yd_log_flush(struct yd_log *log)
     if (log->options.readonly) return YD_EPERM;
     bool changed;
     pthread_mutex_lock(&log->io);
+    if (log->gone) {
+        pthread_mutex_unlock(&log->io);
+        return YD_ECLOSED;
+    }
     int error = yd__flush_round(log, &changed);
     pthread_mutex_unlock(&log->io);
     if (changed) {
         pthread_mutex_lock(&log->mutex);
         if (log->waiters) pthread_cond_broadcast(&log->moved);
         pthread_mutex_unlock(&log->mutex);
-        if (log->progress) log->progress(log->progress_arg);
+        yd__moved(log);
     }
     return error;
 }

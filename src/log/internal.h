@@ -189,10 +189,10 @@ int yd__quarantine(struct yd_log *log, struct yd_file *file, uint64_t base, uint
 int yd__flush_round(struct yd_log *log, bool *ret_changed); /* with io held */
 void yd__evict(struct yd_log *log);                         /* releases what memory keeps beyond its limits */
 uint64_t yd__readers_taken(const struct yd_log *log); /* what all readers in this process have passed; under mutex */
-void yd__readers_let_go(struct yd_log *log);          /* it is closed before them */
 int yd__checkpoint_now(struct yd_log *log, unsigned flags); /* with io held, nothing dirty */
-void yd__fail(struct yd_log *log, int error);               /* final: with io held, without mutex */
-int yd__prepare(struct yd_log *log);                        /* makes the next segment's space, when none is there */
+void yd__fail(struct yd_log *log, int error);               /* final: without mutex */
+void yd__moved(struct yd_log *log); /* positions moved, or it failed: tells the runner and all watches; without mutex */
+int yd__prepare(struct yd_log *log); /* makes the next segment's space, when none is there */
 /* Space for a segment, still called next.tmp; whatever comes of it, yd__space_named must follow. */
 int yd__take_space(struct yd_log *log, uint64_t size_min, struct yd_file **ret_file, uint64_t *ret_size);
 void yd__space_named(struct yd_log *log);
@@ -213,8 +213,17 @@ struct yd__rot {
     uint64_t base, from, to;
 };
 
+/* One of those who want to know that positions moved (log.c). */
+struct yd_log_watch {
+    struct yd_log *log;
+    void (*moved)(void *arg);
+    void *arg;
+    struct yd_log_watch *next, **at;
+};
+
 struct yd_log {
     uint32_t magic;
+    atomic_uint refs;              /* the opener has one, each reader has one; the registry, servers */
     struct yd_log_options options; /* defaults filled in; dir and stream are ours */
     struct yd_fs *fs;
     char *dir, *stream;
@@ -235,6 +244,8 @@ struct yd_log {
     uint32_t epoch, last_crc; /* chain as appended */
     _Atomic int failed;       /* 0, then an error for good */
     bool no_space;
+    bool closed;                   /* takes and gives nothing more */
+    bool gone;                     /* the files are closed too; also under io */
     struct yd__segment **segments; /* oldest first */
     uint32_t segment_count, segment_capacity;
     struct yd__segment *active; /* the last one, when it takes frames; NULL: the next flush begins one */
@@ -272,6 +283,9 @@ struct yd_log {
 
     void (*progress)(void *arg);
     void *progress_arg;
+
+    pthread_mutex_t watch_lock; /* held while they are called: behind io, before mutex */
+    struct yd_log_watch *watches;
 };
 
 #define YD__LOG_MAGIC UINT32_C(0x59444c47)

@@ -78,9 +78,28 @@ static void fill_defaults(struct yd_log_options *options)
     if (!options->cursor_expiry_ns) options->cursor_expiry_ns = week;
 }
 
+/* What closing ends: files, and the batches in memory with them. References find an empty log. With io held. */
+static void let_go_of_files(struct yd_log *log)
+{
+    pthread_mutex_lock(&log->mutex);
+    struct yd__segment **segments = log->segments;
+    uint32_t count = log->segment_count;
+    log->segments = NULL;
+    log->segment_count = log->segment_capacity = 0;
+    log->active = NULL;
+    log->closed = log->gone = true;
+    if (log->waiters) pthread_cond_broadcast(&log->moved);
+    pthread_mutex_unlock(&log->mutex);
+    for (uint32_t i = 0; i < count; i++) yd__segment_unref(segments[i]);
+    free(segments);
+    yd__control_close(log);
+    yd_file_close(log->prepared);
+    log->prepared = NULL;
+}
+
 static void destroy(struct yd_log *log)
 {
-    yd__readers_let_go(log);
+    YD_ASSERT(!log->readers && !log->watches);
     yd__control_close(log);
     yd__tail_fini(&log->tail);
     yd__producers_fini(&log->producers);
@@ -98,6 +117,7 @@ static void destroy(struct yd_log *log)
     free(log->stream);
     pthread_mutex_destroy(&log->mutex);
     pthread_mutex_destroy(&log->io);
+    pthread_mutex_destroy(&log->watch_lock);
     pthread_cond_destroy(&log->work);
     pthread_cond_destroy(&log->moved);
     pthread_cond_destroy(&log->chores);
@@ -112,6 +132,8 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
     YD_DRD_IGNORE(&log->failed);
     YD_DRD_IGNORE(&log->queued_hint);
     log->magic = YD__LOG_MAGIC;
+    atomic_init(&log->refs, 1);
+    YD_DRD_IGNORE(&log->refs);
     log->options = *options;
     fill_defaults(&log->options);
     log->fs = options->fs;
@@ -121,6 +143,7 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&log->mutex, NULL);
     pthread_mutex_init(&log->io, NULL);
+    pthread_mutex_init(&log->watch_lock, NULL);
     pthread_cond_init(&log->work, &monotonic);
     pthread_cond_init(&log->moved, &monotonic);
     pthread_cond_init(&log->chores, &monotonic);
@@ -324,6 +347,13 @@ int yd_log_start(struct yd_log *log)
     return 0;
 }
 
+static void tell_watches(struct yd_log *log)
+{
+    pthread_mutex_lock(&log->watch_lock);
+    for (struct yd_log_watch *watch = log->watches; watch; watch = watch->next) watch->moved(watch->arg);
+    pthread_mutex_unlock(&log->watch_lock);
+}
+
 int yd_log_close(struct yd_log *log)
 {
     if (!log) return 0;
@@ -333,6 +363,9 @@ int yd_log_close(struct yd_log *log)
     if (!log->options.readonly) {
         pthread_mutex_lock(&log->io);
         bool changed = true;
+        pthread_mutex_lock(&log->mutex);
+        log->closed = true; /* before the last flush: what it does not write was not taken */
+        pthread_mutex_unlock(&log->mutex);
         while (!error && changed && log->tail.unwritten != log->tail.end) error = yd__flush_round(log, &changed);
         if (!error && log->failed) error = YD_EREADONLY;
         if (log->prepared && !log->failed) {
@@ -345,10 +378,67 @@ int yd_log_close(struct yd_log *log)
             error = yd__checkpoint_now(log, YD__CHECKPOINT_CLEAN);
         }
         if (!log->failed) __atomic_store_n(&log->control->state, YD__STATE_CLOSED, __ATOMIC_RELEASE);
-        pthread_mutex_unlock(&log->io);
+    } else {
+        pthread_mutex_lock(&log->io);
     }
-    destroy(log);
+    let_go_of_files(log);
+    pthread_mutex_unlock(&log->io);
+    tell_watches(log);
+    yd_log_unref(log);
     return error;
+}
+
+struct yd_log *yd_log_ref(struct yd_log *log)
+{
+    YD_ASSERT(log->magic == YD__LOG_MAGIC);
+    atomic_fetch_add_explicit(&log->refs, 1, memory_order_relaxed); /* the caller has one: it cannot go meanwhile */
+    return log;
+}
+
+void yd_log_unref(struct yd_log *log)
+{
+    if (!log) return;
+    YD_ASSERT(log->magic == YD__LOG_MAGIC); /* while our reference lasts */
+    YD_DRD_BEFORE(&log->refs);
+    /* Release, and acquire in the last one: it sees all that the others did before they let go. */
+    unsigned before = atomic_fetch_sub_explicit(&log->refs, 1, memory_order_acq_rel);
+    YD_ASSERT(before > 0);
+    if (before > 1) return;
+    YD_DRD_AFTER(&log->refs);
+    destroy(log);
+}
+
+/* ---- being told ---- */
+
+int yd_log_watch(struct yd_log *log, void (*moved)(void *arg), void *arg, struct yd_log_watch **ret_watch)
+{
+    struct yd_log_watch *watch = calloc(1, sizeof *watch);
+    if (!watch) return YD_ENOMEM;
+    *watch = (struct yd_log_watch){.log = log, .moved = moved, .arg = arg, .at = &log->watches};
+    pthread_mutex_lock(&log->watch_lock);
+    watch->next = log->watches;
+    if (watch->next) watch->next->at = &watch->next;
+    log->watches = watch;
+    pthread_mutex_unlock(&log->watch_lock);
+    *ret_watch = watch;
+    return 0;
+}
+
+void yd_log_unwatch(struct yd_log_watch *watch)
+{
+    if (!watch) return;
+    struct yd_log *log = watch->log;
+    pthread_mutex_lock(&log->watch_lock); /* waits for calls under way */
+    *watch->at = watch->next;
+    if (watch->next) watch->next->at = watch->at;
+    pthread_mutex_unlock(&log->watch_lock);
+    free(watch);
+}
+
+void yd__moved(struct yd_log *log)
+{
+    if (log->progress) log->progress(log->progress_arg);
+    tell_watches(log);
 }
 
 /* ---- positions ---- */
@@ -375,6 +465,8 @@ void yd_log_position(struct yd_log *log, struct yd_log_position *ret)
         .segments = log->segment_count,
         .queued_bytes = log->tail.queued_bytes,
         .rotten = log->rotten_batches,
+        .replicated = log->durable,
+        .closed = log->closed,
     };
     pthread_mutex_unlock(&log->mutex);
 }
@@ -391,6 +483,8 @@ int yd_log_wait(struct yd_log *log, uint64_t seqno, enum yd_ack level)
     while (position_of(log, level) < seqno && !error) {
         if (log->failed) {
             error = YD_EREADONLY;
+        } else if (log->gone) {
+            error = YD_ECLOSED;
         } else if (seqno > log->tail.next_seqno) {
             error = YD_EAGAIN;
         } else if (!log->leading) {

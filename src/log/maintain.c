@@ -328,10 +328,14 @@ int yd_log_maintain(struct yd_log *log)
 {
     if (log->options.readonly) return YD_EPERM;
     pthread_mutex_lock(&log->io);
+    if (log->gone) {
+        pthread_mutex_unlock(&log->io);
+        return YD_ECLOSED;
+    }
     int before = log->failed;
     int error = yd__maintain_round(log);
     bool changed = log->failed != before;
     pthread_mutex_unlock(&log->io);
-    if (changed && log->progress) log->progress(log->progress_arg);
+    if (changed) yd__moved(log);
     return error;
 }

@@ -53,9 +53,14 @@ int yd_log_reader_open(struct yd_log *log, const struct yd_log_start *start, str
     struct yd_log_reader *reader;
     int error = create(log->fs, log->dir, start, &reader);
     if (error) return error;
-    reader->log = log;
+    reader->log = yd_log_ref(log);
     reader->log_id = log->log_id;
     pthread_mutex_lock(&log->mutex);
+    if (log->closed) {
+        pthread_mutex_unlock(&log->mutex);
+        yd_log_reader_close(reader);
+        return YD_ECLOSED;
+    }
     uint64_t epoch_end = UINT64_MAX;
     /* The table of epochs changes only while opening. */
     if (start->epoch != 0 && start->epoch < log->epoch) epoch_end = yd__epoch_end(&log->checkpoint, start->epoch);
@@ -134,20 +139,16 @@ static void unlink_reader(struct yd_log_reader *reader)
     reader->at = NULL;
 }
 
-void yd__readers_let_go(struct yd_log *log)
-{
-    while (log->readers) unlink_reader(log->readers);
-}
-
 void yd_log_reader_close(struct yd_log_reader *reader)
 {
     if (!reader) return;
-    if (reader->at) { /* else the log was closed before: only closing the reader is left, and allowed */
+    if (reader->at) {
         pthread_mutex_lock(&reader->log->mutex);
         unlink_reader(reader);
         pthread_mutex_unlock(&reader->log->mutex);
     }
     yd__reader_leave(reader);
+    yd_log_unref(reader->log);
     if (reader->control) yd_fs_unmap(reader->fs, reader->control, YD__CONTROL_SIZE);
     yd_file_close(reader->control_file);
     free(reader->dir);
@@ -168,6 +169,14 @@ void yd__reader_look(struct yd_log_reader *reader)
     if (closed) reader->end = YD_MAX(reader->end, reader->checked);
 }
 
+static bool is_closed(struct yd_log *log)
+{
+    pthread_mutex_lock(&log->mutex);
+    bool closed = log->closed;
+    pthread_mutex_unlock(&log->mutex);
+    return closed;
+}
+
 static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, struct yd_log_gap *ret_gap)
 {
     struct yd_log *log = reader->log;
@@ -179,7 +188,9 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
     reader->taken = seqno;
     struct yd_batch *batch = NULL;
     int error = 0;
-    if (seqno >= end) {
+    if (log->closed) {
+        error = YD_ECLOSED;
+    } else if (seqno >= end) {
         error = YD_EAGAIN;
     } else if (seqno < log->first) {
         *ret_gap = (struct yd_log_gap){seqno, log->first, "retention"};
@@ -192,7 +203,11 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
     }
     pthread_mutex_unlock(&log->mutex);
     if (error) return error;
-    if (!batch) return yd__reader_next_in_files(reader, in_files, ret_batch, ret_gap);
+    if (!batch) {
+        error = yd__reader_next_in_files(reader, in_files, ret_batch, ret_gap);
+        if (error && error != YD_EGAP && is_closed(log)) error = YD_ECLOSED; /* meanwhile: whatever it met */
+        return error;
+    }
     yd__reader_leave(reader); /* no file is held while caught up */
     reader->seqno = batch->header.base_seqno + batch->header.count;
     *ret_batch = batch;

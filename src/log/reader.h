@@ -6,7 +6,7 @@
 
 struct yd_log_reader {
     struct yd_log *log;               /* NULL: of a folder */
-    struct yd_log_reader *next, **at; /* among the log's readers; at: NULL when that has closed */
+    struct yd_log_reader *next, **at; /* among the log's readers; at: NULL when not in it */
     uint64_t taken;                   /* before this nothing is needed in memory; both under the log's mutex */
     struct yd_fs *fs;
     char *dir;
