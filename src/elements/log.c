@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "elements/classes.h"
+#include "flow/run.h"
 #include <yarder/log.h>
 
 #include "base/text.h"
@@ -42,6 +43,7 @@ struct state {
     struct waits written, durable;
     struct pending *first, **last;
     bool said_failed, said_no_space;
+    char stream[256];                /* as others find it: NAME/PARTITION */
     struct yd_log_recovery recovery; /* what the last opening found */
 };
 
@@ -136,14 +138,14 @@ static int open(struct yd_element *element, void *opaque)
     struct state *state = opaque;
     const struct yd_args *args = yd_element_args(element);
     const char *stream_name = yd_args_text(args, "stream").data;
-    char dir[4096], stream[256];
+    char dir[4096];
     struct yd_trail trail = {0};
     if (snprintf(dir, sizeof dir, "%s/streams/%s/0", yd_element_data(element), stream_name) >= (int)sizeof dir)
         return yd_element_fail(element, YD_ETOOBIG, "the path of the data folder is too long");
-    (void)snprintf(stream, sizeof stream, "%s/0", stream_name);
+    (void)snprintf(state->stream, sizeof state->stream, "%s/0", stream_name);
     struct yd_log_options options = {.fs = yd_element_fs(element),
                                      .dir = dir,
-                                     .stream = stream,
+                                     .stream = state->stream,
                                      .random = random_,
                                      .wall = wall,
                                      .clock_arg = element,
@@ -157,7 +159,8 @@ static int open(struct yd_element *element, void *opaque)
     state->last = &state->first;
     int r = yd_log_open(&options, &state->log, &state->recovery, &trail);
     if (r < 0) return yd_element_fail(element, r, "stream %s: %s", stream_name, yd_trail_text(&trail));
-    return 0;
+    r = yd_streams_put(yd_element_streams(element), state->stream, state->log);
+    return r < 0 ? yd_element_fail(element, r, "stream %s: %s", stream_name, yd_error_text(r)) : 0;
 }
 
 static void free_waits(struct waits *waits)
@@ -178,7 +181,9 @@ static void close(void *opaque)
     state->last = &state->first;
     free_waits(&state->written);
     free_waits(&state->durable);
-    if (state->log) (void)yd_log_close(state->log); /* what a last flush could not do, recovery finds */
+    if (!state->log) return;
+    yd_streams_remove(yd_element_streams(state->element), state->stream);
+    (void)yd_log_close(state->log); /* what a last flush could not do, recovery finds */
     state->log = NULL;
 }
 

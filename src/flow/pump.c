@@ -420,6 +420,31 @@ struct yd_fs *yd_pump_fs(struct yd_pump *pump)
     return pump->element->run->options.fs;
 }
 
+struct yd_streams *yd_pump_streams(struct yd_pump *pump)
+{
+    return pump->element->run->streams;
+}
+
+const char *yd_pump_data(struct yd_pump *pump)
+{
+    return pump->element->run->data;
+}
+
+struct yd_pool *yd_pump_pool(struct yd_pump *pump)
+{
+    return pump->element->run->options.pool;
+}
+
+uint64_t yd_pump_random(struct yd_pump *pump)
+{
+    return yd__run_random(pump->element->run);
+}
+
+bool yd_pump_simulated(struct yd_pump *pump)
+{
+    return pump->element->run->options.simulated;
+}
+
 const char *yd_pump_element(struct yd_pump *pump)
 {
     return pump->element->node->name;

@@ -103,6 +103,11 @@ bool yd_element_simulated(struct yd_element *e)
     return e->run->options.simulated;
 }
 
+struct yd_streams *yd_element_streams(struct yd_element *e)
+{
+    return e->run->streams;
+}
+
 struct yd_run *yd_element_run(struct yd_element *e)
 {
     return e->run;
@@ -605,6 +610,7 @@ static void free_run(struct yd_run *run)
     free(run->elements);
     free(run->wires);
     free(run->cursors);
+    yd_streams_destroy(run->streams);
     free(run->data);
     pthread_mutex_destroy(&run->say_lock);
     free(run);
@@ -633,7 +639,8 @@ int yd_run_start(const struct yd_run_options *options, struct yd_run **ret_run, 
     run->wire_count = (uint32_t)options->topology->wire_count;
     pthread_mutex_init(&run->say_lock, NULL);
     run->data = strdup(options->data ? options->data : "data");
-    int error = run->data ? setup(run) : YD_ENOMEM;
+    int error = run->data ? yd_streams_create(&run->streams) : YD_ENOMEM;
+    if (error >= 0) error = setup(run);
     if (error < 0) {
         free_run(run);
         return yd_trail_add(trail, error, "cannot set up the run: %s", yd_error_text(error));

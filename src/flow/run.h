@@ -118,6 +118,14 @@ int yd_run_stat_wait(struct yd_run *run, int64_t timeout_ns);
 /* The run an element is part of, for the class that reports on it. */
 struct yd_run *yd_element_run(struct yd_element *element);
 const struct yd_topology *yd_run_topology(const struct yd_run *run);
+/* The streams open in this run, by "name/partition": who opens one puts it there, and removes it before closing it. */
+struct yd_streams *yd_element_streams(struct yd_element *element);
+/* For pumps that serve streams: the same, the data folder, its disk's file threads, randomness (any thread). */
+struct yd_streams *yd_pump_streams(struct yd_pump *pump);
+const char *yd_pump_data(struct yd_pump *pump);
+struct yd_pool *yd_pump_pool(struct yd_pump *pump);
+uint64_t yd_pump_random(struct yd_pump *pump);
+bool yd_pump_simulated(struct yd_pump *pump);
 
 /* ---- in-file tests ---- */
 /* Puts bytes or a batch into an element as its pump would have (class->feed), or a batch into a push input. Simulated

@@ -705,6 +705,7 @@ struct yd_run {
     uint32_t cursor_count;
     yd_pid supervisor;
     char *data;
+    struct yd_streams *streams; /* open now, by name/partition: elements put theirs, servers find them */
     int64_t save_interval_ns;
     atomic_uint unfinished, alive;
     atomic_bool finished, bad, draining;
