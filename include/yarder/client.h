@@ -5,10 +5,15 @@
  *                                      └▶ yd_client_subscribe ─▶ yd_subscription_next, or a callback
  *
  * Two ways to run it. Synchronous: call and wait; nothing else is needed. Callbacks: put yd_client_fd into your own
- * poll and call yd_client_run(client, 0) when yd_client_events says so; callbacks are called from there only. A lost
- * connection is made again by itself (back-off 50 ms to 5 s) as long as somebody waits: appends that were not
+ * poll and call yd_client_run(client, 0) when yd_client_events says so; callbacks are called from there, and from other
+ * waiting calls, only. In a callback nothing that waits may be called (YD_EBUSY), everything else may but
+ * yd_client_close.
+ * The connection is made when it is needed. The first one that fails ends what waited for it with the reason. Later, a
+ * lost connection is made again by itself (back-off 50 ms to 5 s) as long as somebody waits: appends that were not
  * acknowledged are sent again under the same producer numbers, so each is in the stream once; subscriptions go on where
- * they were. One thread at a time per client; several clients share nothing. No threads of its own, no signals. */
+ * they were. What was acknowledged at level memory a dying server can lose; what was at a higher level never: should a
+ * server have lost such all the same, the next append is told YD_EGAP. docs/client.md tells more.
+ * One thread at a time per client; several clients share nothing. No threads of its own, no signals. */
 #ifndef YARDER_CLIENT_H
 #define YARDER_CLIENT_H
 
@@ -23,11 +28,12 @@ struct yd_client_options {
     const char *name;    /* for the server's people; NULL: the program's */
     const char *token;   /* or NULL */
     const char *ca_file, *cert_file, *key_file; /* tls: NULL: the system's authorities; no certificate of ours */
-    int64_t timeout_ns;   /* of each waiting call and request, reconnecting included; 0: 30 s; < 0: for ever */
-    uint64_t producer_id; /* 0: drawn at random; keep it over restarts to go on with producer_epoch + 1 */
-    uint32_t producer_epoch;
+    int64_t timeout_ns;       /* of each waiting call and request, reconnecting included; 0: 30 s; < 0: for ever */
+    uint64_t producer_id;     /* 0: drawn at random. Keep it over restarts, and go on behind yd_client_producer_seq */
+    uint32_t producer_epoch;  /* 0: above the last one that the stream knows: older incarnations are fenced */
     uint32_t in_flight_bytes; /* of appends not acknowledged; 0: 16 MiB. More: append_async gives YD_EFULL */
     bool once;                /* no reconnecting: the first loss ends everything with YD_ECLOSED */
+    bool create;              /* streams that are not there are made, with one partition */
 };
 int yd_client_open(const struct yd_client_options *options, struct yd_client **ret_client, struct yd_trail *trail);
 void yd_client_close(struct yd_client *client); /* what is not acknowledged is told YD_ECANCELED; NULL is quiet */
@@ -47,9 +53,25 @@ struct yd_client_info {
     uint64_t first, written, durable, replicated, log_id;
     uint32_t epoch, partitions;
     bool follower;
-    const char *dir; /* of its files when they are on this machine and can be read, else NULL */
+    bool by_name, by_producer; /* how several partitions are chosen: yd_client_partition */
+    const char *dir;           /* of its files when they are on this machine and can be read, else NULL */
 };
-void yd_client_info(struct yd_client_stream *stream, struct yd_client_info *ret); /* as of opening */
+void yd_client_info(struct yd_client_stream *stream, struct yd_client_info *ret); /* as of the last opening */
+/* The last number of our producer that the stream is known to have: 0 at first. A batch's header.producer_seq, when it
+ * is set, is taken as its number (it must be above this one, YD_EDUP), so that a program which numbers its input and
+ * keeps its producer_id can go on after its own death exactly where it was. */
+uint64_t yd_client_producer_seq(const struct yd_client_stream *stream);
+/* The files themselves, when they are on this machine: no server between. YD_ENOTSUP when they are not. Such a program
+ * links yarder-log too. */
+static inline int yd_client_reader(struct yd_client_stream *stream, const struct yd_log_start *start,
+                                   struct yd_log_reader **ret_reader, struct yd_trail *trail)
+{
+    struct yd_client_info info;
+    yd_client_info(stream, &info);
+    if (!info.dir)
+        return yd_trail_add(trail, YD_ENOTSUP, "the stream's files are not on this machine, or not readable");
+    return yd_log_reader_open_dir(NULL, info.dir, start, ret_reader, trail);
+}
 
 struct yd_client_append_options {
     enum yd_ack level; /* 0: DURABLE */
@@ -60,15 +82,18 @@ struct yd_client_append_options {
     int64_t replicas_wait_ns;
 };
 struct yd_client_appended {
-    uint64_t first, next;
-    enum yd_ack level; /* what was really reached */
+    uint64_t first, next; /* its records; of a duplicate, or when several went together and others' records came
+                             between: a range around them */
+    enum yd_ack level;    /* what was really reached */
     unsigned in_sync;
-    bool duplicate;
+    bool duplicate; /* it was there already: sent before a connection was lost */
 };
 /* The batch is sent as it is (with producer numbers stamped into its header); the caller keeps his reference. */
 int yd_client_append(struct yd_client_stream *stream, const struct yd_batch *batch,
                      const struct yd_client_append_options *options, struct yd_client_appended *ret);
-/* YD_EFULL: run the client first. done is called once: 0, or why (final). options: copied; NULL: defaults. */
+/* YD_EFULL: run the client first. done (may be NULL) is called once: 0, or why (final). YD_ETIMEOUT and YD_ECANCELED:
+ * it may be in the stream or not. options: copied; NULL: defaults. What waits is sent when there is enough of it, and
+ * by the next call that runs the client. */
 int yd_client_append_async(struct yd_client_stream *stream, const struct yd_batch *batch,
                            const struct yd_client_append_options *options,
                            void (*done)(void *arg, int error, const struct yd_client_appended *appended), void *arg);
@@ -85,7 +110,8 @@ struct yd_subscribe_options {
     bool whole; /* batches as stored; else records that do not match are dropped (yd_batch_select) before they are given
                  */
 };
-/* What comes: exactly one of these. The batch's reference is the receiver's. */
+/* What comes: exactly one of these. The batch's reference is the receiver's. gap.reason lasts until the callback
+ * returns, or the next call. */
 struct yd_received {
     struct yd_batch *batch;
     struct yd_log_gap gap; /* reason != NULL */
@@ -98,13 +124,18 @@ struct yd_received {
 int yd_client_subscribe(struct yd_client_stream *stream, const struct yd_subscribe_options *options,
                         void (*received)(void *arg, struct yd_received *what), void *arg, /* NULL: by next */
                         struct yd_subscription **ret_subscription);
-/* 0; YD_ETIMEOUT (timeout_ns < 0: for ever; 0: YD_EAGAIN); YD_EEOF after the end was told. */
+/* 0; YD_ETIMEOUT (timeout_ns < 0: for ever; 0: YD_EAGAIN); YD_EEOF after the end was told. A lost connection is no
+ * error here: yd_client_trouble tells of it. */
 int yd_subscription_next(struct yd_subscription *subscription, int64_t timeout_ns, struct yd_received *ret);
-/* Saves a durable cursor at the server: everything below seqno is acknowledged. Waits. */
+/* Saves a durable cursor at the server: everything below seqno is acknowledged. Waits. A subscription that ended can
+ * still save. */
 int yd_subscription_save(struct yd_subscription *subscription, const char *cursor, uint64_t seqno);
-void yd_subscription_close(struct yd_subscription *subscription);
+void yd_subscription_close(struct yd_subscription *subscription); /* NULL is quiet; from its callback too */
 
-/* ---- asking: one ROW {op, …} there, ROWs back ---- */
+/* ---- asking: one ROW {op, …} there, ROWs back ----
+ *
+ * Waits for the whole answer. A connection that is lost after the question went is YD_ECONNRESET: ask again. visit
+ * returns non-zero to end with that. */
 int yd_client_query(struct yd_client *client, const struct yd_batch *query,
                     int (*visit)(void *arg, const struct yd_batch *reply), void *arg);
 

@@ -168,6 +168,19 @@ struct yd_msg_end {
     uint64_t next;
 };
 
+/* QUERY: one ROW whose MAP has TEXT "op" and what that wants; numbers are U64, times and durations I64 in ns. REPLY:
+ * ROWs, named as said; none at all is an empty REPLY.
+ *   streams        {match?}: a pattern over names        each partition, "NAME/PARTITION": {first, written, durable,
+ *   stat           {stream}                              replicated, bytes, segments, log_id, epoch, live, follower,
+ *                                                        time_min, time_max, records_per_s, bytes_per_s, twins,
+ *                                                        twin_bytes, key_min, key_max, partitions, by?}
+ *   create         {stream, partitions?, by?: "name" or "producer", keep?: ns, size?: bytes}    each, as stat
+ *   cursors        {stream}                              each, by its name: {seqno, epoch, saved_at, lag}
+ *   cursor_save    {stream, cursor, seqno}               "cursor": {seqno}: what was saved
+ *   cursor_remove  {stream, cursor}
+ *   producer       {stream, id}                          "producer": {epoch, seq}; YD_ENOENT
+ *   fence          {stream, epoch} */
+
 struct yd_msg_follow {
     uint32_t handle;
     uint32_t epoch, last_crc;
