@@ -156,7 +156,7 @@ static int look_up(struct yd_log_reader *reader, bool by_time, uint64_t seqno, u
 }
 
 /* Opens the segment that holds the reader's seqno and goes near it. */
-static int go_to(struct yd_log_reader *reader, uint64_t *ret_next)
+int yd__reader_go_to(struct yd_log_reader *reader, uint64_t *ret_next)
 {
     uint64_t base = 0;
     int error = find_segment(reader, reader->seqno, &base, ret_next);
@@ -253,7 +253,7 @@ int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct 
     bool fresh = false; /* what is in the window was read in this call */
     for (;;) {
         if (!reader->file || reader->place_seqno > reader->seqno) {
-            int error = go_to(reader, &next);
+            int error = yd__reader_go_to(reader, &next);
             if (error == YD_ENOENT && next != UINT64_MAX) return gap_to(reader, next, "retention", ret_gap);
             if (error == YD_ENOENT) return reader->log ? YD_EIO : YD_EAGAIN;
             if (error) return error;

@@ -1,0 +1,108 @@
+/* log/extent.c: runs of frames as they lie in the files: see extent.h.
+ *
+ *   reader's seqno ─▶ its segment, its offset (files.c) ─▶ header, header, header … ─▶ [offset, size), next seqno
+ *
+ * A walk over headers only, as long as each is the one that must come next. Whatever else is found ends the walk, and
+ * the ordinary reader says what it is. What is not in the page cache is read here, and checked, because rot comes from
+ * the device; what is there was written by us or checked when it came. */
+#include "log/extent.h"
+
+#include "log/reader.h"
+
+struct walk {
+    struct yd_log_reader *reader;
+    uint64_t end; /* of what may be given */
+    uint64_t offset, seqno;
+};
+
+/* How far the reader may go now. YD_EAGAIN: not by files. */
+static int bounds(struct yd_log_reader *reader, uint64_t *ret_end)
+{
+    struct yd_log *log = reader->log;
+    if (!log || reader->pending.reason || reader->by_time) return YD_EAGAIN;
+    pthread_mutex_lock(&log->mutex);
+    uint64_t end = YD_MIN(reader->level <= YD_ACK_WRITTEN ? log->written : log->durable, log->written);
+    bool there = !log->closed && reader->seqno < end && reader->seqno >= log->first &&
+                 reader->seqno < yd__tail_first(&log->tail);
+    reader->taken = reader->seqno;
+    pthread_mutex_unlock(&log->mutex);
+    *ret_end = end;
+    return there ? 0 : YD_EAGAIN;
+}
+
+/* The frame at the walk's place, when it is the one that must be there. */
+static int frame(struct walk *walk, bool check_body, struct yd_header *ret)
+{
+    struct yd_log_reader *reader = walk->reader;
+    int found = yd__frame_at(&reader->window, walk->offset, reader->log_id, check_body, ret);
+    if (found < 0) return found;
+    bool good = found == YD__FOUND_FRAME && ret->base_seqno == walk->seqno && ret->base_seqno + ret->count <= walk->end;
+    return good ? 0 : YD_EAGAIN;
+}
+
+static void step(struct walk *walk, const struct yd_header *header)
+{
+    walk->offset += header->size;
+    walk->seqno += header->count;
+}
+
+/* To the frame that holds the reader's seqno. */
+static int go_near(struct walk *walk)
+{
+    struct yd_log_reader *reader = walk->reader;
+    uint64_t next;
+    int error = 0;
+    if (!reader->file || reader->place_seqno > reader->seqno) error = yd__reader_go_to(reader, &next);
+    if (error) return YD_EAGAIN;
+    walk->offset = reader->offset;
+    walk->seqno = reader->place_seqno;
+    struct yd_header header;
+    while ((error = frame(walk, false, &header)) == 0 && walk->seqno + header.count <= reader->seqno)
+        step(walk, &header);
+    return error;
+}
+
+static int collect(struct walk *walk, bool check_bodies, uint64_t bytes_max, uint64_t until, struct yd_log_extent *ret)
+{
+    struct yd_header header;
+    int error = 0;
+    ret->offset = walk->offset;
+    ret->first = walk->seqno;
+    ret->size = ret->records = 0;
+    while (walk->seqno < until && (error = frame(walk, check_bodies, &header)) == 0) {
+        if (ret->size > 0 && ret->size + header.size > bytes_max) break;
+        step(walk, &header);
+        ret->size += header.size;
+        ret->records += header.count;
+    }
+    ret->next = walk->seqno;
+    return ret->size > 0 ? 0 : error ? error : YD_EAGAIN;
+}
+
+int yd_log_reader_extent(struct yd_log_reader *reader, uint64_t bytes_max, uint64_t until, struct yd_log_extent *ret)
+{
+    struct walk walk = {.reader = reader};
+    struct yd_log_extent extent = {0};
+    int error = bounds(reader, &walk.end);
+    if (!error) error = go_near(&walk);
+    struct walk start = walk;
+    if (!error) error = collect(&walk, false, bytes_max, until, &extent);
+    if (error) return YD_EAGAIN; /* whatever it was: the reader meets it again, and tells */
+    char path[YD__PATH_SIZE];
+    yd__segment_path(path, sizeof path, reader->dir, reader->base, ".ylog");
+    if (yd_fs_open(reader->fs, path, YD_OPEN_READ, &extent.file)) return YD_ENOTSUP;
+    bool resident = false;
+    error = yd_file_resident(extent.file, extent.offset, extent.size, &resident);
+    if (!error && !resident) {
+        walk = start;
+        error = collect(&walk, true, bytes_max, until, &extent);
+    }
+    if (error) {
+        yd_file_close(extent.file);
+        return error == YD_ENOTSUP ? error : YD_EAGAIN;
+    }
+    reader->offset = walk.offset;
+    reader->seqno = reader->place_seqno = walk.seqno;
+    *ret = extent;
+    return 0;
+}

@@ -1,0 +1,547 @@
+/* serve/native_subscribe.c: SUBSCRIBE: batches to whoever asked for them, as fast as he takes them.
+ *
+ *   caught up: the memory's tail, batches shared, no system call but the send
+ *   behind:    a job finds a run of whole frames in a file (yd_log_reader_extent) ─▶ sendfile, in the loop
+ *              or, with a pattern or out of a twin, reads some batches ─▶ shared writes
+ *
+ * One job at a time for each subscription; the next one is on its way while the last run is being sent. Nothing is
+ * sent beyond the credit, nor while the peer leaves more than BACKLOG_MAX unread: a slow reader stops itself alone. */
+#include "serve/native_internal.h"
+
+#include <stdlib.h>
+
+#include "io/file.h"
+#include "log/extent.h"
+#include <yarder/batch.h>
+#include <yarder/name.h>
+
+#define SUBS_MAX    1024
+#define BACKLOG_MAX ((size_t)2 << 20)
+#define RUN_MAX     ((uint64_t)1 << 20) /* one BATCHES frame, and one turn of one subscription */
+#define GATHER      64
+#define SKIP_TELL   65536 /* records passed over: the peer is told where it is */
+
+struct yd__native_sub {
+    struct yd__native_peer *peer;
+    struct yd__native_handle *handle; /* NULL: the peer or the stream has gone */
+    struct yd__native_sub *next, **at;
+    struct yd_log *log; /* a reference */
+    struct yd_log_reader *reader;
+    struct yd_lane *lane; /* made with the first cold read */
+    struct yd_pattern *pattern;
+    struct yd_log_start start;
+    char *names, *cursor;
+    uint64_t correlation, until, stop_at, count, next_told;
+    int64_t credit, interval_ns, told_ns;
+    uint32_t kinds;
+    bool notify, ended, begun, busy;
+    /* the job, while busy */
+    struct yd__native_job job;
+    struct yd_batch *batches[GATHER];
+    uint32_t batch_count;
+    uint64_t run_max, run_until;
+    struct yd_log_extent extent; /* file: NULL: none */
+    struct yd_log_gap gap;
+    int error;
+    /* of a notifier */
+    struct yd_timer *timer;
+    struct yd_log_position position;
+    bool timed;
+};
+
+/* ---- the end ---- */
+
+static void free_sub(struct yd__native_sub *sub)
+{
+    for (uint32_t i = 0; i < sub->batch_count; i++) yd_batch_unref(sub->batches[i]);
+    yd_file_close(sub->extent.file);
+    yd_log_reader_close(sub->reader);
+    yd_timer_close(sub->timer);
+    if (sub->lane) yd_lane_close(sub->lane); /* idle */
+    yd_pattern_destroy(sub->pattern);
+    yd_log_unref(sub->log);
+    free(sub->names);
+    free(sub->cursor);
+    free(sub);
+}
+
+static void unlink_sub(struct yd__native_sub *sub)
+{
+    if (!sub->at) return;
+    *sub->at = sub->next;
+    if (sub->next) sub->next->at = sub->at;
+    sub->at = NULL;
+    sub->handle = NULL;
+    sub->peer->sub_count--;
+    sub->peer->native->stat.subscriptions--;
+}
+
+/* Off the peer's list; freed now, or by its job. */
+static void drop(struct yd__native_sub *sub)
+{
+    unlink_sub(sub);
+    sub->ended = true;
+    if (!sub->busy) free_sub(sub);
+}
+
+static void end(struct yd__native_sub *sub, int error)
+{
+    struct yd_msg_end message = {.error = error,
+                                 .next = sub->reader ? yd_log_reader_seqno(sub->reader) : sub->next_told};
+    struct yd_str text = error ? yd_str_of(yd_error_text(error)) : (struct yd_str){0};
+    message.text_size = (uint16_t)text.size;
+    struct yd__native_peer *peer = sub->peer;
+    uint64_t correlation = sub->correlation;
+    drop(sub);
+    yd__native_send(peer, YD_MSG_END, 0, correlation, &message, sizeof message, text);
+}
+
+void yd__native_subs_close(struct yd__native_peer *peer)
+{
+    while (peer->subs) drop(peer->subs);
+}
+
+void yd__native_subs_end(struct yd__native_handle *handle, int error)
+{
+    struct yd__native_peer *peer = handle->peer;
+    struct yd__native_sub *next;
+    for (struct yd__native_sub *sub = peer->subs; sub && !peer->dead; sub = next) {
+        next = sub->next;
+        if (sub->handle == handle) end(sub, error);
+    }
+}
+
+/* ---- sending ---- */
+
+/* Records of a batch that match; all when there is nothing to match. 0: it is passed over. */
+static uint64_t matches(struct yd__native_sub *sub, const struct yd_batch *batch)
+{
+    struct yd_native *native = sub->peer->native;
+    const struct yd_view *view = &batch->view;
+    if (sub->kinds && !(batch->header.kinds & sub->kinds)) return 0;
+    bool all_kinds = !sub->kinds || !(batch->header.kinds & ~sub->kinds);
+    if (!sub->pattern && all_kinds) return batch->header.count;
+    if (native->scratch_size < view->name_count) {
+        uint8_t *scratch = realloc(native->scratch, view->name_count);
+        if (!scratch) return batch->header.count; /* what is given may hold records that do not match */
+        native->scratch = scratch;
+        native->scratch_size = view->name_count;
+    }
+    for (uint32_t i = 0; i < view->name_count; i++)
+        native->scratch[i] = !sub->pattern || yd_pattern_match(sub->pattern, yd_view_name(view, i));
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < view->count; i++) {
+        const struct yd_record *record = &view->records[i];
+        count += native->scratch[record->name] && (!sub->kinds || (sub->kinds & YD_KIND_BIT(record->kind)));
+    }
+    return count;
+}
+
+static void spend(struct yd__native_sub *sub, uint64_t bytes, uint64_t next)
+{
+    struct yd_native_stat *stat = &sub->peer->native->stat;
+    sub->credit -= (int64_t)bytes;
+    sub->next_told = next;
+    sub->begun = true;
+    stat->sent_bytes += bytes;
+}
+
+/* One BATCHES frame of these; takes the references. false: the peer has gone. */
+static bool send_batches(struct yd__native_sub *sub, struct yd_batch **batches, uint32_t count, uint64_t next)
+{
+    struct yd__native_peer *peer = sub->peer;
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < count; i++) size += batches[i]->header.size;
+    struct yd_msg_batches message = {.next = next};
+    spend(sub, size + sizeof message, next);
+    peer->native->stat.sent_batches += count;
+    int error = yd__native_begin(peer, YD_MSG_BATCHES, 0, sub->correlation, &message, sizeof message, size);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!error) error = yd__native_write_batch(peer, batches[i]);
+        yd_batch_unref(batches[i]);
+    }
+    return !peer->dead;
+}
+
+static bool send_extent(struct yd__native_sub *sub)
+{
+    struct yd__native_peer *peer = sub->peer;
+    struct yd_log_extent *extent = &sub->extent;
+    struct yd_msg_batches message = {.next = extent->next};
+    spend(sub, extent->size + sizeof message, extent->next);
+    peer->native->stat.file_bytes += extent->size;
+    int error = yd__native_begin(peer, YD_MSG_BATCHES, 0, sub->correlation, &message, sizeof message, extent->size);
+    (void)error;
+    if (sub->count != UINT64_MAX) sub->count -= YD_MIN(sub->count, extent->records);
+    if (peer->dead) return false; /* the subscription may have gone with it */
+    yd_file_close(extent->file);
+    extent->file = NULL;
+    return true;
+}
+
+static void send_gap(struct yd__native_sub *sub, const struct yd_log_gap *gap)
+{
+    struct yd_str reason = yd_str_of(gap->reason ? gap->reason : "");
+    struct yd_msg_gap message = {.from = gap->from, .to = gap->to, .reason_size = (uint16_t)reason.size};
+    yd__native_send(sub->peer, YD_MSG_GAP, 0, sub->correlation, &message, sizeof message, reason);
+}
+
+/* ---- what touches files: a job ---- */
+
+static void read_cursor(struct yd__native_sub *sub)
+{
+    struct yd_cursor cursor;
+    int error = yd_log_cursor_load(sub->log, sub->cursor, &cursor);
+    if (!error) {
+        sub->start.from = YD_FROM_SEQNO;
+        sub->start.seqno = cursor.seqno;
+        sub->start.epoch = cursor.epoch;
+    }
+    sub->error = error == YD_ENOENT ? 0 : error;
+    free(sub->cursor);
+    sub->cursor = NULL;
+}
+
+static void read_some(struct yd__native_sub *sub)
+{
+    uint64_t bytes = 0;
+    for (int looked = 0; sub->batch_count < GATHER && bytes < sub->run_max && looked < 4 * GATHER; looked++) {
+        struct yd_batch *batch;
+        sub->error = yd_log_reader_next(sub->reader, &batch, &sub->gap);
+        if (sub->error) return;
+        sub->batches[sub->batch_count++] = batch;
+        bytes += batch->header.size;
+        if (batch->header.base_seqno + batch->header.count >= sub->run_until) return;
+    }
+}
+
+static void work(struct yd__native_job *job)
+{
+    struct yd__native_sub *sub = YD_CONTAINER(job, struct yd__native_sub, job);
+    sub->error = 0;
+    if (sub->cursor) read_cursor(sub);
+    if (!sub->error && !sub->reader) sub->error = yd_log_reader_open(sub->log, &sub->start, &sub->reader);
+    if (sub->error) return;
+    bool plain = false;
+    if (plain && yd_log_reader_extent(sub->reader, sub->run_max, sub->run_until, &sub->extent) == 0) return;
+    if (yd_log_reader_cold(sub->reader)) read_some(sub);
+}
+
+static void run_later(struct yd__native_sub *sub)
+{
+    yd__native_want_turn(sub->peer);
+}
+
+static bool set_off(struct yd__native_sub *sub);
+
+static bool tell_begin(struct yd__native_sub *sub, uint64_t next)
+{
+    return sub->begun || send_batches(sub, NULL, 0, next);
+}
+
+static void done(struct yd__native_job *job)
+{
+    struct yd__native_sub *sub = YD_CONTAINER(job, struct yd__native_sub, job);
+    struct yd__native_peer *peer = sub->peer;
+    sub->busy = false;
+    if (sub->ended) {
+        free_sub(sub);
+        return;
+    }
+    if (!sub->reader) {
+        end(sub, sub->error);
+        return;
+    }
+    if (!sub->begun && sub->start.from != YD_FROM_TIME && !sub->batch_count && !sub->extent.file)
+        if (!tell_begin(sub, sub->gap.reason ? sub->gap.from : yd_log_reader_seqno(sub->reader))) return;
+    sub->start.from = YD_FROM_SEQNO; /* a time is found now */
+    if (sub->extent.file && !send_extent(sub)) return;
+    struct yd_batch *kept[GATHER];
+    uint32_t kept_count = 0;
+    uint64_t next = 0;
+    for (uint32_t i = 0; i < sub->batch_count; i++) {
+        struct yd_batch *batch = sub->batches[i];
+        uint64_t count = matches(sub, batch);
+        next = batch->header.base_seqno + batch->header.count;
+        if (count && sub->count != UINT64_MAX) sub->count -= YD_MIN(sub->count, count);
+        if (count)
+            kept[kept_count++] = batch;
+        else
+            yd_batch_unref(batch);
+        if (sub->count > 0) continue;
+        while (++i < sub->batch_count) yd_batch_unref(sub->batches[i]); /* enough */
+    }
+    sub->batch_count = 0;
+    if ((kept_count || next >= sub->next_told + SKIP_TELL) && !send_batches(sub, kept, kept_count, next)) return;
+    if (!tell_begin(sub, yd_log_reader_seqno(sub->reader))) return;
+    if (sub->error == YD_EGAP) send_gap(sub, &sub->gap);
+    if (peer->dead) return;
+    if (sub->error && sub->error != YD_EGAP && sub->error != YD_EAGAIN)
+        end(sub, sub->error);
+    else
+        run_later(sub);
+}
+
+static bool set_off(struct yd__native_sub *sub)
+{
+    struct yd__native_peer *peer = sub->peer;
+    sub->job.work = work;
+    sub->job.done = done;
+    sub->run_max = YD_MIN((uint64_t)YD_MAX(sub->credit, 1), RUN_MAX);
+    sub->run_until = YD_MIN(sub->until, sub->stop_at);
+    if (sub->count != UINT64_MAX && sub->reader && !sub->pattern && !sub->kinds)
+        sub->run_until = YD_MIN(sub->run_until, yd_log_reader_seqno(sub->reader) + sub->count);
+    sub->gap = (struct yd_log_gap){0};
+    int error = sub->lane ? 0 : yd_lane_open(peer->native->options.pool, &sub->lane);
+    if (!error) error = yd__native_submit(peer->native, sub->lane, peer, &sub->job);
+    if (error) {
+        end(sub, error);
+        return false;
+    }
+    sub->busy = true;
+    return true;
+}
+
+/* ---- out of memory's tail ---- */
+
+static bool is_over(const struct yd__native_sub *sub)
+{
+    uint64_t seqno = yd_log_reader_seqno(sub->reader);
+    return sub->count == 0 || seqno >= sub->until || seqno >= sub->stop_at;
+}
+
+/* Sends what there is, up to a turn's share. 1: more in another turn; 0: nothing now; -1: the peer has gone. */
+static int run(struct yd__native_sub *sub)
+{
+    struct yd__native_peer *peer = sub->peer;
+    struct yd_batch *batches[GATHER];
+    uint32_t count = 0;
+    uint64_t bytes = 0, next = sub->next_told;
+    int error = 0;
+    struct yd_log_gap gap = {0};
+    if (sub->busy || sub->notify) return 0;
+    if (!sub->reader) return set_off(sub) ? 0 : -(int)peer->dead;
+    if (yd_stream_backlog(peer->stream) > BACKLOG_MAX || sub->credit <= 0) return 0;
+    while (count < GATHER && bytes < RUN_MAX && (int64_t)bytes < sub->credit && !is_over(sub)) {
+        if (yd_log_reader_cold(sub->reader)) {
+            error = YD_EBUSY;
+            break;
+        }
+        struct yd_batch *batch;
+        error = yd_log_reader_next(sub->reader, &batch, &gap);
+        if (error) break;
+        uint64_t found = matches(sub, batch);
+        next = batch->header.base_seqno + batch->header.count;
+        if (found && sub->count != UINT64_MAX) sub->count -= YD_MIN(sub->count, found);
+        if (!found) {
+            yd_batch_unref(batch);
+            continue;
+        }
+        batches[count++] = batch;
+        bytes += batch->header.size;
+    }
+    if ((count || next >= sub->next_told + SKIP_TELL) && !send_batches(sub, batches, count, next)) return -1;
+    if (error == YD_EGAP) send_gap(sub, &gap);
+    if (peer->dead) return -1;
+    if (is_over(sub)) {
+        end(sub, 0);
+    } else if (error == YD_EBUSY) {
+        (void)set_off(sub); /* or it has ended */
+    } else if (error && error != YD_EAGAIN && error != YD_EGAP) {
+        end(sub, error);
+    } else {
+        return error != YD_EAGAIN;
+    }
+    return peer->dead ? -1 : 0;
+}
+
+bool yd__native_subs_run(struct yd__native_peer *peer)
+{
+    bool more = false;
+    struct yd__native_sub *next;
+    for (struct yd__native_sub *sub = peer->subs; sub; sub = next) {
+        next = sub->next;
+        int result = run(sub);
+        if (result < 0) return false;
+        /* Those without credit or behind a backlog are woken by what they wait for. */
+        more |= result > 0;
+    }
+    return more && yd_stream_backlog(peer->stream) <= BACKLOG_MAX;
+}
+
+/* ---- positions only ---- */
+
+static void tell_position(struct yd__native_sub *sub)
+{
+    const struct yd_log_position *position = &sub->position;
+    if (yd_stream_backlog(sub->peer->stream) > BACKLOG_MAX) return; /* the next one says it all */
+    struct yd_msg_position message = {.first = position->first,
+                                      .written = position->written,
+                                      .durable = position->durable,
+                                      .replicated = position->replicated,
+                                      .epoch = position->epoch};
+    sub->told_ns = yd_loop_mono(sub->peer->native->loop);
+    yd__native_send(sub->peer, YD_MSG_POSITION, 0, sub->correlation, &message, sizeof message, (struct yd_str){0});
+}
+
+static void fire(void *arg)
+{
+    struct yd__native_sub *sub = arg;
+    struct yd__native_peer *peer = sub->peer;
+    sub->timed = false;
+    yd__native_peer_pin(peer);
+    tell_position(sub);
+    yd__native_peer_unpin(peer);
+}
+
+static void notify(struct yd__native_sub *sub, const struct yd_log_position *position)
+{
+    const struct yd_log_position *last = &sub->position;
+    if (last->written == position->written && last->durable == position->durable && last->first == position->first &&
+        last->replicated == position->replicated)
+        return;
+    sub->position = *position;
+    if (sub->timed) return;
+    int64_t due = sub->told_ns + sub->interval_ns;
+    if (due <= yd_loop_mono(sub->peer->native->loop)) {
+        tell_position(sub);
+        return;
+    }
+    if (!sub->timer && yd_timer_create(sub->peer->native->loop, fire, sub, &sub->timer)) return; /* the next one */
+    sub->timed = true;
+    yd_timer_start(sub->timer, due);
+}
+
+void yd__native_subs_moved(struct yd__native_handle *handle, const struct yd_log_position *position)
+{
+    struct yd__native_peer *peer = handle->peer;
+    bool wants = false;
+    for (struct yd__native_sub *sub = peer->subs; sub && !peer->dead; sub = sub->next) {
+        if (sub->handle != handle) continue;
+        if (sub->notify)
+            notify(sub, position);
+        else
+            wants |= !sub->busy;
+    }
+    if (wants && !peer->dead) yd__native_want_turn(peer);
+}
+
+/* ---- messages ---- */
+
+static struct yd__native_sub *find_sub(struct yd__native_peer *peer, uint64_t correlation)
+{
+    struct yd__native_sub *sub = peer->subs;
+    while (sub && sub->correlation != correlation) sub = sub->next;
+    return sub;
+}
+
+int yd__native_credit(struct yd__native_peer *peer, const struct yd__native_frame *frame)
+{
+    const struct yd_msg_credit *message = (const void *)frame->body;
+    struct yd__native_sub *sub = find_sub(peer, frame->head.correlation);
+    if (!sub) return 0; /* it has ended meanwhile */
+    int64_t most = INT64_MAX - YD_MAX(sub->credit, 0);
+    sub->credit += (int64_t)YD_MIN(message->bytes, (uint64_t)most);
+    run_later(sub);
+    return 0;
+}
+
+int yd__native_cancel(struct yd__native_peer *peer, const struct yd__native_frame *frame)
+{
+    struct yd__native_sub *sub = find_sub(peer, frame->head.correlation);
+    if (sub) end(sub, 0);
+    return 0;
+}
+
+static uint64_t position_at(const struct yd_log_position *position, unsigned level)
+{
+    return level == YD_ACK_MEMORY       ? position->memory
+           : level == YD_ACK_WRITTEN    ? position->written
+           : level == YD_ACK_REPLICATED ? position->replicated
+                                        : position->durable;
+}
+
+static char *copy_text(struct yd_str text)
+{
+    return text.size ? strndup(text.data, text.size) : NULL;
+}
+
+static int make_sub(struct yd__native_peer *peer, struct yd__native_handle *handle,
+                    const struct yd_msg_subscribe *message, struct yd_str names, struct yd_str cursor,
+                    struct yd__native_sub **ret_sub)
+{
+    struct yd__native_sub *sub = calloc(1, sizeof *sub);
+    if (!sub) return YD_ENOMEM;
+    sub->peer = peer;
+    sub->handle = handle;
+    sub->log = yd_log_ref(handle->stream->log);
+    sub->notify = (message->flags & YD_SUBSCRIBE_NOTIFY) != 0;
+    sub->kinds = message->kinds;
+    sub->until = message->until;
+    sub->count = message->count;
+    sub->stop_at = UINT64_MAX;
+    sub->credit = (int64_t)YD_MIN(message->credit, (uint64_t)INT64_MAX);
+    sub->interval_ns = message->interval_ms * YD_NS_PER_MS;
+    sub->names = copy_text(names);
+    sub->cursor = copy_text(cursor);
+    sub->start = (struct yd_log_start){.from = message->from,
+                                       .seqno = message->seqno,
+                                       .time_ns = message->time_ns,
+                                       .epoch = message->epoch,
+                                       .level = message->level,
+                                       .names = sub->names,
+                                       .kinds = message->kinds};
+    int error = (names.size && !sub->names) || (cursor.size && !sub->cursor) ? YD_ENOMEM : 0;
+    if (!error && names.size) error = yd_pattern_compile(names, &sub->pattern);
+    if (!error && !sub->cursor && !sub->notify) error = yd_log_reader_open(sub->log, &sub->start, &sub->reader);
+    if (error) {
+        free_sub(sub);
+        return error;
+    }
+    *ret_sub = sub;
+    return 0;
+}
+
+int yd__native_subscribe(struct yd__native_peer *peer, const struct yd__native_frame *frame)
+{
+    struct yd_msg_subscribe message;
+    struct yd_str names, cursor;
+    size_t at = sizeof message;
+    memcpy(&message, frame->body, sizeof message);
+    if (!yd__native_text(frame, &at, message.names_size, &names) ||
+        !yd__native_text(frame, &at, message.cursor_size, &cursor))
+        return YD_EFORMAT;
+    uint64_t correlation = frame->head.correlation;
+    struct yd__native_handle *handle = yd__native_handle(peer, message.handle);
+    struct yd__native_sub *sub = NULL;
+    if (!message.level) message.level = YD_ACK_DURABLE;
+    const char *why = !handle                             ? "there is no such handle"
+                      : message.from > YD_FROM_TIME       ? "from: 0 to 3"
+                      : message.level > YD_ACK_REPLICATED ? "a read level from 1 to 4"
+                      : message.kinds & ~YD_KINDS_ALL     ? "unknown kinds"
+                      : find_sub(peer, correlation)       ? "this correlation is a subscription's already"
+                      : peer->sub_count >= SUBS_MAX       ? "too many subscriptions on one connection"
+                                                          : NULL;
+    int error = why ? YD_EINVAL : make_sub(peer, handle, &message, names, cursor, &sub);
+    if (error) {
+        yd__native_refuse(peer, correlation, &(struct yd_msg_refused){.error = error}, "%s",
+                          why ? why : yd_error_text(error));
+        return 0;
+    }
+    sub->correlation = correlation;
+    yd_log_position(sub->log, &sub->position);
+    if (message.flags & YD_SUBSCRIBE_STOP) sub->stop_at = position_at(&sub->position, message.level);
+    sub->at = &peer->subs;
+    sub->next = peer->subs;
+    if (sub->next) sub->next->at = &sub->next;
+    peer->subs = sub;
+    peer->sub_count++;
+    peer->native->stat.subscriptions++;
+    if (sub->notify) {
+        tell_position(sub);
+        return 0;
+    }
+    if (sub->reader && message.from != YD_FROM_TIME && !tell_begin(sub, yd_log_reader_seqno(sub->reader))) return 0;
+    run_later(sub);
+    return 0;
+}
