@@ -268,7 +268,8 @@ static int frames(struct yd_client *client)
     struct yd_frame frame;
     while (client->in.size - client->in_at >= sizeof frame) {
         memcpy(&frame, client->in.data + client->in_at, sizeof frame);
-        if (frame.size < sizeof frame || frame.size % 8)
+        if (frame.size < sizeof frame || frame.size % 8 ||
+            (client->state != YD__READY && frame.size > client->frame_max))
             return yd__trouble(client, YD_EFORMAT, "%s: that is not a yarder server: a frame of %u bytes",
                                client->address, frame.size);
         if (frame.size > client->frame_max)
