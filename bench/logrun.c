@@ -161,7 +161,7 @@ static void *receive(void *arg)
         struct yd_batch *batch;
         int error = yd_log_reader_next(reader, &batch, NULL);
         if (error == YD_EAGAIN) {
-            error = 0;
+            error = yd_log_reader_wait(reader, -1);
             check(error, "waiting");
             continue;
         }

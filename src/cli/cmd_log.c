@@ -294,7 +294,7 @@ static int print_stream(struct cli_args *args, struct yd_log_start start, bool f
         } else if (error == YD_EAGAIN) {
             fflush(stdout);
             if (!follow || ferror(stdout)) break;
-            usleep(50000);
+            (void)yd_log_reader_wait(reader, YD_NS_PER_S); /* a second: whether stdout is still there */
         } else {
             code = cli_fail(args, "%s: %s", dir, yd_error_text(error));
         }

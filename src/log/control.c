@@ -182,6 +182,13 @@ int yd__control_checkpoint(struct yd_log *log, unsigned flags)
     return yd_fs_sync_map(log->fs, log->control, YD__CONTROL_SIZE);
 }
 
+void yd__control_ring(struct yd_log *log)
+{
+    __atomic_fetch_add(&log->control->event, 1, __ATOMIC_RELEASE); /* pairs with the acquire in yd_log_reader_wait */
+    /* Readers in other processes sleep on the word; they cannot say so in a page that they may only read. */
+    (void)syscall(SYS_futex, &log->control->event, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
 void yd__control_publish(struct yd_log *log)
 {
     struct yd__control *control = log->control;
@@ -196,7 +203,5 @@ void yd__control_publish(struct yd_log *log)
     __atomic_store_n(&control->durable_seqno, log->durable, __ATOMIC_RELEASE);
     __atomic_store_n(&control->written_seqno, log->written, __ATOMIC_RELEASE);
     if (log->failed) __atomic_store_n(&control->state, YD__STATE_FAILED, __ATOMIC_RELEASE);
-    __atomic_fetch_add(&control->event, 1, __ATOMIC_RELEASE);
-    /* Readers in other processes sleep on the word; they cannot say so in a page that they may only read. */
-    (void)syscall(SYS_futex, &control->event, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+    yd__control_ring(log);
 }

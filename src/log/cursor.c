@@ -183,6 +183,7 @@ static int visit_file(void *arg, const char *name, enum yd_file_type node)
 int yd_log_cursor_list(struct yd_fs *fs, const char *dir,
                        int (*visit)(void *arg, const char *name, const struct yd_cursor *cursor), void *arg)
 {
+    if (!fs) fs = yd_fs_linux();
     char path[YD__PATH_SIZE];
     if (strlen(dir) + 64 > sizeof path) return YD_ETOOBIG;
     (void)snprintf(path, sizeof path, "%s/cursors", dir);

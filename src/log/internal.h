@@ -176,6 +176,7 @@ void yd__control_close(struct yd_log *log);
 /* The latest good checkpoint of a page; *ret_sure: the other slot proves that it is the latest. YD_ENOENT: none. */
 int yd__control_latest(const struct yd__control *control, struct yd__checkpoint *ret, bool *ret_sure);
 int yd__control_checkpoint(struct yd_log *log, unsigned flags); /* of log->checkpoint, numbered and stamped; synced */
+void yd__control_ring(struct yd_log *log);                      /* wakes whoever sleeps on the page */
 void yd__control_publish(struct yd_log *log);                   /* the live words, from the positions; under mutex */
 void yd__writer_identity(int64_t *ret_pid, uint64_t *ret_start, uint8_t boot_id[16]);
 bool yd__writer_alive(const struct yd__control *control);
@@ -200,6 +201,8 @@ int yd__seal_leftovers(struct yd_log *log);
 int yd__index_save(struct yd_log *log); /* NAME.yidx of the active segment; with io held */
 int yd__maintain_round(struct yd_log *log);
 void yd__report_rot(struct yd_log *log, uint64_t base, uint64_t from, uint64_t to);
+
+uint64_t yd__log_end(const struct yd_log *log, enum yd_ack level); /* of a reader at this level; under mutex */
 
 /* ---- cursor.c ---- */
 struct yd__cursor_known {

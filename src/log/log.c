@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "base/drd.h"
@@ -54,9 +55,7 @@ int yd__log_find(const struct yd_log *log, uint64_t seqno)
 
 static int check_options(const struct yd_log_options *options, struct yd_trail *trail)
 {
-    if (!options->fs || !options->dir || !options->stream ||
-        (!options->readonly && (!options->random || !options->wall)))
-        return yd_trail_add(trail, YD_EINVAL, "a log needs fs, dir, stream, random and wall");
+    if (!options->dir || !options->stream) return yd_trail_add(trail, YD_EINVAL, "a log needs dir and stream");
     if (strlen(options->dir) + 64 > YD__PATH_SIZE)
         return yd_trail_add(trail, YD_ETOOBIG, "the folder's name is too long");
     if (options->stream[0] == '\0' || strlen(options->stream) >= YD__STREAM_NAME_SIZE)
@@ -66,8 +65,35 @@ static int check_options(const struct yd_log_options *options, struct yd_trail *
     return 0;
 }
 
+static int64_t monotonic_now(void)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    return at.tv_sec * YD_NS_PER_S + at.tv_nsec;
+}
+
+static uint64_t kernel_random(void *arg)
+{
+    uint64_t value;
+    (void)arg;
+    if (getrandom(&value, sizeof value, 0) != sizeof value)
+        value = (uint64_t)monotonic_now() * UINT64_C(0x9e3779b97f4a7c15);
+    return value;
+}
+
+static int64_t kernel_wall(void *arg)
+{
+    struct timespec at;
+    (void)arg;
+    clock_gettime(CLOCK_REALTIME, &at);
+    return at.tv_sec * YD_NS_PER_S + at.tv_nsec;
+}
+
 static void fill_defaults(struct yd_log_options *options)
 {
+    if (!options->fs) options->fs = yd_fs_linux();
+    if (!options->random) options->random = kernel_random;
+    if (!options->wall) options->wall = kernel_wall;
     const int64_t week = INT64_C(7) * 24 * 3600 * YD_NS_PER_S;
     if (!options->segment_size_min) options->segment_size_min = UINT64_C(1) << 20;
     if (!options->segment_size_max) options->segment_size_max = UINT64_C(256) << 20;
@@ -136,7 +162,7 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
     YD_DRD_IGNORE(&log->refs);
     log->options = *options;
     fill_defaults(&log->options);
-    log->fs = options->fs;
+    log->fs = log->options.fs;
     log->segment_size = log->options.segment_size_min;
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -242,13 +268,6 @@ static struct timespec deadline(int64_t ns)
 static bool has_work(const struct yd_log *log)
 {
     return log->tail.unwritten != log->tail.end && !log->failed;
-}
-
-static int64_t monotonic_now(void)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return at.tv_sec * YD_NS_PER_S + at.tv_nsec;
 }
 
 static void *run_log(void *arg)
@@ -378,6 +397,7 @@ int yd_log_close(struct yd_log *log)
             error = yd__checkpoint_now(log, YD__CHECKPOINT_CLEAN);
         }
         if (!log->failed) __atomic_store_n(&log->control->state, YD__STATE_CLOSED, __ATOMIC_RELEASE);
+        yd__control_ring(log);
     } else {
         pthread_mutex_lock(&log->io);
     }

@@ -96,6 +96,7 @@ static int open_control(struct yd_log_reader *reader, struct yd__checkpoint *ret
 int yd_log_reader_open_dir(struct yd_fs *fs, const char *dir, const struct yd_log_start *start,
                            struct yd_log_reader **ret_reader, struct yd_trail *trail)
 {
+    if (!fs) fs = yd_fs_linux();
     if (strlen(dir) + 64 > YD__PATH_SIZE) return yd_trail_add(trail, YD_ETOOBIG, "the folder's name is too long");
     struct yd_log_reader *reader;
     int error = create(fs, dir, start, &reader);
@@ -109,6 +110,7 @@ int yd_log_reader_open_dir(struct yd_fs *fs, const char *dir, const struct yd_lo
     if (!error) {
         reader->log_id = checkpoint.log_id;
         reader->checked = checkpoint.durable_seqno;
+        reader->epoch_seen = checkpoint.epoch;
         yd__reader_look(reader);
         uint64_t epoch_end = UINT64_MAX, end = reader->end_known ? reader->end : UINT64_MAX;
         if (start->epoch != 0 && start->epoch < checkpoint.epoch) epoch_end = yd__epoch_end(&checkpoint, start->epoch);
@@ -155,6 +157,27 @@ void yd_log_reader_close(struct yd_log_reader *reader)
     free(reader);
 }
 
+uint64_t yd__log_end(const struct yd_log *log, enum yd_ack level)
+{
+    return level == YD_ACK_MEMORY ? log->tail.next_seqno : level == YD_ACK_WRITTEN ? log->written : log->durable;
+}
+
+/* The writer has come back after a crash that cost the end: whoever was beyond it is moved back, and told. */
+static void look_for_cut(struct yd_log_reader *reader, uint32_t epoch)
+{
+    struct yd__checkpoint checkpoint;
+    bool sure;
+    if (yd__control_latest(reader->control, &checkpoint, &sure) || checkpoint.epoch < epoch) return;
+    uint64_t end = yd__epoch_end(&checkpoint, reader->epoch_seen);
+    if (reader->seqno > end && !reader->by_time) {
+        reader->pending = (struct yd_log_gap){reader->seqno, end, "cut back"};
+        reader->seqno = end;
+        yd__reader_leave(reader);
+    }
+    reader->checked = checkpoint.durable_seqno;
+    reader->epoch_seen = epoch;
+}
+
 /* How far a reader of a folder may go now. */
 void yd__reader_look(struct yd_log_reader *reader)
 {
@@ -164,6 +187,8 @@ void yd__reader_look(struct yd_log_reader *reader)
     uint64_t written = __atomic_load_n(&control->written_seqno, __ATOMIC_ACQUIRE);
     uint64_t durable = __atomic_load_n(&control->durable_seqno, __ATOMIC_ACQUIRE);
     bool closed = __atomic_load_n(&control->state, __ATOMIC_ACQUIRE) == YD__STATE_CLOSED;
+    uint32_t epoch = __atomic_load_n(&control->epoch, __ATOMIC_ACQUIRE);
+    if (live && epoch > reader->epoch_seen) look_for_cut(reader, epoch);
     reader->end_known = live || closed;
     reader->end = !reader->end_known ? UINT64_MAX : reader->level == YD_ACK_WRITTEN ? written : durable;
     if (closed) reader->end = YD_MAX(reader->end, reader->checked);
@@ -181,9 +206,7 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
 {
     struct yd_log *log = reader->log;
     pthread_mutex_lock(&log->mutex);
-    uint64_t end = reader->level == YD_ACK_MEMORY    ? log->tail.next_seqno
-                   : reader->level == YD_ACK_WRITTEN ? log->written
-                                                     : log->durable;
+    uint64_t end = yd__log_end(log, reader->level);
     uint64_t seqno = reader->seqno, in_files = YD_MIN(end, log->written);
     reader->taken = seqno;
     struct yd_batch *batch = NULL;
@@ -230,6 +253,7 @@ int yd_log_reader_next(struct yd_log_reader *reader, struct yd_batch **ret_batch
     }
     if (reader->log) return log_next(reader, ret_batch, ret_gap);
     if (!reader->end_known || reader->seqno >= reader->end) yd__reader_look(reader);
+    if (reader->pending.reason) return yd_log_reader_next(reader, ret_batch, ret_gap);
     if (reader->seqno >= reader->end) return YD_EAGAIN;
     return yd__reader_next_in_files(reader, reader->end, ret_batch, ret_gap);
 }
@@ -240,9 +264,7 @@ bool yd_log_reader_cold(struct yd_log_reader *reader)
     if (reader->by_time || !reader->log) return true;
     struct yd_log *log = reader->log;
     pthread_mutex_lock(&log->mutex);
-    uint64_t end = reader->level == YD_ACK_MEMORY    ? log->tail.next_seqno
-                   : reader->level == YD_ACK_WRITTEN ? log->written
-                                                     : log->durable;
+    uint64_t end = yd__log_end(log, reader->level);
     bool cold = reader->seqno < end && reader->seqno >= log->first && reader->seqno < yd__tail_first(&log->tail);
     pthread_mutex_unlock(&log->mutex);
     return cold;

@@ -22,6 +22,8 @@ struct yd_log_reader {
     struct yd__control *control; /* mapped, read-only */
     uint64_t checked;            /* the last checkpoint: damage below is rot */
     uint64_t end;
+    uint32_t epoch_seen; /* of the control page: when it rises, the end may have been cut */
+    uint32_t event_seen, wakes, wakes_taken;
     bool end_known; /* a writer lives, or it was closed in order; else the end is where good frames end */
 
     /* the place in the files */

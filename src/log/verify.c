@@ -215,6 +215,7 @@ static int check_segment(struct verify *verify, uint64_t base, uint64_t next, bo
 int yd_log_verify_dir(struct yd_fs *fs, const char *dir, struct yd_log_verify_report *ret,
                       void (*found)(void *arg, const char *file, uint64_t offset, const char *what), void *arg)
 {
+    if (!fs) fs = yd_fs_linux();
     struct yd__control control;
     struct yd__checkpoint checkpoint;
     bool sure;
@@ -291,6 +292,7 @@ static int stat_segment(struct yd_fs *fs, const char *dir, uint64_t base, struct
 
 int yd_log_stat_dir(struct yd_fs *fs, const char *dir, struct yd_log_stat *ret, struct yd_trail *trail)
 {
+    if (!fs) fs = yd_fs_linux();
     struct yd__control control;
     struct yd__checkpoint checkpoint;
     bool sure;
