@@ -473,7 +473,7 @@ static void bad_options_are_refused(void **state)
     options.segment_size_min = 1000;
     assert_int_equal(yd_log_open(&options, &log, NULL, NULL), YD_EINVAL);
     options = world_options(world);
-    options.random = NULL;
+    options.dir = NULL;
     assert_int_equal(yd_log_open(&options, &log, NULL, NULL), YD_EINVAL);
 }
 
