@@ -16,6 +16,7 @@
     X(lines) \
     X(log) \
     X(map) \
+    X(native) \
     X(null) \
     X(opentsdb) \
     X(print) \

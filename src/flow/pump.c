@@ -347,7 +347,8 @@ void yd__pump_take_counts(struct yd_element *e)
     pthread_mutex_lock(&pump->lock);
     stat->received += pump->counts.received;
     stat->consumed += pump->counts.received;
-    pump->counts.received = 0;
+    stat->folded += pump->counts.folded;
+    pump->counts.received = pump->counts.folded = 0;
     for (size_t r = 0; r <= e->reason_count; r++) {
         uint64_t rejected = pump->counts.rejected[r], dropped = pump->counts.dropped[r];
         pump->counts.rejected[r] = pump->counts.dropped[r] = 0;
@@ -438,6 +439,11 @@ struct yd_pool *yd_pump_pool(struct yd_pump *pump)
 uint64_t yd_pump_random(struct yd_pump *pump)
 {
     return yd__run_random(pump->element->run);
+}
+
+int64_t yd_pump_wall_anywhere(struct yd_pump *pump)
+{
+    return yd__run_wall(pump->element->run);
 }
 
 bool yd_pump_simulated(struct yd_pump *pump)
@@ -565,6 +571,14 @@ void yd_pump_count_received(struct yd_pump *pump, uint64_t records)
 {
     pthread_mutex_lock(&pump->lock);
     pump->counts.received += records;
+    tell_counts(pump);
+}
+
+void yd_pump_count_folded(struct yd_pump *pump, uint64_t records)
+{
+    pthread_mutex_lock(&pump->lock);
+    pump->counts.received += records;
+    pump->counts.folded += records;
     tell_counts(pump);
 }
 

@@ -125,6 +125,9 @@ struct yd_streams *yd_pump_streams(struct yd_pump *pump);
 const char *yd_pump_data(struct yd_pump *pump);
 struct yd_pool *yd_pump_pool(struct yd_pump *pump);
 uint64_t yd_pump_random(struct yd_pump *pump);
+int64_t yd_pump_wall_anywhere(struct yd_pump *pump); /* any thread, where yd_pump_wall is the loop's */
+/* Records that came in and were there already: consumed, and folded. */
+void yd_pump_count_folded(struct yd_pump *pump, uint64_t records);
 bool yd_pump_simulated(struct yd_pump *pump);
 
 /* ---- in-file tests ---- */

@@ -558,7 +558,7 @@ extern const struct yd_process_class yd__element_class, yd__element_compute_clas
 
 /* ---- pumps ---- */
 struct yd__pump_count {
-    uint64_t received, *rejected, *dropped;
+    uint64_t received, folded, *rejected, *dropped;
 };
 struct yd_pump {
     struct yd_element *element;

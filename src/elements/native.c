@@ -1,0 +1,216 @@
+/* Native: the native protocol's door: programs append to streams, subscribe to them and ask about them.
+ *
+ * The pump does all the work (serve/native.h): it finds the logs of Log elements in the run's registry and opens the
+ * other streams of the data folder itself. No record passes this element: what is appended comes out of the Log that
+ * owns the stream. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "elements/classes.h"
+#include "flow/run.h"
+#include "io/file.h"
+#include "serve/native.h"
+
+#define TOKEN_MAX 4096
+
+struct state {
+    char *token; /* read while blocking is allowed */
+};
+
+struct pump {
+    struct yd_pump *pump;
+    struct yd_native *native;
+};
+
+static const struct yd_port_class ports[] = {{0}};
+
+static const struct yd_param_class params[] = {
+    {.name = "listen",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"127.0.0.1:4280\"",
+     .flags = YD_PARAM_LISTENS,
+     .doc = "TCP address; `\"\"`: none. Beyond this machine it needs `token_file`, client certificates, or `open`."},
+    {.name = "unix",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .doc = "Path of a Unix socket; `\"\"`: none. The daemon's user and root need no token there."},
+    {.name = "token_file",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .doc = "A file whose first line is the secret that peers must know; `\"\"`: none is asked for."},
+    {.name = "open",
+     .type = YD_PARAM_BOOL,
+     .initial = "false",
+     .doc = "Listens beyond this machine without a token: for a network that you trust."},
+    {.name = "create", .type = YD_PARAM_BOOL, .initial = "false", .doc = "Peers may make streams that are not there."},
+    {.name = "max_connections",
+     .type = YD_PARAM_INT,
+     .initial = "256",
+     .min = 1,
+     .max = 1 << 20,
+     .doc = "More peers at once are refused."},
+    {.name = "idle",
+     .type = YD_PARAM_DURATION,
+     .initial = "10m",
+     .doc = "A peer from which nothing comes for so long is closed; at half of it it is pinged."},
+    {0}};
+
+static int check(const struct yd_args *args, char *why, size_t why_size)
+{
+    if (yd_args_text(args, "listen").size || yd_args_text(args, "unix").size) return 0;
+    (void)snprintf(why, why_size, "neither `listen` nor `unix` is given: nobody can come in");
+    return YD_EINVAL;
+}
+
+static int open(struct yd_element *element, void *opaque)
+{
+    struct state *state = opaque;
+    struct yd_str path = yd_args_text(yd_element_args(element), "token_file");
+    if (!path.size) return 0;
+    size_t size;
+    int r = yd_fs_read_all(yd_element_fs(element), path.data, TOKEN_MAX, &state->token, &size);
+    if (r < 0) return yd_element_fail(element, r, "token_file %s: %s", path.data, yd_error_text(r));
+    state->token[strcspn(state->token, "\r\n")] = '\0';
+    if (!*state->token) return yd_element_fail(element, YD_EINVAL, "token_file %s: its first line is empty", path.data);
+    return 0;
+}
+
+static void close(void *opaque)
+{
+    struct state *state = opaque;
+    free(state->token);
+    state->token = NULL;
+}
+
+static enum yd_turn_result receive(void *state, struct yd_input *input, struct yd_out *out)
+{
+    (void)state, (void)input, (void)out;
+    return YD_DONE;
+}
+
+/* ---- the pump ---- */
+
+static void counted(void *arg, enum yd_native_count what, enum yd_native_reason reason, uint64_t records,
+                    const char *peer)
+{
+    struct pump *state = arg;
+    switch (what) {
+    case YD_NATIVE_TAKEN:
+        yd_pump_count_received(state->pump, records);
+        break;
+    case YD_NATIVE_FOLDED:
+        yd_pump_count_folded(state->pump, records);
+        break;
+    case YD_NATIVE_REJECTED:
+        yd_pump_count_rejected(state->pump, reason, records, yd_str_of(yd_native_reasons[reason]), yd_str_of(peer));
+        break;
+    case YD_NATIVE_DROPPED:
+        yd_pump_count_dropped(state->pump, reason, records);
+        break;
+    }
+}
+
+static void listens(void *arg, const char *what, const char *address)
+{
+    yd_pump_listens(((struct pump *)arg)->pump, what, address);
+}
+
+static void said(void *arg, int level, const char *text)
+{
+    yd_pump_say(((struct pump *)arg)->pump, level, "%s", text);
+}
+
+static uint64_t random_(void *arg)
+{
+    return yd_pump_random(arg);
+}
+
+static int64_t wall(void *arg)
+{
+    return yd_pump_wall_anywhere(arg);
+}
+
+static int start(struct yd_pump *pump, void *opaque, void *element_state)
+{
+    struct pump *state = opaque;
+    const struct state *element = element_state;
+    const struct yd_args *args = yd_pump_args(pump);
+    struct yd_str address = yd_args_text(args, "listen"), path = yd_args_text(args, "unix");
+    struct yd_trail trail = {0};
+    state->pump = pump;
+    struct yd_native_options options = {
+        .loop = yd_pump_loop(pump),
+        .pool = yd_pump_pool(pump),
+        .fs = yd_pump_fs(pump),
+        .streams = yd_pump_streams(pump),
+        .data = yd_pump_data(pump),
+        .listen = address.size ? address.data : NULL,
+        .unix_path = path.size ? path.data : NULL,
+        .token = element->token,
+        .open = yd_args_bool(args, "open"),
+        .create = yd_args_bool(args, "create"),
+        .simulated = yd_pump_simulated(pump),
+        .connections_max = (unsigned)yd_args_int(args, "max_connections"),
+        .idle_ns = yd_args_int(args, "idle"),
+        .random = random_,
+        .wall = wall,
+        .world_arg = pump,
+        .counted = counted,
+        .listens = listens,
+        .said = said,
+        .arg = state,
+    };
+    int r = yd_native_start(&options, &state->native, &trail);
+    if (r == 0) return 0;
+    return yd_pump_fail(pump, r, "%s", trail.size ? yd_trail_text(&trail) : yd_error_text(r));
+}
+
+static void stopped(void *arg)
+{
+    yd_pump_stopped(((struct pump *)arg)->pump);
+}
+
+static void stop(void *opaque)
+{
+    struct pump *state = opaque;
+    struct yd_native *native = state->native;
+    state->native = NULL;
+    if (native) yd_native_stop(native, stopped, state);
+}
+
+static void pause_(void *opaque, bool paused)
+{
+    (void)opaque, (void)paused; /* nothing is emitted: there is nobody to wait for */
+}
+
+static const struct yd_pump_class pump_class = {
+    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_};
+
+const struct yd_element_class yd_class_native = {
+    .abi = YD_ELEMENT_ABI,
+    .flags = YD_CLASS_SOURCE,
+    .name = "Native",
+    .summary = "serves the streams of the data folder by the native protocol: append, subscribe, ask",
+    .doc =
+        "Programs append batches to streams and are told when they are durable, subscribe from any place, and ask.\n"
+        "The streams of this topology's Logs are found by their names; others in the data folder are opened here.\n\n"
+        "- What a producer sends again is written once; gaps and older incarnations are refused.\n"
+        "- A subscriber that is slow stops itself alone. Behind the memory's tail it is sent whole runs of the "
+        "files.\n"
+        "- Everything that comes is checked; a frame that cannot be ends its connection, no other.\n"
+        "- Beyond this machine it asks for a token or client certificates, or says so: `open: true`.\n"
+        "- Counted here: records appended, and refused by their reason. What was there already counts as folded.\n",
+    .example = "native :: Native(listen: \"127.0.0.1:4280\", unix: \"/run/yarder/native.sock\")\n"
+               "metrics :: Log(stream: \"metrics\") -> history :: History()\n",
+    .ports = ports,
+    .params = params,
+    .reasons = yd_native_reasons,
+    .state_size = sizeof(struct state),
+    .check = check,
+    .open = open,
+    .close = close,
+    .receive = receive,
+    .pump = &pump_class,
+};
