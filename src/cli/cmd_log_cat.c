@@ -4,9 +4,9 @@
 #include <yarder/name.h>
 
 #include "base/text.h"
-#include "batch/record_text.h"
 #include "cli/commands.h"
 #include "cli/log_cli.h"
+#include "cli/remote.h"
 #include "io/file.h"
 
 struct printing {
@@ -20,7 +20,6 @@ struct printing {
 static bool print_batch(struct printing *printing, const struct yd_batch *batch)
 {
     const struct yd_view *view = &batch->view;
-    struct yd_json json;
     yd_buf_clear(&printing->text);
     for (uint32_t i = 0; i < view->count && printing->left; i++) {
         uint64_t seqno = batch->header.base_seqno + i;
@@ -28,14 +27,7 @@ static bool print_batch(struct printing *printing, const struct yd_batch *batch)
         if (seqno >= printing->until)
             printing->left = 0;
         else if (!printing->pattern || yd_pattern_match(printing->pattern, yd_view_name(view, view->records[i].name))) {
-            if (printing->args->json) {
-                yd_json_init(&json, &printing->text, false);
-                yd_record_json(view, i, seqno, &json);
-                yd_buf_char(&printing->text, '\n');
-            } else {
-                yd_buf_printf(&printing->text, "%llu ", (unsigned long long)seqno);
-                yd_record_line(view, i, &printing->text);
-            }
+            cli_put_record(&printing->text, printing->args->json, view, i, seqno);
             printing->left--;
         }
     }

@@ -1,9 +1,10 @@
-/* yarder log ls: the streams of a data folder. */
+/* yarder log ls: the streams of a data folder, or of a running daemon. */
 #include <stdio.h>
 
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/log_cli.h"
+#include "cli/remote.h"
 #include "io/file.h"
 
 struct listing {
@@ -52,6 +53,7 @@ static int visit_stream(void *arg, const char *name, enum yd_file_type node)
 
 static int run_ls(struct cli_args *args)
 {
+    if (cli_value(args, "at")) return cli_remote_ls(args);
     const char *data = log_cli_data(args);
     struct listing listing = {.args = args};
     struct yd_buf text;
@@ -73,11 +75,17 @@ static int run_ls(struct cli_args *args)
     return listing.failed ? CLI_FAILED : CLI_DONE;
 }
 
+static const struct cli_option ls_options[] = {
+    {"data", "DIR", "the data folder; default ./data"},
+    CLI_REMOTE_OPTIONS,
+    {NULL, NULL, NULL},
+};
+
 const struct cli_command cmd_log_ls = {
     .name = "log ls",
-    .usage = "[--data DIR]",
-    .summary = "lists the streams of a data folder",
-    .example = "  yarder log ls",
-    .options = log_cli_data_options,
+    .usage = "[--data DIR | --at ADDRESS]",
+    .summary = "lists the streams of a data folder, or with --at of a running daemon",
+    .example = "  yarder log ls\n  yarder log ls --at 127.0.0.1:4280",
+    .options = ls_options,
     .run = run_ls,
 };
