@@ -119,8 +119,8 @@ struct yd_native {
     struct yd__native_peer *peers, *turns, **turns_last;
     bool turn_posted;
     struct yd__native_stream *streams;
-    struct yd_lane *lane; /* opening, asking, closing: one thing at a time */
-    struct yd__native_owned *owned;
+    struct yd_lane *lane;           /* opening, asking, closing: one thing at a time */
+    struct yd__native_owned *owned; /* of the lane, until the end */
     uint64_t server_id;
     unsigned jobs;
     bool stopping, closing_streams;
@@ -167,6 +167,9 @@ void yd__native_block_unref(struct yd__native_block *block);
 
 /* ---- native_stream.c ---- */
 bool yd__native_stream_name(struct yd_str text, char to[256]); /* NAME or NAME/PARTITION, completed; false: no such */
+/* A reference to the log of a stream, opened when nobody has it open. On the server's lane. */
+int yd__native_open_stream(struct yd_native *native, const char *name, bool create, struct yd_log **ret_log,
+                           struct yd_trail *trail);
 void yd__native_handle_close(struct yd__native_handle *handle);
 void yd__native_appended(struct yd__native_stream *stream); /* simulated: has it flushed */
 void yd__native_streams_close(struct yd_native *native);    /* those opened here; as a job */
@@ -187,6 +190,7 @@ void yd__native_subs_end(struct yd__native_handle *handle, int error);
 /* ---- native_follow.c ---- */
 void yd__native_follow_moved(struct yd__native_handle *handle, const struct yd_log_position *position);
 void yd__native_follow_close(struct yd__native_handle *handle);
+void yd__native_fence_log(struct yd_log *log, uint32_t epoch);
 
 /* ---- messages: a request's frame, checked to have its struct. Less than 0: the frame cannot be: GOODBYE ---- */
 struct yd__native_frame {

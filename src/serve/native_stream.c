@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "io/file.h"
+#include "log/layout.h"
 
 #define HANDLES_MAX   1024
 #define PARTITION_MAX 65535
@@ -224,7 +225,6 @@ struct open_job {
     bool create;
     int error;
     struct yd_log *log; /* a reference */
-    struct yd__native_owned *owned;
     struct yd_trail trail;
 };
 
@@ -258,54 +258,63 @@ static void attach(struct yd__native_peer *peer, uint64_t correlation, uint64_t 
                     (struct yd_str){dir, (size_t)dir_size});
 }
 
-/* Opens the stream's folder, runs it and tells everybody where it is. On a file thread. */
-static int open_folder(struct open_job *open)
+/* Opens the stream's folder, runs it and tells everybody where it is. On the server's lane, as all that calls it. */
+static int open_folder(struct yd_native *native, const char *name, bool create, struct yd_log **ret_log,
+                       struct yd_trail *trail)
 {
-    struct yd_native *native = open->job.native;
     const struct yd_native_options *options = &native->options;
-    char dir[4096];
+    char dir[4096], stream[256];
     struct yd_stat now;
-    if (snprintf(dir, sizeof dir, "%s/streams/%s", native->data, open->name) >= (int)sizeof dir) return YD_ETOOBIG;
+    struct yd_layout layout = {.partitions = 1};
+    if (snprintf(dir, sizeof dir, "%s/streams/%s", native->data, name) >= (int)sizeof dir) return YD_ETOOBIG;
     int error = yd_fs_stat(options->fs, dir, &now);
-    if (error == YD_ENOENT && !open->create) return yd_trail_add(&open->trail, error, "there is no such stream");
+    if (error == YD_ENOENT && !create) return yd_trail_add(trail, error, "there is no such stream");
     if (error && error != YD_ENOENT) return error;
+    (void)snprintf(stream, sizeof stream, "%.*s", (int)strcspn(name, "/"), name);
+    error = yd_layout_load(options->fs, native->data, stream, &layout);
+    if (error && error != YD_ENOENT)
+        return yd_trail_add(trail, error, "%s/streams/%s/stream.json cannot be understood", native->data, stream);
     struct yd_log_options log = {.fs = options->fs,
                                  .dir = dir,
-                                 .stream = open->name,
+                                 .stream = name,
                                  .random = yd__native_random,
                                  .wall = yd__native_wall,
-                                 .clock_arg = native};
+                                 .clock_arg = native,
+                                 .retain_ns = layout.keep_ns,
+                                 .retain_bytes = layout.size_bytes / layout.partitions};
     struct yd__native_owned *owned = calloc(1, sizeof *owned);
     if (!owned) return YD_ENOMEM;
-    (void)snprintf(owned->name, sizeof owned->name, "%s", open->name);
-    error = yd_log_open(&log, &owned->log, NULL, &open->trail);
+    (void)snprintf(owned->name, sizeof owned->name, "%s", name);
+    error = yd_log_open(&log, &owned->log, NULL, trail);
     if (!error && !options->simulated) error = yd_log_start(owned->log);
-    if (!error) error = yd_streams_put(options->streams, open->name, owned->log);
+    if (!error) error = yd_streams_put(options->streams, name, owned->log);
     if (error) {
         (void)yd_log_close(owned->log); /* nothing was appended */
         free(owned);
         return error;
     }
-    open->owned = owned;
-    open->log = yd_log_ref(owned->log);
+    owned->next = native->owned;
+    native->owned = owned;
+    *ret_log = yd_log_ref(owned->log);
     return 0;
+}
+
+int yd__native_open_stream(struct yd_native *native, const char *name, bool create, struct yd_log **ret_log,
+                           struct yd_trail *trail)
+{
+    *ret_log = yd_streams_find(native->options.streams, name);
+    return *ret_log ? 0 : open_folder(native, name, create, ret_log, trail);
 }
 
 static void open_work(struct yd__native_job *job)
 {
     struct open_job *open = YD_CONTAINER(job, struct open_job, job);
-    open->log = yd_streams_find(job->native->options.streams, open->name); /* meanwhile */
-    if (!open->log) open->error = open_folder(open);
+    open->error = yd__native_open_stream(job->native, open->name, open->create, &open->log, &open->trail);
 }
 
 static void open_done(struct yd__native_job *job)
 {
     struct open_job *open = YD_CONTAINER(job, struct open_job, job);
-    struct yd_native *native = job->native;
-    if (open->owned) {
-        open->owned->next = native->owned;
-        native->owned = open->owned;
-    }
     if (!job->peer->dead && open->error)
         yd__native_refuse(job->peer, open->correlation, &(struct yd_msg_refused){.error = open->error}, "%s: %s",
                           open->name, open->trail.size ? yd_trail_text(&open->trail) : yd_error_text(open->error));
