@@ -8,7 +8,7 @@ import subprocess
 from harness import QUICKSTART, ROOT, YARDER, Daemon, main, wait_for, yarder
 
 ALL = ('run', 'check', 'fmt', 'graph', 'elements', 'test', 'put', 'query', 'top', 'log ls', 'log stat', 'log cat',
-       'log tail', 'log verify', 'completion', 'version')
+       'log tail', 'log verify', 'log append', 'log subscribe', 'log create', 'log cursors', 'completion', 'version')
 
 
 def write(folder, **files):
