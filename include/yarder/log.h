@@ -202,8 +202,11 @@ struct yd_log_place {         /* where a log ends; with last_crc two logs that a
     uint64_t seqno;           /* the next one */
     uint64_t segment, offset; /* in which it will be, and where; segment UINT64_MAX: none was begun */
     uint32_t epoch, last_crc; /* of the last batch */
+    uint32_t known_epoch;     /* the newest heard of, also by being fenced */
 };
 void yd_log_place(struct yd_log *log, struct yd_log_place *ret); /* any thread; of what is queued too */
+/* The leader of this epoch sends from now on. YD_EEPOCH: a newer one is known; he is deposed. Blocks. */
+int yd_log_follow_leader(struct yd_log *log, uint32_t epoch);
 /* The next segment begins with these head bytes and has room for `size` bytes. The log_id is taken from the first. */
 int yd_log_follow_segment(struct yd_log *log, const void *head, size_t head_size, uint64_t size);
 /* The next batch as the leader stamped it: checked against the chain, seqno, log_id and epoch. YD_EGAP, YD_ECORRUPT,
@@ -237,6 +240,9 @@ void yd_log_fence(struct yd_log *log, uint32_t epoch);
 /* On the folder of a log that nobody has open: */
 /* Cuts back to a seqno at a batch's edge at or below it; what is cut is kept in quarantine/. *ret_seqno: the edge. */
 int yd_log_cut_dir(struct yd_fs *fs, const char *dir, uint64_t seqno, uint64_t *ret_seqno, struct yd_trail *trail);
+/* Begins anew: all that is there goes to quarantine/, and the folder is a follower's that has nothing yet. For one
+ * whose next batches its leader has retired. */
+int yd_log_anew_dir(struct yd_fs *fs, const char *dir, struct yd_trail *trail);
 /* Makes a follower a leader: a new epoch above all it has seen, (term + 1) << 16 | member << 12, durable on return. */
 int yd_log_promote_dir(struct yd_fs *fs, const char *dir, unsigned member, uint32_t *ret_epoch, struct yd_trail *trail);
 

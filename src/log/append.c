@@ -36,6 +36,7 @@ static int append_locked(struct yd_log *log, const struct yd_batch *batch, int64
 {
     const struct yd_header *header = &batch->header;
     if (log->closed) return YD_ECLOSED;
+    if (log->deposed && !YD__SKIPS(YD__SKIP_FENCE)) return YD_EEPOCH;
     if (log->failed) return YD_EREADONLY;
     struct yd__producer_entry *known = NULL;
     if (header->producer_id != 0) {
@@ -60,6 +61,7 @@ static int append_locked(struct yd_log *log, const struct yd_batch *batch, int64
     if (error) return error;
     (void)yd__producers_note(&log->producers, &stamped->header); /* room was made */
     log->last_crc = stamped->header.header_crc;
+    log->last_epoch = log->epoch;
     *ret =
         (struct yd_log_appended){stamped->header.base_seqno, stamped->header.base_seqno + stamped->header.count, false};
     yd__tail_push(&log->tail, stamped);
@@ -70,7 +72,7 @@ int yd_log_append(struct yd_log *log, const struct yd_batch *batch, int64_t expe
                   struct yd_log_appended *ret)
 {
     if (batch->header.count == 0 || batch->header.size > YD_BATCH_SIZE_MAX) return YD_EINVAL;
-    if (log->options.readonly) return YD_EPERM;
+    if (log->options.readonly || log->options.follower) return YD_EPERM;
     pthread_mutex_lock(&log->mutex);
     int error = append_locked(log, batch, expect_prev_seq, expect_seqno, ret);
     bool wake = !error && log->sleeping;

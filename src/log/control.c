@@ -172,9 +172,10 @@ int yd__control_checkpoint(struct yd_log *log, unsigned flags)
     struct yd__checkpoint *next = &log->checkpoint;
     next->magic = YD__CHECKPOINT_MAGIC;
     next->version = YD__CONTROL_VERSION;
-    next->flags = (uint16_t)flags;
+    unsigned role = (log->options.follower ? YD__CHECKPOINT_FOLLOWER : 0) | (log->deposed ? YD__CHECKPOINT_DEPOSED : 0);
+    next->flags = (uint16_t)(flags | role);
     next->log_id = log->log_id;
-    next->epoch = log->epoch;
+    next->epoch = YD_MAX(log->epoch, log->fence);
     next->number++;
     next->written_at = yd__log_now(log);
     next->crc = checkpoint_crc(next);

@@ -31,7 +31,8 @@
  * |-----|------|---------------|-----------------------------------------------------------------------|
  * |   0 |    4 | magic         | "YDCK"                                                                |
  * |   4 |    2 | version       | 1                                                                     |
- * |   6 |    2 | flags         | bit 0: closed in order, nothing lies behind `offset`                  |
+ * |   6 |    2 | flags         | bit 0: closed in order, nothing lies behind `offset`; 1: a follower's;|
+ * |     |      |               | 2: a leader that was deposed                                          |
  * |   8 |    4 | crc           | CRC32C of these 1024 bytes with this field zero                       |
  * |  12 |    4 | epoch         | of batches appended from now on                                       |
  * |  16 |    8 | number        | one more than the checkpoint before; its lowest bit chooses the slot  |
@@ -58,7 +59,9 @@
 #define YD__CHECKPOINT_MAGIC UINT32_C(0x4b434459) /* "YDCK" */
 #define YD__CONTROL_VERSION  1
 #define YD__CONTROL_SIZE     4096
-#define YD__CHECKPOINT_CLEAN 1
+#define YD__CHECKPOINT_CLEAN    1
+#define YD__CHECKPOINT_FOLLOWER 2
+#define YD__CHECKPOINT_DEPOSED  4
 #define YD__EPOCHS_MAX       58
 #define YD__NO_SEGMENT       UINT64_MAX
 

@@ -115,6 +115,8 @@ static int write_group(struct yd_log *log, struct yd_batch *const *group, uint32
     if (!error) {
         yd__tail_written(&log->tail, count);
         log->written = active->next;
+        for (uint32_t i = 0; log->options.follower && !YD__SKIPS(YD__SKIP_EPOCH_TABLE) && i < count; i++)
+            yd__epoch_note(&log->checkpoint, group[i]->header.epoch, group[i]->header.base_seqno);
         if (YD__SKIPS(YD__SKIP_PUBLISH_LATE)) log->durable = log->written;
         yd__control_publish(log);
     }
@@ -132,6 +134,7 @@ static int sync_active(struct yd_log *log)
     log->dirty = false;
     pthread_mutex_lock(&log->mutex);
     log->durable = log->written;
+    (void)yd__replicas_update(log);
     yd__control_publish(log);
     pthread_mutex_unlock(&log->mutex);
     return 0;
@@ -175,6 +178,46 @@ static int name_segment(struct yd_log *log, uint64_t base)
     return yd_fs_sync_dir(log->fs, log->dir) ? YD_EIO : 0;
 }
 
+int yd__begin_with(struct yd_log *log, const struct yd__segment_head *head, uint64_t size_min)
+{
+    struct yd_file *file = NULL;
+    struct yd__segment *segment = yd__segment_create(head->base_seqno);
+    uint64_t size;
+    int error = segment ? yd__take_space(log, head->data_start + size_min, &file, &size) : YD_ENOMEM;
+    if (!error) error = yd_file_write(file, head, head->data_start, 0);
+    /* Before it has its name: what follows the frames of a segment has its head too, whatever a crash takes here. */
+    if (!error && !YD__SKIPS(YD__SKIP_HEAD_SYNC) && yd_file_sync(file)) error = YD_EIO;
+    if (!error) error = name_segment(log, head->base_seqno);
+    if (segment) yd__space_named(log);
+    if (error) {
+        yd_file_close(file);
+        yd__segment_unref(segment);
+        return error;
+    }
+    segment->file = file;
+    segment->file_size = size;
+    segment->data_start = head->data_start;
+    segment->data_end = head->data_start;
+    segment->generation = head->generation;
+    segment->epoch = head->epoch;
+    segment->prev_crc = head->prev_crc;
+    segment->begun_at = head->created_at;
+    segment->head_good = true;
+    segment->accounted = true;
+    log->index_saved = 0;
+
+    pthread_mutex_lock(&log->mutex);
+    error = yd__log_add_segment(log, segment);
+    if (!error) {
+        log->segment_size = next_size(log, segment->begun_at);
+        log->active = segment;
+        pthread_cond_signal(&log->chores); /* the one before is full: the helper seals it */
+    }
+    pthread_mutex_unlock(&log->mutex);
+    if (error) yd__segment_unref(segment);
+    return error;
+}
+
 static int begin_segment(struct yd_log *log, const struct yd_header *next)
 {
     int64_t now = yd__log_now(log);
@@ -194,44 +237,13 @@ static int begin_segment(struct yd_log *log, const struct yd_header *next)
     uint32_t head_size;
     int error = yd__head_make(&what, &log->written_producers, &head, &head_size);
     if (error) return error;
-    struct yd_file *file = NULL;
-    struct yd__segment *segment = yd__segment_create(base);
-    uint64_t size;
-    error = segment ? yd__take_space(log, (uint64_t)head_size + next->size, &file, &size) : YD_ENOMEM;
-    if (!error) error = yd_file_write(file, head, head_size, 0);
-    if (!error) error = name_segment(log, base);
-    if (segment) yd__space_named(log);
+    error = yd__begin_with(log, (const void *)head, next->size);
     free(head);
-    if (error) {
-        yd_file_close(file);
-        yd__segment_unref(segment);
-        return error;
-    }
-    segment->file = file;
-    segment->file_size = size;
-    segment->data_start = head_size;
-    segment->data_end = head_size;
-    segment->generation = what.generation;
-    segment->epoch = what.epoch;
-    segment->prev_crc = what.prev_crc;
-    segment->begun_at = now;
-    segment->accounted = true;
-    log->index_saved = 0;
-
-    pthread_mutex_lock(&log->mutex);
-    error = yd__log_add_segment(log, segment);
-    if (!error) {
-        log->segment_size = next_size(log, now);
-        log->active = segment;
-        pthread_cond_signal(&log->chores); /* the one before is full: the helper seals it */
-    }
-    pthread_mutex_unlock(&log->mutex);
-    if (error) yd__segment_unref(segment);
     return error;
 }
 
 /* An empty segment, resumed, that the batch does not fit: the next one has its name and takes its place. */
-static void drop_empty(struct yd_log *log)
+void yd__drop_empty(struct yd_log *log)
 {
     struct yd__segment *empty = log->active;
     if (!empty || empty->batches > 0) return;
@@ -249,7 +261,7 @@ static int roll(struct yd_log *log, const struct yd_header *next)
     int error = YD__SKIPS(YD__SKIP_ROLL_SYNC) ? 0 : sync_active(log);
     if (error) return error;
     forget_behind(log, 0);
-    drop_empty(log);
+    yd__drop_empty(log);
     return begin_segment(log, next);
 }
 
@@ -270,6 +282,21 @@ static uint32_t collect(struct yd_log *log)
     if (count > 0) log->group_average = (log->group_average * 7 + bytes) / 8;
     pthread_mutex_unlock(&log->mutex);
     return count;
+}
+
+/* A leader's segment may have been made larger for one batch. */
+int yd__grow_active(struct yd_log *log, uint64_t size)
+{
+    struct yd__segment *active = log->active;
+    uint64_t wanted = YD_ALIGN_UP(active->data_end + size, YD__SEGMENT_ALIGN);
+    if (wanted <= active->file_size) return 0;
+    int error = yd_file_allocate(active->file, active->file_size, wanted - active->file_size);
+    if (error) return error;
+    pthread_mutex_lock(&log->mutex);
+    log->bytes += wanted - active->file_size;
+    active->file_size = wanted;
+    pthread_mutex_unlock(&log->mutex);
+    return 0;
 }
 
 static uint32_t fitting(const struct yd_log *log, struct yd_batch *const *group, uint32_t count)
@@ -323,7 +350,10 @@ int yd__flush_round(struct yd_log *log, bool *ret_changed)
     int error = 0;
     while (done < count && !error) {
         uint32_t fits = fitting(log, log->group + done, count - done);
-        if (fits == 0) {
+        if (fits == 0 && log->options.follower) { /* rolls where its leader did: follow.c */
+            error = log->active ? yd__grow_active(log, log->group[done]->header.size) : YD_EIO;
+            if (error == YD_ENOSPC || error == YD_ENOMEM) break;
+        } else if (fits == 0) {
             error = roll(log, &log->group[done]->header);
             if (error == YD_ENOSPC || error == YD_ENOMEM) break; /* nothing was begun: tried again */
         } else {

@@ -37,6 +37,13 @@ enum yd__skip {
     YD__SKIP_PUBLISH_LATE = 16,  /* durable is published before the sync */
     YD__SKIP_RECOVERY_SYNC = 32, /* what recovery kept and what it zeroed is not synced before appending */
     YD__SKIP_REWRITE = 64,       /* what recovery read is taken to be on the device */
+    YD__SKIP_CHAIN = 128,        /* a follower does not look at the chain, nor a leader at a follower's */
+    YD__SKIP_FENCE = 256,        /* a follower takes batches of an older epoch, a leader appends though deposed */
+    YD__SKIP_CUT_ORDER = 512,    /* what is cut is not kept */
+    YD__SKIP_HEAD_SYNC = 1024,   /* a segment is named before its head is durable */
+    YD__SKIP_EPOCH_TABLE = 2048, /* a follower does not note the epochs of what it is given */
+    YD__SKIP_RANK = 4096,        /* replicated counts followers that are not durable that far */
+    YD__SKIP_FOLLOWED = 8192,    /* a follower says durable what is only written (the simulator's) */
 };
 #ifdef YD_LOG_TEST_SKIP
 extern unsigned yd__log_skips;
@@ -216,6 +223,26 @@ struct yd__rot {
     uint64_t base, from, to;
 };
 
+/* ---- follow.c, replica.c, cut.c ---- */
+int yd__head_check(const void *bytes, size_t size, struct yd__segment_head **ret_head); /* malloc'd, as yd__head_read */
+int yd__begin_with(struct yd_log *log, const struct yd__segment_head *head, uint64_t size_min); /* flush.c; under io */
+void yd__drop_empty(struct yd_log *log);
+int yd__grow_active(struct yd_log *log, uint64_t size); /* the active segment's file has room for so much more; io */
+void yd__epoch_add(struct yd__checkpoint *checkpoint, uint32_t epoch, uint64_t start);
+void yd__epoch_note(struct yd__checkpoint *checkpoint, uint32_t epoch, uint64_t start);
+uint32_t yd__epoch_at(const struct yd__checkpoint *checkpoint, uint64_t end); /* of the batch that ends there */
+struct yd_log_replica {
+    struct yd_log *log;
+    struct yd_log_replica *next, **at; /* under mutex from here */
+    uint64_t durable;                  /* everything below is on its device */
+    uint64_t target;                   /* our durable position at target_at */
+    int64_t target_at, caught_up_at;   /* it had all that we had then */
+    bool in_sync;
+    char id[64];
+};
+int yd__source_file(struct yd_log *log, uint64_t base, struct yd_file **ret_file);
+bool yd__replicas_update(struct yd_log *log); /* under mutex: true when something about them changed */
+
 /* One of those who want to know that positions moved (log.c). */
 struct yd_log_watch {
     struct yd_log *log;
@@ -245,7 +272,14 @@ struct yd_log {
     uint64_t first, written, durable;
     uint64_t log_id;
     uint32_t epoch, last_crc; /* chain as appended */
-    _Atomic int failed;       /* 0, then an error for good */
+    uint32_t last_epoch;      /* of the last batch as appended */
+    bool deposed;             /* somebody was promoted over us */
+    uint32_t fence;           /* the newest epoch heard of */
+    uint32_t leader_epoch;    /* of a follower: of the one who sends now */
+    struct yd_log_replica *replicas;
+    uint64_t replicated;
+    unsigned in_sync;
+    _Atomic int failed; /* 0, then an error for good */
     bool no_space;
     bool closed;                   /* takes and gives nothing more */
     bool gone;                     /* the files are closed too; also under io */

@@ -101,6 +101,7 @@ static void fill_defaults(struct yd_log_options *options)
     if (!options->memory_bytes_max) options->memory_bytes_max = UINT64_C(64) << 20;
     if (!options->queue_bytes_max) options->queue_bytes_max = UINT64_C(64) << 20;
     if (!options->producer_expiry_ns) options->producer_expiry_ns = week;
+    if (!options->replica_lag_ns) options->replica_lag_ns = 10 * YD_NS_PER_S;
     if (!options->cursor_expiry_ns) options->cursor_expiry_ns = week;
 }
 
@@ -311,7 +312,8 @@ static void *run_helper(void *arg)
     while (!log->stopping) {
         bool seal = false;
         for (uint32_t i = 0; i < log->segment_count && !seal; i++)
-            seal = !log->segments[i]->sealed && log->segments[i] != log->active && !log->segments[i]->busy;
+            seal = !log->segments[i]->sealed && log->segments[i] != log->active && !log->segments[i]->busy &&
+                   !(log->options.follower && i + 1 == log->segment_count);
         bool prepare = log->prepare_wanted;
         if (log->failed || (!seal && !prepare)) {
             pthread_cond_wait(&log->chores, &log->mutex);
@@ -485,7 +487,11 @@ void yd_log_position(struct yd_log *log, struct yd_log_position *ret)
         .segments = log->segment_count,
         .queued_bytes = log->tail.queued_bytes,
         .rotten = log->rotten_batches,
-        .replicated = log->durable,
+        .replicated = log->options.replicas ? log->replicated : log->durable,
+        .in_sync = log->in_sync,
+        .replicas = log->options.replicas,
+        .follower = log->options.follower,
+        .deposed = log->deposed,
         .closed = log->closed,
     };
     pthread_mutex_unlock(&log->mutex);

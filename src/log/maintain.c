@@ -168,6 +168,7 @@ int yd__seal_leftovers(struct yd_log *log)
         for (uint32_t i = 0; i < log->segment_count && !found && !log->failed; i++) {
             struct yd__segment *segment = log->segments[i];
             if (segment->sealed || segment->busy || segment == log->active) continue;
+            if (log->options.follower && i + 1 == log->segment_count) continue; /* its leader seals it */
             found = segment;
             next = i + 1 < log->segment_count ? log->segments[i + 1]->base : log->durable;
         }
@@ -182,6 +183,7 @@ int yd__seal_leftovers(struct yd_log *log)
         found->busy = false;
         pthread_mutex_unlock(&log->mutex);
         yd__segment_unref(found);
+        if (!error) yd__moved(log); /* followers wait for it */
     }
     return error;
 }
@@ -334,7 +336,9 @@ int yd_log_maintain(struct yd_log *log)
     }
     int before = log->failed;
     int error = yd__maintain_round(log);
-    bool changed = log->failed != before;
+    pthread_mutex_lock(&log->mutex);
+    bool changed = yd__replicas_update(log) || log->failed != before;
+    pthread_mutex_unlock(&log->mutex);
     pthread_mutex_unlock(&log->io);
     if (changed) yd__moved(log);
     return error;

@@ -30,6 +30,7 @@ struct recovery {
     bool have_checkpoint, sure;
     bool full;          /* the last segment takes no more frames */
     bool unreadable;    /* the device refused something behind the checkpoint */
+    bool followed;      /* a follower wrote it: what headers call durable was so at its leader */
     uint32_t epoch_max; /* seen anywhere */
     uint32_t index;     /* of the segment being scanned */
     uint64_t offset;    /* in it */
@@ -346,7 +347,7 @@ static int find_evidence(struct recovery *recovery, uint64_t *ret_durable)
             error = yd__frame_resync(&window, offset, segment->file_size, log->log_id, recovery->expected, UINT64_MAX,
                                      &offset, &header);
             if (error) break;
-            durable = YD_MAX(durable, header.durable_seqno);
+            if (!recovery->followed) durable = YD_MAX(durable, header.durable_seqno); /* else its leader's */
             recovery->epoch_max = YD_MAX(recovery->epoch_max, header.epoch);
             offset += header.size;
         }
@@ -371,6 +372,7 @@ static void enter(struct recovery *recovery, uint32_t index, uint64_t offset)
 static int repair_head(struct recovery *recovery, struct yd__segment *segment, uint64_t generation)
 {
     struct yd_log *log = recovery->log;
+    if (log->options.follower) return 0; /* its head is its leader's, or is damaged */
     struct yd__head_what what = {.base = segment->base,
                                  .log_id = log->log_id,
                                  .generation = generation,
@@ -487,6 +489,8 @@ static int keep_frame(struct recovery *recovery, struct yd__segment *segment, co
     if (!error) error = yd__segment_account(segment, header, recovery->offset, UINT64_MAX);
     if (!error) yd__segment_digest(segment, header);
     if (!error) error = yd__producers_note(&recovery->log->written_producers, header);
+    if (!error && recovery->log->options.follower && !YD__SKIPS(YD__SKIP_EPOCH_TABLE))
+        yd__epoch_note(&recovery->log->checkpoint, header->epoch, header->base_seqno);
     return error;
 }
 
@@ -621,12 +625,28 @@ static int make_durable(struct recovery *recovery)
     return error;
 }
 
-static void add_epoch(struct yd__checkpoint *checkpoint, uint32_t epoch, uint64_t start)
+/* A batch of this epoch begins there: does the table know? */
+void yd__epoch_note(struct yd__checkpoint *checkpoint, uint32_t epoch, uint64_t start)
+{
+    uint32_t count = checkpoint->epoch_count;
+    if (count > 0 && checkpoint->epochs[count - 1].epoch >= epoch) return;
+    yd__epoch_add(checkpoint, epoch, start);
+}
+
+uint32_t yd__epoch_at(const struct yd__checkpoint *checkpoint, uint64_t end)
+{
+    uint32_t epoch = 0;
+    for (uint32_t i = 0; i < checkpoint->epoch_count && checkpoint->epochs[i].start_seqno < end; i++)
+        epoch = checkpoint->epochs[i].epoch;
+    return epoch;
+}
+
+void yd__epoch_add(struct yd__checkpoint *checkpoint, uint32_t epoch, uint64_t start)
 {
     struct yd__epoch_entry *entries = checkpoint->epochs;
     uint32_t count = checkpoint->epoch_count;
     /* Nothing of the last one is left: this one stands for both. */
-    if (count > 0 && entries[count - 1].start_seqno >= start) count--;
+    while (count > 0 && entries[count - 1].start_seqno >= start) count--;
     if (count == YD__EPOCHS_MAX) memmove(entries, entries + 1, --count * sizeof *entries);
     entries[count] = (struct yd__epoch_entry){start, epoch, 0};
     checkpoint->epoch_count = count + 1;
@@ -646,8 +666,9 @@ static int resume(struct recovery *recovery)
     if (log->segment_count == 0) return 0;
     struct yd__segment *last = log->segments[log->segment_count - 1];
     last->accounted = true;
-    bool room = last->data_end + YD__SEGMENT_ALIGN <= last->file_size;
-    if (!recovery->full && last->head_good && !last->sealed && room)
+    bool room = last->data_end + YD__SEGMENT_ALIGN <= last->file_size || log->options.follower; /* it grows */
+    bool full = recovery->full && !log->options.follower;
+    if (!full && last->head_good && !last->sealed && room)
         log->active = last;
     else if (last->base == recovery->expected)
         return drop_segments(recovery, log->segment_count - 1);
@@ -656,10 +677,12 @@ static int resume(struct recovery *recovery)
 
 static int begin_fresh(struct yd_log *log)
 {
-    log->log_id = log->options.random(log->options.clock_arg) | 1; /* never 0: that is "not known" */
-    log->epoch = 1;
     log->checkpoint = (struct yd__checkpoint){.segment = YD__NO_SEGMENT};
-    add_epoch(&log->checkpoint, 1, 0);
+    if (!log->options.follower) {                                      /* else its leader says */
+        log->log_id = log->options.random(log->options.clock_arg) | 1; /* never 0: that is "not known" */
+        log->epoch = log->last_epoch = 1;
+        yd__epoch_add(&log->checkpoint, 1, 0);
+    }
     int error = yd__control_checkpoint(log, 0);
     return error ? error : yd__control_checkpoint(log, 0); /* both slots, so that the later one can be believed */
 }
@@ -745,9 +768,10 @@ static int check_clean(struct recovery *recovery, bool *ret_clean)
     int found = yd__frame_at(&recovery->window, recovery->offset, log->log_id, false, &header);
     if (found < 0) return found;
     *ret_clean = found == YD__FOUND_ZERO || found == YD__FOUND_BAD;
-    bool sealed;
+    bool sealed = false;
     int error = found == YD__FOUND_BAD ? sealed_here(recovery, &sealed) : 0;
-    recovery->full = found == YD__FOUND_BAD; /* a footer, or a part of one */
+    if (log->options.follower && found == YD__FOUND_BAD && !sealed) *ret_clean = false; /* it goes on in this one */
+    recovery->full = found == YD__FOUND_BAD;                                            /* a footer, or a part of one */
     return error;
 }
 
@@ -765,15 +789,33 @@ static int recover_dirty(struct recovery *recovery, bool begun)
     }
     /* When the latest checkpoint may have rotted away, it may have raised the epoch once more than we can see. */
     uint32_t seen = YD_MAX(log->checkpoint.epoch, recovery->epoch_max);
-    log->epoch = seen + (recovery->sure ? 1 : 2);
-    recovery->report->epoch_raised = true;
+    bool raise = !log->options.follower; /* a follower's epochs are its leader's */
+    log->epoch = raise ? seen + (recovery->sure ? 1 : 2) : seen;
+    recovery->report->epoch_raised = raise;
     if (!error) error = drop_segments(recovery, begun ? recovery->index + 1 : log->segment_count);
     bool sealed = false;
     if (!error && begun) error = sealed_here(recovery, &sealed);
     if (!error && begun && !sealed) error = cut_tail(recovery);
     if (!error && begun) error = make_durable(recovery);
     if (error) return error;
-    add_epoch(&log->checkpoint, log->epoch, recovery->expected);
+    if (raise) yd__epoch_add(&log->checkpoint, log->epoch, recovery->expected);
+    return 0;
+}
+
+/* Who followed does not lead before somebody says so; who was deposed does not go on as if he knew nothing. */
+static int check_role(const struct yd_log *log, struct yd_trail *trail)
+{
+    unsigned flags = log->checkpoint.flags;
+    if (flags & YD__CHECKPOINT_FOLLOWER)
+        return yd_trail_add(trail, YD_EPERM,
+                            "%s is a follower's copy of stream %s: follow its leader again, or make it the leader "
+                            "with `yarder log promote %s`",
+                            log->dir, log->stream, log->stream);
+    if (flags & YD__CHECKPOINT_DEPOSED)
+        return yd_trail_add(trail, YD_EEPOCH,
+                            "%s was deposed, epoch %u leads stream %s elsewhere: follow that leader (`yarder log "
+                            "follow`), or promote this copy with `yarder log promote %s`",
+                            log->dir, log->checkpoint.epoch, log->stream, log->stream);
     return 0;
 }
 
@@ -785,13 +827,19 @@ int yd__recover(struct yd_log *log, bool fresh, struct yd_log_recovery *report, 
     if (!recovery.have_checkpoint) log->checkpoint = (struct yd__checkpoint){.segment = YD__NO_SEGMENT};
     log->log_id = log->checkpoint.log_id;
     log->epoch = log->checkpoint.epoch;
+    recovery.followed =
+        log->options.follower && (!recovery.have_checkpoint || log->checkpoint.flags & YD__CHECKPOINT_FOLLOWER);
+    if (recovery.have_checkpoint && !log->options.follower) {
+        int refused = check_role(log, trail);
+        if (refused) return refused;
+    }
     char path[YD__PATH_SIZE];
     (void)snprintf(path, sizeof path, "%s/" YD__PREPARED_NAME, log->dir);
     (void)yd_fs_unlink(log->fs, path); /* space that was never named; on a full disk this is the room to go on */
     int error = load_segments(&recovery);
     if (error) return error;
     if (!recovery.have_checkpoint && log->segment_count == 0) return begin_fresh(log);
-    if (log->log_id == 0)
+    if (log->log_id == 0 && (!log->options.follower || log->segment_count > 0))
         return yd_trail_add(trail, YD_ECORRUPT, "%s: neither the control page nor any segment's head can be read",
                             log->dir);
 
@@ -805,6 +853,8 @@ int yd__recover(struct yd_log *log, bool fresh, struct yd_log_recovery *report, 
         log->first = log->segment_count ? log->segments[0]->base : recovery.expected;
         log->written = log->durable = report->cut_to = recovery.expected;
         log->last_crc = recovery.chain;
+        log->last_epoch = yd__epoch_at(&log->checkpoint, recovery.expected);
+        log->replicated = log->first;
         for (uint32_t i = 0; i < log->segment_count; i++) /* only those to be written or sealed keep their file */
             if (log->segments[i]->sealed) {
                 yd_file_close(log->segments[i]->file);

@@ -150,6 +150,29 @@ int yd__head_make(const struct yd__head_what *what, const struct yd__producers *
     return 0;
 }
 
+int yd__head_check(const void *bytes, size_t size, struct yd__segment_head **ret_head)
+{
+    struct yd__segment_head *head = NULL;
+    if (size < YD__SEGMENT_ALIGN || size > YD__SEGMENT_HEAD_MAX || size % YD__SEGMENT_ALIGN != 0) return YD_ECORRUPT;
+    head = malloc(size);
+    if (!head) return YD_ENOMEM;
+    memcpy(head, bytes, size);
+    int error = 0;
+    if (head->magic != YD__SEGMENT_MAGIC || head->data_start != size || head_crc(head) != head->crc)
+        error = YD_ECORRUPT;
+    else if (head->version != YD__SEGMENT_VERSION)
+        error = YD_EVERSION;
+    else if (head->producer_count > (size - sizeof *head) / sizeof(struct yd__producer_entry) ||
+             memchr(head->stream, 0, sizeof head->stream) == NULL)
+        error = YD_ECORRUPT;
+    if (error) {
+        free(head);
+        return error;
+    }
+    *ret_head = head;
+    return 0;
+}
+
 int yd__head_read(struct yd_file *file, struct yd__segment_head **ret_head)
 {
     size_t size = YD__SEGMENT_ALIGN, have = 0;

@@ -1,0 +1,124 @@
+/* log/replica.c: the followers as their leader sees them, and the epochs that end a leader's time.
+ *
+ *   durable(follower, seqno) ─▶ has it all that was durable here a while ago?  yes ─▶ in the set
+ *                                                                               not for replica_lag_ns ─▶ out of it
+ *   replicated = what is durable here, and on `replicas` followers of the set. It only grows.
+ *
+ * "Caught up" looks at what we had some time ago, not at the very end: under load nobody ever is at the end. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log/internal.h"
+
+static bool look_at(struct yd_log *log, struct yd_log_replica *replica, int64_t now)
+{
+    if (replica->durable >= log->durable) {
+        replica->caught_up_at = now;
+        replica->target = log->durable;
+        replica->target_at = now;
+    } else if (replica->durable >= replica->target) {
+        replica->caught_up_at = YD_MAX(replica->caught_up_at, replica->target_at);
+        replica->target = log->durable;
+        replica->target_at = now;
+    }
+    bool in_sync = replica->caught_up_at != INT64_MIN && now - replica->caught_up_at <= log->options.replica_lag_ns;
+    bool changed = in_sync != replica->in_sync;
+    replica->in_sync = in_sync;
+    return changed;
+}
+
+/* What `replicas` of the set have. UINT64_MAX: none is wanted; 0: there are too few. */
+static uint64_t rank(const struct yd_log *log)
+{
+    uint64_t low = 0;
+    unsigned wanted = log->options.replicas;
+    if (wanted == 0) return UINT64_MAX;
+    for (const struct yd_log_replica *one = log->replicas; one; one = one->next) {
+        if (!one->in_sync) continue;
+        unsigned have = 0; /* of the set, at least this far */
+        for (const struct yd_log_replica *other = log->replicas; other; other = other->next)
+            have += other->in_sync && (other->durable >= one->durable || YD__SKIPS(YD__SKIP_RANK));
+        if (have >= wanted) low = YD_MAX(low, one->durable);
+    }
+    return low;
+}
+
+bool yd__replicas_update(struct yd_log *log)
+{
+    bool changed = false;
+    int64_t now = log->replicas ? yd__log_now(log) : 0;
+    unsigned in_sync = 0;
+    for (struct yd_log_replica *replica = log->replicas; replica; replica = replica->next) {
+        changed |= look_at(log, replica, now);
+        in_sync += replica->in_sync;
+    }
+    uint64_t replicated = YD_MIN(rank(log), log->durable);
+    if (replicated > log->replicated) {
+        log->replicated = replicated;
+        changed = true;
+    }
+    changed |= in_sync != log->in_sync;
+    log->in_sync = in_sync;
+    return changed;
+}
+
+int yd_log_replica_join(struct yd_log *log, const char *id, struct yd_log_replica **ret_replica)
+{
+    struct yd_log_replica *replica = calloc(1, sizeof *replica);
+    if (!replica) return YD_ENOMEM;
+    (void)snprintf(replica->id, sizeof replica->id, "%s", id);
+    replica->log = yd_log_ref(log);
+    replica->caught_up_at = INT64_MIN;
+    replica->target = UINT64_MAX; /* in the set once it has all, or all of a moment since it came */
+    pthread_mutex_lock(&log->mutex);
+    replica->target = log->durable;
+    replica->target_at = yd__log_now(log);
+    replica->next = log->replicas;
+    replica->at = &log->replicas;
+    if (replica->next) replica->next->at = &replica->next;
+    log->replicas = replica;
+    pthread_mutex_unlock(&log->mutex);
+    *ret_replica = replica;
+    return 0;
+}
+
+void yd_log_replica_durable(struct yd_log_replica *replica, uint64_t seqno)
+{
+    struct yd_log *log = replica->log;
+    pthread_mutex_lock(&log->mutex);
+    replica->durable = YD_MIN(seqno, log->written); /* nobody has more of it than we have */
+    bool changed = yd__replicas_update(log);
+    pthread_mutex_unlock(&log->mutex);
+    if (changed) yd__moved(log);
+}
+
+void yd_log_replica_leave(struct yd_log_replica *replica)
+{
+    if (!replica) return;
+    struct yd_log *log = replica->log;
+    pthread_mutex_lock(&log->mutex);
+    *replica->at = replica->next;
+    if (replica->next) replica->next->at = replica->at;
+    bool changed = yd__replicas_update(log);
+    pthread_mutex_unlock(&log->mutex);
+    if (changed) yd__moved(log);
+    yd_log_unref(log);
+    free(replica);
+}
+
+void yd_log_fence(struct yd_log *log, uint32_t epoch)
+{
+    if (log->options.readonly) return;
+    pthread_mutex_lock(&log->mutex);
+    bool newer = epoch > YD_MAX(log->epoch, log->fence);
+    if (newer) log->fence = epoch;
+    if (newer && !log->options.follower) log->deposed = true;
+    pthread_mutex_unlock(&log->mutex);
+    if (!newer) return;
+    pthread_mutex_lock(&log->io);
+    /* Of what is durable: a flush may be waiting for space with frames that are only written. */
+    if (!log->gone && !log->failed && !log->dirty) (void)yd__checkpoint_now(log, 0);
+    pthread_mutex_unlock(&log->io);
+    yd__moved(log);
+}

@@ -1,0 +1,327 @@
+/* Following: a leader and a follower as two folders in one process, without a wire. */
+#include "log_test.h"
+
+#include "pump.h"
+
+struct pair {
+    struct world *world;
+    struct yd_log *leader, *follower;
+    struct pump pump;
+    char leader_dir[300], follower_dir[300];
+};
+
+static struct yd_log_options pair_options(struct pair *pair, bool follower)
+{
+    struct yd_log_options options = world_options(pair->world);
+    options.dir = follower ? pair->follower_dir : pair->leader_dir;
+    options.follower = follower;
+    options.replicas = follower ? 0 : 1;
+    options.segment_size_min = options.segment_size_max = 64 << 10;
+    return options;
+}
+
+static void open_leader(struct pair *pair)
+{
+    struct yd_log_options options = pair_options(pair, false);
+    pair->leader = world_open(pair->world, &options, NULL);
+}
+
+static void open_follower(struct pair *pair)
+{
+    struct yd_log_options options = pair_options(pair, true);
+    pair->follower = world_open(pair->world, &options, NULL);
+}
+
+static void pair_open(struct pair *pair, struct world *world)
+{
+    *pair = (struct pair){.world = world};
+    (void)snprintf(pair->leader_dir, sizeof pair->leader_dir, "%s/leader", world->dir);
+    (void)snprintf(pair->follower_dir, sizeof pair->follower_dir, "%s/follower", world->dir);
+    open_leader(pair);
+    open_follower(pair);
+}
+
+static void pair_close(struct pair *pair)
+{
+    pump_close(&pair->pump);
+    if (pair->leader) assert_int_equal(world_close(pair->world, pair->leader), 0);
+    if (pair->follower) assert_int_equal(world_close(pair->world, pair->follower), 0);
+}
+
+static void fill_log(struct pair *pair, struct yd_log *log, uint64_t from, uint64_t count)
+{
+    (void)pair;
+    for (uint64_t i = 0; i < count; i++) {
+        struct yd_batch *batch = make_batch(from + i, 3, 700, (int64_t)(from + i));
+        struct yd_log_appended appended;
+        assert_int_equal(yd_log_append(log, batch, -1, UINT64_MAX, &appended), 0);
+        yd_batch_unref(batch);
+    }
+    assert_int_equal(yd_log_flush(log), 0);
+    assert_int_equal(yd_log_maintain(log), 0);
+}
+
+static void link_up(struct pair *pair)
+{
+    uint64_t common;
+    assert_int_equal(pump_open(&pair->pump, pair->leader, pair->follower, "f", &common), 0);
+}
+
+static void catch_up(struct pair *pair)
+{
+    int error;
+    while ((error = pump_step(&pair->pump)) == 0) continue;
+    assert_int_equal(error, YD_EAGAIN);
+    assert_int_equal(yd_log_flush(pair->follower), 0);
+    struct yd_log_position position;
+    yd_log_position(pair->follower, &position);
+    yd_log_replica_durable(pair->pump.replica, position.durable);
+}
+
+struct same {
+    struct pair *pair;
+    uint32_t files;
+};
+
+/* Byte for byte, but for the zeros behind the end of the active one, which may be more or fewer. */
+static int compare_file(void *arg, const char *name, enum yd_file_type node)
+{
+    struct same *same = arg;
+    if (node != YD_NODE_FILE || !strstr(name, ".ylog")) return 0;
+    char path[600];
+    char *bytes[2];
+    size_t sizes[2];
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", i ? same->pair->follower_dir : same->pair->leader_dir, name);
+        assert_int_equal(yd_fs_read_all(same->pair->world->fs, path, 64 << 20, &bytes[i], &sizes[i]), 0);
+        while (sizes[i] > 0 && bytes[i][sizes[i] - 1] == 0) sizes[i]--;
+    }
+    assert_int_equal(sizes[0], sizes[1]);
+    assert_memory_equal(bytes[0], bytes[1], sizes[0]);
+    free(bytes[0]);
+    free(bytes[1]);
+    same->files++;
+    return 0;
+}
+
+static uint32_t assert_same(struct pair *pair)
+{
+    struct same same = {.pair = pair};
+    assert_int_equal(yd_fs_list(pair->world->fs, pair->leader_dir, compare_file, &same), 0);
+    uint32_t files = same.files;
+    assert_int_equal(yd_fs_list(pair->world->fs, pair->follower_dir, compare_file, &same), 0);
+    assert_int_equal(same.files, 2 * files);
+    return files;
+}
+
+static void follower_has_the_leaders_files_byte_for_byte(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    link_up(&pair);
+    for (uint64_t i = 0; i < 8; i++) {
+        fill_log(&pair, pair.leader, i * 40, 40);
+        catch_up(&pair);
+    }
+    assert_true(assert_same(&pair) > 3);
+    struct yd_log_position leader, follower;
+    yd_log_position(pair.leader, &leader);
+    yd_log_position(pair.follower, &follower);
+    assert_int_equal(leader.durable, follower.durable);
+    assert_int_equal(leader.log_id, follower.log_id);
+    assert_int_equal(leader.replicated, leader.durable);
+    assert_int_equal(leader.in_sync, 1);
+    pair_close(&pair);
+}
+
+static void follower_takes_no_appends_and_does_not_lead_unpromoted(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 5);
+    catch_up(&pair);
+    struct yd_batch *batch = make_batch(1, 1, 0, 1);
+    struct yd_log_appended appended;
+    assert_int_equal(yd_log_append(pair.follower, batch, -1, UINT64_MAX, &appended), YD_EPERM);
+    yd_batch_unref(batch);
+    pump_close(&pair.pump);
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    struct yd_log_options options = pair_options(&pair, true);
+    options.follower = false;
+    struct yd_trail trail = {0};
+    assert_int_equal(yd_log_open(&options, &pair.follower, NULL, &trail), YD_EPERM);
+    assert_non_null(strstr(yd_trail_text(&trail), "yarder log promote"));
+    pair.follower = NULL;
+    pair_close(&pair);
+}
+
+static void follower_goes_on_after_closing_inside_a_segment(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    for (uint64_t i = 0; i < 6; i++) {
+        link_up(&pair);
+        fill_log(&pair, pair.leader, i * 30, 30);
+        catch_up(&pair);
+        pump_close(&pair.pump);
+        assert_int_equal(world_close(pair.world, pair.follower), 0);
+        open_follower(&pair);
+    }
+    assert_true(assert_same(&pair) > 2);
+    pair_close(&pair);
+}
+
+static void follower_refuses_what_does_not_continue_it(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 3);
+    fill_log(&pair, pair.leader, 3, 3);
+    struct yd_log_reader *reader;
+    struct yd_log_start start = {.from = YD_FROM_OLDEST};
+    assert_int_equal(yd_log_reader_open(pair.leader, &start, &reader), 0);
+    struct yd_batch *batches[6];
+    for (int i = 0; i < 6; i++) assert_int_equal(yd_log_reader_next(reader, &batches[i], NULL), 0);
+    yd_log_reader_close(reader);
+    assert_int_equal(yd_log_follow_batch(pair.follower, batches[0]), YD_EGAP); /* before any segment */
+    assert_int_equal(pump_step(&pair.pump), 0);                                  /* the head */
+    assert_int_equal(yd_log_follow_batch(pair.follower, batches[1]), YD_EGAP);
+    assert_int_equal(yd_log_follow_batch(pair.follower, batches[0]), 0);
+    assert_int_equal(yd_log_follow_batch(pair.follower, batches[0]), YD_EGAP);
+    struct yd_header header = batches[1]->header;
+    struct yd_batch *forged;
+    header.prev_crc ^= 1;
+    assert_int_equal(yd_batch_restamp(batches[1], &header, &forged), 0);
+    assert_int_equal(yd_log_follow_batch(pair.follower, forged), YD_EGAP);
+    yd_batch_unref(forged);
+    header = batches[1]->header;
+    header.log_id ^= 2;
+    assert_int_equal(yd_batch_restamp(batches[1], &header, &forged), 0);
+    assert_int_equal(yd_log_follow_batch(pair.follower, forged), YD_EINVAL);
+    yd_batch_unref(forged);
+    header = batches[1]->header;
+    header.epoch += 1;
+    assert_int_equal(yd_batch_restamp(batches[1], &header, &forged), 0);
+    assert_int_equal(yd_log_follow_batch(pair.follower, forged), YD_EEPOCH);
+    yd_batch_unref(forged);
+    char seal[512] = {0};
+    assert_int_equal(yd_log_follow_seal(pair.follower, 0, seal, sizeof seal), YD_ECORRUPT);
+    for (int i = 0; i < 6; i++) yd_batch_unref(batches[i]);
+    pair_close(&pair);
+}
+
+static void promoted_follower_leads_and_the_deposed_one_cuts_back(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 100);
+    catch_up(&pair);
+    struct yd_log_position before;
+    yd_log_position(pair.leader, &before);
+    fill_log(&pair, pair.leader, 100, 150); /* nobody has these */
+    pump_close(&pair.pump);
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    uint32_t epoch;
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 3, &epoch, NULL), 0);
+    assert_int_equal(epoch, 1 << 16 | 3 << 12);
+
+    yd_log_fence(pair.leader, epoch);
+    struct yd_batch *batch = make_batch(1, 1, 0, 1);
+    struct yd_log_appended appended;
+    assert_int_equal(yd_log_append(pair.leader, batch, -1, UINT64_MAX, &appended), YD_EEPOCH);
+    yd_batch_unref(batch);
+    assert_int_equal(world_close(pair.world, pair.leader), 0);
+    struct yd_log_options options = pair_options(&pair, false);
+    struct yd_trail trail = {0};
+    assert_int_equal(yd_log_open(&options, &pair.leader, NULL, &trail), YD_EEPOCH);
+
+    /* They change places. */
+    options.dir = pair.follower_dir;
+    pair.leader = world_open(pair.world, &options, NULL);
+    fill_log(&pair, pair.leader, 1000, 60);
+    options = pair_options(&pair, true);
+    options.dir = pair.leader_dir;
+    pair.follower = world_open(pair.world, &options, NULL);
+    uint64_t common, edge;
+    assert_int_equal(pump_open(&pair.pump, pair.leader, pair.follower, "old", &common), YD_EGAP);
+    assert_int_equal(common, before.durable);
+    pump_close(&pair.pump);
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    assert_int_equal(yd_log_cut_dir(pair.world->fs, pair.leader_dir, common, &edge, NULL), 0);
+    assert_int_equal(edge, common);
+    pair.follower = world_open(pair.world, &options, NULL);
+    link_up(&pair);
+    catch_up(&pair);
+    assert_same(&pair);
+    pair_close(&pair);
+}
+
+static void slow_follower_leaves_the_set_and_comes_back(void **state)
+{
+    struct world *world = *state;
+    struct pair pair;
+    pair_open(&pair, world);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 10);
+    catch_up(&pair);
+    struct yd_log_position position;
+    yd_log_position(pair.leader, &position);
+    assert_int_equal(position.in_sync, 1);
+    uint64_t replicated = position.replicated;
+    fill_log(&pair, pair.leader, 10, 10);
+    world->now += 11 * YD_NS_PER_S;
+    assert_int_equal(yd_log_maintain(pair.leader), 0);
+    yd_log_position(pair.leader, &position);
+    assert_int_equal(position.in_sync, 0);
+    assert_int_equal(position.replicated, replicated);
+    catch_up(&pair);
+    yd_log_position(pair.leader, &position);
+    assert_int_equal(position.in_sync, 1);
+    assert_int_equal(position.replicated, position.durable);
+    pair_close(&pair);
+}
+
+static void follower_behind_retention_begins_anew(void **state)
+{
+    struct world *world = *state;
+    struct pair pair;
+    pair_open(&pair, world);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 10);
+    catch_up(&pair);
+    pump_close(&pair.pump);
+    assert_int_equal(world_close(world, pair.leader), 0);
+    struct yd_log_options options = pair_options(&pair, false);
+    options.retain_bytes = 100 << 10;
+    pair.leader = world_open(world, &options, NULL);
+    for (uint64_t i = 0; i < 10; i++) fill_log(&pair, pair.leader, 100 + i * 40, 40);
+    uint64_t common;
+    assert_int_equal(pump_open(&pair.pump, pair.leader, pair.follower, "f", &common), YD_ENOENT);
+    pump_close(&pair.pump);
+    assert_int_equal(world_close(world, pair.follower), 0);
+    assert_int_equal(yd_log_anew_dir(world->fs, pair.follower_dir, NULL), 0);
+    open_follower(&pair);
+    link_up(&pair);
+    catch_up(&pair);
+    assert_same(&pair);
+    pair_close(&pair);
+}
+
+#define SIM(f) cmocka_unit_test_setup_teardown(f, world_setup_sim, world_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SIM(follower_has_the_leaders_files_byte_for_byte),
+        SIM(follower_takes_no_appends_and_does_not_lead_unpromoted),
+        SIM(follower_goes_on_after_closing_inside_a_segment),
+        SIM(follower_refuses_what_does_not_continue_it),
+        SIM(promoted_follower_leads_and_the_deposed_one_cuts_back),
+        SIM(slow_follower_leaves_the_set_and_comes_back),
+        SIM(follower_behind_retention_begins_anew),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
