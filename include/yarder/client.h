@@ -114,6 +114,7 @@ struct yd_subscribe_options {
  * returns, or the next call. */
 struct yd_received {
     struct yd_batch *batch;
+    uint64_t from;         /* batch: records below this seqno were not asked for (only `whole` ones have such) */
     struct yd_log_gap gap; /* reason != NULL */
     bool position;
     uint64_t first, written, durable, replicated; /* position */

@@ -91,6 +91,7 @@ static int print_all(struct printing *p)
         }
         if (error) return error == YD_EEOF ? code : cli_client_failed(p->args, p->client, error);
         if (got.batch) {
+            p->next = YD_MAX(p->next, got.from);
             open = print_batch(p, got.batch);
             yd_batch_unref(got.batch);
         } else if (got.gap.reason) {
@@ -144,7 +145,7 @@ static int parse(struct printing *p)
         start->from = YD_FROM_TIME;
     else if (from && strcmp(from, "tail") != 0)
         return cli_usage(args, "--from wants a seqno, a time (2026-11-21T01:02:03Z), oldest or tail");
-    if (p->cursor) p->next = 0; /* where it stands is not known here */
+    if (p->cursor) p->next = 0; /* the daemon knows where it stands */
     if (until && (yd_text_u64(yd_str_of(until), &p->options.until) < 0 || p->options.until == 0))
         return cli_usage(args, "--until wants a seqno above 0");
     if (count && (yd_text_u64(yd_str_of(count), &p->left) < 0 || p->left == 0))

@@ -169,7 +169,7 @@ static int damaged(struct yd_subscription *sub, int error)
 
 static int take_batch(struct yd_subscription *sub, struct yd_batch *batch, size_t cost)
 {
-    uint64_t end;
+    uint64_t end, from = sub->at;
     sub->epoch = batch->header.epoch;
     int error = filter(sub, batch, &batch, &end);
     if (error) return error;
@@ -178,7 +178,7 @@ static int take_batch(struct yd_subscription *sub, struct yd_batch *batch, size_
         count_taken(sub, cost);
         return 0;
     }
-    return give(sub, &(struct yd_received){.batch = batch, .next = sub->at}, cost);
+    return give(sub, &(struct yd_received){.batch = batch, .from = from, .next = sub->at}, cost);
 }
 
 static int take_batches(struct yd_subscription *sub, struct yd_str body)

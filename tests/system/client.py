@@ -168,6 +168,42 @@ def subscribe_and_cat_agree(folder):
         daemon.stop()
 
 
+def a_cursor_keeps_the_place(folder):
+    """a durable cursor goes on at the next record, also inside a batch, after a restart; it is listed with its lag"""
+    with daemon_in(folder) as daemon:
+        numbers = ''.join(f'{i}\n' for i in range(1000))
+        subprocess.run([YARDER, 'log', 'append', 's', '--create', *at(daemon)], input=numbers, text=True, check=True,
+                       capture_output=True, timeout=30)
+        seen = []
+        for count in ('5', '200', '1'):
+            seen += values(yarder('log', 'subscribe', 's', '--cursor', 'c', '--count', count, *at(daemon), check=0).stdout)
+        daemon.stop()
+        daemon.start()
+        listed = json.loads(yarder('log', 'cursors', 's', '--json', *at(daemon), check=0).stdout)
+        assert listed['cursor'] == 'c' and listed['seqno'] == 206 and listed['lag'] == 794, listed
+        seen += values(yarder('log', 'subscribe', 's', '--cursor', 'c', '--stop', *at(daemon), check=0).stdout)
+        assert seen == list(range(1000)), seen[:300]
+        yarder('log', 'cursors', 's', '--remove', 'c', *at(daemon), check=0)
+        assert yarder('log', 'cursors', 's', '--json', *at(daemon), check=0).stdout == ''
+        daemon.stop()
+
+
+def streams_are_made_and_listed(folder):
+    """streams are made with their partitions and listed from afar as they are from the files"""
+    with daemon_in(folder) as daemon:
+        made = yarder('log', 'create', 'orders', '--partitions', '3', '--by', 'name', *at(daemon), check=0).stdout
+        assert made.split() == ['orders/0', 'orders/1', 'orders/2'], made
+        again = yarder('log', 'create', 'orders', *at(daemon), check=1)
+        assert 'exists' in again.stderr, again.stderr
+        subprocess.run([YARDER, 'log', 'append', 'orders/1', *at(daemon)], input='a\nb\n', text=True, check=True,
+                       capture_output=True, timeout=30)
+        listed = {s['stream']: s for s in json.loads(yarder('log', 'ls', '--json', *at(daemon), check=0).stdout)}
+        assert set(listed) == {'orders/0', 'orders/1', 'orders/2'}, listed
+        assert listed['orders/1']['durable'] == 2 and listed['orders/0']['durable'] == 0, listed
+        assert 'orders/2' in yarder('log', 'ls', *at(daemon), check=0).stdout
+        daemon.stop()
+
+
 def wrong_turns_are_told(folder):
     """what cannot be done is told: no daemon, no stream, no level, bad input; exit codes"""
     nobody = yarder('log', 'append', 's', '--at', f'127.0.0.1:{free_port()}', check=1)
@@ -205,4 +241,4 @@ def examples_work(folder):
 
 sys.argv = sys.argv[:1]
 main(once_durable, once_written, memory_loses_only_what_it_may, a_killed_producer_goes_on, subscribe_and_cat_agree,
-     wrong_turns_are_told, examples_work)
+     a_cursor_keeps_the_place, streams_are_made_and_listed, wrong_turns_are_told, examples_work)

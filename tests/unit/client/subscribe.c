@@ -122,6 +122,7 @@ static void whole_batches_come_as_they_are_stored(void **state)
     assert_int_equal(yd_client_subscribe(open_stream(client), &options, NULL, NULL, &sub), 0);
     assert_int_equal(yd_subscription_next(sub, YD_NS_PER_S, &got), 0);
     assert_int_equal(got.batch->view.count, 10);
+    assert_int_equal(got.from, 3);
     yd_batch_unref(got.batch);
     yd_client_close(client);
     fake_fini(&fake);
