@@ -32,6 +32,7 @@ struct yd__native_sub {
     struct yd_log_start start;
     char *names, *cursor;
     uint64_t correlation, until, stop_at, count, next_told;
+    uint64_t begin; /* records below it were not asked for, though the first batch may have some */
     int64_t credit, interval_ns, told_ns;
     uint32_t kinds;
     bool notify, ended, begun, busy;
@@ -120,7 +121,9 @@ static uint64_t matches(struct yd__native_sub *sub, const struct yd_batch *batch
     const struct yd_view *view = &batch->view;
     if (sub->kinds && !(batch->header.kinds & sub->kinds)) return 0;
     bool all_kinds = !sub->kinds || !(batch->header.kinds & ~sub->kinds);
-    if (!sub->pattern && all_kinds) return batch->header.count;
+    const uint64_t base = batch->header.base_seqno;
+    const uint32_t first = sub->begin > base ? (uint32_t)YD_MIN(sub->begin - base, (uint64_t)view->count) : 0;
+    if (!sub->pattern && all_kinds) return batch->header.count - first;
     if (native->scratch_size < view->name_count) {
         uint8_t *scratch = realloc(native->scratch, view->name_count);
         if (!scratch) return batch->header.count; /* what is given may hold records that do not match */
@@ -130,7 +133,7 @@ static uint64_t matches(struct yd__native_sub *sub, const struct yd_batch *batch
     for (uint32_t i = 0; i < view->name_count; i++)
         native->scratch[i] = !sub->pattern || yd_pattern_match(sub->pattern, yd_view_name(view, i));
     uint64_t count = 0;
-    for (uint32_t i = 0; i < view->count; i++) {
+    for (uint32_t i = first; i < view->count; i++) {
         const struct yd_record *record = &view->records[i];
         count += native->scratch[record->name] && (!sub->kinds || (sub->kinds & YD_KIND_BIT(record->kind)));
     }
@@ -215,12 +218,19 @@ static void read_some(struct yd__native_sub *sub)
     }
 }
 
+static int open_reader(struct yd__native_sub *sub)
+{
+    int error = yd_log_reader_open(sub->log, &sub->start, &sub->reader);
+    if (!error && sub->start.from != YD_FROM_TIME) sub->begin = yd_log_reader_seqno(sub->reader);
+    return error;
+}
+
 static void work(struct yd__native_job *job)
 {
     struct yd__native_sub *sub = YD_CONTAINER(job, struct yd__native_sub, job);
     sub->error = 0;
     if (sub->cursor) read_cursor(sub);
-    if (!sub->error && !sub->reader) sub->error = yd_log_reader_open(sub->log, &sub->start, &sub->reader);
+    if (!sub->error && !sub->reader) sub->error = open_reader(sub);
     if (sub->error) return;
     bool plain = false;
     if (plain && yd_log_reader_extent(sub->reader, sub->run_max, sub->run_until, &sub->extent) == 0) return;
@@ -252,8 +262,7 @@ static void done(struct yd__native_job *job)
         end(sub, sub->error);
         return;
     }
-    if (!sub->begun && sub->start.from != YD_FROM_TIME && !sub->batch_count && !sub->extent.file)
-        if (!tell_begin(sub, sub->gap.reason ? sub->gap.from : yd_log_reader_seqno(sub->reader))) return;
+    if (sub->start.from != YD_FROM_TIME && !tell_begin(sub, sub->begin)) return;
     sub->start.from = YD_FROM_SEQNO; /* a time is found now */
     if (sub->extent.file && !send_extent(sub)) return;
     struct yd_batch *kept[GATHER];
@@ -493,7 +502,7 @@ static int make_sub(struct yd__native_peer *peer, struct yd__native_handle *hand
                                        .kinds = message->kinds};
     int error = (names.size && !sub->names) || (cursor.size && !sub->cursor) ? YD_ENOMEM : 0;
     if (!error && names.size) error = yd_pattern_compile(names, &sub->pattern);
-    if (!error && !sub->cursor && !sub->notify) error = yd_log_reader_open(sub->log, &sub->start, &sub->reader);
+    if (!error && !sub->cursor && !sub->notify) error = open_reader(sub);
     if (error) {
         free_sub(sub);
         return error;
