@@ -190,6 +190,33 @@ void yd__control_ring(struct yd_log *log)
     (void)syscall(SYS_futex, &log->control->event, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
+int yd__control_make(struct yd_fs *fs, const char *dir, const struct yd__checkpoint *what)
+{
+    struct yd__control page = {.magic = YD__CONTROL_MAGIC,
+                               .version = YD__CONTROL_VERSION,
+                               .state = YD__STATE_OPEN, /* whoever opens it raises the epoch */
+                               .log_id = what->log_id,
+                               .written_seqno = what->durable_seqno,
+                               .durable_seqno = what->durable_seqno,
+                               .segment = what->segment,
+                               .written_offset = what->offset,
+                               .generation = what->generation,
+                               .epoch = what->epoch,
+                               .first_seqno = what->first_seqno};
+    for (uint64_t number = 1; number <= 2; number++) { /* both slots, so that the later one can be believed */
+        struct yd__checkpoint *slot = &page.slots[number & 1];
+        *slot = *what;
+        slot->magic = YD__CHECKPOINT_MAGIC;
+        slot->version = YD__CONTROL_VERSION;
+        slot->flags = 0;
+        slot->number = number;
+        slot->crc = checkpoint_crc(slot);
+    }
+    char path[YD__PATH_SIZE + 16];
+    (void)snprintf(path, sizeof path, "%s/control", dir);
+    return yd_fs_replace(fs, path, &page, sizeof page);
+}
+
 void yd__control_publish(struct yd_log *log)
 {
     struct yd__control *control = log->control;

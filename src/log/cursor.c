@@ -21,14 +21,14 @@ static bool name_good(const char *name)
     return true;
 }
 
-static uint32_t cursor_crc(const struct yd__cursor_file *cursor)
+uint32_t yd__cursor_crc(const struct yd__cursor_file *cursor)
 {
     struct yd__cursor_file copy = *cursor;
     copy.crc = 0;
     return yd_crc32c(0, &copy, sizeof copy);
 }
 
-static int read_cursor(struct yd_fs *fs, const char *dir, const char *name, struct yd__cursor_file *ret)
+int yd__cursor_read(struct yd_fs *fs, const char *dir, const char *name, struct yd__cursor_file *ret)
 {
     char path[YD__PATH_SIZE + 256], *bytes;
     size_t size;
@@ -41,7 +41,7 @@ static int read_cursor(struct yd_fs *fs, const char *dir, const char *name, stru
     else
         memcpy(&cursor, bytes, sizeof cursor);
     free(bytes);
-    if (!error && (cursor.magic != YD__CURSOR_MAGIC || cursor_crc(&cursor) != cursor.crc)) error = YD_ECORRUPT;
+    if (!error && (cursor.magic != YD__CURSOR_MAGIC || yd__cursor_crc(&cursor) != cursor.crc)) error = YD_ECORRUPT;
     if (!error && cursor.version != YD__CURSOR_VERSION) error = YD_EVERSION;
     if (!error) *ret = cursor;
     return error;
@@ -51,7 +51,7 @@ int yd_log_cursor_load(struct yd_log *log, const char *name, struct yd_cursor *r
 {
     if (!name_good(name)) return YD_EINVAL;
     struct yd__cursor_file cursor;
-    int error = read_cursor(log->fs, log->dir, name, &cursor);
+    int error = yd__cursor_read(log->fs, log->dir, name, &cursor);
     if (error) return error;
     if (cursor.log_id != log->log_id) return YD_ENOENT; /* of another stream that stood here before */
     *ret = (struct yd_cursor){cursor.seqno, cursor.epoch, cursor.saved_at};
@@ -127,7 +127,7 @@ int yd_log_cursor_save(struct yd_log *log, const char *name, uint64_t seqno)
     pthread_mutex_unlock(&log->mutex);
     if (closed) return YD_ECLOSED;
     file.saved_at = yd__log_now(log);
-    file.crc = cursor_crc(&file);
+    file.crc = yd__cursor_crc(&file);
 
     char path[YD__PATH_SIZE + 256];
     (void)snprintf(path, sizeof path, "%s/cursors", log->dir);
@@ -175,7 +175,7 @@ static int visit_file(void *arg, const char *name, enum yd_file_type node)
 {
     struct cursor_listing *listing = arg;
     struct yd__cursor_file file;
-    if (node != YD_NODE_FILE || !name_good(name) || read_cursor(listing->fs, listing->dir, name, &file)) return 0;
+    if (node != YD_NODE_FILE || !name_good(name) || yd__cursor_read(listing->fs, listing->dir, name, &file)) return 0;
     struct yd_cursor cursor = {file.seqno, file.epoch, file.saved_at};
     return listing->visit(listing->arg, name, &cursor);
 }

@@ -185,6 +185,8 @@ int yd__control_latest(const struct yd__control *control, struct yd__checkpoint 
 int yd__control_checkpoint(struct yd_log *log, unsigned flags); /* of log->checkpoint, numbered and stamped; synced */
 void yd__control_ring(struct yd_log *log);                      /* wakes whoever sleeps on the page */
 void yd__control_publish(struct yd_log *log);                   /* the live words, from the positions; under mutex */
+/* A page for files that somebody put there: up to this checkpoint, not closed in order, nobody's. */
+int yd__control_make(struct yd_fs *fs, const char *dir, const struct yd__checkpoint *what);
 void yd__writer_identity(int64_t *ret_pid, uint64_t *ret_start, uint8_t boot_id[16]);
 bool yd__writer_alive(const struct yd__control *control);
 
@@ -192,6 +194,9 @@ bool yd__writer_alive(const struct yd__control *control);
 int yd__recover(struct yd_log *log, bool fresh, struct yd_log_recovery *ret, struct yd_trail *trail);
 int yd__list_segments(struct yd_fs *fs, const char *dir, uint64_t **ret_bases,
                       uint32_t *ret_count); /* sorted, malloc'd */
+/* A copy of a file's bytes, synced, under its own name. */
+int yd__copy_range(struct yd_fs *fs, struct yd_file *file, uint64_t from, uint64_t to, const char *path,
+                   uint32_t *ret_crc);
 int yd__quarantine(struct yd_log *log, struct yd_file *file, uint64_t base, uint64_t from, uint64_t to,
                    const char *why);
 int yd__flush_round(struct yd_log *log, bool *ret_changed); /* with io held */
@@ -212,6 +217,8 @@ void yd__report_rot(struct yd_log *log, uint64_t base, uint64_t from, uint64_t t
 uint64_t yd__log_end(const struct yd_log *log, enum yd_ack level); /* of a reader at this level; under mutex */
 
 /* ---- cursor.c ---- */
+int yd__cursor_read(struct yd_fs *fs, const char *dir, const char *name, struct yd__cursor_file *ret);
+uint32_t yd__cursor_crc(const struct yd__cursor_file *cursor);
 struct yd__cursor_known {
     char *name;
     struct yd_cursor cursor;
