@@ -102,7 +102,7 @@ void yd__native_send(struct yd__native_peer *peer, enum yd_message type, unsigne
     size_t size = (sizeof(struct yd_frame) + body_size + text.size + 7) & ~(size_t)7;
     struct yd_frame frame = {(uint32_t)size, (uint16_t)type, (uint16_t)flags, correlation};
     memcpy(bytes, &frame, sizeof frame);
-    memcpy(bytes + sizeof frame, body, body_size);
+    if (body_size) memcpy(bytes + sizeof frame, body, body_size);
     if (text.size) memcpy(bytes + sizeof frame + body_size, text.data, text.size);
     (void)write_bytes(peer, bytes, size); /* on failure the peer ends */
 }
