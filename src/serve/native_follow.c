@@ -36,6 +36,5 @@ void yd__native_follow_close(struct yd__native_handle *handle)
 
 void yd__native_fence_log(struct yd_log *log, uint32_t epoch)
 {
-    (void)log;
-    (void)epoch;
+    yd_log_fence(log, epoch);
 }
