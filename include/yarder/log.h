@@ -270,7 +270,7 @@ struct yd_log_stat {
 };
 int yd_log_stat_dir(struct yd_fs *fs, const char *dir, struct yd_log_stat *ret, struct yd_trail *trail);
 struct yd_log_verify_report {
-    uint64_t segments, batches, records, bytes, bad_batches, gaps, index_errors;
+    uint64_t segments, batches, records, bytes, bad_batches, gaps, index_errors, twins, bad_twins;
 };
 /* Reads every byte up to what is committed; `found` is told each fault. 0, or YD_ECORRUPT when anything is wrong. */
 int yd_log_verify_dir(struct yd_fs *fs, const char *dir, struct yd_log_verify_report *ret,

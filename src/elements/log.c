@@ -105,6 +105,11 @@ static const struct yd_param_class params[] = {
      .min = 1 << 20,
      .max = (double)(UINT64_C(1) << 40),
      .doc = "Taken and not yet written: when it is full the senders wait."},
+    {.name = "compress",
+     .type = YD_PARAM_DURATION,
+     .initial = "0s",
+     .doc = "Segments older than this are kept compressed only (zstd); their twins are made as they are written. `0s`: "
+            "never; `1ns`: as soon as a segment is full."},
     {.name = "cursor_expiry",
      .type = YD_PARAM_DURATION,
      .initial = "7d",
@@ -154,6 +159,7 @@ static int open(struct yd_element *element, void *opaque)
                                      .queue_bytes_max = (uint64_t)yd_args_int(args, "queue"),
                                      .retain_ns = yd_args_int(args, "keep"),
                                      .retain_bytes = (uint64_t)yd_args_int(args, "size"),
+                                     .compress_after_ns = yd_args_int(args, "compress"),
                                      .cursor_expiry_ns = yd_args_int(args, "cursor_expiry")};
     state->element = element;
     state->last = &state->first;

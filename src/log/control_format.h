@@ -55,15 +55,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define YD__CONTROL_MAGIC    UINT32_C(0x54434459) /* "YDCT" */
-#define YD__CHECKPOINT_MAGIC UINT32_C(0x4b434459) /* "YDCK" */
-#define YD__CONTROL_VERSION  1
-#define YD__CONTROL_SIZE     4096
+#define YD__CONTROL_MAGIC       UINT32_C(0x54434459) /* "YDCT" */
+#define YD__CHECKPOINT_MAGIC    UINT32_C(0x4b434459) /* "YDCK" */
+#define YD__CONTROL_VERSION     1
+#define YD__CONTROL_SIZE        4096
 #define YD__CHECKPOINT_CLEAN    1
 #define YD__CHECKPOINT_FOLLOWER 2
 #define YD__CHECKPOINT_DEPOSED  4
-#define YD__EPOCHS_MAX       58
-#define YD__NO_SEGMENT       UINT64_MAX
+#define YD__EPOCHS_MAX          58
+#define YD__NO_SEGMENT          UINT64_MAX
 
 enum { YD__STATE_CLOSED, YD__STATE_OPEN, YD__STATE_FAILED };
 

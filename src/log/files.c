@@ -55,10 +55,8 @@ static int find_segment(struct yd_log_reader *reader, uint64_t seqno, uint64_t *
 
 static int open_segment(struct yd_log_reader *reader, uint64_t base)
 {
-    char path[YD__PATH_SIZE];
-    yd__segment_path(path, sizeof path, reader->dir, base, ".ylog");
     struct yd_file *file;
-    int error = yd_fs_open(reader->fs, path, YD_OPEN_READ, &file);
+    int error = yd__segment_open(reader->fs, reader->dir, base, &file);
     if (error) return error;
     yd__reader_leave(reader);
     reader->file = file;
@@ -255,6 +253,7 @@ int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct 
         if (!reader->file || reader->place_seqno > reader->seqno) {
             int error = yd__reader_go_to(reader, &next);
             if (error == YD_ENOENT && next != UINT64_MAX) return gap_to(reader, next, "retention", ret_gap);
+            if (error == YD_ECORRUPT && next != UINT64_MAX) return gap_to(reader, next, "rotten", ret_gap);
             if (error == YD_ENOENT) return reader->log ? YD_EIO : YD_EAGAIN;
             if (error) return error;
         }
@@ -339,7 +338,8 @@ static int walk_to_time(struct yd_log_reader *reader, uint64_t data_end, uint64_
 static int find_time_in(struct yd_log_reader *reader, uint64_t base, uint64_t end, bool *ret_found)
 {
     int error = open_segment(reader, base);
-    if (error == YD_ENOENT) return 0; /* retention was sooner */
+    if (error == YD_ENOENT || error == YD_ECORRUPT)
+        return 0; /* retention was sooner; nothing of its twin can be read */
     if (error) return error;
     struct yd__footer footer;
     int sealed = yd__footer_read(reader->file, reader->log_id, &footer, NULL);

@@ -135,6 +135,8 @@ static int sync_active(struct yd_log *log)
     pthread_mutex_lock(&log->mutex);
     log->durable = log->written;
     (void)yd__replicas_update(log);
+    log->active->durable_end = log->active->data_end;
+    if (log->compressor && log->started) pthread_cond_signal(&log->squeeze);
     yd__control_publish(log);
     pthread_mutex_unlock(&log->mutex);
     return 0;
@@ -251,6 +253,7 @@ void yd__drop_empty(struct yd_log *log)
     YD_ASSERT(log->segments[log->segment_count - 1] == empty);
     log->segment_count--;
     log->bytes -= empty->file_size;
+    empty->retired = true;
     log->active = NULL;
     pthread_mutex_unlock(&log->mutex);
     yd__segment_unref(empty);

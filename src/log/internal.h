@@ -30,20 +30,23 @@
 /* Orderings that the simulator leaves out, one at a time, to prove that it would notice. Only the simulator's own build
  * of these sources has them; elsewhere YD__SKIPS is a constant false. */
 enum yd__skip {
-    YD__SKIP_DATA_SYNC = 1,      /* no sync after writing a group */
-    YD__SKIP_DIR_SYNC = 2,       /* no sync of the folder after naming a segment */
-    YD__SKIP_EPOCH_SYNC = 4,     /* a raised epoch is not made durable */
-    YD__SKIP_ROLL_SYNC = 8,      /* the next segment is begun before the last one is durable */
-    YD__SKIP_PUBLISH_LATE = 16,  /* durable is published before the sync */
-    YD__SKIP_RECOVERY_SYNC = 32, /* what recovery kept and what it zeroed is not synced before appending */
-    YD__SKIP_REWRITE = 64,       /* what recovery read is taken to be on the device */
-    YD__SKIP_CHAIN = 128,        /* a follower does not look at the chain, nor a leader at a follower's */
-    YD__SKIP_FENCE = 256,        /* a follower takes batches of an older epoch, a leader appends though deposed */
-    YD__SKIP_CUT_ORDER = 512,    /* what is cut is not kept */
-    YD__SKIP_HEAD_SYNC = 1024,   /* a segment is named before its head is durable */
-    YD__SKIP_EPOCH_TABLE = 2048, /* a follower does not note the epochs of what it is given */
-    YD__SKIP_RANK = 4096,        /* replicated counts followers that are not durable that far */
-    YD__SKIP_FOLLOWED = 8192,    /* a follower says durable what is only written (the simulator's) */
+    YD__SKIP_DATA_SYNC = 1,         /* no sync after writing a group */
+    YD__SKIP_DIR_SYNC = 2,          /* no sync of the folder after naming a segment */
+    YD__SKIP_EPOCH_SYNC = 4,        /* a raised epoch is not made durable */
+    YD__SKIP_ROLL_SYNC = 8,         /* the next segment is begun before the last one is durable */
+    YD__SKIP_PUBLISH_LATE = 16,     /* durable is published before the sync */
+    YD__SKIP_RECOVERY_SYNC = 32,    /* what recovery kept and what it zeroed is not synced before appending */
+    YD__SKIP_REWRITE = 64,          /* what recovery read is taken to be on the device */
+    YD__SKIP_CHAIN = 128,           /* a follower does not look at the chain, nor a leader at a follower's */
+    YD__SKIP_FENCE = 256,           /* a follower takes batches of an older epoch, a leader appends though deposed */
+    YD__SKIP_CUT_ORDER = 512,       /* what is cut is not kept */
+    YD__SKIP_HEAD_SYNC = 1024,      /* a segment is named before its head is durable */
+    YD__SKIP_EPOCH_TABLE = 2048,    /* a follower does not note the epochs of what it is given */
+    YD__SKIP_RANK = 4096,           /* replicated counts followers that are not durable that far */
+    YD__SKIP_FOLLOWED = 8192,       /* a follower says durable what is only written (the simulator's) */
+    YD__SKIP_TWIN_SYNC = 16384,     /* a twin is not synced before the segment goes */
+    YD__SKIP_TWIN_DIR_SYNC = 32768, /* nor its name */
+    YD__SKIP_TWIN_CHECK = 65536,    /* nor is it read again */
 };
 #ifdef YD_LOG_TEST_SKIP
 extern unsigned yd__log_skips;
@@ -110,7 +113,13 @@ struct yd__segment {
     bool unreadable;        /* the device refused to show whether there is anything */
     bool sealed;            /* it has its footer */
     bool accounted;         /* the above is known: from a footer, or by walking it */
-    bool busy;              /* being sealed by the helper */
+    bool busy;              /* being sealed by the helper, or losing its raw file: retention waits */
+    bool twin;              /* a compressed twin is there, */
+    bool raw_gone;          /* and is all there is */
+    bool twin_refused;      /* making or checking it failed: not before the next opening */
+    bool retired;           /* no longer in the list */
+    uint64_t twin_size;     /* on disk */
+    uint64_t durable_end;   /* bytes of the active file that are on the device */
     struct yd__index index; /* until it is sealed */
     struct yd_file *file;   /* until it is sealed */
 };
@@ -121,6 +130,7 @@ void yd__segment_path(char *to, size_t size, const char *dir, uint64_t base, con
 bool yd__segment_name(const char *name, const char *suffix, uint64_t *ret_base); /* does this name have the form? */
 /* Counts a frame at the end of the segment; names: its summary. Only YD_ENOMEM, of the index; then nothing changed. */
 int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset, uint64_t names);
+uint32_t yd__digest(uint32_t digest, const struct yd_header *header); /* of all headers: what a footer holds */
 void yd__segment_digest(struct yd__segment *segment, const struct yd_header *header); /* goes with it; under io alone */
 uint64_t yd__batch_names(const struct yd_batch *batch); /* the summary of the names inside */
 struct yd__head_what {
@@ -139,6 +149,10 @@ int yd__footer_read(struct yd_file *file, uint64_t log_id, struct yd__footer *re
                     struct yd__index_entry **ret_entries);
 void yd__footer_make(const struct yd__segment *segment, uint64_t log_id, struct yd__footer *ret);
 void yd__segment_from_footer(struct yd__segment *segment, const struct yd__footer *footer);
+
+/* The segment's bytes, for reading: its file, or else its compressed twin (twin.c). YD_ECORRUPT: the twin is all there
+ * is, and nothing of it can be read. */
+int yd__segment_open(struct yd_fs *fs, const char *dir, uint64_t base, struct yd_file **ret_file);
 
 /* ---- scan.c: reading frames out of a file that nobody vouches for ---- */
 struct yd__chunk {
@@ -266,9 +280,10 @@ struct yd_log {
     char *dir, *stream;
 
     pthread_mutex_t mutex, io;
-    pthread_cond_t work;   /* the log's thread sleeps on it */
-    pthread_cond_t moved;  /* yd_log_wait */
-    pthread_cond_t chores; /* the helper */
+    pthread_cond_t work;    /* the log's thread sleeps on it */
+    pthread_cond_t moved;   /* yd_log_wait */
+    pthread_cond_t chores;  /* the helper */
+    pthread_cond_t squeeze; /* the compression thread */
     uint32_t waiters;
     bool leading; /* a waiter flushes for all */
 
@@ -293,7 +308,8 @@ struct yd_log {
     struct yd__segment **segments; /* oldest first */
     uint32_t segment_count, segment_capacity;
     struct yd__segment *active; /* the last one, when it takes frames; NULL: the next flush begins one */
-    uint64_t bytes;             /* of all segments' files */
+    uint64_t bytes;             /* of all segments' files, twins too */
+    uint64_t checkpointed;      /* the segment of the latest checkpoint: recovery begins there */
     struct yd__cursor_known *cursors;
     uint32_t cursor_count;
     struct yd__rot rots[64]; /* told by readers, to be copied to quarantine */
@@ -301,6 +317,7 @@ struct yd_log {
     uint64_t rotten_batches;
 
     /* space ahead: under mutex; the helper or a flush fills it */
+    struct yd__compressor *compressor; /* NULL: no twins */
     struct yd_file *prepared;
     uint64_t prepared_size;
     bool preparing, prepare_wanted;
@@ -321,8 +338,8 @@ struct yd_log {
     struct iovec *parts;
 
     /* threads */
-    pthread_t thread, helper;
-    bool started, stopping, sleeping;
+    pthread_t thread, helper, squeezer;
+    bool started, stopping, sleeping, helping, squeezing;
     atomic_uint queued_hint; /* appends since; lets the log's thread look before it sleeps */
 
     void (*progress)(void *arg);

@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "base/drd.h"
-#include "log/internal.h"
+#include "log/twin.h"
 
 #define MAINTAIN_EVERY YD_NS_PER_S
 #define MAINTAIN_IDLE  (10 * YD_NS_PER_S) /* when nothing was appended since */
@@ -102,6 +102,7 @@ static void fill_defaults(struct yd_log_options *options)
     if (!options->queue_bytes_max) options->queue_bytes_max = UINT64_C(64) << 20;
     if (!options->producer_expiry_ns) options->producer_expiry_ns = week;
     if (!options->replica_lag_ns) options->replica_lag_ns = 10 * YD_NS_PER_S;
+    if (!options->compress_level) options->compress_level = 3;
     if (!options->cursor_expiry_ns) options->cursor_expiry_ns = week;
 }
 
@@ -127,6 +128,7 @@ static void let_go_of_files(struct yd_log *log)
 static void destroy(struct yd_log *log)
 {
     YD_ASSERT(!log->readers && !log->watches);
+    yd__compressor_destroy(log);
     yd__control_close(log);
     yd__tail_fini(&log->tail);
     yd__producers_fini(&log->producers);
@@ -148,6 +150,7 @@ static void destroy(struct yd_log *log)
     pthread_cond_destroy(&log->work);
     pthread_cond_destroy(&log->moved);
     pthread_cond_destroy(&log->chores);
+    pthread_cond_destroy(&log->squeeze);
     log->magic = 0;
     free(log);
 }
@@ -174,6 +177,7 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
     pthread_cond_init(&log->work, &monotonic);
     pthread_cond_init(&log->moved, &monotonic);
     pthread_cond_init(&log->chores, &monotonic);
+    pthread_cond_init(&log->squeeze, &monotonic);
     pthread_condattr_destroy(&monotonic);
     log->dir = strdup(options->dir);
     log->stream = strdup(options->stream);
@@ -215,7 +219,9 @@ static int open_for_writing(struct yd_log *log, struct yd_log_recovery *report, 
     __atomic_store_n(&control->magic, YD__CONTROL_MAGIC, __ATOMIC_RELEASE);
     yd__control_publish(log);
     error = yd__seal_leftovers(log); /* those that a crash left half done */
-    return error == YD_ENOSPC ? 0 : error;
+    if (error && error != YD_ENOSPC) return error;
+    error = yd__twins_load(log);
+    return error ? error : yd__compressor_create(log);
 }
 
 static int open_for_reading(struct yd_log *log, struct yd_trail *trail)
@@ -334,6 +340,26 @@ static void *run_helper(void *arg)
     return NULL;
 }
 
+/* Compresses when nothing else wants the core. */
+static void *run_squeezer(void *arg)
+{
+    struct yd_log *log = arg;
+    struct sched_param idle = {0};
+    (void)pthread_setschedparam(pthread_self(), SCHED_IDLE, &idle); /* where that is not allowed it is as others */
+    pthread_mutex_lock(&log->mutex);
+    while (!log->stopping) {
+        pthread_mutex_unlock(&log->mutex);
+        int more = yd__compress_some(log);
+        pthread_mutex_lock(&log->mutex);
+        if (more > 0 || log->stopping) continue;
+        struct timespec until = deadline(YD_NS_PER_S); /* segments grow old without a sync */
+        if (log->active && log->active->data_end == log->active->durable_end) until = deadline(10 * YD_NS_PER_S);
+        (void)pthread_cond_timedwait(&log->squeeze, &log->mutex, &until);
+    }
+    pthread_mutex_unlock(&log->mutex);
+    return NULL;
+}
+
 static void stop_threads(struct yd_log *log)
 {
     if (!log->started) return;
@@ -341,10 +367,12 @@ static void stop_threads(struct yd_log *log)
     log->stopping = true;
     pthread_cond_broadcast(&log->work);
     pthread_cond_broadcast(&log->chores);
+    pthread_cond_broadcast(&log->squeeze);
     pthread_mutex_unlock(&log->mutex);
     pthread_join(log->thread, NULL);
-    pthread_join(log->helper, NULL);
-    log->started = false;
+    if (log->helping) pthread_join(log->helper, NULL);
+    if (log->squeezing) pthread_join(log->squeezer, NULL);
+    log->started = log->helping = log->squeezing = log->stopping = false;
 }
 
 int yd_log_start(struct yd_log *log)
@@ -356,16 +384,11 @@ int yd_log_start(struct yd_log *log)
         log->started = false;
         return YD_ENOMEM;
     }
-    if (pthread_create(&log->helper, NULL, run_helper, log) != 0) {
-        pthread_mutex_lock(&log->mutex);
-        log->stopping = true;
-        pthread_cond_broadcast(&log->work);
-        pthread_mutex_unlock(&log->mutex);
-        pthread_join(log->thread, NULL);
-        log->started = log->stopping = false;
-        return YD_ENOMEM;
-    }
-    return 0;
+    log->helping = pthread_create(&log->helper, NULL, run_helper, log) == 0;
+    if (log->helping && log->compressor) log->squeezing = pthread_create(&log->squeezer, NULL, run_squeezer, log) == 0;
+    if (log->helping && (log->squeezing || !log->compressor)) return 0;
+    stop_threads(log);
+    return YD_ENOMEM;
 }
 
 static void tell_watches(struct yd_log *log)

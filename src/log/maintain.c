@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log/internal.h"
+#include "log/twin.h"
 
 int yd__checkpoint_now(struct yd_log *log, unsigned flags)
 {
@@ -29,6 +29,9 @@ int yd__checkpoint_now(struct yd_log *log, unsigned flags)
         yd__fail(log, YD_EIO);
         return YD_EREADONLY;
     }
+    pthread_mutex_lock(&log->mutex);
+    log->checkpointed = checkpoint->segment;
+    pthread_mutex_unlock(&log->mutex);
     log->checkpoint_bytes = 0;
     return 0;
 }
@@ -242,10 +245,8 @@ static int quarantine_rots(struct yd_log *log)
         pthread_mutex_unlock(&log->mutex);
         if (!more) return 0;
         if (what.from == what.to) continue;
-        char path[YD__PATH_SIZE];
-        yd__segment_path(path, sizeof path, log->dir, what.base, ".ylog");
         struct yd_file *file;
-        int error = yd_fs_open(log->fs, path, YD_OPEN_READ, &file);
+        int error = yd__segment_open(log->fs, log->dir, what.base, &file);
         if (error == YD_ENOENT) continue; /* retention was sooner */
         if (!error) {
             error = yd__quarantine(log, file, what.base, what.from, what.to, "rotten");
@@ -278,7 +279,8 @@ static struct yd__segment *retire_one(struct yd_log *log, int64_t now)
         log->segment_count--;
         memmove(log->segments, log->segments + 1, log->segment_count * sizeof *log->segments);
         log->first = log->segments[0]->base;
-        log->bytes -= oldest->file_size;
+        log->bytes -= (oldest->raw_gone ? 0 : oldest->file_size) + (oldest->twin ? oldest->twin_size : 0);
+        oldest->retired = true;
         yd__control_publish(log);
     }
     pthread_mutex_unlock(&log->mutex);
@@ -292,8 +294,13 @@ static int retain(struct yd_log *log)
     struct yd__segment *segment;
     while ((segment = retire_one(log, now))) {
         char path[YD__PATH_SIZE];
-        yd__segment_path(path, sizeof path, log->dir, segment->base, ".ylog");
-        int error = yd_fs_unlink(log->fs, path);
+        static const char *const suffixes[] = {".yzst", ".ylog"};
+        int error = 0;
+        for (size_t i = 0; i < YD_COUNT(suffixes) && !error; i++) {
+            yd__segment_path(path, sizeof path, log->dir, segment->base, suffixes[i]);
+            error = yd_fs_unlink(log->fs, path);
+            if (error == YD_ENOENT) error = 0; /* it had the other only */
+        }
         yd__segment_unref(segment);
         /* One sync each: unlinked out of order by a crash, a hole would look like rot. */
         if (!error) error = yd_fs_sync_dir(log->fs, log->dir);
@@ -316,6 +323,7 @@ int yd__maintain_round(struct yd_log *log)
         if (active && active->data_end * 4 >= active->file_size) (void)yd__prepare(log); /* the flush tries again */
         error = yd__seal_leftovers(log);
     }
+    if (!error && !log->started) (void)yd__compress_some(log); /* what fails costs space only, and is tried again */
     if (!error) error = quarantine_rots(log);
     if (!error) error = retain(log);
     /* A device that refuses a sync of a footer or a folder will not keep the data either. */

@@ -34,8 +34,8 @@ struct yd_log_reader {
     struct yd__window window;
 };
 
-void yd__reader_look(struct yd_log_reader *reader);  /* how far may it go now? */
-void yd__reader_leave(struct yd_log_reader *reader); /* the place in the files */
+void yd__reader_look(struct yd_log_reader *reader);                     /* how far may it go now? */
+void yd__reader_leave(struct yd_log_reader *reader);                    /* the place in the files */
 int yd__reader_go_to(struct yd_log_reader *reader, uint64_t *ret_next); /* the segment of its seqno, and near it */
 int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct yd_batch **ret_batch,
                              struct yd_log_gap *ret_gap);

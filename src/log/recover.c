@@ -52,7 +52,8 @@ static int visit_name(void *arg, const char *name, enum yd_file_type node)
 {
     struct listing *listing = arg;
     uint64_t base;
-    if (node != YD_NODE_FILE || !yd__segment_name(name, ".ylog", &base)) return 0;
+    if (node != YD_NODE_FILE || (!yd__segment_name(name, ".ylog", &base) && !yd__segment_name(name, ".yzst", &base)))
+        return 0;
     if (listing->count == listing->capacity) {
         uint32_t capacity = listing->capacity ? listing->capacity * 2 : 64;
         uint64_t *bases = realloc(listing->bases, capacity * sizeof *bases);
@@ -79,8 +80,11 @@ int yd__list_segments(struct yd_fs *fs, const char *dir, uint64_t **ret_bases, u
         return error;
     }
     if (listing.count) qsort(listing.bases, listing.count, sizeof *listing.bases, compare_bases);
+    uint32_t kept = 0; /* a segment and its twin are one */
+    for (uint32_t i = 0; i < listing.count; i++)
+        if (kept == 0 || listing.bases[kept - 1] != listing.bases[i]) listing.bases[kept++] = listing.bases[i];
     *ret_bases = listing.bases;
-    *ret_count = listing.count;
+    *ret_count = kept;
     return 0;
 }
 
@@ -89,7 +93,10 @@ static int open_file(struct yd_log *log, struct yd__segment *segment)
     if (segment->file) return 0;
     char path[YD__PATH_SIZE];
     yd__segment_path(path, sizeof path, log->dir, segment->base, ".ylog");
-    return yd_fs_open(log->fs, path, YD_OPEN_READ | YD_OPEN_WRITE, &segment->file);
+    int error = yd_fs_open(log->fs, path, YD_OPEN_READ | YD_OPEN_WRITE, &segment->file);
+    if (error != YD_ENOENT) return error;
+    segment->raw_gone = true;
+    return yd__segment_open(log->fs, log->dir, segment->base, &segment->file);
 }
 
 /* A damaged head: is the segment's first frame where it usually is? Then it can be read all the same. */
@@ -159,10 +166,18 @@ static int load_segments(struct recovery *recovery)
         struct yd__segment *segment = yd__segment_create(bases[i]);
         struct yd_stat now;
         error = segment ? open_file(log, segment) : YD_ENOMEM;
-        if (!error) error = yd_file_stat(segment->file, &now);
+        bool lost = error == YD_ECORRUPT; /* a twin that cannot be opened: readers are told a gap */
+        if (lost) error = 0;
+        if (!error && !lost) error = yd_file_stat(segment->file, &now);
         if (!error) {
-            segment->file_size = now.size;
+            segment->file_size = lost ? 0 : now.size;
             error = yd__log_add_segment(log, segment);
+        }
+        if (!error && lost) {
+            segment->sealed = true;
+            segment->next = i + 1 < count ? bases[i + 1] : bases[i];
+            segment->append_max = yd__log_now(log);
+            continue;
         }
         struct yd__segment_head *head = NULL;
         if (error)
@@ -178,8 +193,14 @@ static int load_segments(struct recovery *recovery)
                 yd__segment_from_footer(segment, &footer);
                 yd_file_close(segment->file);
                 segment->file = NULL;
-            } else if (sealed != 0 && sealed != YD_ENOENT) {
+            } else if (sealed != 0 && sealed != YD_ENOENT && !segment->raw_gone) {
                 error = sealed;
+            }
+            if (segment->raw_gone && !segment->sealed) { /* its footer cannot be had: its frames perhaps can */
+                segment->sealed = true;
+                segment->append_max = now.mtime_ns;
+                yd_file_close(segment->file);
+                segment->file = NULL;
             }
         }
     }
@@ -384,7 +405,7 @@ static int repair_head(struct recovery *recovery, struct yd__segment *segment, u
     uint32_t size;
     int error = yd__head_make(&what, &log->written_producers, &head, &size);
     if (error) return error;
-    if (size == segment->data_start) {
+    if (size == segment->data_start && !segment->raw_gone) {
         error = yd_file_write(segment->file, head, size, 0); /* synced with the rest: make_durable */
         segment->head_good = !error;
         segment->generation = generation;
@@ -485,7 +506,9 @@ static int keep_frame(struct recovery *recovery, struct yd__segment *segment, co
     const char *bytes;
     size_t have;
     int error = yd__window_get(&recovery->window, recovery->offset, header->size, &bytes, &have);
-    if (!error && !YD__SKIPS(YD__SKIP_REWRITE)) error = yd_file_write(segment->file, bytes, have, recovery->offset);
+    bool rewrite =
+        !segment->raw_gone && !YD__SKIPS(YD__SKIP_REWRITE); /* a twin was durable before it was all there was */
+    if (!error && rewrite) error = yd_file_write(segment->file, bytes, have, recovery->offset);
     if (!error) error = yd__segment_account(segment, header, recovery->offset, UINT64_MAX);
     if (!error) yd__segment_digest(segment, header);
     if (!error) error = yd__producers_note(&recovery->log->written_producers, header);
@@ -560,6 +583,7 @@ static int cut_tail(struct recovery *recovery)
     struct yd_log *log = recovery->log;
     struct yd__segment *segment = log->segments[recovery->index];
     uint64_t end;
+    if (segment->raw_gone) return 0;
     int error = last_nonzero(segment->file, recovery->offset, &end);
     if (error || end == recovery->offset) return error;
     char why[32];
@@ -591,6 +615,8 @@ static int drop_segments(struct recovery *recovery, uint32_t from)
         }
         if (!error) error = yd_fs_unlink(log->fs, path);
         if (error) break;
+        yd__segment_path(path, sizeof path, log->dir, segment->base, ".yzst");
+        (void)yd_fs_unlink(log->fs, path); /* mostly there is none */
         log->bytes -= segment->file_size;
         log->segment_count--;
         dropped = true;
@@ -617,6 +643,7 @@ static int make_durable(struct recovery *recovery)
     int error = 0;
     for (uint32_t i = recovery->first_scanned; i < log->segment_count && !error; i++) {
         struct yd__segment *segment = log->segments[i];
+        if (segment->raw_gone) continue;
         error = open_file(log, segment);
         if (!error && (i > recovery->first_scanned || recovery->first_offset == 0)) error = keep_head(segment);
         if (!error && !YD__SKIPS(YD__SKIP_RECOVERY_SYNC)) error = yd_file_sync(segment->file);
@@ -666,6 +693,7 @@ static int resume(struct recovery *recovery)
     if (log->segment_count == 0) return 0;
     struct yd__segment *last = log->segments[log->segment_count - 1];
     last->accounted = true;
+    if (last->raw_gone) last->sealed = true;
     bool room = last->data_end + YD__SEGMENT_ALIGN <= last->file_size || log->options.follower; /* it grows */
     bool full = recovery->full && !log->options.follower;
     if (!full && last->head_good && !last->sealed && room)
@@ -855,6 +883,12 @@ int yd__recover(struct yd_log *log, bool fresh, struct yd_log_recovery *report, 
         log->last_crc = recovery.chain;
         log->last_epoch = yd__epoch_at(&log->checkpoint, recovery.expected);
         log->replicated = log->first;
+        /* All that was in the last segment has rotted: what comes next is chained to what was there, and the next
+         * checkpoint must say the same. */
+        struct yd__segment *last = log->segment_count ? log->segments[log->segment_count - 1] : NULL;
+        if (last && last->batches == 0) last->prev_crc = recovery.chain;
+        for (uint32_t i = 0; i < log->segment_count; i++)
+            if (log->segments[i]->raw_gone) log->segments[i]->sealed = log->segments[i]->accounted = true;
         for (uint32_t i = 0; i < log->segment_count; i++) /* only those to be written or sealed keep their file */
             if (log->segments[i]->sealed) {
                 yd_file_close(log->segments[i]->file);

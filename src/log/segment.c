@@ -111,9 +111,14 @@ int yd__segment_account(struct yd__segment *segment, const struct yd_header *hea
     return 0;
 }
 
+uint32_t yd__digest(uint32_t digest, const struct yd_header *header)
+{
+    return yd_crc32c(digest, header, sizeof *header);
+}
+
 void yd__segment_digest(struct yd__segment *segment, const struct yd_header *header)
 {
-    segment->headers_crc = yd_crc32c(segment->headers_crc, header, sizeof *header);
+    segment->headers_crc = yd__digest(segment->headers_crc, header);
 }
 
 static uint32_t head_crc(const struct yd__segment_head *head)

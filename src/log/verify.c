@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log/internal.h"
+#include "log/twin.h"
 
 #define VERIFY_STEP ((size_t)1 << 20)
 
@@ -164,14 +164,62 @@ static int check_frames(struct verify *verify, struct yd_file *file, struct yd__
     return error;
 }
 
+/* Does the twin, decompressed, give what its checksum says, and the segment's bytes where that is there? */
+static int check_twin(struct verify *verify, uint64_t base, bool raw)
+{
+    (void)snprintf(verify->file, sizeof verify->file, "%020" PRIu64 ".yzst", base);
+    char path[YD__PATH_SIZE];
+    struct yd__twin_about about;
+    struct yd_file *twin;
+    yd__segment_path(path, sizeof path, verify->dir, base, ".yzst");
+    int error = yd__twin_open(verify->fs, path, &about, &twin);
+    if (error == YD_ENOENT) return 0;
+    verify->report->twins++;
+    if (error == YD_ECORRUPT || error == YD_EVERSION) {
+        verify->report->bad_twins++;
+        fault(verify, 0,
+              raw ? "the compressed twin is damaged; the segment itself is there"
+                  : "the compressed twin is damaged, and it is all there is of the segment");
+        return 0;
+    }
+    if (error) return error;
+    char *block = malloc(about.block_size);
+    uint32_t crc = 0;
+    uint64_t offset = 0;
+    error = block ? 0 : YD_ENOMEM;
+    while (!error && offset < about.raw_size) {
+        size_t have;
+        error = yd_file_read(twin, block, about.block_size, offset, &have);
+        if (error == YD_EIO) break;
+        if (!error) crc = yd_crc32c(crc, block, have);
+        offset += about.block_size;
+    }
+    free(block);
+    yd_file_close(twin);
+    if (error == YD_EIO || (!error && crc != about.raw_crc)) {
+        verify->report->bad_twins++;
+        fault(verify, offset, "a block of the compressed twin is damaged (the offset is in the segment)");
+        error = 0;
+    }
+    return error;
+}
+
 static int check_segment(struct verify *verify, uint64_t base, uint64_t next, bool last)
 {
-    (void)snprintf(verify->file, sizeof verify->file, "%020" PRIu64 ".ylog", base);
     char path[YD__PATH_SIZE];
+    struct yd_stat raw;
     yd__segment_path(path, sizeof path, verify->dir, base, ".ylog");
+    bool raw_gone = yd_fs_stat(verify->fs, path, &raw) == YD_ENOENT;
+    int error = check_twin(verify, base, !raw_gone);
+    if (error) return error;
+    (void)snprintf(verify->file, sizeof verify->file, "%020" PRIu64 "%s", base, raw_gone ? ".yzst" : ".ylog");
     struct yd_file *file;
-    int error = yd_fs_open(verify->fs, path, YD_OPEN_READ, &file);
+    error = yd__segment_open(verify->fs, verify->dir, base, &file);
     if (error == YD_ENOENT) return 0; /* retention was sooner */
+    if (error == YD_ECORRUPT) {       /* told above */
+        note_gap(verify, 0, YD_MIN(next, verify->end));
+        return 0;
+    }
     if (error) return error;
     struct yd__segment *walked = yd__segment_create(base);
     struct yd_stat now;
@@ -252,14 +300,19 @@ int yd_log_verify_dir(struct yd_fs *fs, const char *dir, struct yd_log_verify_re
 static int stat_segment(struct yd_fs *fs, const char *dir, uint64_t base, struct yd_log_stat *stat)
 {
     char path[YD__PATH_SIZE];
-    yd__segment_path(path, sizeof path, dir, base, ".ylog");
-    struct yd_file *file;
-    int error = yd_fs_open(fs, path, YD_OPEN_READ, &file);
-    if (error == YD_ENOENT) return 0;
-    if (error) return error;
     struct yd_stat now;
-    error = yd_file_stat(file, &now);
-    if (!error) stat->bytes += now.size;
+    yd__segment_path(path, sizeof path, dir, base, ".ylog");
+    if (yd_fs_stat(fs, path, &now) == 0) stat->bytes += now.size;
+    yd__segment_path(path, sizeof path, dir, base, ".yzst");
+    if (yd_fs_stat(fs, path, &now) == 0) {
+        stat->twins++;
+        stat->twin_bytes += now.size;
+        stat->bytes += now.size;
+    }
+    struct yd_file *file;
+    int error = yd__segment_open(fs, dir, base, &file);
+    if (error == YD_ENOENT || error == YD_ECORRUPT) return 0;
+    if (error) return error;
     struct yd__segment_head *head;
     if (!error && stat->stream[0] == '\0' && yd__head_read(file, &head) == 0) {
         memcpy(stat->stream, head->stream, sizeof stat->stream);

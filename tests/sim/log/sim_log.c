@@ -564,6 +564,7 @@ static void flush(struct sim *sim)
 
 static void maintain(struct sim *sim)
 {
+    if (chance(sim, 8)) yd_sim_fs_cut_after(sim->fs, below(sim, 60)); /* in the middle of what follows */
     int error = yd_log_maintain(sim->log);
     note_position(sim);
     say(sim, "maintain: %s", yd_error_name(error));
@@ -702,6 +703,15 @@ static void rot(struct sim *sim)
     if (place.count == 0 || sim->rot_control) return;
     uint64_t base = place.bases[below(sim, place.count)];
     char path[128];
+    if (what == 4) { /* a twin, while its segment is there: which then must stay */
+        struct yd_stat twin;
+        yd__segment_path(path, sizeof path, DIR, base, ".yzst");
+        if (yd_fs_stat(sim->fs, path, &twin) == 0 && yd_sim_fs_rot(sim->fs, path, 0, twin.size, 1) == 0) {
+            sim->rots++; /* verify finds it */
+            say(sim, "rot in %s", path);
+        }
+        return;
+    }
     yd__segment_path(path, sizeof path, DIR, base, what == 2 ? ".yidx" : ".ylog");
     struct yd_stat now;
     if (yd_fs_stat(sim->fs, path, &now)) return;
@@ -781,6 +791,7 @@ static void run_seed(uint64_t seed, bool verbose)
         .retain_bytes = chance(sim, 3) ? below(sim, 200000) : 0,
         .cursor_expiry_ns = 20 * YD_NS_PER_S,
     };
+    if (chance(sim, 2)) sim->options.compress_after_ns = chance(sim, 2) ? 1 : (int64_t)below(sim, 30) * YD_NS_PER_S;
     open_log(sim);
     uint64_t steps = 40 + below(sim, 160);
     for (uint64_t i = 0; i < steps; i++) step(sim);
@@ -821,6 +832,9 @@ static const struct {
     {YD__SKIP_PUBLISH_LATE, "durable is published before the sync"},
     {YD__SKIP_RECOVERY_SYNC, "what recovery kept or zeroed is not synced"},
     {YD__SKIP_REWRITE, "what recovery read is taken to be on the device"},
+    {YD__SKIP_TWIN_SYNC, "a twin is not synced before its segment goes"},
+    {YD__SKIP_TWIN_DIR_SYNC, "a twin's name is not synced before its segment goes"},
+    {YD__SKIP_TWIN_CHECK, "a twin is not read again before its segment goes"},
 };
 
 /* In a child, as a violation ends the process. Returns the seed's number, 0 when all held. */

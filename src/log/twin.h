@@ -1,0 +1,28 @@
+/* log/twin.h: compressed twins: reading them, making them. twin_format.h has the bytes. */
+#ifndef LOG_TWIN_H
+#define LOG_TWIN_H
+
+#include "log/internal.h"
+#include "log/twin_format.h"
+
+struct yd__twin_about {
+    uint64_t log_id, base_seqno, raw_size;
+    uint32_t block_size, raw_crc;
+    uint64_t size; /* of the twin's file */
+};
+/* A twin as a read-only file with the segment's bytes. YD_ECORRUPT: head, table or footer are damaged; YD_EVERSION. */
+int yd__twin_open(struct yd_fs *fs, const char *path, struct yd__twin_about *ret_about, struct yd_file **ret_file);
+uint32_t yd__twin_head_crc(const struct yd__twin_head *head);
+uint32_t yd__twin_footer_crc(const struct yd__twin_footer *footer);
+
+/* ---- compress.c ---- */
+struct yd__compressor; /* of one log; one thread at a time */
+int yd__compressor_create(struct yd_log *log);
+void yd__compressor_destroy(struct yd_log *log);
+/* Does some of what is to be done (a few MiB): 1: there is more; 0: nothing now; or why not, to be tried later. Blocks;
+ * without locks held. */
+int yd__compress_some(struct yd_log *log);
+/* At opening, after the segments are known: which have twins; leftovers go. */
+int yd__twins_load(struct yd_log *log);
+
+#endif
