@@ -24,9 +24,7 @@ struct yd_log_source {
 
 int yd__source_file(struct yd_log *log, uint64_t base, struct yd_file **ret_file)
 {
-    char path[YD__PATH_SIZE];
-    yd__segment_path(path, sizeof path, log->dir, base, ".ylog");
-    return yd_fs_open(log->fs, path, YD_OPEN_READ, ret_file);
+    return yd__segment_open(log->fs, log->dir, base, ret_file);
 }
 
 static void leave(struct yd_log_source *source)
