@@ -1,6 +1,7 @@
 /* bench/client.c: the client library against a running daemon: how many messages a second, how long each takes.
  *
- *   bench-client --mode single|pipelined|batch|latency|replay [--address A] [--stream S] [--size BYTES] [--count N]
+ *   bench-client --mode single|pipelined|batch|latency|replay|direct [--address A] [--stream S] [--size BYTES] [--count
+ * N]
  *                [--batch N] [--level memory|written|durable] [--json]
  *
  *   single     one message, its acknowledgement, the next one
@@ -8,6 +9,7 @@
  *   batch      --batch messages a batch, pipelined
  *   latency    another process subscribes; from before the append to the callback there, one message at a time
  *   replay     reads what is there, from the oldest record on
+ *   direct     the same from the files (yd_client_reader), every batch checked as replay's are
  *
  * A message is a PACKET record of --size bytes. CPU seconds are this process' own, not the daemon's. */
 #include <getopt.h>
@@ -281,9 +283,32 @@ static void replay(void)
     yd_subscription_close(sub);
 }
 
+static void direct(void)
+{
+    struct yd_log_reader *reader;
+    struct yd_batch *batch;
+    struct yd_log_gap gap;
+    struct yd_trail trail;
+    const struct yd_log_start start = {.level = o.level};
+    uint64_t count = 0, bytes = 0;
+    int64_t began = clock_ns(CLOCK_MONOTONIC);
+    double cpu = cpu_s();
+    yd_trail_clear(&trail);
+    int error = yd_client_reader(stream, &start, &reader, &trail);
+    if (error) die(yd_trail_text(&trail), error);
+    while ((error = yd_log_reader_next(reader, &batch, &gap)) == 0 || error == YD_EGAP) {
+        if (error) continue;
+        count += batch->header.count;
+        bytes += batch->header.size;
+        yd_batch_unref(batch);
+    }
+    report("", began, cpu, count, bytes);
+    yd_log_reader_close(reader);
+}
+
 static void usage(void)
 {
-    fprintf(stderr, "usage: bench-client [--mode single|pipelined|batch|latency|replay] [--address ADDRESS]\n"
+    fprintf(stderr, "usage: bench-client [--mode single|pipelined|batch|latency|replay|direct] [--address ADDRESS]\n"
                     "         [--stream NAME] [--size BYTES] [--count N] [--batch N] [--level LEVEL] [--json]\n"
                     "a daemon must be running; streams that are not there are made if it allows that\n");
     exit(2);
@@ -336,6 +361,8 @@ int main(int argc, char **argv)
         publish(o.batch);
     else if (strcmp(o.mode, "replay") == 0)
         replay();
+    else if (strcmp(o.mode, "direct") == 0)
+        direct();
     else
         usage();
     yd_client_close(client);

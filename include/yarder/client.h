@@ -57,6 +57,8 @@ struct yd_client_info {
     const char *dir;           /* of its files when they are on this machine and can be read, else NULL */
 };
 void yd_client_info(struct yd_client_stream *stream, struct yd_client_info *ret); /* as of the last opening */
+/* In which partition a record of this name belongs, or everything of this producer. */
+uint32_t yd_client_partition(const struct yd_client_info *info, struct yd_str name, uint64_t producer_id);
 /* The last number of our producer that the stream is known to have: 0 at first. A batch's header.producer_seq, when it
  * is set, is taken as its number (it must be above this one, YD_EDUP), so that a program which numbers its input and
  * keeps its producer_id can go on after its own death exactly where it was. */

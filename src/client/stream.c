@@ -2,6 +2,7 @@
  * again, and only then do its appends and subscriptions go on. */
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "client/internal.h"
 
 static void put_text(struct yd_alloc *alloc, char *text)
@@ -77,6 +78,13 @@ void yd_client_info(struct yd_client_stream *stream, struct yd_client_info *ret)
     *ret = stream->info;
 }
 
+uint32_t yd_client_partition(const struct yd_client_info *info, struct yd_str name, uint64_t producer_id)
+{
+    /* As the server's (log/layout.h): the upper bits, spread over the partitions. */
+    uint64_t spread = info->by_producer ? producer_id * UINT64_C(0x9E3779B97F4A7C15) : yd_hash_str(name);
+    return info->partitions < 2 ? 0 : (uint32_t)((spread >> 32) * info->partitions >> 32);
+}
+
 uint64_t yd_client_producer_seq(const struct yd_client_stream *stream)
 {
     return stream->acked;
@@ -120,7 +128,8 @@ static void set_dir(struct yd_client_stream *stream, struct yd_str dir)
     put_text(alloc, stream->dir);
     stream->dir = NULL;
     stream->info.dir = NULL;
-    if (dir.size == 0 || memchr(dir.data, 0, dir.size)) return;
+    /* Relative to the server's working directory it would be somewhere else here. */
+    if (dir.size == 0 || dir.data[0] != '/' || memchr(dir.data, 0, dir.size)) return;
     /* The server believes that we are on its machine: its control page here proves it as well as we need. */
     memcpy(path, dir.data, dir.size);
     memcpy(path + dir.size, "/control", sizeof "/control");

@@ -243,7 +243,9 @@ int yd_native_start(const struct yd_native_options *options, struct yd_native **
     fill_defaults(&native->options);
     native->loop = options->loop;
     native->turns_last = &native->turns;
-    native->data = copy_text(options->data, &error);
+    /* Peers on this machine are told where the files are: their working directory is another. */
+    if (!options->simulated) native->data = realpath(options->data, NULL);
+    if (!native->data) native->data = copy_text(options->data, &error);
     native->listen = copy_text(options->listen, &error);
     native->token = copy_text(options->token, &error);
     if (options->unix_path) {

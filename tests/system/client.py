@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from harness import Daemon, YARDER, free_port, main, wait_for, yarder
+from harness import Daemon, Skip, YARDER, free_port, main, wait_for, yarder
 
 rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 6
 seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
@@ -133,7 +133,7 @@ def a_killed_producer_goes_on(folder):
         for _ in range(rounds):
             with open(folder + '/input') as f:
                 process = subprocess.Popen(command, stdin=f, stdout=subprocess.DEVNULL)
-            time.sleep(rng.uniform(0.02, 0.05))
+            time.sleep(rng.uniform(0.01, 0.03))
             process.kill()
             process.wait()
         with open(folder + '/input') as f:
@@ -221,6 +221,21 @@ def wrong_turns_are_told(folder):
         daemon.stop()
 
 
+def the_files_are_found(folder):
+    """a program on the same machine is told where the files are, and reads the same records from them"""
+    bench = os.path.join(os.path.dirname(os.path.abspath(YARDER)), 'bench', 'bench-client')
+    if not os.path.exists(bench):
+        raise Skip('bench-client is not built')
+    with daemon_in(folder) as daemon:
+        where = ['--address', f'127.0.0.1:{daemon.ports["native"]}', '--json']
+        for mode in ('batch', 'replay', 'direct'):
+            done = subprocess.run([bench, '--mode', mode, '--count', '10000', *where], capture_output=True, text=True,
+                                  timeout=60, cwd='/')
+            assert done.returncode == 0, done.stderr
+            assert json.loads(done.stdout)['count'] == 10000, done.stdout
+        daemon.stop()
+
+
 def examples_work(folder):
     """the example programs: what produce reads, subscribe prints"""
     build = os.path.dirname(os.path.abspath(YARDER))
@@ -241,4 +256,4 @@ def examples_work(folder):
 
 sys.argv = sys.argv[:1]
 main(once_durable, once_written, memory_loses_only_what_it_may, a_killed_producer_goes_on, subscribe_and_cat_agree,
-     a_cursor_keeps_the_place, streams_are_made_and_listed, wrong_turns_are_told, examples_work)
+     a_cursor_keeps_the_place, streams_are_made_and_listed, wrong_turns_are_told, the_files_are_found, examples_work)
