@@ -16,6 +16,7 @@
 
 #include "base/base.h"
 #include "base/text.h"
+#include "log/layout.h"
 #include "serve/native.h"
 #include <yarder/protocol.h>
 
@@ -43,6 +44,7 @@ struct yd__native_stream {
     unsigned handle_count, round;
     char name[256]; /* NAME/PARTITION */
     struct yd_log *log;
+    struct yd_layout layout; /* of the stream as a whole */
     struct yd_log_watch *watch;
     struct yd__native_handle *handles;
     atomic_bool told;    /* a call of moved is on its way to the loop */

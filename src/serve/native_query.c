@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #include "io/file.h"
-#include "log/layout.h"
 #include <yarder/batch.h>
 #include <yarder/name.h>
 

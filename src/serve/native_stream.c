@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "io/file.h"
-#include "log/layout.h"
 
 #define HANDLES_MAX   1024
 #define PARTITION_MAX 65535
@@ -117,7 +116,8 @@ static void moved(void *arg)
         atomic_store_explicit(&stream->told, false, memory_order_release);
 }
 
-static struct yd__native_stream *use_stream(struct yd_native *native, const char *name, struct yd_log *log)
+static struct yd__native_stream *use_stream(struct yd_native *native, const char *name, struct yd_log *log,
+                                            const struct yd_layout *layout)
 {
     for (struct yd__native_stream *stream = native->streams; stream; stream = stream->next)
         if (stream->log == log && stream->watch) return stream;
@@ -126,6 +126,7 @@ static struct yd__native_stream *use_stream(struct yd_native *native, const char
     stream->native = native;
     (void)snprintf(stream->name, sizeof stream->name, "%s", name);
     stream->log = yd_log_ref(log);
+    stream->layout = *layout;
     if (yd_log_watch(log, moved, stream, &stream->watch)) {
         yd_log_unref(log);
         free(stream);
@@ -177,7 +178,8 @@ void yd__native_appended(struct yd__native_stream *stream)
 
 /* ---- handles ---- */
 
-static struct yd__native_handle *add_handle(struct yd__native_peer *peer, const char *name, struct yd_log *log)
+static struct yd__native_handle *add_handle(struct yd__native_peer *peer, const char *name, struct yd_log *log,
+                                            const struct yd_layout *layout)
 {
     if (peer->handle_count == peer->handle_capacity) {
         uint32_t capacity = peer->handle_capacity ? peer->handle_capacity * 2 : 8;
@@ -187,7 +189,7 @@ static struct yd__native_handle *add_handle(struct yd__native_peer *peer, const 
         peer->handle_capacity = capacity;
     }
     struct yd__native_handle *handle = calloc(1, sizeof *handle);
-    struct yd__native_stream *stream = handle ? use_stream(peer->native, name, log) : NULL;
+    struct yd__native_stream *stream = handle ? use_stream(peer->native, name, log, layout) : NULL;
     if (!stream) {
         free(handle);
         return NULL;
@@ -225,13 +227,14 @@ struct open_job {
     bool create;
     int error;
     struct yd_log *log; /* a reference */
+    struct yd_layout layout;
     struct yd_trail trail;
 };
 
 static void attach(struct yd__native_peer *peer, uint64_t correlation, uint64_t producer_id, const char *name,
-                   struct yd_log *log)
+                   struct yd_log *log, const struct yd_layout *layout)
 {
-    struct yd__native_handle *handle = add_handle(peer, name, log);
+    struct yd__native_handle *handle = add_handle(peer, name, log, layout);
     if (!handle) {
         yd__native_refuse(peer, correlation, &(struct yd_msg_refused){.error = YD_ENOMEM}, "out of memory");
         return;
@@ -242,7 +245,7 @@ static void attach(struct yd__native_peer *peer, uint64_t correlation, uint64_t 
     int dir_size = snprintf(dir, sizeof dir, "%s/streams/%s", peer->native->data, name);
     if (!peer->local || dir_size >= (int)sizeof dir) dir_size = 0;
     struct yd_msg_opened opened = {.handle = handle->index,
-                                   .partitions = 1,
+                                   .partitions = layout->partitions,
                                    .log_id = position.log_id,
                                    .epoch = position.epoch,
                                    .flags = position.follower ? YD_OPENED_FOLLOWER : 0,
@@ -251,6 +254,8 @@ static void attach(struct yd__native_peer *peer, uint64_t correlation, uint64_t 
                                    .durable = position.durable,
                                    .replicated = position.replicated,
                                    .dir_size = (uint16_t)dir_size};
+    if (layout->partitions > 1)
+        opened.flags |= layout->by == YD_LAYOUT_BY_PRODUCER ? YD_OPENED_BY_PRODUCER : YD_OPENED_BY_NAME;
     uint32_t epoch;
     if (producer_id && yd_log_producer(log, producer_id, &epoch, &opened.producer_seq) == 0)
         opened.producer_epoch = epoch;
@@ -309,7 +314,14 @@ int yd__native_open_stream(struct yd_native *native, const char *name, bool crea
 static void open_work(struct yd__native_job *job)
 {
     struct open_job *open = YD_CONTAINER(job, struct open_job, job);
-    open->error = yd__native_open_stream(job->native, open->name, open->create, &open->log, &open->trail);
+    struct yd_native *native = job->native;
+    char stream[256];
+    open->error = yd__native_open_stream(native, open->name, open->create, &open->log, &open->trail);
+    if (open->error) return;
+    (void)snprintf(stream, sizeof stream, "%.*s", (int)strcspn(open->name, "/"), open->name);
+    open->layout = (struct yd_layout){.partitions = 1};
+    int error = yd_layout_load(native->options.fs, native->data, stream, &open->layout);
+    if (error && error != YD_ENOENT) open->error = error;
 }
 
 static void open_done(struct yd__native_job *job)
@@ -319,9 +331,20 @@ static void open_done(struct yd__native_job *job)
         yd__native_refuse(job->peer, open->correlation, &(struct yd_msg_refused){.error = open->error}, "%s: %s",
                           open->name, open->trail.size ? yd_trail_text(&open->trail) : yd_error_text(open->error));
     else if (!job->peer->dead)
-        attach(job->peer, open->correlation, open->producer_id, open->name, open->log);
+        attach(job->peer, open->correlation, open->producer_id, open->name, open->log, &open->layout);
     yd_log_unref(open->log);
     free(open);
+}
+
+/* In use here, and not closed. */
+static struct yd__native_stream *find_open(struct yd_native *native, const char *name)
+{
+    struct yd__native_stream *stream = native->streams;
+    while (stream && (!stream->watch || strcmp(stream->name, name) != 0)) stream = stream->next;
+    if (!stream) return NULL;
+    struct yd_log_position position;
+    yd_log_position(stream->log, &position);
+    return position.closed ? NULL : stream;
 }
 
 int yd__native_open(struct yd__native_peer *peer, const struct yd__native_frame *frame)
@@ -342,10 +365,9 @@ int yd__native_open(struct yd__native_peer *peer, const struct yd__native_frame 
                           "a connection may open a stream %d times", HANDLES_MAX);
         return 0;
     }
-    struct yd_log *log = yd_streams_find(native->options.streams, name);
-    if (log) {
-        attach(peer, frame->head.correlation, message->producer_id, name, log);
-        yd_log_unref(log);
+    struct yd__native_stream *used = find_open(native, name);
+    if (used) { /* nothing to be looked up */
+        attach(peer, frame->head.correlation, message->producer_id, name, used->log, &used->layout);
         return 0;
     }
     struct open_job *open = calloc(1, sizeof *open);

@@ -719,6 +719,9 @@ static void streams_are_made_with_their_layout(void **state)
     assert_int_equal(rows->view.count, 3);
     assert_int_equal(value(rows, 2, "partitions"), 3);
     yd_batch_unref(rows);
+    struct yd_msg_opened opened = client_stream(client, "wide/2");
+    assert_int_equal(opened.partitions, 3);
+    assert_int_equal(opened.flags, YD_OPENED_BY_PRODUCER);
     ask(client, 3, "create", args, 3);
     (void)client_refused(client, 3, YD_EEXIST);
     const struct arg none[] = {{"stream", "none", 0}, {"partitions", NULL, 0}};
