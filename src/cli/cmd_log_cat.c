@@ -12,7 +12,9 @@
 struct printing {
     struct cli_args *args;
     struct yd_pattern *pattern;
-    uint64_t from, until, left; /* seqnos; how many records more */
+    struct yd_forgotten *forgotten; /* NULL: everything is shown */
+    uint64_t loaded;                /* its tombstones are known below */
+    uint64_t from, until, left;     /* seqnos; how many records more */
     struct yd_buf text;
 };
 
@@ -21,11 +23,15 @@ static bool print_batch(struct printing *printing, const struct yd_batch *batch)
 {
     const struct yd_view *view = &batch->view;
     yd_buf_clear(&printing->text);
+    if (printing->forgotten && batch->header.base_seqno >= printing->loaded)
+        (void)yd_forgotten_note(printing->forgotten, batch); /* one that came meanwhile */
     for (uint32_t i = 0; i < view->count && printing->left; i++) {
         uint64_t seqno = batch->header.base_seqno + i;
         if (seqno < printing->from) continue;
         if (seqno >= printing->until)
             printing->left = 0;
+        else if (printing->forgotten && yd_forgotten_covers(printing->forgotten, batch, i))
+            continue;
         else if (!printing->pattern || yd_pattern_match(printing->pattern, yd_view_name(view, view->records[i].name))) {
             cli_put_record(&printing->text, printing->args->json, view, i, seqno);
             printing->left--;
@@ -70,6 +76,11 @@ static int print_stream(struct cli_args *args, struct yd_log_start start, bool f
     struct yd_trail trail;
     yd_trail_clear(&trail);
     int code = log_cli_dir(args, args->rest[0], dir);
+    if (code == CLI_DONE && !cli_given(args, "forgotten")) {
+        struct yd_log_stat stat;
+        if (yd_log_stat_dir(NULL, dir, &stat, NULL) == 0) printing.loaded = stat.written;
+        code = log_cli_forgotten(args, dir, &printing.forgotten);
+    }
     if (code == CLI_DONE) code = parse_from(args, &start, &printing);
     if (code == CLI_DONE && yd_log_reader_open_dir(yd_fs_linux(), dir, &start, &reader, &trail) < 0)
         code = cli_fail(args, "%s", yd_trail_text(&trail));
@@ -95,6 +106,7 @@ static int print_stream(struct cli_args *args, struct yd_log_start start, bool f
     }
     yd_log_reader_close(reader);
     yd_pattern_destroy(printing.pattern);
+    yd_forgotten_destroy(printing.forgotten);
     yd_buf_fini(&printing.text);
     return code;
 }
@@ -115,6 +127,7 @@ static const struct cli_option print_options[] = {
     {"until", "SEQNO", "stop before this one"},
     {"count", "N", "stop after so many records"},
     {"match", "PATTERN", "only names that match, like 'cpu.* host=web*'"},
+    {"forgotten", NULL, "also what tombstones cover"},
     {"read", "LEVEL", "durable (default), or written: also what is not on the device yet"},
     {NULL, NULL, NULL},
 };

@@ -15,6 +15,19 @@ struct listing {
     bool failed;
 };
 
+struct lag {
+    uint64_t end, count, most;
+};
+
+static int visit_lag(void *arg, const char *name, const struct yd_cursor *cursor)
+{
+    struct lag *lag = arg;
+    (void)name;
+    lag->count++;
+    lag->most = YD_MAX(lag->most, lag->end - YD_MIN(cursor->seqno, lag->end));
+    return 0;
+}
+
 static int visit_partition(void *arg, const char *name, enum yd_file_type node)
 {
     struct listing *listing = arg;
@@ -35,8 +48,16 @@ static int visit_partition(void *arg, const char *name, enum yd_file_type node)
         return 0;
     }
     size[yd_text_put_size(size, sizeof size - 1, stat.bytes)] = 0;
-    printf("%-24s %14llu %14llu %10s %6llu %s\n", stat.stream, (unsigned long long)(stat.written - stat.first),
-           (unsigned long long)stat.written, size, (unsigned long long)stat.segments, stat.live ? "live" : "stopped");
+    struct lag lag = {.end = stat.durable};
+    (void)yd_log_cursor_list(yd_fs_linux(), dir, visit_lag, &lag); /* none: nothing to show */
+    char rate[32] = "-", behind[32] = "-";
+    if (stat.records_per_s > 0) (void)snprintf(rate, sizeof rate, "%.0f/s", stat.records_per_s);
+    if (lag.count)
+        (void)snprintf(behind, sizeof behind, "%llu: %llu", (unsigned long long)lag.count,
+                       (unsigned long long)lag.most);
+    printf("%-24s %14llu %14llu %10s %6llu %10s %12s %s\n", stat.stream[0] ? stat.stream : name,
+           (unsigned long long)(stat.written - stat.first), (unsigned long long)stat.written, size,
+           (unsigned long long)stat.segments, rate, behind, stat.live ? "live" : "stopped");
     return 0;
 }
 
@@ -61,11 +82,15 @@ static int run_ls(struct cli_args *args)
     yd_json_init(&listing.json, &text, true);
     yd_json_array(&listing.json);
     snprintf(listing.path, sizeof listing.path, "%s/streams", data);
-    if (!args->json) printf("%-24s %14s %14s %10s %6s\n", "STREAM", "RECORDS", "NEXT SEQNO", "SIZE", "FILES");
+    if (!args->json)
+        printf("%-24s %14s %14s %10s %6s %10s %12s\n", "STREAM", "RECORDS", "NEXT SEQNO", "SIZE", "FILES", "RATE",
+               "CURSORS: LAG");
     int error = yd_fs_list(yd_fs_linux(), listing.path, visit_stream, &listing);
     if (error == 0) {
         snprintf(listing.path, sizeof listing.path, "%s/parked", data);
         (void)yd_fs_list(yd_fs_linux(), listing.path, visit_partition, &listing); /* mostly there is none */
+        snprintf(listing.path, sizeof listing.path, "%s/spill", data);
+        (void)yd_fs_list(yd_fs_linux(), listing.path, visit_partition, &listing);
     }
     yd_json_array_end(&listing.json);
     if (args->json) printf("%.*s\n", (int)text.size, text.data);
@@ -85,6 +110,9 @@ const struct cli_command cmd_log_ls = {
     .name = "log ls",
     .usage = "[--data DIR | --at ADDRESS]",
     .summary = "lists the streams of a data folder, or with --at of a running daemon",
+    .doc =
+        "RATE is of the last minute of appends. CURSORS: LAG is how many there are, and how many records the one that\n"
+        "is furthest behind has still to read; `yarder log stat STREAM` shows each.",
     .example = "  yarder log ls\n  yarder log ls --at 127.0.0.1:4280",
     .options = ls_options,
     .run = run_ls,

@@ -1,83 +1,227 @@
-/* yarder log verify: every byte and every checksum. */
+/* yarder log verify: every byte and every checksum, of a stream or of a whole data folder. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/log_cli.h"
+#include "flow/run.h"
 #include "io/file.h"
+#include "log/mend.h"
 
-struct finding {
+struct verifying {
     struct cli_args *args;
-    struct yd_json *json;
+    struct yd_json json;
+    const char *name; /* of the stream at hand */
+    struct yd_log_verify_report sum;
+    uint64_t streams, states, cursors, faults, done, all; /* done, all: bytes, for the bar */
+    bool failed, bar;
 };
+
+static void show_bar(struct verifying *verifying)
+{
+    if (!verifying->bar) return;
+    unsigned percent = verifying->all ? (unsigned)(verifying->done * 100 / verifying->all) : 100;
+    char bar[41];
+    for (unsigned i = 0; i < 40; i++) bar[i] = i * 100 < percent * 40 ? '#' : ' ';
+    bar[40] = 0;
+    fprintf(stderr, "\r[%s] %3u%% %-30.30s", bar, YD_MIN(percent, 100u), verifying->name ? verifying->name : "");
+}
+
+static void clear_bar(const struct verifying *verifying)
+{
+    if (verifying->bar) fprintf(stderr, "\r%80s\r", "");
+}
+
+static const char *advice(const char *file)
+{
+    if (strstr(file, ".ylog")) return "yarder log repair";
+    if (strstr(file, "cursors/"))
+        return "yarder log repair, or remove it: its reader begins where its wire says `from`";
+    if (strstr(file, ".state")) return "move it away to begin with an empty state";
+    return "opening the stream makes it anew";
+}
 
 static void found(void *arg, const char *file, uint64_t offset, const char *what)
 {
-    struct finding *finding = arg;
-    if (!finding->args->json) {
-        printf("%s: at byte %llu: %s\n", file, (unsigned long long)offset, what);
+    struct verifying *verifying = arg;
+    verifying->faults++;
+    if (!verifying->args->json) {
+        clear_bar(verifying);
+        printf("%s/%s: at byte %llu: %s (%s)\n", verifying->name, file, (unsigned long long)offset, what, advice(file));
         return;
     }
-    yd_json_object(finding->json);
-    yd_json_key(finding->json, "file");
-    yd_json_cstr(finding->json, file);
-    yd_json_key(finding->json, "offset");
-    yd_json_u64(finding->json, offset);
-    yd_json_key(finding->json, "what");
-    yd_json_cstr(finding->json, what);
-    yd_json_object_end(finding->json);
+    struct yd_json *json = &verifying->json;
+    yd_json_object(json);
+    yd_json_key(json, "stream");
+    yd_json_cstr(json, verifying->name);
+    yd_json_key(json, "file");
+    yd_json_cstr(json, file);
+    yd_json_key(json, "offset");
+    yd_json_u64(json, offset);
+    yd_json_key(json, "what");
+    yd_json_cstr(json, what);
+    yd_json_key(json, "advice");
+    yd_json_cstr(json, advice(file));
+    yd_json_object_end(json);
+}
+
+static void verify_one(void *arg, const char *name, const char *dir)
+{
+    struct verifying *verifying = arg;
+    struct yd_log_verify_report report = {0};
+    struct yd_log_stat stat = {.bytes = 0};
+    char size[32];
+    uint64_t before = verifying->faults, cursors = 0;
+    verifying->name = name;
+    show_bar(verifying);
+    (void)yd_log_stat_dir(NULL, dir, &stat, NULL); /* for the bar; what is wrong verify tells */
+    int error = yd_log_verify_dir(yd_fs_linux(), dir, &report, found, verifying);
+    if (!error || error == YD_ECORRUPT) {
+        int checked = yd_log_verify_cursors(NULL, dir, &cursors, found, verifying);
+        if (checked && checked != YD_ECORRUPT) error = checked;
+    }
+    verifying->streams++;
+    verifying->cursors += cursors;
+    verifying->done += stat.bytes;
+    verifying->sum.segments += report.segments;
+    verifying->sum.batches += report.batches;
+    verifying->sum.records += report.records;
+    verifying->sum.bytes += report.bytes;
+    verifying->sum.bad_batches += report.bad_batches;
+    verifying->sum.gaps += report.gaps;
+    verifying->sum.index_errors += report.index_errors;
+    if (error && error != YD_ECORRUPT) {
+        clear_bar(verifying);
+        (void)cli_fail(verifying->args, "%s: %s", dir, yd_error_text(error));
+        verifying->failed = true;
+        return;
+    }
+    if (verifying->args->json) return;
+    clear_bar(verifying);
+    size[yd_text_put_size(size, sizeof size - 1, report.bytes)] = 0;
+    printf("%s: %llu records in %llu batches, %llu segments, %s: %s\n", name, (unsigned long long)report.records,
+           (unsigned long long)report.batches, (unsigned long long)report.segments, size,
+           verifying->faults == before ? "clean" : "NOT clean");
+}
+
+static void size_one(void *arg, const char *name, const char *dir)
+{
+    struct verifying *verifying = arg;
+    struct yd_log_stat stat;
+    (void)name;
+    if (yd_log_stat_dir(NULL, dir, &stat, NULL) == 0) verifying->all += stat.bytes;
+}
+
+struct states {
+    struct verifying *verifying;
+    const char *dir;
+};
+
+static int state_visit(void *arg, const char *name, enum yd_file_type node)
+{
+    struct states *states = arg;
+    char path[LOG_CLI_PATH + 256];
+    size_t size = strlen(name);
+    if (node != YD_NODE_FILE || size < 7 || strcmp(name + size - 6, ".state") != 0) return 0;
+    (void)snprintf(path, sizeof path, "%s/%s", states->dir, name);
+    states->verifying->name = "state";
+    int error = yd_state_check(yd_fs_linux(), path);
+    states->verifying->states++;
+    if (error)
+        found(states->verifying, name, 0, error == YD_ECORRUPT ? "the saved state is damaged" : yd_error_text(error));
+    return 0;
+}
+
+static int verify_all(struct verifying *verifying)
+{
+    const char *data = log_cli_data(verifying->args);
+    char dir[LOG_CLI_PATH];
+    if (verifying->bar) {
+        int code = log_cli_each(verifying->args, data, "control", size_one, verifying);
+        if (code) return code;
+    }
+    int code = log_cli_each(verifying->args, data, "control", verify_one, verifying);
+    if (code) return code;
+    (void)snprintf(dir, sizeof dir, "%s/state", data);
+    struct states states = {verifying, dir};
+    (void)yd_fs_list(yd_fs_linux(), dir, state_visit, &states); /* none: nothing to check */
+    clear_bar(verifying);
+    if (!verifying->streams)
+        return cli_fail(verifying->args, "no streams below %s; name the data folder with --data", data);
+    return CLI_DONE;
+}
+
+static void put_report(struct verifying *verifying)
+{
+    struct yd_json *json = &verifying->json;
+    const struct yd_log_verify_report *sum = &verifying->sum;
+    const struct {
+        const char *key;
+        uint64_t value;
+    } numbers[] = {{"streams", verifying->streams},
+                   {"segments", sum->segments},
+                   {"batches", sum->batches},
+                   {"records", sum->records},
+                   {"bytes", sum->bytes},
+                   {"bad_batches", sum->bad_batches},
+                   {"gaps", sum->gaps},
+                   {"cursors", verifying->cursors},
+                   {"states", verifying->states},
+                   {"index_errors", sum->index_errors}};
+    for (size_t i = 0; i < YD_COUNT(numbers); i++) {
+        yd_json_key(json, numbers[i].key);
+        yd_json_u64(json, numbers[i].value);
+    }
+    yd_json_key(json, "clean");
+    yd_json_bool(json, !verifying->failed && !verifying->faults);
+    yd_json_object_end(json);
 }
 
 static int run_verify(struct cli_args *args)
 {
-    char dir[LOG_CLI_PATH], size[32];
-    struct yd_log_verify_report report = {0};
+    char dir[LOG_CLI_PATH];
     struct yd_buf text;
-    struct yd_json json;
-    int code = log_cli_dir(args, args->rest[0], dir);
-    if (code) return code;
+    struct verifying verifying = {.args = args, .bar = isatty(STDERR_FILENO) && !args->json};
+    int code = CLI_DONE;
     yd_buf_init(&text, NULL);
-    yd_json_init(&json, &text, true);
-    yd_json_object(&json);
-    yd_json_key(&json, "faults");
-    yd_json_array(&json);
-    struct finding finding = {args, &json};
-    int error = yd_log_verify_dir(yd_fs_linux(), dir, &report, found, &finding);
-    yd_json_array_end(&json);
-    const struct {
-        const char *key;
-        uint64_t value;
-    } numbers[] = {{"segments", report.segments},        {"batches", report.batches},
-                   {"records", report.records},          {"bytes", report.bytes},
-                   {"bad_batches", report.bad_batches},  {"gaps", report.gaps},
-                   {"index_errors", report.index_errors}};
-    for (size_t i = 0; i < YD_COUNT(numbers); i++) {
-        yd_json_key(&json, numbers[i].key);
-        yd_json_u64(&json, numbers[i].value);
+    yd_json_init(&verifying.json, &text, true);
+    yd_json_object(&verifying.json);
+    yd_json_key(&verifying.json, "faults");
+    yd_json_array(&verifying.json);
+    for (int i = 0; i < args->rest_count && !code; i++) {
+        code = log_cli_dir(args, args->rest[i], dir);
+        if (!code && verifying.bar) size_one(&verifying, args->rest[i], dir);
     }
-    yd_json_key(&json, "clean");
-    yd_json_bool(&json, error == 0);
-    yd_json_object_end(&json);
-    size[yd_text_put_size(size, sizeof size - 1, report.bytes)] = 0;
-    if (args->json)
+    for (int i = 0; i < args->rest_count && !code; i++) {
+        code = log_cli_dir(args, args->rest[i], dir);
+        if (!code) verify_one(&verifying, args->rest[i], dir);
+    }
+    if (!code && args->rest_count == 0) code = verify_all(&verifying);
+    yd_json_array_end(&verifying.json);
+    put_report(&verifying);
+    if (args->json && !code)
         printf("%.*s\n", (int)text.size, text.data);
-    else
-        printf("%s: %llu records in %llu batches, %llu segments, %s: %s\n", args->rest[0],
-               (unsigned long long)report.records, (unsigned long long)report.batches,
-               (unsigned long long)report.segments, size, error == 0 ? "clean" : "NOT clean");
+    else if (!code && args->rest_count != 1)
+        printf("%llu streams, %llu cursors, %llu saved states: %s\n", (unsigned long long)verifying.streams,
+               (unsigned long long)verifying.cursors, (unsigned long long)verifying.states,
+               verifying.faults || verifying.failed ? "NOT clean" : "clean");
     yd_buf_fini(&text);
-    if (error < 0 && error != YD_ECORRUPT) return cli_fail(args, "%s: %s", dir, yd_error_text(error));
-    return error == 0 ? CLI_DONE : CLI_FAILED;
+    return code ? code : verifying.faults || verifying.failed ? CLI_FAILED : CLI_DONE;
 }
 
 const struct cli_command cmd_log_verify = {
     .name = "log verify",
-    .usage = "STREAM [--data DIR]",
-    .summary = "reads every byte of a stream and checks every checksum",
-    .doc = "Of a live stream, all that is committed. Exits 1 when anything is damaged, and says where.",
-    .example = "  yarder log verify metrics",
+    .usage = "[STREAM…] [--data DIR]",
+    .summary = "reads every byte and checks every checksum",
+    .doc =
+        "Without STREAM, the whole data folder: every stream and partition, parked and spilled batches, cursors, "
+        "saved\n"
+        "states. Of a live stream, all that is committed. Exits 1 when anything is damaged, and says where and what\n"
+        "helps. On a terminal it shows how far it is.",
+    .example = "  yarder log verify\n  yarder log verify metrics --json",
     .options = log_cli_data_options,
-    .rest_min = 1,
-    .rest_max = 1,
+    .rest_min = 0,
+    .rest_max = -1,
     .run = run_verify,
 };

@@ -2,6 +2,8 @@
 #include "cli/log_cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "io/file.h"
@@ -21,7 +23,7 @@ int log_cli_dir(struct cli_args *args, const char *stream, char *to)
 {
     const char *data = log_cli_data(args);
     struct yd_stat stat;
-    const char *forms[] = {"%s/streams/%s/0", "%s/streams/%s", "%s/%s", "%.0s%s"};
+    const char *forms[] = {"%s/streams/%s/0", "%s/streams/%s", "%s/%s", "%s/%s/0", "%.0s%s"};
     for (size_t i = 0; i < YD_COUNT(forms); i++) {
         char control[LOG_CLI_PATH + 16];
         if (snprintf(to, LOG_CLI_PATH, forms[i], data, stream) >= LOG_CLI_PATH) break;
@@ -53,9 +55,112 @@ void log_cli_json_stat(struct yd_json *json, const char *dir, const struct yd_lo
     yd_json_i64(json, stat->time_min);
     yd_json_key(json, "time_max");
     yd_json_i64(json, stat->time_max);
+    yd_json_key(json, "records_per_s");
+    yd_json_f64(json, stat->records_per_s);
+    yd_json_key(json, "bytes_per_s");
+    yd_json_f64(json, stat->bytes_per_s);
     yd_json_key(json, "live");
     yd_json_bool(json, stat->live);
     yd_json_key(json, "writer_pid");
     yd_json_i64(json, stat->writer_pid);
     yd_json_object_end(json);
+}
+
+/* ---- names ---- */
+
+int log_cli_names_add(struct log_cli_names *names, const char *name)
+{
+    char **all = realloc(names->all, (names->count + 1) * sizeof *all);
+    if (!all) return YD_ENOMEM;
+    names->all = all;
+    all[names->count] = strdup(name);
+    return all[names->count++] ? 0 : YD_ENOMEM;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void log_cli_names_sort(struct log_cli_names *names)
+{
+    if (names->count) qsort(names->all, names->count, sizeof *names->all, compare_names);
+}
+
+void log_cli_names_fini(struct log_cli_names *names)
+{
+    for (size_t i = 0; i < names->count; i++) free(names->all[i]);
+    free(names->all);
+}
+
+/* ---- every stream ---- */
+
+struct each {
+    struct cli_args *args;
+    const char *root, *marker;
+    char path[LOG_CLI_PATH];
+    void (*visit)(void *arg, const char *name, const char *dir);
+    void *arg;
+    unsigned depth;
+};
+
+static int dir_visit(void *arg, const char *name, enum yd_file_type node)
+{
+    if (node != YD_NODE_DIR || strcmp(name, "cursors") == 0 || strcmp(name, "quarantine") == 0 ||
+        strstr(name, ".restoring"))
+        return 0;
+    return log_cli_names_add(arg, name);
+}
+
+static int descend(struct each *each)
+{
+    struct yd_stat stat;
+    char marker[LOG_CLI_PATH + 64];
+    (void)snprintf(marker, sizeof marker, "%s/%s", each->path, each->marker);
+    if (yd_fs_stat(yd_fs_linux(), marker, &stat) == 0) {
+        const char *name = each->path + strlen(each->root);
+        each->visit(each->arg, *name == '/' ? name + 1 : each->path, each->path);
+        return 0;
+    }
+    if (each->depth == 8) return 0;
+    struct log_cli_names names = {.count = 0};
+    int error = yd_fs_list(yd_fs_linux(), each->path, dir_visit, &names);
+    if (error == YD_ENOENT && each->depth > 0) error = 0; /* gone meanwhile */
+    log_cli_names_sort(&names);
+    size_t size = strlen(each->path);
+    each->depth++;
+    for (size_t i = 0; i < names.count && !error; i++) {
+        (void)snprintf(each->path + size, sizeof each->path - size, "/%s", names.all[i]);
+        error = descend(each);
+        each->path[size] = 0;
+    }
+    each->depth--;
+    log_cli_names_fini(&names);
+    return error;
+}
+
+int log_cli_each(struct cli_args *args, const char *root, const char *marker,
+                 void (*visit)(void *arg, const char *name, const char *dir), void *arg)
+{
+    struct each each = {.args = args, .root = root, .marker = marker, .visit = visit, .arg = arg};
+    if (snprintf(each.path, sizeof each.path, "%s", root) >= (int)sizeof each.path)
+        return cli_fail(args, "%s: path too long", root);
+    int error = descend(&each);
+    return error ? cli_fail(args, "%s: %s", each.path, yd_error_text(error)) : CLI_DONE;
+}
+
+int log_cli_forgotten(struct cli_args *args, const char *dir, struct yd_forgotten **ret_forgotten)
+{
+    struct yd_trail trail;
+    struct yd_forgotten *forgotten;
+    yd_trail_clear(&trail);
+    int error = yd_forgotten_create(&forgotten);
+    if (error) return cli_fail(args, "%s", yd_error_text(error));
+    error = yd_forgotten_load(forgotten, NULL, dir, &trail);
+    if (error) {
+        yd_forgotten_destroy(forgotten);
+        return cli_fail(args, "%s", yd_trail_text(&trail));
+    }
+    *ret_forgotten = forgotten;
+    return CLI_DONE;
 }

@@ -6,6 +6,7 @@
 #include <yarder/log.h>
 
 #include "cli/cli.h"
+#include "log/mend.h"
 
 #define LOG_CLI_PATH 4096
 
@@ -17,5 +18,20 @@ const char *log_cli_data(const struct cli_args *args); /* --data DIR; default ./
 int log_cli_dir(struct cli_args *args, const char *stream, char *to);
 /* An object with the figures of a stream. */
 void log_cli_json_stat(struct yd_json *json, const char *dir, const struct yd_log_stat *stat);
+
+/* Visits every folder below `root` that holds a file `marker`, in the order of their names; name is relative to root.
+ * CLI_DONE, or it was told. */
+int log_cli_each(struct cli_args *args, const char *root, const char *marker,
+                 void (*visit)(void *arg, const char *name, const char *dir), void *arg);
+/* What the stream's tombstones cover. CLI_DONE, or it was told. */
+int log_cli_forgotten(struct cli_args *args, const char *dir, struct yd_forgotten **ret_forgotten);
+
+struct log_cli_names {
+    char **all;
+    size_t count;
+};
+int log_cli_names_add(struct log_cli_names *names, const char *name);
+void log_cli_names_sort(struct log_cli_names *names);
+void log_cli_names_fini(struct log_cli_names *names);
 
 #endif

@@ -145,4 +145,8 @@ struct yd_test_result {
  * (ret tells whether it passed), YD_E… when the topology could not be started. The report is the caller's to fini. */
 int yd_test_run(const struct yd_topology *topology, size_t test, uint64_t seed, struct yd_test_result *ret);
 
+/* A saved state's file (DATA/state/ELEMENT.state): is it whole? 0, YD_ECORRUPT, YD_EVERSION, YD_EIO. */
+struct yd_fs;
+int yd_state_check(struct yd_fs *fs, const char *path);
+
 #endif

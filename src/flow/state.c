@@ -61,6 +61,17 @@ static int check_file(const char *data, size_t size)
     return yd_crc32c(0, data + from, size - from) == header.crc ? 0 : YD_ECORRUPT;
 }
 
+int yd_state_check(struct yd_fs *fs, const char *path)
+{
+    char *data;
+    size_t size;
+    int error = yd_fs_read_all(fs, path, SIZE_MAX / 2, &data, &size);
+    if (error) return error;
+    error = check_file(data, size);
+    free(data);
+    return error;
+}
+
 /* The nonce must be on the disk before the first output is: a crash before the first save begins again with the same
  * one, so that what is emitted again is known behind it. */
 static int store_first(struct yd_element *e)

@@ -398,6 +398,8 @@ int yd_log_backup_dir(struct yd_fs *fs, const char *dir, const char *to, struct 
         error = yd_trail_add(trail, YD_ECORRUPT,
                              "records %" PRIu64 " to %" PRIu64 " are not there: `yarder log repair` first",
                              at->durable_seqno, backup.known - 1);
+    /* Not for restoring: so that the backup can be read, and repaired from, like any copy of a folder. */
+    if (!error) error = yd__control_make(backup.fs, to, at);
     if (!error) error = manifest_write(backup.fs, to, &backup.now);
     report.first = at->first_seqno;
     report.next = at->durable_seqno;

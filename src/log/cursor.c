@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "log/internal.h"
+#include "log/mend.h"
 
 #define NAME_SIZE_MAX 200
 
@@ -190,4 +191,45 @@ int yd_log_cursor_list(struct yd_fs *fs, const char *dir,
     struct cursor_listing listing = {fs, dir, visit, arg};
     int error = yd_fs_list(fs, path, visit_file, &listing);
     return error == YD_ENOENT ? 0 : error;
+}
+
+/* ---- verify ---- */
+
+struct cursor_check {
+    struct yd_fs *fs;
+    const char *dir;
+    uint64_t count;
+    bool any;
+    void (*found)(void *arg, const char *file, uint64_t offset, const char *what);
+    void *arg;
+};
+
+static int check_cursor(void *arg, const char *name, enum yd_file_type node)
+{
+    struct cursor_check *check = arg;
+    struct yd__cursor_file cursor;
+    char file[300];
+    if (node != YD_NODE_FILE || !name_good(name)) return 0;
+    int error = yd__cursor_read(check->fs, check->dir, name, &cursor);
+    if (error == YD_ENOENT) return 0; /* removed meanwhile */
+    check->count++;
+    if (!error) return 0;
+    check->any = true;
+    (void)snprintf(file, sizeof file, "cursors/%s", name);
+    if (check->found)
+        check->found(check->arg, file, 0, error == YD_ECORRUPT ? "the cursor is damaged" : yd_error_text(error));
+    return 0;
+}
+
+int yd_log_verify_cursors(struct yd_fs *fs, const char *dir, uint64_t *ret_count,
+                          void (*found)(void *arg, const char *file, uint64_t offset, const char *what), void *arg)
+{
+    char path[YD__PATH_SIZE];
+    struct cursor_check check = {.fs = fs ? fs : yd_fs_linux(), .dir = dir, .found = found, .arg = arg};
+    if (strlen(dir) + 64 > sizeof path) return YD_ETOOBIG;
+    (void)snprintf(path, sizeof path, "%s/cursors", dir);
+    int error = yd_fs_list(check.fs, path, check_cursor, &check);
+    if (ret_count) *ret_count = check.count;
+    if (error && error != YD_ENOENT) return error;
+    return check.any ? YD_ECORRUPT : 0;
 }

@@ -65,6 +65,10 @@ struct yd_log_repair_report {
 /* 0: nothing is damaged any more. YD_ECORRUPT: something remains (lost or later). YD_EIO, YD_ENOSPC… */
 int yd_log_repair_dir(const struct yd_log_repair *how, struct yd_log_repair_report *ret, struct yd_trail *trail);
 
+/* Every cursor's checksum. 0, or YD_ECORRUPT when `found` was told of one. */
+int yd_log_verify_cursors(struct yd_fs *fs, const char *dir, uint64_t *ret_count,
+                          void (*found)(void *arg, const char *file, uint64_t offset, const char *what), void *arg);
+
 /* ---- backup ---- */
 struct yd_log_backup_report {
     uint64_t first, next; /* the records in it */

@@ -282,7 +282,10 @@ int yd_log_verify_dir(struct yd_fs *fs, const char *dir, struct yd_log_verify_re
     uint32_t count;
     error = yd__list_segments(fs, dir, &bases, &count);
     if (error) return error;
-    verify.expected = count ? bases[0] : verify.checked;
+    /* What should be the oldest: retention says so in the live words before it removes a file. */
+    uint64_t first = control.log_id == checkpoint.log_id ? YD_MAX(checkpoint.first_seqno, control.first_seqno)
+                                                         : checkpoint.first_seqno;
+    verify.expected = count ? YD_MIN(bases[0], first) : YD_MIN(first, verify.checked);
     for (uint32_t i = 0; i < count && !error; i++) {
         if (live && bases[i] >= verify.end) break; /* begun a moment ago */
         error = check_segment(&verify, bases[i], i + 1 < count ? bases[i + 1] : UINT64_MAX, i + 1 == count);
@@ -296,6 +299,45 @@ int yd_log_verify_dir(struct yd_fs *fs, const char *dir, struct yd_log_verify_re
 }
 
 /* ---- stat ---- */
+
+#define RATE_NS (60 * YD_NS_PER_S)
+
+/* Appends by their times, for the rate of the last minute: of the segment that is being written. */
+struct rate {
+    struct {
+        int64_t time;
+        uint64_t records, bytes;
+    } seconds[60]; /* by their number modulo 60 */
+    int64_t last;
+};
+
+static void rate_note(struct rate *rate, const struct yd_header *header)
+{
+    int64_t second = header->append_time / YD_NS_PER_S;
+    size_t slot = (size_t)((uint64_t)second % YD_COUNT(rate->seconds));
+    if (rate->seconds[slot].time != second) {
+        rate->seconds[slot].time = second;
+        rate->seconds[slot].records = rate->seconds[slot].bytes = 0;
+    }
+    rate->seconds[slot].records += header->count;
+    rate->seconds[slot].bytes += header->size;
+    rate->last = YD_MAX(rate->last, second);
+}
+
+static void rate_end(const struct rate *rate, struct yd_log_stat *stat)
+{
+    uint64_t records = 0, bytes = 0;
+    int64_t first = rate->last;
+    for (size_t i = 0; i < YD_COUNT(rate->seconds); i++) {
+        if (!rate->seconds[i].time || rate->seconds[i].time <= rate->last - RATE_NS / YD_NS_PER_S) continue;
+        records += rate->seconds[i].records;
+        bytes += rate->seconds[i].bytes;
+        first = YD_MIN(first, rate->seconds[i].time);
+    }
+    double span = (double)(rate->last - first + 1);
+    stat->records_per_s = (double)records / span;
+    stat->bytes_per_s = (double)bytes / span;
+}
 
 static int stat_segment(struct yd_fs *fs, const char *dir, uint64_t base, struct yd_log_stat *stat)
 {
@@ -332,11 +374,14 @@ static int stat_segment(struct yd_fs *fs, const char *dir, uint64_t base, struct
             free(head);
         }
         struct yd_header header;
+        struct rate rate = {.last = 0};
         while (yd__frame_at(&window, offset, stat->log_id, false, &header) == YD__FOUND_FRAME) {
+            rate_note(&rate, &header);
             stat->time_min = YD_MIN(stat->time_min, header.time_min);
             stat->time_max = YD_MAX(stat->time_max, header.time_max);
             offset += header.size;
         }
+        if (rate.last) rate_end(&rate, stat);
         yd__window_fini(&window);
     }
     yd_file_close(file);

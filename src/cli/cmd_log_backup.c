@@ -1,0 +1,121 @@
+/* yarder log backup and restore. */
+#include <stdio.h>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/log_cli.h"
+#include "log/mend.h"
+
+struct backing_up {
+    struct cli_args *args;
+    const char *to;
+    bool restore, failed;
+    uint64_t found;
+};
+
+static void tell(struct backing_up *all, const char *name, const struct yd_log_backup_report *report)
+{
+    char size[32];
+    size[yd_text_put_size(size, sizeof size - 1, report->copied_bytes)] = 0;
+    all->found++;
+    if (all->args->json)
+        printf(
+            "{\"stream\":\"%s\",\"first\":%llu,\"next\":%llu,\"files\":%llu,\"copied\":%llu,\"copied_bytes\":%llu}\n",
+            name, (unsigned long long)report->first, (unsigned long long)report->next,
+            (unsigned long long)report->files, (unsigned long long)report->copied,
+            (unsigned long long)report->copied_bytes);
+    else
+        printf("%s: records %llu to %llu in %llu segments; %llu of them copied, %s\n", name,
+               (unsigned long long)report->first, (unsigned long long)report->next, (unsigned long long)report->files,
+               (unsigned long long)report->copied, size);
+}
+
+static void one(struct backing_up *all, const char *name, const char *from, const char *to)
+{
+    struct yd_log_backup_report report = {0};
+    struct yd_trail trail;
+    yd_trail_clear(&trail);
+    int error = all->restore ? yd_log_restore_dir(NULL, from, to, &report, &trail)
+                             : yd_log_backup_dir(NULL, from, to, &report, &trail);
+    if (error) {
+        (void)cli_fail(all->args, "%s: %s", name, yd_trail_text(&trail));
+        all->failed = true;
+    } else {
+        tell(all, name, &report);
+    }
+}
+
+static void visit(void *arg, const char *name, const char *dir)
+{
+    struct backing_up *all = arg;
+    char to[LOG_CLI_PATH];
+    if (snprintf(to, sizeof to, "%s/%s", all->to, name) >= (int)sizeof to) return;
+    one(all, name, dir, to);
+}
+
+static int run_backup(struct cli_args *args)
+{
+    bool whole = cli_given(args, "all");
+    if (args->rest_count != (whole ? 1 : 2)) return cli_usage(args, "STREAM DIR, or --all DIR");
+    struct backing_up all = {.args = args, .to = args->rest[args->rest_count - 1]};
+    if (whole) {
+        int code = log_cli_each(args, log_cli_data(args), "control", visit, &all);
+        if (code) return code;
+    } else {
+        char dir[LOG_CLI_PATH];
+        int code = log_cli_dir(args, args->rest[0], dir);
+        if (code) return code;
+        struct yd_log_stat stat;
+        if (yd_log_stat_dir(NULL, dir, &stat, NULL) == 0 && stat.stream[0]) {
+            char name[sizeof stat.stream + 16];
+            (void)snprintf(name, sizeof name, "%s%s", strncmp(stat.stream, "parked/", 7) == 0 ? "" : "streams/",
+                           stat.stream);
+            visit(&all, name, dir);
+        } else {
+            return cli_fail(args, "%s has no records yet: nothing to back up", args->rest[0]);
+        }
+    }
+    if (!all.found && !all.failed) return cli_fail(args, "no streams below %s", log_cli_data(args));
+    return all.failed ? CLI_FAILED : CLI_DONE;
+}
+
+static int run_restore(struct cli_args *args)
+{
+    struct backing_up all = {.args = args, .to = log_cli_data(args), .restore = true};
+    int code = log_cli_each(args, args->rest[0], "manifest.json", visit, &all);
+    if (code) return code;
+    if (!all.found && !all.failed) return cli_fail(args, "no backup in %s: no manifest.json below it", args->rest[0]);
+    return all.failed ? CLI_FAILED : CLI_DONE;
+}
+
+static const struct cli_option backup_options[] = {
+    {"all", NULL, "every stream of the data folder, parked and spilled ones too"},
+    {"data", "DIR", "the data folder; default ./data"},
+    {NULL, NULL, NULL},
+};
+const struct cli_command cmd_log_backup = {
+    .name = "log backup",
+    .usage = "STREAM|--all DIR [--data DIR]",
+    .summary = "copies streams, also while they are written",
+    .doc =
+        "Everything durable at the moment it begins, with the cursors of that moment, and a manifest.json with sizes\n"
+        "and checksums. Run again into the same folder it copies only what is new; it deletes nothing there. Copies\n"
+        "are copies, never links: one bit that flips must not hurt both.",
+    .example = "  yarder log backup --all /backup/yarder\n  yarder log backup metrics /backup/yarder",
+    .options = backup_options,
+    .rest_min = 1,
+    .rest_max = 2,
+    .run = run_backup,
+};
+const struct cli_command cmd_log_restore = {
+    .name = "log restore",
+    .usage = "DIR --data DIR",
+    .summary = "makes streams from a backup, and checks every byte before it says so",
+    .doc = "A stream that is there already is refused: move it away first. The daemon of that data folder must be\n"
+           "stopped. Readers that had seen more than the backup holds are moved back at the first start.",
+    .example = "  yarder log restore /backup/yarder --data ./data",
+    .options = log_cli_data_options,
+    .rest_min = 1,
+    .rest_max = 1,
+    .run = run_restore,
+};
