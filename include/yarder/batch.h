@@ -155,6 +155,11 @@ const struct yd_cell *yd_view_find(const struct yd_view *view, union yd_value ma
 /* A numeric value as a double (BOOL, I64, U64, F64); false for other types. */
 bool yd_value_number(enum yd_type type, union yd_value value, double *ret);
 
+/* Record `index` as one JSON object, as `yarder log cat --json` prints it: {"seqno":7,"time":"2026-11-21T01:02:03Z",
+ * "name":"cpu.load host=web1","kind":"SAMPLE","value":1.5}. Writes at most `size` bytes with the terminator and returns
+ * how many there are without it, as snprintf does; YD_ENOMEM. */
+int yd_record_to_json(const struct yd_view *view, uint32_t index, uint64_t seqno, char *to, size_t size);
+
 /* The bytes behind a batch: whoever made them says how they go (a heap block, a mapped segment, a socket buffer). */
 struct yd_body {
     uint32_t refs; /* atomic */

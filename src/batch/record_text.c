@@ -111,6 +111,21 @@ void yd_record_json(const struct yd_view *view, uint32_t index, uint64_t seqno, 
     yd_json_object_end(json);
 }
 
+int yd_record_to_json(const struct yd_view *view, uint32_t index, uint64_t seqno, char *to, size_t size)
+{
+    struct yd_buf text;
+    struct yd_json json;
+    yd_buf_init(&text, NULL);
+    yd_json_init(&json, &text, false);
+    yd_record_json(view, index, seqno, &json);
+    bool whole = !text.failed;
+    size_t made = text.size, part = size ? YD_MIN(made, size - 1) : 0;
+    if (part) memcpy(to, text.data, part);
+    if (size) to[part] = '\0';
+    yd_buf_fini(&text);
+    return whole ? (int)made : YD_ENOMEM;
+}
+
 void yd_value_text(const struct yd_view *view, enum yd_type type, union yd_value value, struct yd_buf *to)
 {
     char number[32];

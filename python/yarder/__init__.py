@@ -1,0 +1,1 @@
+"""Yarder from Python: `yarder.log` reads streams straight from their files. Standard library only."""
