@@ -84,6 +84,10 @@ struct yd_log_position {
     unsigned replicas;
     bool follower, closed;
     bool deposed; /* somebody was promoted over us: read-only until opened as a follower */
+
+    /* The cursor for whose sake more is kept than `retain_…` says, at the last look; empty: none. Cut to fit. */
+    char held_by[64];
+    uint64_t ballast; /* bytes set aside now; 0: none, or given back */
 };
 
 /* What opening found and did. */

@@ -16,6 +16,8 @@
 #include "base/text.h"
 #include "io/file.h"
 
+#define HOLD_MAX 64
+
 enum { INPUT, OUTPUT, QUERY };
 enum { REASON_READONLY, REASON_EPOCH, REASON_GAP, REASON_DUPLICATE };
 
@@ -42,7 +44,7 @@ struct state {
     struct yd_log *log;
     struct waits written, durable;
     struct pending *first, **last;
-    bool said_failed, said_no_space;
+    bool said_failed, said_no_space, said_held;
     char stream[256];                /* as others find it: NAME/PARTITION */
     struct yd_log_recovery recovery; /* what the last opening found */
 };
@@ -110,6 +112,22 @@ static const struct yd_param_class params[] = {
      .initial = "0s",
      .doc = "Segments older than this are kept compressed only (zstd); their twins are made as they are written. `0s`: "
             "never; `1ns`: as soon as a segment is full."},
+    {.name = "level",
+     .type = YD_PARAM_INT,
+     .initial = "3",
+     .min = 1,
+     .max = 19,
+     .doc = "How hard `compress` tries: zstd's levels."},
+    {.name = "hold",
+     .type = YD_PARAM_LIST,
+     .doc = "Cursors that `keep` and `size` wait for, however old they are and before they were ever saved: "
+            "`[\"archive\"]`. Who keeps more than that is said."},
+    {.name = "ballast",
+     .type = YD_PARAM_SIZE,
+     .initial = "0B",
+     .flags = YD_PARAM_DISK,
+     .doc = "Set aside on the disk and given back when it is full, so that what was begun is ended in order and "
+            "retention runs; taken again when there is room for it twice."},
     {.name = "cursor_expiry",
      .type = YD_PARAM_DURATION,
      .initial = "7d",
@@ -119,6 +137,14 @@ static const struct yd_param_class params[] = {
 static int check(const struct yd_args *args, char *why, size_t why_size)
 {
     struct yd_str stream = yd_args_text(args, "stream");
+    const struct yd_arg *hold = yd_args_find(args, "hold");
+    bool named = !hold || hold->list.count <= HOLD_MAX;
+    for (size_t i = 0; hold && named && i < hold->list.count; i++)
+        named = hold->list.items[i].type == YD_PARAM_TEXT && hold->list.items[i].text.size > 0;
+    if (!named) {
+        (void)snprintf(why, why_size, "hold: a list of at most %d names of cursors", HOLD_MAX);
+        return YD_EINVAL;
+    }
     bool good = stream.size > 0 && stream.size <= 200 && stream.data[0] != '.';
     for (size_t i = 0; i < stream.size && good; i++) {
         char c = stream.data[i];
@@ -148,6 +174,9 @@ static int open(struct yd_element *element, void *opaque)
     if (snprintf(dir, sizeof dir, "%s/streams/%s/0", yd_element_data(element), stream_name) >= (int)sizeof dir)
         return yd_element_fail(element, YD_ETOOBIG, "the path of the data folder is too long");
     (void)snprintf(state->stream, sizeof state->stream, "%s/0", stream_name);
+    const char *hold[HOLD_MAX + 1] = {NULL}; /* the log makes a copy */
+    const struct yd_arg *names = yd_args_find(args, "hold");
+    for (size_t i = 0; names && i < names->list.count && i < HOLD_MAX; i++) hold[i] = names->list.items[i].text.data;
     struct yd_log_options options = {.fs = yd_element_fs(element),
                                      .dir = dir,
                                      .stream = state->stream,
@@ -160,6 +189,9 @@ static int open(struct yd_element *element, void *opaque)
                                      .retain_ns = yd_args_int(args, "keep"),
                                      .retain_bytes = (uint64_t)yd_args_int(args, "size"),
                                      .compress_after_ns = yd_args_int(args, "compress"),
+                                     .compress_level = (int)yd_args_int(args, "level"),
+                                     .ballast_bytes = (uint64_t)yd_args_int(args, "ballast"),
+                                     .hold = hold,
                                      .cursor_expiry_ns = yd_args_int(args, "cursor_expiry")};
     state->element = element;
     state->last = &state->first;
@@ -237,6 +269,10 @@ static void say_troubles(struct state *state, const struct yd_log_position *posi
         yd_say(out, 2, "no space left on the device: %llu KiB wait, nothing is acknowledged until there is room",
                (unsigned long long)(position->queued_bytes >> 10));
     if (!position->no_space && state->said_no_space) yd_say(out, 0, "there is space again: writing goes on");
+    bool held = position->held_by[0] != '\0';
+    if (held && !state->said_held)
+        yd_say(out, 1, "more is kept than `keep` and `size` say: cursor %s has not passed it", position->held_by);
+    state->said_held = held;
     state->said_failed = position->failed != 0;
     state->said_no_space = position->no_space;
 }

@@ -84,12 +84,24 @@ static int known_put(struct yd_log *log, const char *name, const struct yd_curso
     return 0;
 }
 
-uint64_t yd__cursors_oldest(struct yd_log *log, int64_t now)
+uint64_t yd__cursors_oldest(struct yd_log *log, int64_t now, const char **ret_who)
 {
     uint64_t oldest = UINT64_MAX;
-    for (uint32_t i = 0; i < log->cursor_count; i++)
-        if (log->cursors[i].cursor.saved_at >= now - log->options.cursor_expiry_ns)
-            oldest = YD_MIN(oldest, log->cursors[i].cursor.seqno);
+    *ret_who = NULL;
+    for (uint32_t i = 0; i < log->cursor_count; i++) {
+        const struct yd__cursor_known *known = &log->cursors[i];
+        if (known->cursor.saved_at < now - log->options.cursor_expiry_ns || known->cursor.seqno >= oldest) continue;
+        oldest = known->cursor.seqno;
+        *ret_who = known->name;
+    }
+    /* Named by the options: however old, and from the first record on when it was never saved. */
+    for (const char *const *name = log->options.hold; name && *name; name++) {
+        const struct yd__cursor_known *known = known_find(log, *name);
+        uint64_t seqno = known ? known->cursor.seqno : 0;
+        if (seqno >= oldest) continue;
+        oldest = seqno;
+        *ret_who = *name;
+    }
     return oldest;
 }
 

@@ -344,6 +344,22 @@ static void ask_for_space(struct yd_log *log)
     pthread_mutex_unlock(&log->mutex);
 }
 
+/* The disk is full: what retention may take goes now, and the ballast. 1: there is more room than before. */
+static int make_room(struct yd_log *log)
+{
+    uint64_t first = log->first; /* changes under io alone while the log is open */
+    bool given = yd__ballast_give(log);
+    int error = yd__retain(log);
+    return error ? error : given || log->first != first;
+}
+
+/* Room for a batch that the active segment has none for. */
+static int next_place(struct yd_log *log, const struct yd_header *header)
+{
+    if (!log->options.follower) return roll(log, header);
+    return log->active ? yd__grow_active(log, header->size) : YD_EIO; /* rolls where its leader did: follow.c */
+}
+
 int yd__flush_round(struct yd_log *log, bool *ret_changed)
 {
     *ret_changed = false;
@@ -351,17 +367,19 @@ int yd__flush_round(struct yd_log *log, bool *ret_changed)
     uint32_t count = collect(log), done = 0;
     if (count == 0) return 0;
     int error = 0;
+    bool tried = false; /* to make room; again only after something was placed */
     while (done < count && !error) {
         uint32_t fits = fitting(log, log->group + done, count - done);
-        if (fits == 0 && log->options.follower) { /* rolls where its leader did: follow.c */
-            error = log->active ? yd__grow_active(log, log->group[done]->header.size) : YD_EIO;
-            if (error == YD_ENOSPC || error == YD_ENOMEM) break;
-        } else if (fits == 0) {
-            error = roll(log, &log->group[done]->header);
+        if (fits == 0) {
+            error = next_place(log, &log->group[done]->header);
+            int room = error == YD_ENOSPC && !tried ? make_room(log) : 0;
+            if (room) error = room < 0 ? room : 0;
+            tried = true;
             if (error == YD_ENOSPC || error == YD_ENOMEM) break; /* nothing was begun: tried again */
         } else {
             error = write_group(log, log->group + done, fits);
             done += fits;
+            tried = false;
             *ret_changed = true;
             if (!error && done == count) yd__moved(log); /* written */
         }

@@ -224,6 +224,10 @@ int yd__prepare(struct yd_log *log); /* makes the next segment's space, when non
 int yd__take_space(struct yd_log *log, uint64_t size_min, struct yd_file **ret_file, uint64_t *ret_size);
 void yd__space_named(struct yd_log *log);
 int yd__seal_leftovers(struct yd_log *log);
+int yd__retain(struct yd_log *log); /* with io held */
+void yd__ballast_open(struct yd_log *log);
+void yd__ballast_take(struct yd_log *log); /* when there is room for it twice; with io held */
+bool yd__ballast_give(struct yd_log *log); /* true: there is more room now; any thread */
 int yd__index_save(struct yd_log *log); /* NAME.yidx of the active segment; with io held */
 int yd__maintain_round(struct yd_log *log);
 void yd__report_rot(struct yd_log *log, uint64_t base, uint64_t from, uint64_t to);
@@ -238,7 +242,8 @@ struct yd__cursor_known {
     struct yd_cursor cursor;
 };
 int yd__cursors_load(struct yd_log *log);
-uint64_t yd__cursors_oldest(struct yd_log *log, int64_t now); /* lowest that still holds retention; under mutex */
+/* The lowest that still holds retention, and whose it is; UINT64_MAX, NULL: nobody's. Under mutex. */
+uint64_t yd__cursors_oldest(struct yd_log *log, int64_t now, const char **ret_who);
 
 struct yd__rot {
     uint64_t base, from, to;
@@ -323,6 +328,9 @@ struct yd_log {
     bool preparing, prepare_wanted;
     uint64_t segment_size;  /* of the next one */
     uint64_t group_average; /* bytes, decides zero-writing or fallocate */
+    bool ballast;           /* the file is there, whole */
+    char held_by[64];       /* who keeps retention from what is over; empty: nobody */
+    bool held_told;         /* under io: somebody, as watches were told the last time */
 
     /* under io */
     struct yd__producers written_producers; /* as in the files: what heads and indexes may say */

@@ -142,6 +142,8 @@ static void destroy(struct yd_log *log)
     free(log->group);
     free(log->group_names);
     free(log->parts);
+    for (char **name = (char **)(uintptr_t)log->options.hold; name && *name; name++) free(*name);
+    free((void *)(uintptr_t)log->options.hold);
     free(log->dir);
     free(log->stream);
     pthread_mutex_destroy(&log->mutex);
@@ -153,6 +155,20 @@ static void destroy(struct yd_log *log)
     pthread_cond_destroy(&log->squeeze);
     log->magic = 0;
     free(log);
+}
+
+static int copy_hold(struct yd_log *log, const char *const *names)
+{
+    size_t count = 0;
+    log->options.hold = NULL;
+    while (names && names[count]) count++;
+    if (count == 0) return 0;
+    char **copy = calloc(count + 1, sizeof *copy);
+    if (!copy) return YD_ENOMEM;
+    log->options.hold = (const char *const *)copy;
+    for (size_t i = 0; i < count; i++)
+        if (!(copy[i] = strdup(names[i]))) return YD_ENOMEM;
+    return 0;
 }
 
 static int create(const struct yd_log_options *options, struct yd_log **ret_log)
@@ -186,6 +202,8 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
     log->group_names = calloc(YD__GROUP_BATCHES_MAX, sizeof *log->group_names);
     log->parts = calloc(PARTS_MAX, sizeof *log->parts);
     int error = log->dir && log->stream && log->staging && log->group && log->group_names && log->parts ? 0 : YD_ENOMEM;
+    int copied = copy_hold(log, options->hold);
+    if (!error) error = copied;
     if (!error) error = yd__producers_init(&log->producers);
     if (!error) error = yd__producers_init(&log->written_producers);
     if (error) {
@@ -218,7 +236,10 @@ static int open_for_writing(struct yd_log *log, struct yd_log_recovery *report, 
     /* Pairs with the acquire of direct readers: whoever sees the magic sees the identity. */
     __atomic_store_n(&control->magic, YD__CONTROL_MAGIC, __ATOMIC_RELEASE);
     yd__control_publish(log);
+    yd__ballast_open(log);
     error = yd__seal_leftovers(log); /* those that a crash left half done */
+    if (error == YD_ENOSPC && yd__ballast_give(log)) error = yd__seal_leftovers(log);
+    if (!error) yd__ballast_take(log);
     if (error && error != YD_ENOSPC) return error;
     error = yd__twins_load(log);
     return error ? error : yd__compressor_create(log);
@@ -329,6 +350,7 @@ static void *run_helper(void *arg)
         int error = 0;
         if (prepare) (void)yd__prepare(log); /* the flush that needs it tries again, and tells */
         if (seal) error = yd__seal_leftovers(log);
+        if (error == YD_ENOSPC && yd__ballast_give(log)) error = yd__seal_leftovers(log);
         if (error == YD_EIO) yd__fail(log, error);
         pthread_mutex_lock(&log->mutex);
         if (error && !log->stopping) { /* no space for a footer: later */
@@ -515,8 +537,10 @@ void yd_log_position(struct yd_log *log, struct yd_log_position *ret)
         .replicas = log->options.replicas,
         .follower = log->options.follower,
         .deposed = log->deposed,
+        .ballast = log->ballast ? log->options.ballast_bytes : 0,
         .closed = log->closed,
     };
+    memcpy(ret->held_by, log->held_by, sizeof ret->held_by);
     pthread_mutex_unlock(&log->mutex);
 }
 

@@ -273,7 +273,11 @@ static struct yd__segment *retire_one(struct yd_log *log, int64_t now)
         oldest = log->segments[0];
         bool old = log->options.retain_ns > 0 && oldest->append_max < now - log->options.retain_ns;
         bool over = log->options.retain_bytes > 0 && log->bytes > log->options.retain_bytes;
-        if ((!old && !over) || yd__cursors_oldest(log, now) < log->segments[1]->base) oldest = NULL;
+        const char *who = NULL;
+        bool held = (old || over) && yd__cursors_oldest(log, now, &who) < log->segments[1]->base;
+        if (held) (void)snprintf(log->held_by, sizeof log->held_by, "%s", who);
+        if ((!old && !over) || held) oldest = NULL;
+        if (!held) log->held_by[0] = '\0';
     }
     if (oldest) {
         log->segment_count--;
@@ -287,7 +291,7 @@ static struct yd__segment *retire_one(struct yd_log *log, int64_t now)
     return oldest;
 }
 
-static int retain(struct yd_log *log)
+int yd__retain(struct yd_log *log)
 {
     if (log->options.retain_ns == 0 && log->options.retain_bytes == 0) return 0;
     int64_t now = yd__log_now(log);
@@ -325,7 +329,12 @@ int yd__maintain_round(struct yd_log *log)
     }
     if (!error && !log->started) (void)yd__compress_some(log); /* what fails costs space only, and is tried again */
     if (!error) error = quarantine_rots(log);
-    if (!error) error = retain(log);
+    if (error == YD_ENOSPC) (void)yd__ballast_give(log); /* what failed is done in the next round */
+    if (!error || error == YD_ENOSPC) {
+        int retained = yd__retain(log); /* all the more when the disk is full */
+        if (retained) error = retained;
+    }
+    if (!error) yd__ballast_take(log);
     /* A device that refuses a sync of a footer or a folder will not keep the data either. */
     if (error == YD_EIO) {
         yd__fail(log, YD_EIO);
@@ -345,7 +354,9 @@ int yd_log_maintain(struct yd_log *log)
     int before = log->failed;
     int error = yd__maintain_round(log);
     pthread_mutex_lock(&log->mutex);
-    bool changed = yd__replicas_update(log) || log->failed != before;
+    bool held = log->held_by[0] != '\0';
+    bool changed = yd__replicas_update(log) || log->failed != before || held != log->held_told;
+    log->held_told = held;
     pthread_mutex_unlock(&log->mutex);
     pthread_mutex_unlock(&log->io);
     if (changed) yd__moved(log);

@@ -6,7 +6,12 @@
  *
  * Overwriting space that is written and synced already needs no journal commit: a 4 KiB durable write takes a third of
  * the time it takes into fresh space. Zero-writing costs the bandwidth once more, so large appends get fallocate.
- * ENOSPC is told and tried again: first with the smallest segment that will do. */
+ * ENOSPC is told and tried again: first with the smallest segment that will do.
+ *
+ *   ballast    fallocated and synced while there is room for it twice; unlinked when something did not fit
+ *
+ * The ballast is for what ends things in order on a full disk: footers, indexes, the checkpoint behind them, and the
+ * names that retention takes away. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -108,6 +113,71 @@ int yd__take_space(struct yd_log *log, uint64_t size_min, struct yd_file **ret_f
     *ret_file = file;
     *ret_size = size;
     return 0;
+}
+
+/* ---- ballast ---- */
+
+static void ballast_path(const struct yd_log *log, char *to, size_t size)
+{
+    (void)snprintf(to, size, "%s/ballast", log->dir);
+}
+
+static void set_ballast(struct yd_log *log, bool there)
+{
+    pthread_mutex_lock(&log->mutex);
+    log->ballast = there;
+    pthread_mutex_unlock(&log->mutex);
+}
+
+/* One that is whole was left by the last life. Anything else under its name goes: room for who opens. */
+void yd__ballast_open(struct yd_log *log)
+{
+    char path[YD__PATH_SIZE];
+    struct yd_stat now;
+    ballast_path(log, path, sizeof path);
+    if (yd_fs_stat(log->fs, path, &now)) return;
+    bool whole = log->options.ballast_bytes > 0 && now.node == YD_NODE_FILE && now.size == log->options.ballast_bytes &&
+                 now.allocated >= now.size;
+    if (!whole) (void)yd_fs_unlink(log->fs, path); /* tried again by whoever takes it anew */
+    set_ballast(log, whole);
+}
+
+void yd__ballast_take(struct yd_log *log)
+{
+    char path[YD__PATH_SIZE];
+    struct yd_space space;
+    uint64_t size = log->options.ballast_bytes;
+    pthread_mutex_lock(&log->mutex);
+    bool wanted = size > 0 && !log->ballast && !log->no_space && !log->failed;
+    pthread_mutex_unlock(&log->mutex);
+    if (!wanted || yd_fs_space(log->fs, log->dir, &space) || space.available / 2 < size) return;
+    ballast_path(log, path, sizeof path);
+    struct yd_file *file;
+    if (yd_fs_open(log->fs, path, YD_OPEN_WRITE | YD_OPEN_CREATE | YD_OPEN_TRUNCATE, &file)) return;
+    int error = yd_file_allocate(file, 0, size);
+    if (!error) error = yd_file_sync(file);
+    yd_file_close(file);
+    if (error)
+        (void)yd_fs_unlink(log->fs, path); /* half of it is no help */
+    else
+        set_ballast(log, true);
+}
+
+bool yd__ballast_give(struct yd_log *log)
+{
+    char path[YD__PATH_SIZE];
+    pthread_mutex_lock(&log->mutex);
+    bool there = log->ballast;
+    log->ballast = false;
+    pthread_mutex_unlock(&log->mutex);
+    if (!there) return false;
+    ballast_path(log, path, sizeof path);
+    if (yd_fs_unlink(log->fs, path)) {
+        set_ballast(log, true);
+        return false;
+    }
+    (void)yd_fs_sync_dir(log->fs, log->dir); /* only so that the room is there at once */
+    return true;
 }
 
 void yd__space_named(struct yd_log *log)

@@ -573,8 +573,12 @@ static void maintain(struct sim *sim)
     yd_log_position(sim->log, &position);
     for (int i = 0; i < CURSORS; i++) {
         const struct cursor *known = &sim->cursors[i];
+        bool named = sim->options.hold && i == 0;
+        if (named && !known->exists && !known->tries && !known->rotten)
+            CHECK(sim, position.first == 0, "retention did not wait for a cursor that was never saved: oldest %" PRIu64,
+                  position.first);
         if (!known->exists || known->tries || known->rotten ||
-            known->saved_at < sim->now - sim->options.cursor_expiry_ns)
+            (!named && known->saved_at < sim->now - sim->options.cursor_expiry_ns))
             continue;
         if (known->saved < position.first) {
             CHECK(sim, known->behind, "retention passed cursor %d at %" PRIu64 ": oldest %" PRIu64, i, known->saved,
@@ -791,6 +795,9 @@ static void run_seed(uint64_t seed, bool verbose)
         .retain_bytes = chance(sim, 3) ? below(sim, 200000) : 0,
         .cursor_expiry_ns = 20 * YD_NS_PER_S,
     };
+    static const char *const hold[] = {"c0", NULL};
+    if (chance(sim, 3)) sim->options.hold = hold;
+    if (chance(sim, 3)) sim->options.ballast_bytes = 4096 * (1 + below(sim, 40));
     if (chance(sim, 2)) sim->options.compress_after_ns = chance(sim, 2) ? 1 : (int64_t)below(sim, 30) * YD_NS_PER_S;
     open_log(sim);
     uint64_t steps = 40 + below(sim, 160);
