@@ -2,6 +2,7 @@
  *
  *   bytes ─▶ lines, JSON records or packets ─▶ a batch of what came together ─▶ yd_client_append_async
  *
+ * A stream of several partitions gets each record where its name belongs, or all where the producer belongs.
  * With --producer each record has its place in the input as its number: the same input given again, after whatever
  * died, goes on where the stream has it. */
 #include <errno.h>
@@ -19,17 +20,25 @@
 #define READ_STEP 65536
 #define LINE_MOST ((size_t)1 << 20)
 
+struct target { /* a partition */
+    struct yd_client_stream *stream;
+    struct yd_builder *builder;
+    uint64_t known; /* of the input, the stream has everything up to here already */
+    uint64_t last;  /* place in the input of the last record in the builder */
+};
+
 struct appending {
     struct cli_args *args;
     struct yd_client *client;
-    struct yd_client_stream *stream;
-    struct yd_builder *builder;
+    struct yd_client_info info;
+    struct target *targets;
+    uint32_t target_count;
     const char *name;
     enum yd_ack level;
     uint64_t batch, packet; /* records a batch at most; bytes a packet, 0: lines */
     bool records, numbered; /* lines are JSON records; numbers are places in the input */
     uint64_t taken;         /* of the input */
-    uint64_t skip;          /* the stream has them already */
+    uint64_t there;         /* of these, the stream had them already */
     uint64_t acknowledged, duplicates, refused, batches;
     uint64_t first, next;
     char why[600]; /* of the first refusal */
@@ -59,18 +68,18 @@ static void note(void *arg, int error, const struct yd_client_appended *appended
 }
 
 /* What is in the builder goes. */
-static int send_batch(struct appending *a)
+static int send_batch(struct appending *a, struct target *target)
 {
     struct yd_batch *batch, *numbered = NULL;
     const struct yd_client_append_options options = {.level = a->level};
-    int error = yd_builder_seal(a->builder, &batch);
+    int error = yd_builder_seal(target->builder, &batch);
     if (error) return error == YD_EAGAIN ? 0 : error;
     struct yd_header header = batch->header;
-    header.producer_seq = a->numbered ? a->taken : 0;
+    header.producer_seq = a->numbered ? target->last : 0;
     struct told *told = malloc(sizeof *told);
     error = told ? yd_batch_restamp(batch, &header, &numbered) : YD_ENOMEM;
     if (told) *told = (struct told){a, header.count};
-    while (!error && (error = yd_client_append_async(a->stream, numbered, &options, note, told)) == YD_EFULL) {
+    while (!error && (error = yd_client_append_async(target->stream, numbered, &options, note, told)) == YD_EFULL) {
         int ran = yd_client_run(a->client, -1);
         error = ran < 0 ? ran : 0;
     }
@@ -81,7 +90,19 @@ static int send_batch(struct appending *a)
     return error;
 }
 
+static int send_all(struct appending *a)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < a->target_count && !error; i++) error = send_batch(a, &a->targets[i]);
+    return error;
+}
+
 /* ---- records ---- */
+
+static struct target *target_of(struct appending *a, const char *name)
+{
+    return &a->targets[a->target_count > 1 ? yd_client_partition(&a->info, yd_str_of(name), 0) : 0];
+}
 
 static int add_value(struct yd_builder *builder, struct yd_str key, json_t *value);
 
@@ -158,61 +179,70 @@ static uint16_t flags_of(json_t *record)
     return flags;
 }
 
-static int add_json(struct appending *a, struct yd_str line)
+static const char *name_of(const struct appending *a, json_t *record)
 {
-    json_t *record = json_loadb(line.data, line.size, JSON_ALLOW_NUL, NULL);
+    const char *name = json_string_value(json_object_get(record, "name"));
+    return name ? name : a->name;
+}
+
+static int add_json(struct appending *a, struct yd_builder *builder, json_t *record)
+{
     json_t *value = json_object_get(record, "value"), *time = json_object_get(record, "time");
-    const char *name_text = json_string_value(json_object_get(record, "name"));
     int64_t time_ns = yd_clock_wall();
     uint32_t name;
     enum yd_type type;
     union yd_value bits;
-    int error = json_is_object(record) ? 0 : YD_EFORMAT;
-    if (!error && json_is_string(time)) error = yd_text_time(text_of(time), &time_ns);
-    if (!error && json_is_number(time)) time_ns = (int64_t)(json_number_value(time) * 1e9);
-    if (!error) error = yd_builder_name(a->builder, yd_str_of(name_text ? name_text : a->name), &name);
+    int error = 0;
+    if (json_is_string(time)) error = yd_text_time(text_of(time), &time_ns);
+    if (json_is_number(time)) time_ns = (int64_t)(json_number_value(time) * 1e9);
+    if (!error) error = yd_builder_name(builder, yd_str_of(name_of(a, record)), &name);
+    if (error) return error;
     enum yd_kind kind = kind_of(record, value);
     uint16_t flags = flags_of(record);
-    if (error)
-        ;
-    else if (!value)
-        error = yd_builder_add(a->builder, time_ns, name, kind, YD_NIL, flags, (union yd_value){0});
-    else if (scalar(value, &type, &bits))
-        error = yd_builder_add(a->builder, time_ns, name, kind, type, flags, bits);
-    else if (json_is_string(value))
-        error = yd_builder_add_bytes(a->builder, time_ns, name, kind, YD_TEXT, flags, text_of(value));
-    else if (!(error =
-                   yd_builder_begin(a->builder, time_ns, name, kind, flags, json_is_object(value) ? YD_MAP : YD_LIST)))
-        error = add_cells(a->builder, value);
-    json_decref(record);
-    return error;
+    if (!value) return yd_builder_add(builder, time_ns, name, kind, YD_NIL, flags, (union yd_value){0});
+    if (scalar(value, &type, &bits)) return yd_builder_add(builder, time_ns, name, kind, type, flags, bits);
+    if (json_is_string(value))
+        return yd_builder_add_bytes(builder, time_ns, name, kind, YD_TEXT, flags, text_of(value));
+    error = yd_builder_begin(builder, time_ns, name, kind, flags, json_is_object(value) ? YD_MAP : YD_LIST);
+    return error ? error : add_cells(builder, value);
 }
 
-static int add_bytes(struct appending *a, struct yd_str bytes)
+/* record NULL: bytes are a line, or a packet. */
+static int add_one(struct appending *a, struct yd_builder *builder, json_t *record, struct yd_str bytes)
 {
     uint32_t name;
-    if (a->records) return add_json(a, bytes);
-    int error = yd_builder_name(a->builder, yd_str_of(a->name), &name);
+    if (record) return add_json(a, builder, record);
+    int error = yd_builder_name(builder, yd_str_of(a->name), &name);
     if (error) return error;
-    return a->packet ? yd_builder_add_bytes(a->builder, yd_clock_wall(), name, YD_PACKET, YD_BLOB, 0, bytes)
-                     : yd_builder_add_bytes(a->builder, yd_clock_wall(), name, YD_EVENT, YD_TEXT, 0, bytes);
+    return a->packet ? yd_builder_add_bytes(builder, yd_clock_wall(), name, YD_PACKET, YD_BLOB, 0, bytes)
+                     : yd_builder_add_bytes(builder, yd_clock_wall(), name, YD_EVENT, YD_TEXT, 0, bytes);
+}
+
+static int add_to(struct appending *a, struct target *target, json_t *record, struct yd_str bytes)
+{
+    if (a->taken < target->known) {
+        a->there++;
+        a->taken++;
+        return 0;
+    }
+    int error = add_one(a, target->builder, record, bytes);
+    if (error == YD_EFULL && !(error = send_batch(a, target))) error = add_one(a, target->builder, record, bytes);
+    if (error) return error;
+    target->last = ++a->taken;
+    return yd_builder_count(target->builder) >= a->batch ? send_batch(a, target) : 0;
 }
 
 static int add(struct appending *a, struct yd_str bytes)
 {
-    if (a->skip) {
-        a->skip--;
-        a->taken++;
-        return CLI_DONE;
-    }
-    int error = add_bytes(a, bytes);
-    if (error == YD_EFULL && !(error = send_batch(a))) error = add_bytes(a, bytes);
+    json_t *record = a->records ? json_loadb(bytes.data, bytes.size, JSON_ALLOW_NUL, NULL) : NULL;
+    int error = a->records && !json_is_object(record)
+                    ? YD_EFORMAT
+                    : add_to(a, target_of(a, record ? name_of(a, record) : a->name), record, bytes);
+    json_decref(record);
     if (error == YD_EFORMAT || error == YD_EINVAL || error == YD_ETOOBIG)
         return cli_fail(a->args, "record %" PRIu64 " of the input: %s%s", a->taken + 1, yd_error_text(error),
                         a->records ? "; wanted is a JSON object with name, time, kind and value"
                                    : "; lines are UTF-8, --packets takes any bytes");
-    if (!error) a->taken++;
-    if (!error && yd_builder_count(a->builder) >= a->batch) error = send_batch(a);
     return error ? cli_client_failed(a->args, a->client, error) : CLI_DONE;
 }
 
@@ -277,30 +307,31 @@ static int append_all(struct appending *a)
         if (code == CLI_DONE) code = take(a, &input, ended);
         /* What came together goes together; only a stated batch waits to be full. */
         if (code == CLI_DONE && (ended || !cli_given(a->args, "batch"))) {
-            error = send_batch(a);
+            error = send_all(a);
             if (error) code = cli_client_failed(a->args, a->client, error);
         }
     }
-    if (code != CLI_DONE) (void)send_batch(a); /* what was good before */
+    if (code != CLI_DONE) (void)send_all(a); /* what was good before */
     int error = yd_client_flush(a->client);
     if (error && !a->refused && code == CLI_DONE) code = cli_client_failed(a->args, a->client, error);
     yd_buf_fini(&input);
     return code;
 }
 
-static void report(const struct appending *a, uint64_t there)
+static void report(const struct appending *a)
 {
     if (a->args->json) {
         printf("{\"acknowledged\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"refused\":%" PRIu64
                ",\"already_there\":%" PRIu64 ",\"batches\":%" PRIu64 ",\"level\":\"%s\"",
-               a->acknowledged, a->duplicates, a->refused, there, a->batches, cli_level_name(a->level));
-        if (a->next) printf(",\"first\":%" PRIu64 ",\"next\":%" PRIu64, a->first, a->next);
+               a->acknowledged, a->duplicates, a->refused, a->there, a->batches, cli_level_name(a->level));
+        if (a->next && a->target_count == 1) printf(",\"first\":%" PRIu64 ",\"next\":%" PRIu64, a->first, a->next);
         printf("}\n");
         return;
     }
     printf("%" PRIu64 " records are %s", a->acknowledged + a->duplicates, cli_level_name(a->level));
-    if (a->next) printf(", seqnos %" PRIu64 " to %" PRIu64, a->first, a->next - 1);
-    if (there) printf("; %" PRIu64 " were there already", there);
+    if (a->next && a->target_count == 1) printf(", seqnos %" PRIu64 " to %" PRIu64, a->first, a->next - 1);
+    if (a->target_count > 1) printf(", in %" PRIu32 " partitions", a->target_count);
+    if (a->there) printf("; %" PRIu64 " were there already", a->there);
     printf("\n");
 }
 
@@ -326,6 +357,41 @@ static int parse(struct appending *a, struct yd_client_options *options)
     return CLI_DONE;
 }
 
+static int add_target(struct appending *a, struct yd_client_stream *stream)
+{
+    const struct yd_builder_options sizes = {.size_max = (uint32_t)YD_MAX(a->packet + 65536, UINT64_C(1) << 20)};
+    struct target *target = &a->targets[a->target_count];
+    target->stream = stream;
+    target->known = a->numbered ? yd_client_producer_seq(stream) : 0;
+    int error = yd_builder_create(&sizes, &target->builder);
+    if (error == 0) a->target_count++;
+    return error;
+}
+
+/* The partitions that records may go to: the one that was named, the producer's, or all. */
+static int open_targets(struct appending *a, uint64_t producer_id)
+{
+    const char *name = a->args->rest[0];
+    char partition[300];
+    struct yd_client_stream *stream;
+    int error = yd_client_stream(a->client, name, &stream);
+    if (error) return error;
+    yd_client_info(stream, &a->info);
+    const bool several = a->info.partitions > 1 && !strchr(name, '/') && a->info.partitions <= 4096;
+    a->targets = calloc(several ? a->info.partitions : 1, sizeof *a->targets);
+    if (!a->targets) return YD_ENOMEM;
+    if (!several) return add_target(a, stream);
+    if (producer_id == 0) producer_id = (uint64_t)yd_clock_wall(); /* anywhere, but all together */
+    const uint32_t only = yd_client_partition(&a->info, YD_STR(""), producer_id);
+    for (uint32_t i = 0; i < a->info.partitions && !error; i++) {
+        if (a->info.by_producer && i != only) continue;
+        snprintf(partition, sizeof partition, "%s/%u", name, i);
+        error = yd_client_stream(a->client, partition, &stream);
+        if (!error) error = add_target(a, stream);
+    }
+    return error;
+}
+
 static int run(struct cli_args *args)
 {
     struct appending a = {.args = args, .first = UINT64_MAX};
@@ -333,18 +399,14 @@ static int run(struct cli_args *args)
     int code = parse(&a, &options), error;
     if (code == CLI_DONE) code = cli_client_open(args, &options, &a.client);
     if (code) return code;
-    const struct yd_builder_options sizes = {.size_max = (uint32_t)YD_MAX(a.packet + 65536, UINT64_C(1) << 20)};
-    if ((error = yd_client_stream(a.client, args->rest[0], &a.stream)) < 0)
-        code = cli_client_failed(args, a.client, error);
-    if (code == CLI_DONE && (error = yd_builder_create(&sizes, &a.builder)) < 0)
-        code = cli_fail(args, "%s", yd_error_text(error));
+    if ((error = open_targets(&a, options.producer_id)) < 0) code = cli_client_failed(args, a.client, error);
     if (code == CLI_DONE) {
-        uint64_t there = a.skip = a.numbered ? yd_client_producer_seq(a.stream) : 0;
         code = append_all(&a);
-        report(&a, there - a.skip);
+        report(&a);
         if (a.refused) code = cli_fail(args, "%" PRIu64 " records were refused: %s", a.refused, a.why);
     }
-    yd_builder_destroy(a.builder);
+    for (uint32_t i = 0; i < a.target_count; i++) yd_builder_destroy(a.targets[i].builder);
+    free(a.targets);
     yd_client_close(a.client);
     return code;
 }

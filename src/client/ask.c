@@ -53,7 +53,7 @@ int yd_client_query(struct yd_client *client, const struct yd_batch *query,
     struct yd__call call = {.query = query, .visit = visit, .arg = arg};
     if (client->running) return YD_EBUSY;
     if (client->fatal) return client->fatal;
-    client->call = &call;
+    client->call = &call; // cppcheck-suppress autoVariables ; taken back below
     int error = yd__client_wait(client, &call.done, yd__client_by(client), "the answer took too long");
     if (client->call == &call) {
         client->call = NULL;

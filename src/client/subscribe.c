@@ -477,14 +477,14 @@ int yd_subscription_next(struct yd_subscription *sub, int64_t timeout_ns, struct
     if (client->running) return YD_EBUSY;
     client->now = client->net->ops->mono(client->net);
     int64_t deadline = timeout_ns < 0 ? INT64_MAX : client->now + timeout_ns;
-    while (!sub->items) {
+    struct yd__item *item;
+    while (!(item = sub->items)) {
         if (sub->end_taken || sub->state == YD__SUB_ENDED) return YD_EEOF;
         int ran = yd_client_run(client, deadline == INT64_MAX ? -1 : YD_MAX(deadline - client->now, INT64_C(0)));
-        if (sub->items) break;
+        if (sub->items) continue;
         if (ran < 0) return ran;
         if (client->now >= deadline) return timeout_ns == 0 ? YD_EAGAIN : YD_ETIMEOUT;
     }
-    struct yd__item *item = sub->items;
     sub->items = item->next;
     if (!sub->items) sub->items_end = &sub->items;
     sub->queued -= item->cost;

@@ -204,6 +204,31 @@ def streams_are_made_and_listed(folder):
         daemon.stop()
 
 
+def records_go_where_their_name_belongs(folder):
+    """into a stream of several partitions each record goes where its name belongs, once, also when given again"""
+    with daemon_in(folder) as daemon:
+        yarder('log', 'create', 'orders', '--partitions', '4', '--by', 'name', *at(daemon), check=0)
+        yarder('log', 'create', 'whole', '--partitions', '4', '--by', 'producer', *at(daemon), check=0)
+        records = ''.join(json.dumps({'name': f'item.{i % 50}', 'value': i}) + '\n' for i in range(2000))
+        for stream, length in (('orders', 1000), ('orders', 2000), ('whole', 2000)):
+            given = ''.join(line + '\n' for line in records.splitlines()[:length])
+            done = subprocess.run([YARDER, 'log', 'append', stream, '--records', '--producer', '9', '--json', *at(daemon)],
+                                  input=given, capture_output=True, text=True, timeout=30)
+            assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert told['acknowledged'] == 2000, told
+        where, count = {}, 0
+        for partition in range(4):
+            for line in cat(daemon, f'orders/{partition}').splitlines():
+                _, _, name, value = line.split()
+                assert where.setdefault(name, partition) == partition, (name, partition)
+                count += 1
+        assert count == 2000 and len(where) == 50 and set(where.values()) == {0, 1, 2, 3}, (count, where)
+        full = [partition for partition in range(4) if cat(daemon, f'whole/{partition}')]
+        assert len(full) == 1 and values(cat(daemon, f'whole/{full[0]}')) == list(range(2000)), full
+        daemon.stop()
+
+
 def wrong_turns_are_told(folder):
     """what cannot be done is told: no daemon, no stream, no level, bad input; exit codes"""
     nobody = yarder('log', 'append', 's', '--at', f'127.0.0.1:{free_port()}', check=1)
@@ -256,4 +281,5 @@ def examples_work(folder):
 
 sys.argv = sys.argv[:1]
 main(once_durable, once_written, memory_loses_only_what_it_may, a_killed_producer_goes_on, subscribe_and_cat_agree,
-     a_cursor_keeps_the_place, streams_are_made_and_listed, wrong_turns_are_told, the_files_are_found, examples_work)
+     a_cursor_keeps_the_place, streams_are_made_and_listed, records_go_where_their_name_belongs,
+     wrong_turns_are_told, the_files_are_found, examples_work)
