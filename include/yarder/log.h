@@ -219,6 +219,10 @@ int yd_log_follow_segment(struct yd_log *log, const void *head, size_t head_size
 int yd_log_follow_batch(struct yd_log *log, const struct yd_batch *batch);
 /* What the leader's sealing put behind the frames of the last segment: index, footer and all. Blocks. */
 int yd_log_follow_seal(struct yd_log *log, uint64_t base, const void *bytes, size_t size);
+/* Told to cut back, or to begin anew (what comes next is retired there): as the two for folders below, while it is
+ * open. Positions go back; readers that were further get a gap "cut back". Blocks. */
+int yd_log_follow_cut(struct yd_log *log, uint64_t seqno, uint64_t *ret_seqno);
+int yd_log_follow_anew(struct yd_log *log);
 /* The leader's half: bytes of a segment from `offset` on, at most to what is written, frames whole; which part of the
  * file they are. YD_EAGAIN: nothing more yet. YD_ENOENT: retired. Blocks when cold. */
 enum yd_log_part { YD_LOG_HEAD, YD_LOG_FRAMES, YD_LOG_SEAL };

@@ -1,18 +1,19 @@
-/* log/cut.c: what is done to the folder of a log that nobody has open: cutting back, beginning anew, promoting.
+/* log/cut.c: a follower that diverged cuts back, or begins anew; a folder that nobody has open, too; promoting.
  *
  *   cut at S:   checkpoint "the stream ends at S" ─▶ segments behind it to quarantine/, newest first
  *                                                 ─▶ the rest of S's own segment: a copy to quarantine/, then zeros
  *
  * The checkpoint comes first. After a crash in the middle recovery begins at S and takes what it still finds behind it
  * as a stream that goes on; its leader then says once more where to cut. Never is anything below the checkpoint
- * missing, which would be rot. All three open the folder as a follower's, so that nothing of it is taken for an
- * unfinished write of our own that raises the epoch. */
+ * missing, which would be rot. Readers that were further are told ("cut back"). Folders are opened as a follower's, so
+ * that nothing of them is taken for an unfinished write of our own that raises the epoch. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "log/internal.h"
+#include "log/reader.h"
 
 static int open_quiet(struct yd_fs *fs, const char *dir, struct yd_log **ret_log, struct yd_trail *trail)
 {
@@ -82,15 +83,34 @@ struct cut {
     uint32_t last_crc;
 };
 
-/* Counts the segment's frames up to the last edge at or below seqno. */
+/* The producers as they were where the segment begins. */
+static int head_producers(struct yd_log *log, const struct yd__segment *segment)
+{
+    struct yd__segment_head *head;
+    yd__producers_clear(&log->written_producers);
+    int error = yd__head_read(segment->file, &head);
+    if (error == YD_ECORRUPT) return 0;
+    if (error) return error;
+    for (uint32_t i = 0; i < head->producer_count && !error; i++)
+        error = yd__producers_put(&log->written_producers, &head->producers[i]);
+    free(head);
+    return error;
+}
+
+/* Counts the segment's frames, and their producers, up to the last edge at or below seqno. */
 static int find_edge(struct cut *cut, struct yd__segment *segment, uint64_t seqno)
 {
     struct yd_log *log = cut->log;
     struct yd__window window;
-    yd__window_init(&window, segment->file, 1 << 20);
     cut->old_end = segment->file_size;
+    int error = head_producers(log, segment);
+    yd__window_init(&window, segment->file, 1 << 20);
+    if (segment->sealed) {
+        struct yd_stat now;
+        if (!error) error = yd_file_stat(segment->file, &now);
+        if (!error) cut->old_end = now.size;
+    }
     yd__segment_reset(segment);
-    int error = 0;
     while (!error) {
         struct yd_header header;
         int found = yd__frame_at(&window, segment->data_end, log->log_id, false, &header);
@@ -103,6 +123,7 @@ static int find_edge(struct cut *cut, struct yd__segment *segment, uint64_t seqn
         if (header.base_seqno + header.count > seqno) break;
         error = yd__segment_account(segment, &header, segment->data_end, UINT64_MAX);
         if (!error) yd__segment_digest(segment, &header);
+        if (!error) error = yd__producers_note(&log->written_producers, &header);
     }
     yd__window_fini(&window);
     cut->edge = segment->next;
@@ -160,17 +181,28 @@ static int plan(struct cut *cut, uint64_t seqno)
             cut->inside = last;
             return 0;
         }
-        index--; /* its first batch goes beyond: nothing of it stays */
-    } else if (index >= 0) {
-        cut->edge = log->segments[index]->base;
-        cut->last_crc = log->segments[index]->prev_crc;
-        index--;
-    } else {
-        cut->edge = log->segments[0]->base;
-        cut->last_crc = log->segments[0]->prev_crc;
     }
-    cut->keep = (uint32_t)(index + 1);
-    return 0;
+    /* At a segment's begin: that one goes whole, the one before stays whole, and its frames tell the producers. */
+    if (index < 0) index = 0;
+    cut->keep = (uint32_t)index;
+    cut->edge = log->segments[index]->base;
+    cut->last_crc = log->segments[index]->prev_crc;
+    if (index == 0) {
+        yd__producers_clear(&log->written_producers);
+        return 0;
+    }
+    struct cut before = *cut;
+    struct yd__segment *kept = log->segments[index - 1];
+    bool sealed = kept->sealed, borrowed = !kept->file;
+    int error = borrowed ? yd__source_file(log, kept->base, &kept->file) : 0;
+    if (!error) error = find_edge(&before, kept, cut->edge);
+    kept->sealed = sealed;
+    kept->accounted = true;
+    if (borrowed) {
+        yd_file_close(kept->file);
+        kept->file = NULL;
+    }
+    return error;
 }
 
 /* The stream ends at the edge: what recovery starts from, whatever of the rest is still there. */
@@ -214,78 +246,127 @@ static int cut_inside(struct cut *cut)
     return error;
 }
 
+/* What memory knows goes to what the files hold now: `next` is the end. With io held. */
+static int settle(struct yd_log *log, uint64_t next, uint32_t last_crc)
+{
+    struct yd__tail fresh, old;
+    int error = yd__tail_init(&fresh, next);
+    if (error) return error;
+    pthread_mutex_lock(&log->mutex);
+    old = log->tail;
+    log->tail = fresh;
+    log->durable = log->written = next;
+    log->replicated = YD_MIN(log->replicated, next);
+    log->first = log->segment_count ? log->segments[0]->base : next;
+    log->last_crc = last_crc;
+    log->last_epoch = yd__epoch_at(&log->checkpoint, next);
+    log->dirty = false;
+    log->index_saved = 0;
+    for (struct yd_log_reader *reader = log->readers; reader; reader = reader->next)
+        reader->cut_to = YD_MIN(reader->cut_to, next);
+    yd__producers_clear(&log->producers);
+    for (uint32_t i = 0; i <= log->written_producers.mask && !error; i++)
+        if (log->written_producers.slots[i].id)
+            error = yd__producers_put(&log->producers, &log->written_producers.slots[i]);
+    yd__control_publish(log);
+    pthread_mutex_unlock(&log->mutex);
+    yd__tail_fini(&old);
+    return error;
+}
+
 static int cut_log(struct cut *cut, uint64_t seqno)
 {
     struct yd_log *log = cut->log;
     int error = plan(cut, seqno);
     if (!error) error = make_quarantine(log);
-    if (!error && cut->inside) forget(log, cut->inside->base, ".yidx"); /* it knows producers of what goes */
+    if (!error && cut->keep > 0)
+        forget(log, log->segments[cut->keep - 1]->base, ".yidx"); /* has producers of what goes */
     if (!error) error = put_checkpoint(cut, 0);
     while (!error && log->segment_count > cut->keep) error = put_away(log, "cut");
     if (!error && cut->inside) error = cut_inside(cut);
     if (error) return error;
-    if (cut->keep == 0) log->active = NULL;
+    struct yd__segment *last = log->segment_count ? log->segments[log->segment_count - 1] : NULL;
     pthread_mutex_lock(&log->mutex);
-    if (cut->inside) cut->inside->sealed = false;
-    log->durable = log->written = cut->edge;
-    log->first = log->segment_count ? log->segments[0]->base : cut->edge;
-    log->last_crc = cut->last_crc;
-    yd__control_publish(log);
+    if (cut->inside) {
+        log->bytes += cut->old_end - cut->inside->file_size;
+        cut->inside->file_size = cut->old_end;
+        cut->inside->sealed = false;
+        cut->inside->accounted = true;
+    }
+    log->active = last && !last->sealed ? last : NULL;
     pthread_mutex_unlock(&log->mutex);
-    return put_checkpoint(cut, YD__CHECKPOINT_CLEAN);
+    error = settle(log, cut->edge, cut->last_crc);
+    return error ? error : put_checkpoint(cut, 0);
 }
 
-/* Closes what the folder's functions opened: they have written their own checkpoint. */
-static int close_quiet(struct yd_log *log, int error)
+static int anew_log(struct yd_log *log)
 {
-    log->index_saved = log->active ? log->active->data_end : 0; /* its producers may be of what was cut */
-    if (error) (void)yd__fail(log, YD_EIO); /* closing must not write a checkpoint over the one that is there */
-    int closed = yd_log_close(log);
-    return error ? error : closed;
+    struct cut cut = {.log = log};
+    int error = make_quarantine(log);
+    if (!error && log->segment_count > 0) error = put_checkpoint(&cut, 0);
+    while (!error && log->segment_count > 0) error = put_away(log, "anew");
+    if (error) return error;
+    yd__producers_clear(&log->written_producers);
+    pthread_mutex_lock(&log->mutex);
+    log->log_id = 0;
+    log->checkpoint.epoch_count = 0;
+    pthread_mutex_unlock(&log->mutex);
+    error = settle(log, 0, 0);
+    return error ? error : put_checkpoint(&cut, 0);
+}
+
+/* All of it with the log's I/O held; what fails in the middle is final until it is opened again. */
+static int change(struct yd_log *log, bool anew, uint64_t seqno, uint64_t *ret_seqno)
+{
+    if (!log->options.follower) return YD_EPERM;
+    struct cut cut = {.log = log};
+    pthread_mutex_lock(&log->io);
+    int error = log->gone ? YD_ECLOSED : yd__flush_all(log);
+    bool begun = !error;
+    cut.edge = log->durable;
+    if (!error && anew)
+        error = anew_log(log);
+    else if (!error && seqno < log->durable)
+        error = log->segment_count ? cut_log(&cut, seqno) : YD_ENOENT;
+    if (error && begun) yd__fail(log, YD_EIO);
+    pthread_mutex_unlock(&log->io);
+    if (!error && ret_seqno) *ret_seqno = cut.edge;
+    yd__moved(log);
+    return error;
+}
+
+int yd_log_follow_cut(struct yd_log *log, uint64_t seqno, uint64_t *ret_seqno)
+{
+    return change(log, false, seqno, ret_seqno);
+}
+
+int yd_log_follow_anew(struct yd_log *log)
+{
+    return change(log, true, 0, NULL);
 }
 
 int yd_log_cut_dir(struct yd_fs *fs, const char *dir, uint64_t seqno, uint64_t *ret_seqno, struct yd_trail *trail)
 {
     struct yd_log *log;
-    if (!fs) fs = yd_fs_linux();
-    int error = open_quiet(fs, dir, &log, trail);
+    uint64_t edge;
+    int error = open_quiet(fs ? fs : yd_fs_linux(), dir, &log, trail);
     if (error) return error;
-    struct cut cut = {.log = log, .edge = log->durable};
-    pthread_mutex_lock(&log->io);
-    if (seqno < log->durable) error = log->segment_count ? cut_log(&cut, seqno) : YD_ENOENT;
-    pthread_mutex_unlock(&log->io);
-    error = close_quiet(log, error);
+    error = yd_log_follow_cut(log, seqno, &edge);
+    int closed = yd_log_close(log);
+    if (!error) error = closed;
     if (error) return yd_trail_add(trail, error, "cutting %s back: %s", dir, yd_error_text(error));
-    *ret_seqno = cut.edge;
+    *ret_seqno = edge;
     return 0;
 }
 
 int yd_log_anew_dir(struct yd_fs *fs, const char *dir, struct yd_trail *trail)
 {
     struct yd_log *log;
-    if (!fs) fs = yd_fs_linux();
-    int error = open_quiet(fs, dir, &log, trail);
+    int error = open_quiet(fs ? fs : yd_fs_linux(), dir, &log, trail);
     if (error) return error;
-    struct cut cut = {.log = log};
-    pthread_mutex_lock(&log->io);
-    error = make_quarantine(log);
-    uint64_t log_id = log->log_id;
-    if (!error && log->segment_count > 0) error = put_checkpoint(&cut, 0);
-    while (!error && log->segment_count > 0) error = put_away(log, "anew");
-    if (!error) {
-        pthread_mutex_lock(&log->mutex);
-        log->log_id = 0;
-        log->first = log->written = log->durable = 0;
-        log->last_crc = 0;
-        yd__control_publish(log);
-        pthread_mutex_unlock(&log->mutex);
-        log->checkpoint.epoch_count = 0;
-        log->checkpoint.last_crc = 0;
-        error = put_checkpoint(&cut, YD__CHECKPOINT_CLEAN);
-    }
-    if (error) log->log_id = log_id;
-    pthread_mutex_unlock(&log->io);
-    error = close_quiet(log, error);
+    error = yd_log_follow_anew(log);
+    int closed = yd_log_close(log);
+    if (!error) error = closed;
     return error ? yd_trail_add(trail, error, "beginning %s anew: %s", dir, yd_error_text(error)) : 0;
 }
 

@@ -38,7 +38,7 @@ void yd_log_place(struct yd_log *log, struct yd_log_place *ret)
 /* ---- what a leader sends ---- */
 
 /* With io held: all that was queued is durable. */
-static int flush_all(struct yd_log *log)
+int yd__flush_all(struct yd_log *log)
 {
     bool changed, any = false;
     int error = log->gone ? YD_ECLOSED : 0;
@@ -66,7 +66,7 @@ int yd_log_follow_leader(struct yd_log *log, uint32_t epoch)
 {
     if (!log->options.follower) return YD_EPERM;
     pthread_mutex_lock(&log->io);
-    int error = log->gone ? YD_ECLOSED : flush_all(log);
+    int error = log->gone ? YD_ECLOSED : yd__flush_all(log);
     pthread_mutex_lock(&log->mutex);
     bool newer = epoch > log->epoch, older = epoch < YD_MAX(log->epoch, log->fence);
     if (older && !YD__SKIPS(YD__SKIP_FENCE)) error = error ? error : YD_EEPOCH;
@@ -132,7 +132,7 @@ int yd_log_follow_segment(struct yd_log *log, const void *bytes, size_t bytes_si
     int error = yd__head_check(bytes, bytes_size, &head);
     if (error) return error;
     pthread_mutex_lock(&log->io);
-    error = flush_all(log);
+    error = yd__flush_all(log);
     if (!error) error = check_head(log, head);
     if (!error) {
         error = begin(log, head, size);
@@ -239,7 +239,7 @@ int yd_log_follow_seal(struct yd_log *log, uint64_t base, const void *bytes, siz
 {
     if (!log->options.follower) return YD_EPERM;
     pthread_mutex_lock(&log->io);
-    int error = flush_all(log);
+    int error = yd__flush_all(log);
     struct yd__segment *segment = log->active;
     if (!error && (!segment || segment->base != base)) error = YD_EGAP;
     if (!error) error = check_seal(log, segment, bytes, size);

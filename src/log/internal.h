@@ -266,6 +266,7 @@ struct yd_log_replica {
     bool in_sync;
     char id[64];
 };
+int yd__flush_all(struct yd_log *log); /* follow.c: with io held: all that was queued is durable */
 int yd__source_file(struct yd_log *log, uint64_t base, struct yd_file **ret_file);
 bool yd__replicas_update(struct yd_log *log); /* under mutex: true when something about them changed */
 

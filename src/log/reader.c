@@ -17,6 +17,7 @@ static int create(struct yd_fs *fs, const char *dir, const struct yd_log_start *
 {
     struct yd_log_reader *reader = calloc(1, sizeof *reader);
     if (!reader) return YD_ENOMEM;
+    reader->cut_to = UINT64_MAX;
     reader->fs = fs;
     reader->dir = strdup(dir);
     reader->level = start->level ? start->level : YD_ACK_DURABLE;
@@ -202,6 +203,17 @@ static bool is_closed(struct yd_log *log)
     return closed;
 }
 
+/* A follower was cut back: is the reader further? Under the log's mutex. */
+static bool was_cut(struct yd_log_reader *reader, uint64_t seqno, struct yd_log_gap *ret_gap)
+{
+    uint64_t to = reader->cut_to;
+    reader->cut_to = UINT64_MAX;
+    if (to >= seqno) return false;
+    *ret_gap = (struct yd_log_gap){seqno, to, "cut back"};
+    reader->seqno = to;
+    return true;
+}
+
 static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, struct yd_log_gap *ret_gap)
 {
     struct yd_log *log = reader->log;
@@ -209,10 +221,14 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
     uint64_t end = yd__log_end(log, reader->level);
     uint64_t seqno = reader->seqno, in_files = YD_MIN(end, log->written);
     reader->taken = seqno;
+    reader->log_id = log->log_id; /* a follower's, with its first segment */
     struct yd_batch *batch = NULL;
     int error = 0;
     if (log->closed) {
         error = YD_ECLOSED;
+    } else if (was_cut(reader, seqno, ret_gap)) {
+        yd__reader_leave(reader);
+        error = YD_EGAP;
     } else if (seqno >= end) {
         error = YD_EAGAIN;
     } else if (seqno < log->first) {
@@ -228,6 +244,13 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
     if (error) return error;
     if (!batch) {
         error = yd__reader_next_in_files(reader, in_files, ret_batch, ret_gap);
+        if (error) { /* cut back meanwhile: what it met in the files is that */
+            pthread_mutex_lock(&log->mutex);
+            bool cut = was_cut(reader, seqno, ret_gap);
+            pthread_mutex_unlock(&log->mutex);
+            if (cut) yd__reader_leave(reader);
+            if (cut) return YD_EGAP;
+        }
         if (error && error != YD_EGAP && is_closed(log)) error = YD_ECLOSED; /* meanwhile: whatever it met */
         return error;
     }

@@ -7,6 +7,7 @@
 struct yd_log_reader {
     struct yd_log *log;               /* NULL: of a folder */
     struct yd_log_reader *next, **at; /* among the log's readers; at: NULL when not in it */
+    uint64_t cut_to;                  /* a follower was cut back to there since it last looked; UINT64_MAX: not */
     uint64_t taken;                   /* before this nothing is needed in memory; both under the log's mutex */
     struct yd_fs *fs;
     char *dir;

@@ -186,7 +186,7 @@ static void follower_refuses_what_does_not_continue_it(void **state)
     for (int i = 0; i < 6; i++) assert_int_equal(yd_log_reader_next(reader, &batches[i], NULL), 0);
     yd_log_reader_close(reader);
     assert_int_equal(yd_log_follow_batch(pair.follower, batches[0]), YD_EGAP); /* before any segment */
-    assert_int_equal(pump_step(&pair.pump), 0);                                  /* the head */
+    assert_int_equal(pump_step(&pair.pump), 0);                                /* the head */
     assert_int_equal(yd_log_follow_batch(pair.follower, batches[1]), YD_EGAP);
     assert_int_equal(yd_log_follow_batch(pair.follower, batches[0]), 0);
     assert_int_equal(yd_log_follow_batch(pair.follower, batches[0]), YD_EGAP);
@@ -259,6 +259,41 @@ static void promoted_follower_leads_and_the_deposed_one_cuts_back(void **state)
     pair_close(&pair);
 }
 
+static void follower_cut_back_while_open_tells_its_readers_and_goes_on(void **state)
+{
+    struct world *world = *state;
+    struct pair pair;
+    pair_open(&pair, world);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 200);
+    catch_up(&pair);
+    struct yd_log_reader *reader = open_reader(pair.follower, YD_FROM_OLDEST, 0, YD_ACK_DURABLE);
+    struct yd_batch *batch;
+    struct yd_log_gap gap;
+    while (yd_log_reader_next(reader, &batch, &gap) == 0) yd_batch_unref(batch);
+    assert_int_equal(yd_log_reader_seqno(reader), 600);
+    uint64_t edges[] = {301, 90, 0}; /* in a batch's middle, further back, all of it */
+    for (size_t i = 0; i < YD_COUNT(edges); i++) {
+        uint64_t edge, common;
+        pump_close(&pair.pump);
+        assert_int_equal(yd_log_follow_cut(pair.follower, edges[i], &edge), 0);
+        assert_int_equal(edge, edges[i] / 3 * 3);
+        uint64_t at = yd_log_reader_seqno(reader);
+        assert_int_equal(yd_log_reader_next(reader, &batch, &gap), YD_EGAP);
+        assert_string_equal(gap.reason, "cut back");
+        assert_int_equal(gap.from, at);
+        assert_int_equal(gap.to, edge);
+        assert_int_equal(yd_log_reader_next(reader, &batch, &gap), YD_EAGAIN);
+        assert_int_equal(pump_open(&pair.pump, pair.leader, pair.follower, "f", &common), 0);
+        catch_up(&pair);
+        while (yd_log_reader_next(reader, &batch, &gap) == 0) yd_batch_unref(batch);
+        assert_int_equal(yd_log_reader_seqno(reader), 600);
+        assert_same(&pair);
+    }
+    yd_log_reader_close(reader);
+    pair_close(&pair);
+}
+
 static void slow_follower_leaves_the_set_and_comes_back(void **state)
 {
     struct world *world = *state;
@@ -320,6 +355,7 @@ int main(void)
         SIM(follower_goes_on_after_closing_inside_a_segment),
         SIM(follower_refuses_what_does_not_continue_it),
         SIM(promoted_follower_leads_and_the_deposed_one_cuts_back),
+        SIM(follower_cut_back_while_open_tells_its_readers_and_goes_on),
         SIM(slow_follower_leaves_the_set_and_comes_back),
         SIM(follower_behind_retention_begins_anew),
     };
