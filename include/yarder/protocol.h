@@ -186,10 +186,12 @@ struct yd_msg_follow {
     uint32_t epoch, last_crc;
     uint16_t id_size, reserved; /* text: the follower's name */
     uint64_t log_id, seqno, segment, offset;
-};
+    uint32_t known_epoch, reserved2; /* the newest it has heard of */
+}; /* BATCHES then come with the correlation of FOLLOW, as SEGMENT and SEAL do; the follower reads as fast as it writes */
 struct yd_msg_following {
     int32_t error; /* 0: it comes; YD_EGAP: cut back to `common` and ask again; YD_ENOENT: `common` is the oldest seqno:
-                      begin anew; YD_EEPOCH: yours is newer, I am deposed */
+                      begin anew; YD_EEPOCH: yours is newer, I am deposed; others: why it does not go on. Comes again
+                      when that changes later */
     uint32_t epoch;
     uint64_t common, log_id;
 };
@@ -197,7 +199,7 @@ struct yd_msg_segment {
     uint64_t base, size; /* then the head's bytes */
 };
 struct yd_msg_seal {
-    uint64_t base; /* then index and footer */
+    uint64_t base, size; /* then so many bytes: index and footer */
 };
 struct yd_msg_followed {
     uint32_t handle, epoch;
@@ -205,15 +207,15 @@ struct yd_msg_followed {
 };
 struct yd_msg_fence {
     uint32_t handle, epoch;
-};
+}; /* answered by FENCE with the newest epoch known there, once that is remembered durably */
 
 _Static_assert(sizeof(struct yd_frame) == 16 && sizeof(struct yd_msg_hello) == 16 &&
                    sizeof(struct yd_msg_welcome) == 24 && sizeof(struct yd_msg_refused) == 32 &&
                    sizeof(struct yd_msg_open) == 16 && sizeof(struct yd_msg_opened) == 80 &&
                    sizeof(struct yd_msg_append) == 32 && sizeof(struct yd_msg_appended) == 24 &&
                    sizeof(struct yd_msg_subscribe) == 64 && sizeof(struct yd_msg_position) == 56 &&
-                   sizeof(struct yd_msg_end) == 16 && sizeof(struct yd_msg_follow) == 48 &&
-                   sizeof(struct yd_msg_following) == 24 && sizeof(struct yd_msg_followed) == 16,
+                   sizeof(struct yd_msg_end) == 16 && sizeof(struct yd_msg_follow) == 56 &&
+                   sizeof(struct yd_msg_seal) == 16 && sizeof(struct yd_msg_following) == 24 && sizeof(struct yd_msg_followed) == 16,
                "the messages' layouts are the format");
 
 #endif

@@ -20,6 +20,7 @@
     X(null) \
     X(opentsdb) \
     X(print) \
+    X(replica) \
     X(self)
 /* clang-format on */
 

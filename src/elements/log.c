@@ -42,7 +42,7 @@ struct pending {
 struct state {
     struct yd_element *element;
     struct yd_log *log;
-    struct waits written, durable;
+    struct waits written, durable, replicated;
     struct pending *first, **last;
     bool said_failed, said_no_space, said_held;
     char stream[256];                /* as others find it: NAME/PARTITION */
@@ -128,6 +128,15 @@ static const struct yd_param_class params[] = {
      .flags = YD_PARAM_DISK,
      .doc = "Set aside on the disk and given back when it is full, so that what was begun is ended in order and "
             "retention runs; taken again when there is room for it twice."},
+    {.name = "replicas",
+     .type = YD_PARAM_INT,
+     .initial = "0",
+     .max = 15,
+     .doc = "What asks for `replicated` waits until so many followers have it durably; `0`: that is `durable`."},
+    {.name = "replica_lag",
+     .type = YD_PARAM_DURATION,
+     .initial = "10s",
+     .doc = "A follower that is further behind is not waited for; with too few of them the answer is `durable`."},
     {.name = "cursor_expiry",
      .type = YD_PARAM_DURATION,
      .initial = "7d",
@@ -192,6 +201,8 @@ static int open(struct yd_element *element, void *opaque)
                                      .compress_level = (int)yd_args_int(args, "level"),
                                      .ballast_bytes = (uint64_t)yd_args_int(args, "ballast"),
                                      .hold = hold,
+                                     .replicas = (unsigned)yd_args_int(args, "replicas"),
+                                     .replica_lag_ns = yd_args_int(args, "replica_lag"),
                                      .cursor_expiry_ns = yd_args_int(args, "cursor_expiry")};
     state->element = element;
     state->last = &state->first;
@@ -219,6 +230,7 @@ static void close(void *opaque)
     state->last = &state->first;
     free_waits(&state->written);
     free_waits(&state->durable);
+    free_waits(&state->replicated);
     if (!state->log) return;
     yd_streams_remove(yd_element_streams(state->element), state->stream);
     (void)yd_log_close(state->log); /* what a last flush could not do, recovery finds */
@@ -288,6 +300,26 @@ static void say_recovery(const struct yd_log_recovery *recovery, struct yd_out *
                (unsigned long long)recovery->rotten_batches);
 }
 
+/* Replicas that are too few to wait for: what is durable is all that can be said. Else those that have it answer. */
+static void answer_replicated(struct state *state, const struct yd_log_position *position, struct yd_out *out)
+{
+    struct waits *waits = &state->replicated;
+    while (waits->count) {
+        struct wait *wait = &waits->items[waits->first];
+        bool reached = wait->next <= position->replicated, durable = wait->next <= position->durable;
+        bool alone = durable && (position->in_sync < position->replicas || position->deposed);
+        if (!reached && !alone && !position->failed) return;
+        if (reached)
+            yd_release(out, wait->hold, 0, position->replicas ? YD_ACK_REPLICATED : YD_ACK_DURABLE);
+        else if (durable)
+            yd_release(out, wait->hold, 0, YD_ACK_DURABLE);
+        else
+            yd_release(out, wait->hold, YD_EREADONLY, 0);
+        waits->first = (waits->first + 1) & (waits->capacity - 1);
+        waits->count--;
+    }
+}
+
 static int failure_of(const struct yd_log_position *position)
 {
     return position->failed ? YD_EREADONLY : 0;
@@ -300,6 +332,7 @@ static void look(struct state *state, struct yd_out *out)
     say_troubles(state, &position, out);
     answer_waits(&state->written, position.written, failure_of(&position), out);
     answer_waits(&state->durable, position.durable, failure_of(&position), out);
+    answer_replicated(state, &position, out);
 }
 
 /* ---- taking ---- */
@@ -307,10 +340,12 @@ static void look(struct state *state, struct yd_out *out)
 /* What was appended, or turned out to be there already: answered now or when the stream has got so far. */
 static void acknowledge(struct state *state, uint64_t next, uint64_t hold, unsigned level, struct yd_out *out)
 {
-    struct waits *waits = level >= YD_ACK_DURABLE ? &state->durable : &state->written;
+    struct waits *waits = level >= YD_ACK_REPLICATED ? &state->replicated
+                          : level >= YD_ACK_DURABLE  ? &state->durable
+                                                     : &state->written;
     if (level <= YD_ACK_MEMORY)
         yd_release(out, hold, 0, YD_ACK_MEMORY);
-    else if (!add_wait(waits, next, hold, level >= YD_ACK_DURABLE ? YD_ACK_DURABLE : YD_ACK_WRITTEN))
+    else if (!add_wait(waits, next, hold, level))
         yd_release(out, hold, YD_ENOMEM, 0);
 }
 

@@ -109,6 +109,7 @@ struct yd__native_peer {
     uint32_t ack_count;
     struct yd__native_sub *subs;
     uint32_t sub_count, query_count;
+    uint32_t follows; /* handles with a follower */
 };
 
 struct yd_native {
@@ -192,7 +193,7 @@ void yd__native_subs_end(struct yd__native_handle *handle, int error);
 /* ---- native_follow.c ---- */
 void yd__native_follow_moved(struct yd__native_handle *handle, const struct yd_log_position *position);
 void yd__native_follow_close(struct yd__native_handle *handle);
-void yd__native_fence_log(struct yd_log *log, uint32_t epoch);
+void yd__native_follow_run(struct yd__native_peer *peer); /* its backlog has left */
 
 /* ---- messages: a request's frame, checked to have its struct. Less than 0: the frame cannot be: GOODBYE ---- */
 struct yd__native_frame {

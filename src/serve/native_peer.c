@@ -452,7 +452,7 @@ static void peer_drained(void *arg)
 {
     struct yd__native_peer *peer = arg;
     yd__native_peer_go_on(peer, YD__NATIVE_HOLD_BACKLOG);
-    if (!peer->dead && peer->subs) yd__native_want_turn(peer);
+    if (!peer->dead && (peer->subs || peer->follows)) yd__native_want_turn(peer);
 }
 
 static const struct yd_stream_ops peer_ops = {
@@ -485,6 +485,7 @@ void yd__native_peer_turn(struct yd__native_peer *peer)
     }
     take_frames(peer);
     if (!peer->dead && yd__native_subs_run(peer)) yd__native_want_turn(peer);
+    if (!peer->dead) yd__native_follow_run(peer);
 }
 
 void yd__native_peer_sweep(struct yd__native_peer *peer, int64_t now)

@@ -334,7 +334,7 @@ static int fence_stream(struct ask *ask)
     if (epoch == 0 || epoch > UINT32_MAX) return yd_trail_add(&ask->trail, YD_EINVAL, "`epoch` is wanted");
     int error = need_log(ask, &log);
     if (error) return error;
-    yd__native_fence_log(log, (uint32_t)epoch);
+    yd_log_fence(log, (uint32_t)epoch);
     yd_log_unref(log);
     return 0;
 }
