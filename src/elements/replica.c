@@ -244,7 +244,7 @@ const struct yd_element_class yd_class_replica = {
            "- What its leader has retired before it came is gone: it begins anew, and says so.\n"
            "- `keep` and `size` are this node's own.\n",
     .example = "native :: Native(listen: \"127.0.0.1:4281\")\n"
-               "metrics :: Replica(from: \"127.0.0.1:4280\", stream: \"metrics\") -> history :: History()\n",
+               "copy :: Replica(from: \"127.0.0.1:4280\", stream: \"metrics\") -> history :: History()\n",
     .ports = ports,
     .params = params,
     .reasons = (const char *const[]){NULL},

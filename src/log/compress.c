@@ -329,7 +329,7 @@ static int drop_old(struct yd_log *log)
     return error && !bad ? error : 1;
 }
 
-int yd__compress_some(struct yd_log *log)
+static int compress_some(struct yd_log *log)
 {
     struct yd__compressor *at = log->compressor;
     if (!at || log->failed) return 0;
@@ -349,6 +349,19 @@ int yd__compress_some(struct yd_log *log)
     }
     if (error) give_up(log);
     return error ? 1 : more;
+}
+
+int yd__compress_some(struct yd_log *log)
+{
+    pthread_mutex_lock(&log->twin_lock); /* a follower may be cut back meanwhile */
+    int result = compress_some(log);
+    pthread_mutex_unlock(&log->twin_lock);
+    return result;
+}
+
+void yd__compressor_leave(struct yd_log *log)
+{
+    if (log->compressor) abandon(log);
 }
 
 /* ---- at opening ---- */

@@ -14,6 +14,7 @@
 
 #include "log/internal.h"
 #include "log/reader.h"
+#include "log/twin.h"
 
 static int open_quiet(struct yd_fs *fs, const char *dir, struct yd_log **ret_log, struct yd_trail *trail)
 {
@@ -66,7 +67,7 @@ static int put_away(struct yd_log *log, const char *why)
     forget(log, segment->base, ".ykey");
     pthread_mutex_lock(&log->mutex);
     log->segment_count--;
-    log->bytes -= segment->file_size;
+    log->bytes -= (segment->raw_gone ? 0 : segment->file_size) + (segment->twin ? segment->twin_size : 0);
     if (log->active == segment) log->active = NULL;
     pthread_mutex_unlock(&log->mutex);
     yd__segment_unref(segment);
@@ -288,8 +289,12 @@ static int cut_log(struct cut *cut, uint64_t seqno)
     struct yd__segment *last = log->segment_count ? log->segments[log->segment_count - 1] : NULL;
     pthread_mutex_lock(&log->mutex);
     if (cut->inside) {
-        log->bytes += cut->old_end - cut->inside->file_size;
-        cut->inside->file_size = cut->old_end;
+        struct yd__segment *inside = cut->inside;
+        uint64_t before = (inside->raw_gone ? 0 : inside->file_size) + (inside->twin ? inside->twin_size : 0);
+        log->bytes += cut->old_end - YD_MIN(before, cut->old_end + log->bytes);
+        inside->twin = inside->raw_gone = inside->twin_refused = false;
+        inside->twin_size = 0;
+        inside->file_size = cut->old_end;
         cut->inside->sealed = false;
         cut->inside->accounted = true;
     }
@@ -323,11 +328,14 @@ static int change(struct yd_log *log, bool anew, uint64_t seqno, uint64_t *ret_s
     pthread_mutex_lock(&log->io);
     int error = log->gone ? YD_ECLOSED : yd__flush_all(log);
     bool begun = !error;
+    pthread_mutex_lock(&log->twin_lock);
+    yd__compressor_leave(log);
     cut.edge = log->durable;
     if (!error && anew)
         error = anew_log(log);
     else if (!error && seqno < log->durable)
         error = log->segment_count ? cut_log(&cut, seqno) : YD_ENOENT;
+    pthread_mutex_unlock(&log->twin_lock);
     if (error && begun) yd__fail(log, YD_EIO);
     pthread_mutex_unlock(&log->io);
     if (!error && ret_seqno) *ret_seqno = cut.edge;

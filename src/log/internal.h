@@ -323,6 +323,7 @@ struct yd_log {
     uint64_t rotten_batches;
 
     /* space ahead: under mutex; the helper or a flush fills it */
+    pthread_mutex_t twin_lock;         /* behind io: held while something is compressed */
     struct yd__compressor *compressor; /* NULL: no twins */
     struct yd_file *prepared;
     uint64_t prepared_size;

@@ -148,6 +148,7 @@ static void destroy(struct yd_log *log)
     free(log->stream);
     pthread_mutex_destroy(&log->mutex);
     pthread_mutex_destroy(&log->io);
+    pthread_mutex_destroy(&log->twin_lock);
     pthread_mutex_destroy(&log->watch_lock);
     pthread_cond_destroy(&log->work);
     pthread_cond_destroy(&log->moved);
@@ -189,6 +190,7 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&log->mutex, NULL);
     pthread_mutex_init(&log->io, NULL);
+    pthread_mutex_init(&log->twin_lock, NULL);
     pthread_mutex_init(&log->watch_lock, NULL);
     pthread_cond_init(&log->work, &monotonic);
     pthread_cond_init(&log->moved, &monotonic);

@@ -24,5 +24,6 @@ void yd__compressor_destroy(struct yd_log *log);
 int yd__compress_some(struct yd_log *log);
 /* At opening, after the segments are known: which have twins; leftovers go. */
 int yd__twins_load(struct yd_log *log);
+void yd__compressor_leave(struct yd_log *log); /* the segment at hand; with twin_lock held */
 
 #endif
