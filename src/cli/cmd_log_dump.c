@@ -78,8 +78,9 @@ static void put_records(struct dumping *dumping, const struct yd_batch *batch)
 #define FIELDS(X)                                                                                                      \
     X(version)                                                                                                         \
     X(codec)                                                                                                           \
-    X(flags) X(size) X(header_crc) X(base_seqno) X(count) X(body_crc) X(body_size) X(raw_size) X(log_id) X(epoch)      \
-        X(prev_crc) X(durable_seqno) X(producer_id) X(producer_seq) X(producer_epoch) X(kinds) X(names)
+    X(flags)                                                                                                           \
+    X(size) X(header_crc) X(base_seqno) X(count) X(body_crc) X(body_size) X(raw_size) X(log_id) X(epoch) X(prev_crc)   \
+        X(durable_seqno) X(producer_id) X(producer_seq) X(producer_epoch) X(kinds) X(names)
 
 static void put_header(struct dumping *dumping, uint64_t offset, const struct yd_header *header)
 {
@@ -209,28 +210,40 @@ static int dump_records(struct dumping *dumping, const char *dir)
     return error < 0 && error != YD_EAGAIN ? cli_fail(dumping->args, "%s: %s", dir, yd_error_text(error)) : CLI_DONE;
 }
 
+struct segments {
+    const char *dir;
+    struct log_cli_names names;
+};
+
+/* A segment, or its twin when that is all there is. */
 static int segment_visit(void *arg, const char *name, enum yd_file_type node)
 {
-    struct log_cli_names *names = arg;
+    struct segments *segments = arg;
     size_t size = strlen(name);
-    return node == YD_NODE_FILE && size > 5 && strcmp(name + size - 5, ".ylog") == 0 ? log_cli_names_add(names, name)
-                                                                                     : 0;
+    char raw[LOG_CLI_PATH + 256];
+    struct yd_stat stat;
+    if (node != YD_NODE_FILE || size < 6) return 0;
+    if (strcmp(name + size - 5, ".ylog") == 0) return log_cli_names_add(&segments->names, name);
+    if (strcmp(name + size - 5, ".yzst") != 0) return 0;
+    (void)snprintf(raw, sizeof raw, "%s/%.*s.ylog", segments->dir, (int)(size - 5), name);
+    return yd_fs_stat(yd_fs_linux(), raw, &stat) == 0 ? 0 : log_cli_names_add(&segments->names, name);
 }
 
 static int dump_segments(struct dumping *dumping, const char *dir)
 {
-    struct log_cli_names names = {.count = 0};
+    struct segments segments = {.dir = dir};
+    struct log_cli_names *names = &segments.names;
     struct yd_log_stat stat = {.log_id = 0};
     (void)yd_log_stat_dir(NULL, dir, &stat, NULL); /* without a control page: batches of any log */
-    int error = yd_fs_list(yd_fs_linux(), dir, segment_visit, &names), code = CLI_DONE;
-    log_cli_names_sort(&names);
-    for (size_t i = 0; i < names.count && !error && !code && !dumping->ended; i++) {
+    int error = yd_fs_list(yd_fs_linux(), dir, segment_visit, &segments), code = CLI_DONE;
+    log_cli_names_sort(names);
+    for (size_t i = 0; i < names->count && !error && !code && !dumping->ended; i++) {
         char path[LOG_CLI_PATH + 256];
-        (void)snprintf(path, sizeof path, "%s/%s", dir, names.all[i]);
+        (void)snprintf(path, sizeof path, "%s/%s", dir, names->all[i]);
         if (dumping->what == HEX || !dumping->csv) fprintf(stderr, "%s:\n", path);
         code = dump_file(dumping, path, stat.log_id);
     }
-    log_cli_names_fini(&names);
+    log_cli_names_fini(names);
     return error ? cli_fail(dumping->args, "%s: %s", dir, yd_error_text(error)) : code;
 }
 

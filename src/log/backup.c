@@ -24,7 +24,7 @@
 #define MANIFEST_NAME "manifest.json"
 
 static int copy_range(struct yd_fs *fs, struct yd_file *file, uint64_t from, uint64_t to, const char *path,
-                      uint32_t *ret_crc)
+                      uint32_t *ret_crc, bool holes)
 {
     char part[YD__PATH_SIZE + 256];
     struct yd_file *copy;
@@ -41,6 +41,11 @@ static int copy_range(struct yd_fs *fs, struct yd_file *file, uint64_t from, uin
         size_t have, skip = (size_t)(at - aligned);
         error = yd__window_get(&window, aligned, (size_t)YD_MIN(to - aligned, (uint64_t)COPY_STEP), &bytes, &have);
         if (!error && have <= skip) error = YD_EEOF;
+        if (error == YD_EIO && holes) { /* zeros, which no frame is */
+            at = YD_MIN(aligned + COPY_STEP, to);
+            error = yd_file_truncate(copy, at - from);
+            continue;
+        }
         if (error) break;
         size_t size = (size_t)YD_MIN(have - skip, to - at);
         crc = yd_crc32c(crc, bytes + skip, size);
@@ -58,7 +63,7 @@ static int copy_range(struct yd_fs *fs, struct yd_file *file, uint64_t from, uin
 int yd__copy_range(struct yd_fs *fs, struct yd_file *file, uint64_t from, uint64_t to, const char *path,
                    uint32_t *ret_crc)
 {
-    int error = copy_range(fs, file, from, to, path, ret_crc);
+    int error = copy_range(fs, file, from, to, path, ret_crc, ret_crc == NULL);
     char *parent = error ? NULL : yd_fs_parent(path);
     if (!error) error = parent ? yd_fs_sync_dir(fs, parent) : YD_ENOMEM;
     free(parent);
@@ -271,9 +276,8 @@ static int copy_segment(struct backup *backup, uint64_t base, uint64_t next)
     char path[YD__PATH_SIZE];
     struct yd_file *file;
     struct yd__segment_head *head = NULL;
-    yd__segment_path(path, sizeof path, backup->dir, base, ".ylog");
-    int error = yd_fs_open(backup->fs, path, YD_OPEN_READ, &file);
-    if (error == YD_ENOENT && backup->now.count == 0) return 0; /* retention was sooner */
+    int error = yd__segment_open(backup->fs, backup->dir, base, &file); /* of a twin: the segment's own bytes */
+    if (error == YD_ENOENT && backup->now.count == 0) return 0;         /* retention was sooner */
     if (error) return error;
     struct yd__segment *walked = yd__segment_create(base);
     struct yd_stat now = {.size = 0};

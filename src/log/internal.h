@@ -208,7 +208,7 @@ bool yd__writer_alive(const struct yd__control *control);
 int yd__recover(struct yd_log *log, bool fresh, struct yd_log_recovery *ret, struct yd_trail *trail);
 int yd__list_segments(struct yd_fs *fs, const char *dir, uint64_t **ret_bases,
                       uint32_t *ret_count); /* sorted, malloc'd */
-/* A copy of a file's bytes, synced, under its own name. */
+/* A copy of a file's bytes, synced, under its own name. Without ret_crc, what cannot be read becomes zeros. */
 int yd__copy_range(struct yd_fs *fs, struct yd_file *file, uint64_t from, uint64_t to, const char *path,
                    uint32_t *ret_crc);
 int yd__quarantine(struct yd_log *log, struct yd_file *file, uint64_t base, uint64_t from, uint64_t to,

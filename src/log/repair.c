@@ -16,6 +16,7 @@
 
 #include "log/internal.h"
 #include "log/mend.h"
+#include "log/twin.h"
 
 #define REPAIR_STEP ((size_t)1 << 20)
 
@@ -36,6 +37,9 @@ struct repair {
     uint64_t size;
     uint32_t chain;
     bool chain_known, whole;
+    bool probing;             /* looks only, tells nothing */
+    struct yd_file *twin;     /* its own compressed twin, when that is there beside it */
+    struct yd__window beside; /* of it */
 };
 
 static void tell(struct repair *repair, enum yd_log_mending result, uint64_t from, uint64_t to, uint64_t first,
@@ -51,6 +55,7 @@ static void tell(struct repair *repair, enum yd_log_mending result, uint64_t fro
     } else {
         report->later++;
     }
+    if (repair->probing) return;
     struct yd_log_mended mended = {result, repair->file, from, to, first, next, what};
     if (repair->how->told) repair->how->told(repair->how->told_arg, &mended);
 }
@@ -77,7 +82,7 @@ static int keep_old(struct repair *repair, const char *name, struct yd_file *fil
 static int put(struct repair *repair, uint64_t base, uint64_t from, const void *bytes, size_t size)
 {
     char name[32];
-    if (repair->how->dry_run) return 0;
+    if (repair->how->dry_run || repair->probing) return 0;
     (void)snprintf(name, sizeof name, "%020" PRIu64, base);
     uint64_t to = YD_MIN(from + size, repair->size);
     int error = to > from ? keep_old(repair, name, repair->at, from, to) : 0;
@@ -107,14 +112,31 @@ static int fetch_dir(struct repair *repair, uint64_t seqno, struct yd_batch **re
     return error == YD_ENOMEM ? error : error ? YD_ENOENT : 0;
 }
 
-/* Exactly the next batch of this log's chain, from whoever has it. */
-static int fetch(struct repair *repair, uint64_t seqno, uint64_t bound, struct yd_batch **ret_batch)
+/* What stands at the same byte of its own twin. */
+static int fetch_twin(struct repair *repair, uint64_t offset, struct yd_batch **ret_batch)
 {
-    for (int source = 0; source < 2; source++) {
+    struct yd_header header;
+    const char *bytes;
+    size_t have;
+    if (!repair->twin) return YD_ENOENT;
+    if (yd__frame_at(&repair->beside, offset, repair->log_id, true, &header) != YD__FOUND_FRAME) return YD_ENOENT;
+    if (yd__window_get(&repair->beside, offset, header.size, &bytes, &have) || have < header.size) return YD_ENOENT;
+    int error = yd_batch_from_bytes(bytes, have, ret_batch);
+    return error == YD_ENOMEM ? error : error ? YD_ENOENT : 0;
+}
+
+/* Exactly the next batch of this log's chain, from whoever has it. */
+static int fetch(struct repair *repair, uint64_t offset, uint64_t seqno, uint64_t bound, struct yd_batch **ret_batch)
+{
+    for (int source = 0; source < 3; source++) {
         struct yd_batch *batch;
-        int error = source == 0          ? fetch_dir(repair, seqno, &batch)
-                    : repair->how->fetch ? repair->how->fetch(repair->how->fetch_arg, seqno, &batch)
-                                         : YD_ENOENT;
+        int error = YD_ENOENT;
+        if (source == 0)
+            error = fetch_twin(repair, offset, &batch);
+        else if (source == 1)
+            error = fetch_dir(repair, seqno, &batch);
+        else if (repair->how->fetch)
+            error = repair->how->fetch(repair->how->fetch_arg, seqno, &batch);
         if (error == YD_ENOENT) continue;
         if (error) return error;
         const struct yd_header *header = &batch->header;
@@ -129,14 +151,23 @@ static int fetch(struct repair *repair, uint64_t seqno, uint64_t bound, struct y
     return YD_ENOENT;
 }
 
-/* A good file of the other folder, or NULL. */
-static struct yd_file *other_segment(struct repair *repair, uint64_t base)
+/* The same segment elsewhere, whole in the eyes of `fits`: its own twin, or the other folder's; or NULL. To be closed.
+ */
+static struct yd_file *other_segment(struct repair *repair, uint64_t base,
+                                     bool (*fits)(struct repair *repair, struct yd_file *file, void *arg), void *arg)
 {
     char path[YD__PATH_SIZE];
     struct yd_file *file;
-    if (!repair->how->from_dir) return NULL;
-    yd__segment_path(path, sizeof path, repair->how->from_dir, base, ".ylog");
-    return yd_fs_open(repair->fs, path, YD_OPEN_READ, &file) == 0 ? file : NULL;
+    struct yd__twin_about about;
+    yd__segment_path(path, sizeof path, repair->how->dir, base, ".yzst");
+    if (repair->twin && yd__twin_open(repair->fs, path, &about, &file) == 0) {
+        if (fits(repair, file, arg)) return file;
+        yd_file_close(file);
+    }
+    if (!repair->how->from_dir || yd__segment_open(repair->fs, repair->how->from_dir, base, &file)) return NULL;
+    if (fits(repair, file, arg)) return file;
+    yd_file_close(file);
+    return NULL;
 }
 
 /* ---- one damaged range of frames ---- */
@@ -155,7 +186,7 @@ static int mend_frames(struct repair *repair, uint64_t base, const struct damage
     int error = 0;
     while (seqno < damage->next) {
         struct yd_batch *batch;
-        error = fetch(repair, seqno, damage->next, &batch);
+        error = fetch(repair, at, seqno, damage->next, &batch);
         if (error) break;
         char *larger = batch->header.size <= limit - at ? realloc(bytes, used + batch->header.size) : NULL;
         if (!larger) {
@@ -248,7 +279,7 @@ static int mend_before(struct repair *repair, uint64_t base, const struct before
     if (before->size) {
         repair->chain = before->chain;
         repair->chain_known = before->chain_known;
-        error = fetch(repair, before->seqno, header->base_seqno, &batch);
+        error = fetch(repair, before->offset, before->seqno, header->base_seqno, &batch);
     }
     if (error && error != YD_ENOENT) return error;
     bool fits = error == 0 && batch->header.header_crc == header->prev_crc && batch->header.size == before->size &&
@@ -322,6 +353,25 @@ static int walk_frames(struct repair *repair, struct yd__segment *walked, uint64
 
 /* ---- head and footer ---- */
 
+struct wanted_head {
+    uint64_t base;
+    struct yd__segment_head *head;
+};
+
+static bool head_fits(struct repair *repair, struct yd_file *file, void *arg)
+{
+    struct wanted_head *wanted = arg;
+    struct yd__segment_head *head;
+    if (yd__head_read(file, &head)) return false;
+    if (head->log_id == repair->log_id && head->base_seqno == wanted->base &&
+        (!repair->chain_known || head->prev_crc == repair->chain)) {
+        wanted->head = head;
+        return true;
+    }
+    free(head);
+    return false;
+}
+
 static int mend_head(struct repair *repair, uint64_t base, uint64_t *ret_start)
 {
     struct yd__segment_head *head = NULL;
@@ -335,10 +385,10 @@ static int mend_head(struct repair *repair, uint64_t base, uint64_t *ret_start)
     }
     free(head);
     if (error && error != YD_ECORRUPT && error != YD_EIO) return error;
-    struct yd_file *other = other_segment(repair, base);
-    head = NULL;
-    if (other && yd__head_read(other, &head) == 0 && head->log_id == repair->log_id && head->base_seqno == base &&
-        (!repair->chain_known || head->prev_crc == repair->chain)) {
+    struct wanted_head wanted = {.base = base};
+    struct yd_file *other = other_segment(repair, base, head_fits, &wanted);
+    head = wanted.head;
+    if (other) {
         *ret_start = head->data_start;
         repair->chain = head->prev_crc;
         repair->chain_known = true;
@@ -361,33 +411,38 @@ static int mend_head(struct repair *repair, uint64_t base, uint64_t *ret_start)
     return error;
 }
 
+struct wanted_footer {
+    uint64_t bound;
+    const struct yd__segment *walked;
+};
+
+static bool footer_fits(struct repair *repair, struct yd_file *file, void *arg)
+{
+    const struct wanted_footer *wanted = arg;
+    struct yd__footer footer;
+    struct yd__index_entry *entries;
+    if (yd__footer_read(file, repair->log_id, &footer, &entries)) return false;
+    free(entries);
+    return footer.next_seqno == wanted->bound && footer.data_end == wanted->walked->data_end &&
+           footer.headers_crc == wanted->walked->headers_crc;
+}
+
 static int mend_footer(struct repair *repair, struct yd__segment *walked, uint64_t bound)
 {
-    struct yd__footer footer;
-    struct yd__index_entry *entries = NULL;
-    int error = yd__footer_read(repair->at, repair->log_id, &footer, &entries);
-    free(entries);
-    bool fits = error == 0 && footer.next_seqno == bound && footer.data_end == walked->data_end &&
-                footer.headers_crc == walked->headers_crc;
-    if (error && error != YD_ENOENT) return error;
-    if (fits || !repair->whole || walked->next != bound) return 0;
-    struct yd_file *other = other_segment(repair, walked->base);
+    struct wanted_footer wanted = {bound, walked};
+    if (!repair->whole || walked->next != bound || footer_fits(repair, repair->at, &wanted)) return 0;
+    struct yd_file *other = other_segment(repair, walked->base, footer_fits, &wanted);
     struct yd_stat now;
-    entries = NULL;
-    error = YD_ENOENT;
-    if (other && yd_file_stat(other, &now) == 0) error = yd__footer_read(other, repair->log_id, &footer, &entries);
-    free(entries);
-    fits = error == 0 && footer.next_seqno == bound && footer.data_end == walked->data_end &&
-           footer.headers_crc == walked->headers_crc;
-    if (!fits) {
+    int error = 0;
+    if (!other) {
         tell(repair, YD_LATER, walked->data_end, repair->size, bound, bound,
              "the index behind the frames: opening the stream makes it anew");
-    } else {
+    } else if ((error = yd_file_stat(other, &now)) == 0) {
         size_t size = (size_t)(now.size - walked->data_end), have = 0;
         char *bytes = malloc(size);
         error = bytes ? yd_file_read(other, bytes, size, walked->data_end, &have) : YD_ENOMEM;
         if (!error && have == size) error = put(repair, walked->base, walked->data_end, bytes, size);
-        if (!error && !repair->how->dry_run && repair->size > now.size) {
+        if (!error && !repair->how->dry_run && !repair->probing && repair->size > now.size) {
             error = yd_file_truncate(repair->at, now.size);
             if (!error) error = yd_file_sync(repair->at);
         }
@@ -395,7 +450,7 @@ static int mend_footer(struct repair *repair, struct yd__segment *walked, uint64
         free(bytes);
     }
     yd_file_close(other);
-    return error == YD_ENOENT ? 0 : error;
+    return error;
 }
 
 /* ---- segments ---- */
@@ -403,13 +458,14 @@ static int mend_footer(struct repair *repair, struct yd__segment *walked, uint64
 /* A whole file that is not there. */
 static int bring_segment(struct repair *repair, uint64_t base, uint64_t bound, const char *path)
 {
-    struct yd_file *other = other_segment(repair, base);
-    struct yd__segment_head *head = NULL;
+    struct wanted_head wanted = {.base = base};
+    bool known = repair->chain_known;
+    repair->chain_known = false; /* its frames are looked at right behind */
+    struct yd_file *other = other_segment(repair, base, head_fits, &wanted);
+    repair->chain_known = known;
     struct yd_stat now;
     char kept[YD__PATH_SIZE + 8];
-    int error = other ? yd__head_read(other, &head) : YD_ENOENT;
-    bool good = error == 0 && head->log_id == repair->log_id && head->base_seqno == base;
-    if (!good) error = YD_ENOENT;
+    int error = other ? 0 : YD_ENOENT;
     if (!error) error = yd_file_stat(other, &now);
     if (!error && !repair->how->dry_run) {
         (void)snprintf(kept, sizeof kept, "%s.tmp", path);
@@ -418,36 +474,19 @@ static int bring_segment(struct repair *repair, uint64_t base, uint64_t bound, c
         if (!error) error = yd_fs_sync_dir(repair->fs, repair->how->dir);
     }
     if (!error) tell(repair, YD_MENDED, 0, now.size, base, bound, "the whole file, from another copy");
-    free(head);
+    free(wanted.head);
     yd_file_close(other);
     return error;
 }
 
-static int repair_segment(struct repair *repair, uint64_t base, uint64_t next, bool last)
+/* Walks the open file and mends what it can. */
+static int mend_open(struct repair *repair, uint64_t base, uint64_t next, bool last)
 {
-    char path[YD__PATH_SIZE];
-    (void)snprintf(repair->file, sizeof repair->file, "%020" PRIu64 ".ylog", base);
-    yd__segment_path(path, sizeof path, repair->how->dir, base, ".ylog");
-    unsigned flags = repair->how->dry_run ? YD_OPEN_READ : YD_OPEN_READ | YD_OPEN_WRITE;
-    int error = yd_fs_open(repair->fs, path, flags, &repair->at);
-    uint64_t bound = YD_MIN(next, repair->end);
-    if (error == YD_ENOENT) {
-        if (repair->report->live && base < repair->first) return 0; /* retention was sooner */
-        if (repair->report->live) {
-            tell(repair, YD_LATER, 0, 0, base, bound, "a whole file is missing: stop the daemon, then run this again");
-            return 0;
-        }
-        error = bring_segment(repair, base, bound, path);
-        if (error || repair->how->dry_run) return error;
-        error = yd_fs_open(repair->fs, path, flags, &repair->at);
-    }
-    if (error) return error;
     struct yd_stat now;
     struct yd__segment *walked = yd__segment_create(base);
-    error = walked ? yd_file_stat(repair->at, &now) : YD_ENOMEM;
-    repair->report->segments++;
-    repair->whole = true;
+    int error = walked ? yd_file_stat(repair->at, &now) : YD_ENOMEM;
     uint64_t start = 0;
+    repair->whole = true;
     if (!error) {
         repair->size = now.size;
         yd__window_init(&repair->window, repair->at, REPAIR_STEP);
@@ -455,14 +494,145 @@ static int repair_segment(struct repair *repair, uint64_t base, uint64_t next, b
         walked->head_good = repair->chain_known;
         walked->prev_crc = repair->chain;
         walked->data_end = start;
+        if (!error) error = walk_frames(repair, walked, start, YD_MIN(next, repair->end), last);
+        if (!error && !last && !repair->report->live) error = mend_footer(repair, walked, next);
+        yd__window_fini(&repair->window);
     }
-    if (!error) error = walk_frames(repair, walked, start, bound, last);
-    if (!error && !last && !repair->report->live) error = mend_footer(repair, walked, next);
-    yd__window_fini(&repair->window);
     yd__segment_unref(walked);
+    return error;
+}
+
+/* A twin that is damaged goes to quarantine/, once the segment itself is whole: a daemon makes it anew. */
+static int check_twin(struct repair *repair, const char *path, bool damaged)
+{
+    struct yd__twin_about about;
+    struct yd_file *twin;
+    struct yd_stat now;
+    int error = yd__twin_open(repair->fs, path, &about, &twin);
+    if (error == YD_ENOENT) return 0;
+    if (error && error != YD_ECORRUPT) return error;
+    char *block = error ? NULL : malloc(REPAIR_STEP);
+    damaged = damaged || error != 0;
+    if (!error && !block) error = YD_ENOMEM;
+    for (uint64_t at = 0; !error && !damaged;) {
+        size_t have = 0;
+        damaged = yd_file_read(twin, block, REPAIR_STEP, at, &have) != 0;
+        if (have == 0) break;
+        at += have;
+    }
+    free(block);
+    if (error == 0) yd_file_close(twin);
+    if (!damaged) return error == YD_ECORRUPT ? 0 : error;
+    error = yd_fs_stat(repair->fs, path, &now);
+    const char *name = strrchr(path, '/') + 1;
+    (void)snprintf(repair->file, sizeof repair->file, "%.60s", name);
+    if (repair->report->live || !repair->whole) {
+        if (repair->report->live)
+            tell(repair, YD_LATER, 0, now.size, 0, 0, "the compressed twin: stop the daemon, then run this again");
+        return error;
+    }
+    char kept[YD__PATH_SIZE + 160];
+    for (unsigned number = 1; !error && !repair->how->dry_run && number < 1000; number++) {
+        struct yd_stat there;
+        (void)snprintf(kept, sizeof kept, "%s/quarantine", repair->how->dir);
+        error = yd_fs_make_dirs(repair->fs, kept);
+        (void)snprintf(kept, sizeof kept, "%s/quarantine/%.60s-replaced-%u", repair->how->dir, name, number);
+        if (error || yd_fs_stat(repair->fs, kept, &there) != YD_ENOENT) continue;
+        error = yd_fs_rename(repair->fs, path, kept);
+        if (!error) error = yd_fs_sync_dir(repair->fs, repair->how->dir);
+        break;
+    }
+    if (!error)
+        tell(repair, YD_MENDED, 0, now.size, 0, 0, "the compressed twin: in quarantine/; a daemon makes it anew");
+    return error;
+}
+
+/* All there is of the segment is its twin. When that is damaged, the segment is made of what it still gives. */
+static int unpack(struct repair *repair, uint64_t base, uint64_t next, bool last, const char *path, const char *twin,
+                  bool *ret_unpacked)
+{
+    char made[YD__PATH_SIZE + 8];
+    struct yd__twin_about about;
+    struct yd_stat now;
+    struct yd_log_repair_report before = *repair->report;
+    uint32_t chain = repair->chain;
+    bool known = repair->chain_known;
+    *ret_unpacked = false;
+    int error = yd__twin_open(repair->fs, twin, &about, &repair->at);
+    if (error) return error == YD_ECORRUPT ? YD_ENOENT : error;
+    repair->probing = !repair->how->dry_run;
+    error = mend_open(repair, base, next, last);
+    bool damaged = repair->report->mended != before.mended || repair->report->lost != before.lost ||
+                   repair->report->later != before.later;
+    if (repair->probing) *repair->report = before;
+    repair->probing = false;
+    if (error == YD_EIO) damaged = true, error = 0; /* a block of the twin is damaged */
+    if (damaged && repair->how->dry_run && repair->report->mended == before.mended)
+        tell(repair, YD_LATER, 0, 0, base, next,
+             "damaged inside its compressed twin: only trying it shows what can be mended");
+    if (!error && damaged && before.live && !repair->how->dry_run) {
+        tell(repair, YD_LATER, 0, 0, base, next,
+             "damaged inside its compressed twin: stop the daemon, then run this again");
+    } else if (!error && damaged && !repair->how->dry_run) {
+        error = yd_file_stat(repair->at, &now);
+        (void)snprintf(made, sizeof made, "%s.tmp", path);
+        if (!error) error = yd__copy_range(repair->fs, repair->at, 0, now.size, made, NULL);
+        if (!error) error = yd_fs_rename(repair->fs, made, path);
+        if (!error) error = yd_fs_sync_dir(repair->fs, repair->how->dir);
+        *ret_unpacked = error == 0;
+        repair->chain = chain;
+        repair->chain_known = known;
+    }
     yd_file_close(repair->at);
     repair->at = NULL;
     return error;
+}
+
+static int repair_segment(struct repair *repair, uint64_t base, uint64_t next, bool last)
+{
+    char path[YD__PATH_SIZE], twin[YD__PATH_SIZE];
+    struct yd__twin_about about;
+    bool unpacked = false;
+    (void)snprintf(repair->file, sizeof repair->file, "%020" PRIu64 ".ylog", base);
+    yd__segment_path(path, sizeof path, repair->how->dir, base, ".ylog");
+    yd__segment_path(twin, sizeof twin, repair->how->dir, base, ".yzst");
+    unsigned flags = repair->how->dry_run ? YD_OPEN_READ : YD_OPEN_READ | YD_OPEN_WRITE;
+    int error = yd_fs_open(repair->fs, path, flags, &repair->at);
+    uint64_t bound = YD_MIN(next, repair->end);
+    if (error == YD_ENOENT) {
+        error = unpack(repair, base, next, last, path, twin, &unpacked);
+        if (error == 0 && !unpacked) {
+            repair->report->segments++;
+            return 0;
+        }
+        if (error == 0) error = yd_fs_open(repair->fs, path, flags, &repair->at);
+    }
+    if (error == YD_ENOENT) {
+        if (repair->report->live && base < repair->first) return 0; /* retention was sooner */
+        if (repair->report->live) {
+            tell(repair, YD_LATER, 0, 0, base, bound, "a whole file is missing: stop the daemon, then run this again");
+            return 0;
+        }
+        error = bring_segment(repair, base, bound, path);
+        if (error == YD_ENOENT) {
+            tell(repair, YD_LOST, 0, 0, base, bound == UINT64_MAX ? base : bound, "the whole file: no copy has it");
+            repair->chain_known = false;
+            return 0;
+        }
+        if (error || repair->how->dry_run) return error;
+        error = yd_fs_open(repair->fs, path, flags, &repair->at);
+    }
+    if (error) return error;
+    repair->report->segments++;
+    if (!unpacked && yd__twin_open(repair->fs, twin, &about, &repair->twin) == 0)
+        yd__window_init(&repair->beside, repair->twin, REPAIR_STEP);
+    error = mend_open(repair, base, next, last);
+    if (repair->twin) yd__window_fini(&repair->beside);
+    yd_file_close(repair->twin);
+    repair->twin = NULL;
+    yd_file_close(repair->at);
+    repair->at = NULL;
+    return error ? error : check_twin(repair, twin, unpacked);
 }
 
 /* ---- cursors ---- */

@@ -13,6 +13,7 @@
 
 #include "log/internal.h"
 #include "log/mend.h"
+#include "log/twin.h"
 
 #define SALVAGE_STEP ((size_t)1 << 20)
 
@@ -124,12 +125,21 @@ static int search_file(struct search *search)
     }
 }
 
+/* A compressed twin is searched as the segment that it is; one that is too damaged for that, as it lies there. */
+static int open_any(struct yd_fs *fs, const char *path, struct yd_file **ret_file)
+{
+    struct yd__twin_about about;
+    size_t size = strlen(path);
+    if (size > 5 && strcmp(path + size - 5, ".yzst") == 0 && yd__twin_open(fs, path, &about, ret_file) == 0) return 0;
+    return yd_fs_open(fs, path, YD_OPEN_READ, ret_file);
+}
+
 int yd_log_salvage_file(struct yd_fs *fs, const char *path, const struct yd_log_salvage *how,
                         struct yd_log_salvage_report *ret, struct yd_trail *trail)
 {
     if (!fs) fs = yd_fs_linux();
     struct yd_file *file;
-    int error = yd_fs_open(fs, path, YD_OPEN_READ, &file);
+    int error = open_any(fs, path, &file);
     if (error) return yd_trail_add(trail, error, "%s: %s", path, yd_error_text(error));
     struct yd_log_salvage_report report = {0};
     struct search search = {.how = how, .report = &report};
@@ -297,7 +307,7 @@ int yd_log_salvage_dir(struct yd_fs *fs, const char *path, uint64_t log_id, cons
     choose_places(&places, log_id);
     struct yd_file *file;
     error = yd_fs_make_dirs(fs, to);
-    if (!error) error = yd_fs_open(fs, path, YD_OPEN_READ, &file);
+    if (!error) error = open_any(fs, path, &file);
     if (!error) {
         error = write_folder(fs, file, &places, to, stream);
         yd_file_close(file);

@@ -179,11 +179,13 @@ int yd_forgotten_load(struct yd_forgotten *forgotten, struct yd_fs *fs, const ch
     if (error) return yd_trail_add(trail, error, "%s: %s", dir, yd_error_text(error));
     uint64_t bit = UINT64_C(1) << (yd_hash(YD_TOMBSTONE_NAME, sizeof YD_TOMBSTONE_NAME - 1) >> 58);
     for (uint32_t i = 0; i < count && !error; i++) {
-        char path[YD__PATH_SIZE];
         struct yd_file *file;
         struct yd__footer footer;
-        yd__segment_path(path, sizeof path, dir, bases[i], ".ylog");
-        error = yd_fs_open(fs, path, YD_OPEN_READ, &file);
+        error = yd__segment_open(fs, dir, bases[i], &file);
+        if (error == YD_ECORRUPT) { /* a damaged twin: what was in it nobody sees */
+            error = 0;
+            continue;
+        }
         if (error == YD_ENOENT) { /* retention was sooner */
             error = 0;
             continue;

@@ -224,6 +224,83 @@ static void swapped_and_stale_blocks_and_lost_files_come_back(void **state)
     assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
 }
 
+/* The same, compressed: with `keep` the segments stay beside their twins. */
+static void make_twins(struct world *world, char *copy, size_t size, bool keep)
+{
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 16384;
+    options.compress_after_ns = keep ? 3600 * YD_NS_PER_S : 1;
+    struct yd_log *log = world_open(world, &options, NULL);
+    for (int i = 0; i < BATCHES; i++) {
+        append(log, RECORDS, 3000);
+        assert_int_equal(yd_log_flush(log), 0);
+        world->now += YD_NS_PER_S;
+        for (int round = 0; round < 4; round++) assert_int_equal(yd_log_maintain(log), 0);
+    }
+    assert_int_equal(world_close(world, log), 0);
+    (void)snprintf(copy, size, "%s-copy", world->dir);
+    (void)copy_dir(world->fs, world->dir, copy);
+    char path[300];
+    struct yd_stat now;
+    segment_path(world, 0, ".yzst", path, sizeof path);
+    assert_int_equal(yd_fs_stat(world->fs, path, &now), 0);
+    segment_path(world, 0, ".ylog", path, sizeof path);
+    assert_int_equal(yd_fs_stat(world->fs, path, &now), keep ? 0 : YD_ENOENT);
+}
+
+static void a_damaged_segment_comes_back_from_its_twin(void **state)
+{
+    struct world *world = *state;
+    char copy[300], path[300], good[400];
+    make_twins(world, copy, sizeof copy, true);
+    segment_path(world, 0, ".ylog", path, sizeof path);
+    (void)snprintf(good, sizeof good, "%s/%020d.ylog", copy, 0);
+    struct yd_stat now;
+    assert_int_equal(yd_fs_stat(world->fs, path, &now), 0);
+    for (uint64_t offset = 0; offset < now.size; offset += offset % 4096 < 300 || offset + 300 > now.size ? 11 : 101) {
+        flip(world->fs, path, offset, (unsigned)(offset % 8));
+        struct yd_log_repair_report report;
+        int error = repair(world, NULL, false, &report);
+        if (error) print_message("# offset %llu\n", (unsigned long long)offset);
+        assert_int_equal(error, 0);
+        assert_int_equal(report.mended, 1);
+        assert_same_file(world->fs, path, good);
+    }
+}
+
+static void a_damaged_twin_is_mended_from_a_copy_or_its_segment(void **state)
+{
+    struct world *world = *state;
+    char copy[300], path[300];
+    make_twins(world, copy, sizeof copy, false);
+    segment_path(world, 0, ".yzst", path, sizeof path);
+    struct yd_stat now;
+    assert_int_equal(yd_fs_stat(world->fs, path, &now), 0);
+    struct yd_fs *damaged = world->fs;
+    for (uint64_t offset = 0; offset < now.size; offset += offset < 128 || offset + 100 > now.size ? 5 : 97) {
+        assert_int_equal(yd_sim_fs_clone(damaged, offset, &world->fs), 0);
+        flip(world->fs, path, offset, (unsigned)(offset % 8));
+        struct yd_log_repair_report report;
+        int verified = yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL);
+        int error = repair(world, copy, false, &report);
+        if (error || verified != YD_ECORRUPT)
+            print_message("# offset %llu: verify %d\n", (unsigned long long)offset, verified);
+        assert_int_equal(error, 0);
+        assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
+        struct yd_log *log = world_open(world, NULL, NULL);
+        uint64_t missing;
+        assert_int_equal(read_from_oldest(log, &missing), BATCHES * RECORDS);
+        assert_int_equal(missing, 0);
+        assert_int_equal(world_close(world, log), 0);
+        yd_sim_fs_destroy(world->fs);
+    }
+    world->fs = damaged;
+    struct yd_log_backup_report report;
+    assert_int_equal(yd_log_backup_dir(world->fs, world->dir, "d/backup", &report, NULL), 0);
+    assert_int_equal(yd_log_restore_dir(world->fs, "d/backup", "d/back/0", NULL, NULL), 0);
+    assert_int_equal(yd_log_verify_dir(world->fs, "d/back/0", NULL, NULL, NULL), 0);
+}
+
 /* Every call may be the last one: whatever is cut there, running again mends it, and what was kept is kept. */
 static void a_repair_that_is_cut_anywhere_is_repaired_again(void **state)
 {
@@ -491,6 +568,8 @@ int main(void)
         WORLD(what_no_copy_has_is_told_and_left_as_it_is),
         WORLD(a_copy_of_another_history_is_not_taken),
         WORLD(swapped_and_stale_blocks_and_lost_files_come_back),
+        WORLD(a_damaged_segment_comes_back_from_its_twin),
+        WORLD(a_damaged_twin_is_mended_from_a_copy_or_its_segment),
         WORLD(a_repair_that_is_cut_anywhere_is_repaired_again),
         WORLD(salvage_finds_every_good_batch_at_any_offset),
         WORLD(what_was_salvaged_is_a_stream_with_a_gap),
