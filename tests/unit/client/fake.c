@@ -326,6 +326,7 @@ static void take_subscribe(struct fake *fake, const struct yd_frame *frame, stru
     struct yd_msg_subscribe subscribe;
     memcpy(&subscribe, body.data, sizeof subscribe);
     fake->subscribes++;
+    fake->said_epoch = subscribe.epoch;
     struct fake_sub *sub = fake->subs;
     while (sub->used) sub++;
     uint64_t next = (uint64_t)fake_seqno(fake);

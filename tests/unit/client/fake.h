@@ -59,6 +59,7 @@ struct fake {
     uint8_t last_append_count, greeted;
     char said_token[64], cursor[64];
     uint64_t cursor_seqno;
+    uint32_t said_epoch; /* of the last SUBSCRIBE */
     /* instead of the server: gets each frame */
     void (*frame)(struct fake *fake, const struct yd_frame *frame, struct yd_str body);
 };

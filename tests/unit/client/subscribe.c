@@ -237,6 +237,7 @@ static void an_end_that_was_cut_is_told_as_a_gap(void **state)
     assert_int_equal(yd_subscription_next(sub, 10 * YD_NS_PER_S, &got), 0);
     assert_null(got.batch);
     assert_string_equal(got.gap.reason, "cut back");
+    assert_int_equal(fake.said_epoch, 1); /* of the batches before; the server's is 2 now */
     assert_int_equal(got.gap.from, 5);
     assert_int_equal(got.gap.to, 3);
     assert_int_equal(got.next, 3);
