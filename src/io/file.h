@@ -43,6 +43,7 @@ struct yd_fs_ops {
     void (*close)(struct yd_file *file); /* NULL is quiet; never syncs */
     int (*read)(struct yd_file *file, void *to, size_t size, uint64_t offset, size_t *ret_size);
     int (*writev)(struct yd_file *file, const struct iovec *parts, int part_count, uint64_t offset);
+    int (*descriptor)(struct yd_file *file); /* for sendfile; NULL: it has none */
     int (*sync)(struct yd_file *file); /* data, and the size needed to read it: fdatasync */
     int (*allocate)(struct yd_file *file, uint64_t offset, uint64_t size); /* fallocate; grows the size */
     int (*truncate)(struct yd_file *file, uint64_t size);

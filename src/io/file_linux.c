@@ -367,6 +367,7 @@ static const struct yd_fs_ops linux_ops = {
     .close = close_file,
     .read = read_file,
     .writev = writev_file,
+    .descriptor = fd_of,
     .sync = sync_file,
     .allocate = allocate_file,
     .truncate = truncate_file,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "io/file.h"
 #include "io/loop_inner.h"
 
 #define NOT_RUNNING UINT32_MAX
@@ -215,6 +216,30 @@ void yd_stream_pause(struct yd_stream *stream, bool paused)
 int yd_stream_write(struct yd_stream *stream, struct yd_str bytes)
 {
     return stream->loop->ops->stream_write(stream, bytes);
+}
+
+int yd_stream_write_shared(struct yd_stream *stream, struct yd_str bytes, void (*release)(void *arg), void *arg)
+{
+    const struct yd__loop_ops *ops = stream->loop->ops;
+    if (ops->stream_write_shared) return ops->stream_write_shared(stream, bytes, release, arg);
+    int error = ops->stream_write(stream, bytes);
+    if (!error) release(arg);
+    return error;
+}
+
+int yd_stream_send_file(struct yd_stream *stream, struct yd_file *file, uint64_t offset, size_t size)
+{
+    const struct yd__loop_ops *ops = stream->loop->ops;
+    int fd = file->fs->ops->descriptor ? file->fs->ops->descriptor(file) : -1;
+    if (fd >= 0 && ops->stream_send_file) return ops->stream_send_file(stream, fd, offset, size);
+    char *bytes = malloc(size ? size : 1);
+    size_t got = 0;
+    if (!bytes) return YD_ENOMEM;
+    int error = yd_file_read(file, bytes, size, offset, &got);
+    if (!error && got < size) error = YD_EIO;
+    if (!error) error = ops->stream_write(stream, (struct yd_str){bytes, size});
+    free(bytes);
+    return error;
 }
 size_t yd_stream_backlog(const struct yd_stream *stream)
 {

@@ -47,6 +47,9 @@ struct yd__loop_ops {
     void (*stream_start)(struct yd_stream *stream, const struct yd_stream_ops *ops, void *arg);
     void (*stream_pause)(struct yd_stream *stream, bool paused);
     int (*stream_write)(struct yd_stream *stream, struct yd_str bytes);
+    /* NULL: copied. */
+    int (*stream_write_shared)(struct yd_stream *stream, struct yd_str bytes, void (*release)(void *arg), void *arg);
+    int (*stream_send_file)(struct yd_stream *stream, int fd, uint64_t offset, size_t size);
     size_t (*stream_backlog)(const struct yd_stream *stream);
     void (*stream_limit)(struct yd_stream *stream, size_t bytes);
     void (*stream_shutdown)(struct yd_stream *stream);

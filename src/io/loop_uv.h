@@ -54,6 +54,8 @@ int yd__uv_connect(struct yd_loop *loop, const struct yd_address *to, const stru
 void yd__uv_stream_start(struct yd_stream *stream, const struct yd_stream_ops *ops, void *arg);
 void yd__uv_stream_pause(struct yd_stream *stream, bool paused);
 int yd__uv_stream_write(struct yd_stream *stream, struct yd_str bytes);
+int yd__uv_stream_write_shared(struct yd_stream *stream, struct yd_str bytes, void (*release)(void *arg), void *arg);
+int yd__uv_stream_send_file(struct yd_stream *stream, int fd, uint64_t offset, size_t size);
 size_t yd__uv_stream_backlog(const struct yd_stream *stream);
 void yd__uv_stream_limit(struct yd_stream *stream, size_t bytes);
 void yd__uv_stream_shutdown(struct yd_stream *stream);

@@ -3,6 +3,8 @@
  *   reading:  readable ─▶ room() ─▶ recv ─▶ data()   while the room is filled, at most READS_A_TURN times
  *   writing:  write() gathers in `out` ─▶ end of the turn: one send ─▶ drained()
  *                                            └ the kernel is full: wait until writable
+ *             shared bytes and runs of files are pieces in a queue behind `out`, and so is what is written behind them:
+ *             sent from where they lie, files by sendfile
  *
  * An idle stream has no buffer of its own: the room is lent by its owner when there is something to read, and `out` is
  * freed when it is empty. Errors of a send are kept and said at the end of the turn, never from inside write().
@@ -12,6 +14,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -25,6 +28,7 @@
 #define SEND_AT_ONCE   ((size_t)256 << 10)  /* gathered this much: do not wait for the end of the turn */
 #define SEND_UNCOPIED  ((size_t)64 << 10)   /* a write this large goes out without being gathered */
 #define OUT_MIN        4096
+#define PIECE_MIN      1024 /* of copied bytes: what follows it soon goes into the same one */
 
 struct listener {
     struct yd_listener listener;
@@ -35,6 +39,18 @@ struct listener {
     void *arg;
     struct yd_timer *retry;                                 /* made when it is first needed */
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* of a Unix socket: removed at the end */
+};
+
+/* Bytes that stay where they are until they are sent, or copied ones in between. */
+struct piece {
+    struct piece *next;
+    const char *bytes; /* NULL: of the file */
+    int fd;
+    off_t offset;
+    size_t size, capacity;      /* left; of copied bytes, from the beginning */
+    void (*release)(void *arg); /* of shared bytes */
+    void *arg;
+    char copied[];
 };
 
 struct stream {
@@ -49,6 +65,8 @@ struct stream {
     void *peeked_arg;
     char *out; /* gathered: out_from up to out_to are not with the kernel yet */
     size_t out_from, out_to, out_capacity, limit;
+    struct piece *pieces, **last_piece; /* behind `out` */
+    size_t piece_bytes;
 };
 
 static struct stream *of(const struct yd_stream *stream)
@@ -164,11 +182,8 @@ static void update_poll(struct stream *stream)
     (void)(events ? uv_poll_start(&stream->poll, events, on_poll) : uv_poll_stop(&stream->poll));
 }
 
-static ssize_t send_bytes(struct stream *stream, const char *data, size_t size)
+static ssize_t sent_or_not(struct stream *stream, ssize_t sent)
 {
-    ssize_t sent;
-    do sent = send(stream->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (sent < 0 && errno == EINTR);
     if (sent >= 0) return sent;
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
         stream->blocked = true;
@@ -178,6 +193,82 @@ static ssize_t send_bytes(struct stream *stream, const char *data, size_t size)
     return -1;
 }
 
+static ssize_t send_bytes(struct stream *stream, const char *data, size_t size, int more)
+{
+    ssize_t sent;
+    do sent = send(stream->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT | more);
+    while (sent < 0 && errno == EINTR);
+    return sent_or_not(stream, sent);
+}
+
+static ssize_t send_of_file(struct stream *stream, struct piece *piece)
+{
+    ssize_t sent;
+    do sent = sendfile(stream->fd, piece->fd, &piece->offset, piece->size);
+    while (sent < 0 && errno == EINTR);
+    if (sent == 0) { /* shorter than it was: what was promised cannot be sent */
+        stream->error = YD_EIO;
+        return -1;
+    }
+    return sent_or_not(stream, sent);
+}
+
+static void drop_piece(struct stream *stream)
+{
+    struct piece *piece = stream->pieces;
+    stream->pieces = piece->next;
+    if (!stream->pieces) stream->last_piece = &stream->pieces;
+    stream->piece_bytes -= piece->size;
+    if (piece->release) piece->release(piece->arg);
+    if (piece->fd >= 0) close(piece->fd);
+    free(piece);
+}
+
+static void send_pieces(struct stream *stream)
+{
+    while (stream->pieces && !stream->blocked && !stream->error) {
+        struct piece *piece = stream->pieces;
+        ssize_t sent = piece->bytes ? send_bytes(stream, piece->bytes, piece->size, piece->next ? MSG_MORE : 0)
+                                    : send_of_file(stream, piece);
+        if (sent <= 0) continue; /* blocked, or an error */
+        if (piece->bytes) piece->bytes += sent;
+        piece->size -= (size_t)sent;
+        stream->piece_bytes -= (size_t)sent;
+        if (piece->size == 0) drop_piece(stream);
+    }
+}
+
+static struct piece *add_piece(struct stream *stream, size_t capacity)
+{
+    struct piece *piece = malloc(sizeof *piece + capacity);
+    if (!piece) return NULL;
+    *piece = (struct piece){.fd = -1, .capacity = capacity};
+    *stream->last_piece = piece;
+    stream->last_piece = &piece->next;
+    return piece;
+}
+
+/* Behind pieces: copied into the last one when that has room. */
+static int gather_behind(struct stream *stream, const char *data, size_t size)
+{
+    struct piece *last = YD_CONTAINER(stream->last_piece, struct piece, next);
+    char *end = last->bytes ? (char *)(uintptr_t)last->bytes + last->size : NULL;
+    if (!last->capacity || (size_t)(last->copied + last->capacity - end) < size) {
+        last = add_piece(stream, YD_MAX(size, PIECE_MIN));
+        if (!last) return YD_ENOMEM;
+        last->bytes = end = last->copied;
+    }
+    memcpy(end, data, size);
+    last->size += size;
+    stream->piece_bytes += size;
+    return 0;
+}
+
+static size_t waiting_bytes(const struct stream *stream)
+{
+    return stream->out_to - stream->out_from + stream->piece_bytes;
+}
+
 static void forget_out(struct stream *stream)
 {
     free(stream->out);
@@ -185,19 +276,23 @@ static void forget_out(struct stream *stream)
     stream->out_from = stream->out_to = stream->out_capacity = 0;
 }
 
-/* Sends what is gathered as far as the kernel takes it. Calls nobody back. */
+/* Sends what is gathered as far as the kernel takes it. Calls nobody back but the owners of shared bytes. */
 static void send_out(struct stream *stream)
 {
+    bool had = stream->out || stream->pieces;
     while (stream->out_from < stream->out_to && !stream->blocked && !stream->connecting && !stream->error) {
-        ssize_t sent = send_bytes(stream, stream->out + stream->out_from, stream->out_to - stream->out_from);
+        ssize_t sent = send_bytes(stream, stream->out + stream->out_from, stream->out_to - stream->out_from,
+                                  stream->pieces ? MSG_MORE : 0);
         if (sent > 0) stream->out_from += (size_t)sent;
     }
+    if (!stream->connecting && stream->out_from == stream->out_to) send_pieces(stream);
     if (stream->error) {
         forget_out(stream);
+        while (stream->pieces) drop_piece(stream);
     } else if (stream->out && stream->out_from == stream->out_to) {
         forget_out(stream);
-        stream->drained = true;
     }
+    if (had && !stream->error && !stream->out && !stream->pieces) stream->drained = true;
 }
 
 static int gather(struct stream *stream, const char *data, size_t size)
@@ -222,13 +317,13 @@ static int gather(struct stream *stream, const char *data, size_t size)
 int yd__uv_stream_write(struct yd_stream *public, struct yd_str bytes)
 {
     struct stream *stream = of(public);
-    size_t waiting = stream->out_to - stream->out_from;
+    size_t waiting = waiting_bytes(stream);
     if (stream->error || stream->shutdown || stream->closed) return YD_ECLOSED;
     if (waiting && (waiting > stream->limit || bytes.size > stream->limit - waiting)) return YD_EFULL;
     if (bytes.size == 0) return 0;
     size_t sent = 0;
     if (!waiting && bytes.size >= SEND_UNCOPIED && !stream->connecting) {
-        ssize_t taken = send_bytes(stream, bytes.data, bytes.size);
+        ssize_t taken = send_bytes(stream, bytes.data, bytes.size, 0);
         want_flush(stream); /* says `ended` or `drained`, polls when it is blocked */
         if (taken < 0) return YD_ECLOSED;
         sent = (size_t)taken;
@@ -237,21 +332,74 @@ int yd__uv_stream_write(struct yd_stream *public, struct yd_str bytes)
             return 0;
         }
     }
-    int error = gather(stream, bytes.data + sent, bytes.size - sent);
+    int error = stream->pieces ? gather_behind(stream, bytes.data, bytes.size)
+                               : gather(stream, bytes.data + sent, bytes.size - sent);
     if (error && sent) { /* half a write cannot be taken back: the connection is spoilt */
         stream->error = error;
         forget_out(stream);
         return YD_ECLOSED;
     }
     if (error) return error;
-    if (stream->out_to - stream->out_from >= SEND_AT_ONCE && !stream->blocked) send_out(stream);
+    if (waiting_bytes(stream) >= SEND_AT_ONCE && !stream->blocked) send_out(stream);
     want_flush(stream);
     return stream->error ? YD_ECLOSED : 0;
 }
 
+static int take_piece(struct stream *stream, size_t size)
+{
+    size_t waiting = waiting_bytes(stream);
+    if (stream->error || stream->shutdown || stream->closed) return YD_ECLOSED;
+    return waiting && (waiting > stream->limit || size > stream->limit - waiting) ? YD_EFULL : 0;
+}
+
+static void queued_piece(struct stream *stream, size_t size)
+{
+    stream->piece_bytes += size;
+    if (waiting_bytes(stream) >= SEND_AT_ONCE && !stream->blocked && !stream->connecting) send_out(stream);
+    want_flush(stream); /* an error is said as `ended` */
+}
+
+int yd__uv_stream_write_shared(struct yd_stream *public, struct yd_str bytes, void (*release)(void *arg), void *arg)
+{
+    struct stream *stream = of(public);
+    int error = take_piece(stream, bytes.size);
+    if (error) return error;
+    if (bytes.size == 0) {
+        release(arg);
+        return 0;
+    }
+    struct piece *piece = add_piece(stream, 0);
+    if (!piece) return YD_ENOMEM;
+    piece->bytes = bytes.data;
+    piece->size = bytes.size;
+    piece->release = release;
+    piece->arg = arg;
+    queued_piece(stream, bytes.size);
+    return 0;
+}
+
+int yd__uv_stream_send_file(struct yd_stream *public, int fd, uint64_t offset, size_t size)
+{
+    struct stream *stream = of(public);
+    int error = take_piece(stream, size);
+    if (error || size == 0) return error;
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0) return yd_error_from_errno(errno);
+    struct piece *piece = add_piece(stream, 0);
+    if (!piece) {
+        close(own);
+        return YD_ENOMEM;
+    }
+    piece->fd = own;
+    piece->offset = (off_t)offset;
+    piece->size = size;
+    queued_piece(stream, size);
+    return 0;
+}
+
 size_t yd__uv_stream_backlog(const struct yd_stream *stream)
 {
-    return of(stream)->out_to - of(stream)->out_from;
+    return waiting_bytes(of(stream));
 }
 void yd__uv_stream_limit(struct yd_stream *stream, size_t bytes)
 {
@@ -294,7 +442,7 @@ static void flush(struct stream *stream)
         say_ended(stream, stream->error);
         return;
     }
-    if (stream->shutdown && !stream->shut && !stream->out && !stream->connecting) {
+    if (stream->shutdown && !stream->shut && !stream->out && !stream->pieces && !stream->connecting) {
         stream->shut = true;
         (void)shutdown(stream->fd, SHUT_WR); /* if it is gone, reading says so */
     }
@@ -372,7 +520,7 @@ static void connect_ready(struct stream *stream)
         say_ended(stream, yd_error_from_errno(error));
         return;
     }
-    if (stream->out || stream->shutdown) want_flush(stream);
+    if (stream->out || stream->pieces || stream->shutdown) want_flush(stream);
     if (!stream->ops->connected) return;
     loop_of(stream)->loop.callbacks++;
     stream->ops->connected(stream->arg);
@@ -416,6 +564,7 @@ static int new_stream(struct yd__uv_loop *loop, int fd, struct stream **ret_stre
     stream->poll.data = stream;
     stream->fd = fd;
     stream->limit = YD__STREAM_LIMIT;
+    stream->last_piece = &stream->pieces;
     *ret_stream = stream;
     return 0;
 }
@@ -445,6 +594,7 @@ static void let_go(struct stream *stream)
     stream->closed = true;
     leave_ring(&stream->to_flush);
     forget_out(stream);
+    while (stream->pieces) drop_piece(stream);
     uv_close((uv_handle_t *)&stream->poll, stream_gone);
 }
 
@@ -469,7 +619,7 @@ int yd__uv_stream_peek(struct yd_stream *public, void (*peeked)(void *, struct y
 int yd__uv_stream_detach(struct yd_stream *public, int *ret_fd)
 {
     struct stream *stream = of(public);
-    if (stream->started || stream->out) return YD_EINVAL;
+    if (stream->started || stream->out || stream->pieces) return YD_EINVAL;
     *ret_fd = stream->fd;
     let_go(stream);
     return 0;

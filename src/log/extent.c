@@ -9,8 +9,12 @@
 
 #include "log/reader.h"
 
+#define STEP_FAR  4096 /* large frames: a header, and then it is far to the next one */
+#define STEP_NEAR 65536
+
 struct walk {
     struct yd_log_reader *reader;
+    struct yd__window *window;
     uint64_t end; /* of what may be given */
     uint64_t offset, seqno;
 };
@@ -34,7 +38,7 @@ static int bounds(struct yd_log_reader *reader, uint64_t *ret_end)
 static int frame(struct walk *walk, bool check_body, struct yd_header *ret)
 {
     struct yd_log_reader *reader = walk->reader;
-    int found = yd__frame_at(&reader->window, walk->offset, reader->log_id, check_body, ret);
+    int found = yd__frame_at(walk->window, walk->offset, reader->log_id, check_body, ret);
     if (found < 0) return found;
     bool good = found == YD__FOUND_FRAME && ret->base_seqno == walk->seqno && ret->base_seqno + ret->count <= walk->end;
     return good ? 0 : YD_EAGAIN;
@@ -44,6 +48,7 @@ static void step(struct walk *walk, const struct yd_header *header)
 {
     walk->offset += header->size;
     walk->seqno += header->count;
+    walk->window->step = header->size >= STEP_NEAR / 4 ? STEP_FAR : STEP_NEAR;
 }
 
 /* To the frame that holds the reader's seqno. */
@@ -54,6 +59,7 @@ static int go_near(struct walk *walk)
     int error = 0;
     if (!reader->file || reader->place_seqno > reader->seqno) error = yd__reader_go_to(reader, &next);
     if (error) return YD_EAGAIN;
+    yd__window_init(walk->window, reader->file, STEP_FAR);
     walk->offset = reader->offset;
     walk->seqno = reader->place_seqno;
     struct yd_header header;
@@ -79,14 +85,13 @@ static int collect(struct walk *walk, bool check_bodies, uint64_t bytes_max, uin
     return ret->size > 0 ? 0 : error ? error : YD_EAGAIN;
 }
 
-int yd_log_reader_extent(struct yd_log_reader *reader, uint64_t bytes_max, uint64_t until, struct yd_log_extent *ret)
+static int find(struct walk *walk, uint64_t bytes_max, uint64_t until, struct yd_log_extent *ret)
 {
-    struct walk walk = {.reader = reader};
+    struct yd_log_reader *reader = walk->reader;
     struct yd_log_extent extent = {0};
-    int error = bounds(reader, &walk.end);
-    if (!error) error = go_near(&walk);
-    struct walk start = walk;
-    if (!error) error = collect(&walk, false, bytes_max, until, &extent);
+    int error = go_near(walk);
+    struct walk start = *walk;
+    if (!error) error = collect(walk, false, bytes_max, until, &extent);
     if (error) return YD_EAGAIN; /* whatever it was: the reader meets it again, and tells */
     char path[YD__PATH_SIZE];
     yd__segment_path(path, sizeof path, reader->dir, reader->base, ".ylog");
@@ -94,15 +99,27 @@ int yd_log_reader_extent(struct yd_log_reader *reader, uint64_t bytes_max, uint6
     bool resident = false;
     error = yd_file_resident(extent.file, extent.offset, extent.size, &resident);
     if (!error && !resident) {
-        walk = start;
-        error = collect(&walk, true, bytes_max, until, &extent);
+        *walk = start;
+        error = collect(walk, true, bytes_max, until, &extent);
     }
     if (error) {
         yd_file_close(extent.file);
         return error == YD_ENOTSUP ? error : YD_EAGAIN;
     }
-    reader->offset = walk.offset;
-    reader->seqno = reader->place_seqno = walk.seqno;
+    reader->offset = walk->offset;
+    reader->seqno = reader->place_seqno = walk->seqno;
     *ret = extent;
     return 0;
+}
+
+int yd_log_reader_extent(struct yd_log_reader *reader, uint64_t bytes_max, uint64_t until, struct yd_log_extent *ret)
+{
+    struct yd__window window; /* of its own: headers alone are a small part of what the reader's reads at once */
+    struct walk walk = {.reader = reader, .window = &window};
+    int error = bounds(reader, &walk.end);
+    if (error) return error;
+    yd__window_init(&window, NULL, STEP_FAR);
+    error = find(&walk, bytes_max, until, ret);
+    yd__window_fini(&window);
+    return error;
 }

@@ -119,13 +119,25 @@ int yd__native_begin(struct yd__native_peer *peer, enum yd_message type, unsigne
     return write_bytes(peer, bytes, sizeof frame + body_size);
 }
 
+static void release_batch(void *arg)
+{
+    yd_batch_unref(arg);
+}
+
 int yd__native_write_batch(struct yd__native_peer *peer, struct yd_batch *batch)
 {
     static const char zeros[YD_BATCH_ALIGN];
     const struct yd_header *header = &batch->header;
     int error = write_bytes(peer, header, sizeof *header);
     if (error) return error;
-    error = write_bytes(peer, batch->body->data, header->body_size);
+    if (header->body_size < 16384) {
+        error = write_bytes(peer, batch->body->data, header->body_size);
+    } else {
+        struct yd_str body = {batch->body->data, header->body_size};
+        error = yd_stream_write_shared(peer->stream, body, release_batch, yd_batch_ref(batch));
+        if (error) yd_batch_unref(batch);
+        if (error && error != YD_ECLOSED) yd__native_peer_close(peer);
+    }
     size_t pad = header->size - sizeof *header - header->body_size;
     return error || !pad ? error : write_bytes(peer, zeros, pad);
 }

@@ -87,8 +87,9 @@ static void drop(struct yd__native_sub *sub)
 
 static void end(struct yd__native_sub *sub, int error)
 {
-    struct yd_msg_end message = {.error = error,
-                                 .next = sub->reader ? yd_log_reader_seqno(sub->reader) : sub->next_told};
+    /* While a job has the reader only what was told is known; it is where to go on, too. */
+    uint64_t next = sub->reader && !sub->busy ? yd_log_reader_seqno(sub->reader) : sub->next_told;
+    struct yd_msg_end message = {.error = error, .next = next};
     struct yd_str text = error ? yd_str_of(yd_error_text(error)) : (struct yd_str){0};
     message.text_size = (uint16_t)text.size;
     struct yd__native_peer *peer = sub->peer;
@@ -166,20 +167,31 @@ static bool send_batches(struct yd__native_sub *sub, struct yd_batch **batches, 
     return !peer->dead;
 }
 
+static bool is_over(const struct yd__native_sub *sub)
+{
+    uint64_t seqno = yd_log_reader_seqno(sub->reader);
+    return sub->count == 0 || seqno >= sub->until || seqno >= sub->stop_at;
+}
+
+static int set_off(struct yd__native_sub *sub);
+
 static bool send_extent(struct yd__native_sub *sub)
 {
     struct yd__native_peer *peer = sub->peer;
-    struct yd_log_extent *extent = &sub->extent;
-    struct yd_msg_batches message = {.next = extent->next};
-    spend(sub, extent->size + sizeof message, extent->next);
-    peer->native->stat.file_bytes += extent->size;
-    int error = yd__native_begin(peer, YD_MSG_BATCHES, 0, sub->correlation, &message, sizeof message, extent->size);
-    (void)error;
-    if (sub->count != UINT64_MAX) sub->count -= YD_MIN(sub->count, extent->records);
-    if (peer->dead) return false; /* the subscription may have gone with it */
-    yd_file_close(extent->file);
-    extent->file = NULL;
-    return true;
+    struct yd_log_extent extent = sub->extent;
+    struct yd_msg_batches message = {.next = extent.next};
+    sub->extent.file = NULL;
+    spend(sub, extent.size + sizeof message, extent.next);
+    if (sub->count != UINT64_MAX) sub->count -= YD_MIN(sub->count, extent.records);
+    peer->native->stat.file_bytes += extent.size;
+    int error = yd__native_begin(peer, YD_MSG_BATCHES, 0, sub->correlation, &message, sizeof message, extent.size);
+    if (!error) { /* the next one is looked for while this one is sent; if it cannot be, then the next turn tries */
+        if (sub->credit > 0 && !is_over(sub) && yd_stream_backlog(peer->stream) <= BACKLOG_MAX) (void)set_off(sub);
+        error = yd_stream_send_file(peer->stream, extent.file, extent.offset, extent.size);
+        if (error && error != YD_ECLOSED) yd__native_peer_close(peer);
+    }
+    yd_file_close(extent.file);
+    return !peer->dead; /* the subscription may have gone with it */
 }
 
 static void send_gap(struct yd__native_sub *sub, const struct yd_log_gap *gap)
@@ -232,7 +244,7 @@ static void work(struct yd__native_job *job)
     if (sub->cursor) read_cursor(sub);
     if (!sub->error && !sub->reader) sub->error = open_reader(sub);
     if (sub->error) return;
-    bool plain = false;
+    bool plain = !sub->pattern && !sub->kinds && sub->start.from != YD_FROM_TIME;
     if (plain && yd_log_reader_extent(sub->reader, sub->run_max, sub->run_until, &sub->extent) == 0) return;
     if (yd_log_reader_cold(sub->reader)) read_some(sub);
 }
@@ -241,8 +253,6 @@ static void run_later(struct yd__native_sub *sub)
 {
     yd__native_want_turn(sub->peer);
 }
-
-static bool set_off(struct yd__native_sub *sub);
 
 static bool tell_begin(struct yd__native_sub *sub, uint64_t next)
 {
@@ -264,7 +274,10 @@ static void done(struct yd__native_job *job)
     }
     if (sub->start.from != YD_FROM_TIME && !tell_begin(sub, sub->begin)) return;
     sub->start.from = YD_FROM_SEQNO; /* a time is found now */
-    if (sub->extent.file && !send_extent(sub)) return;
+    if (sub->extent.file) {
+        if (send_extent(sub)) run_later(sub);
+        return;
+    }
     struct yd_batch *kept[GATHER];
     uint32_t kept_count = 0;
     uint64_t next = 0;
@@ -291,7 +304,7 @@ static void done(struct yd__native_job *job)
         run_later(sub);
 }
 
-static bool set_off(struct yd__native_sub *sub)
+static int set_off(struct yd__native_sub *sub)
 {
     struct yd__native_peer *peer = sub->peer;
     sub->job.work = work;
@@ -303,21 +316,11 @@ static bool set_off(struct yd__native_sub *sub)
     sub->gap = (struct yd_log_gap){0};
     int error = sub->lane ? 0 : yd_lane_open(peer->native->options.pool, &sub->lane);
     if (!error) error = yd__native_submit(peer->native, sub->lane, peer, &sub->job);
-    if (error) {
-        end(sub, error);
-        return false;
-    }
-    sub->busy = true;
-    return true;
+    sub->busy = error == 0;
+    return error;
 }
 
 /* ---- out of memory's tail ---- */
-
-static bool is_over(const struct yd__native_sub *sub)
-{
-    uint64_t seqno = yd_log_reader_seqno(sub->reader);
-    return sub->count == 0 || seqno >= sub->until || seqno >= sub->stop_at;
-}
 
 /* Sends what there is, up to a turn's share. 1: more in another turn; 0: nothing now; -1: the peer has gone. */
 static int run(struct yd__native_sub *sub)
@@ -329,7 +332,11 @@ static int run(struct yd__native_sub *sub)
     int error = 0;
     struct yd_log_gap gap = {0};
     if (sub->busy || sub->notify) return 0;
-    if (!sub->reader) return set_off(sub) ? 0 : -(int)peer->dead;
+    if (!sub->reader) {
+        error = set_off(sub);
+        if (error) end(sub, error);
+        return -(int)peer->dead;
+    }
     if (yd_stream_backlog(peer->stream) > BACKLOG_MAX || sub->credit <= 0) return 0;
     while (count < GATHER && bytes < RUN_MAX && (int64_t)bytes < sub->credit && !is_over(sub)) {
         if (yd_log_reader_cold(sub->reader)) {
@@ -355,7 +362,8 @@ static int run(struct yd__native_sub *sub)
     if (is_over(sub)) {
         end(sub, 0);
     } else if (error == YD_EBUSY) {
-        (void)set_off(sub); /* or it has ended */
+        error = set_off(sub);
+        if (error) end(sub, error);
     } else if (error && error != YD_EAGAIN && error != YD_EGAP) {
         end(sub, error);
     } else {
