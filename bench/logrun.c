@@ -1,6 +1,6 @@
 /* bench-logrun: one measured run of our log in this process, with the modes and the output of logpeer.c.
  *
- *   bench-logrun DIR  --size N --count N --mode single|pipelined|batch|latency|replay
+ *   bench-logrun DIR  --size N --count N --mode single|pipelined|batch|latency|replay [--read map|copy]
  *
  * Each message is one BLOB record. Everything counts when it is durable. pipelined: a batch a message, up to 1,000 in
  * flight, as if each came alone; batch: frames of up to 64 KiB (a message larger than that has its own). latency: from
@@ -17,6 +17,7 @@
 static size_t size = 100, count = 100000;
 static const char *mode = "pipelined", *dir;
 static char *payload;
+static bool copy;
 
 static double now_s(void)
 {
@@ -125,7 +126,7 @@ static struct yd_log_reader *open_reader(enum yd_log_from from)
 {
     struct yd_trail trail = {0};
     struct yd_log_reader *reader;
-    struct yd_log_start start = {.from = from};
+    struct yd_log_start start = {.from = from, .copy = copy};
     if (yd_log_reader_open_dir(NULL, dir, &start, &reader, &trail) < 0) {
         fprintf(stderr, "%s\n", yd_trail_text(&trail));
         exit(1);
@@ -206,6 +207,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "--size") == 0) size = strtoull(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--count") == 0) count = strtoull(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--mode") == 0) mode = argv[i + 1];
+        if (strcmp(argv[i], "--read") == 0) copy = strcmp(argv[i + 1], "copy") == 0;
     }
     payload = malloc(size);
     for (size_t i = 0; i < size; i++) payload[i] = "telemetry 0123456789 "[(i * 7 + i / 13) % 21];

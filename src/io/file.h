@@ -53,6 +53,9 @@ struct yd_fs_ops {
     int (*map)(struct yd_file *file, uint64_t offset, size_t size, bool writable, void **ret_address);
     void (*unmap)(struct yd_fs *fs, void *address, size_t size);
     int (*sync_map)(struct yd_fs *fs, void *address, size_t size);
+    /* As map, read-only, with all pages read in: YD_EIO when the device refuses one, which would be a signal later.
+     * Local file systems only (YD_ENOTSUP elsewhere: NFS, FUSE, CIFS, 9p: a page may go again). Blocks. NULL: never. */
+    int (*map_loaded)(struct yd_file *file, uint64_t offset, size_t size, void **ret_address);
     int (*lock)(struct yd_file *file); /* exclusive, advisory, until closed: YD_ELOCKED when another process has it */
     int (*resident)(struct yd_file *file, uint64_t offset, size_t size, bool *ret_resident); /* in the page cache? */
     /* A hint, and NULL where it means nothing: this range (offset to a multiple of 4096, synced) will not be read soon.
@@ -115,6 +118,10 @@ static inline int yd_file_stat(struct yd_file *file, struct yd_stat *ret)
 static inline int yd_file_map(struct yd_file *file, uint64_t offset, size_t size, bool writable, void **ret_address)
 {
     return file->fs->ops->map(file, offset, size, writable, ret_address);
+}
+static inline int yd_file_map_loaded(struct yd_file *file, uint64_t offset, size_t size, void **ret_address)
+{
+    return file->fs->ops->map_loaded ? file->fs->ops->map_loaded(file, offset, size, ret_address) : YD_ENOTSUP;
 }
 static inline void yd_fs_unmap(struct yd_fs *fs, void *address, size_t size)
 {

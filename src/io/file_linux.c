@@ -13,10 +13,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -275,6 +277,39 @@ static int resident_file(struct yd_file *file, uint64_t offset, size_t size, boo
     return error;
 }
 
+/* Those on which a page that was mapped may be gone when it is looked at. */
+static bool is_local(int fd)
+{
+    static const uint32_t remote[] = {NFS_SUPER_MAGIC,  FUSE_SUPER_MAGIC, SMB_SUPER_MAGIC,  CIFS_SUPER_MAGIC,
+                                      SMB2_SUPER_MAGIC, V9FS_MAGIC,       CEPH_SUPER_MAGIC, AFS_SUPER_MAGIC};
+    struct statfs about;
+    if (fstatfs(fd, &about)) return false;
+    for (size_t i = 0; i < YD_COUNT(remote); i++)
+        if ((uint32_t)about.f_type == remote[i]) return false;
+    return true;
+}
+
+static int map_loaded_file(struct yd_file *file, uint64_t offset, size_t size, void **ret_address)
+{
+#ifdef MADV_POPULATE_READ
+    void *address;
+    if (!is_local(fd_of(file))) return YD_ENOTSUP;
+    int error = map_file(file, offset, size, false, &address);
+    if (error) return error;
+    /* Faults all pages in at once; what would have been a signal later is an error here. */
+    if (madvise(address, size, MADV_POPULATE_READ) == 0) {
+        *ret_address = address;
+        return 0;
+    }
+    error = errno == EINVAL ? YD_ENOTSUP : YD_EIO; /* EINVAL: kernels before 5.14 */
+    unmap_range(NULL, address, size);
+    return error;
+#else
+    (void)file, (void)offset, (void)size, (void)ret_address;
+    return YD_ENOTSUP;
+#endif
+}
+
 static void forget_range(struct yd_file *file, uint64_t offset, uint64_t size)
 {
     (void)posix_fadvise(fd_of(file), (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED); /* a hint */
@@ -373,6 +408,7 @@ static const struct yd_fs_ops linux_ops = {
     .truncate = truncate_file,
     .stat_file = stat_fd,
     .map = map_file,
+    .map_loaded = map_loaded_file,
     .unmap = unmap_range,
     .sync_map = sync_map_range,
     .lock = lock_file,

@@ -62,6 +62,7 @@ static int open_segment(struct yd_log_reader *reader, uint64_t base)
     reader->file = file;
     reader->base = base;
     yd__window_init(&reader->window, file, READ_STEP);
+    reader->window.map = !reader->copy;
     return 0;
 }
 
@@ -228,8 +229,12 @@ static int skip_damage(struct yd_log_reader *reader, uint64_t next, uint64_t end
     struct yd_stat now;
     int error = yd_file_stat(reader->file, &now);
     if (error) return error;
+    bool map = reader->window.map; /* a look beyond what positions cover: there a file may be cut when it is sealed */
+    reader->window.map = false;
+    yd__window_forget(&reader->window);
     error = yd__frame_resync(&reader->window, reader->offset + YD_BATCH_ALIGN, now.size, reader->log_id,
                              reader->place_seqno + 1, bound, &offset, &header);
+    reader->window.map = map;
     if (error && error != YD_ENOENT) return error;
     if (reader->log) {
         uint64_t to = error == YD_ENOENT ? now.size : offset;
@@ -338,6 +343,7 @@ static int walk_to_time(struct yd_log_reader *reader, uint64_t data_end, uint64_
 static int find_time_in(struct yd_log_reader *reader, uint64_t base, uint64_t end, bool *ret_found)
 {
     int error = open_segment(reader, base);
+    reader->window.map = false; /* it walks beyond what positions cover; the file is left afterwards */
     if (error == YD_ENOENT || error == YD_ECORRUPT)
         return 0; /* retention was sooner; nothing of its twin can be read */
     if (error) return error;

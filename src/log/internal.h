@@ -159,13 +159,15 @@ struct yd__chunk {
     atomic_uint refs;
     uint64_t offset;
     size_t size;
-    char *data; /* 64-byte aligned, so that frames in it are */
+    char *data;           /* 64-byte aligned, so that frames in it are */
+    struct yd_fs *mapped; /* data is the file itself, mapped: no memory of ours */
 };
 void yd__chunk_unref(struct yd__chunk *chunk); /* NULL is quiet */
 struct yd__window {
     struct yd_file *file;
     size_t step; /* bytes to read at least */
     struct yd__chunk *chunk;
+    bool map;        /* mapped instead of read: only inside what positions cover */
     bool unreadable; /* some block read as zeros because the device refused it */
 };
 void yd__window_init(struct yd__window *window, struct yd_file *file, size_t step);

@@ -23,6 +23,7 @@ static int create(struct yd_fs *fs, const char *dir, const struct yd_log_start *
     reader->level = start->level ? start->level : YD_ACK_DURABLE;
     reader->time_ns = start->time_ns;
     reader->by_time = start->from == YD_FROM_TIME;
+    reader->copy = start->copy;
     if (!reader->dir) {
         free(reader);
         return YD_ENOMEM;
@@ -55,6 +56,7 @@ int yd_log_reader_open(struct yd_log *log, const struct yd_log_start *start, str
     int error = create(log->fs, log->dir, start, &reader);
     if (error) return error;
     reader->log = yd_log_ref(log);
+    reader->copy = true; /* a signal would end the writer, too */
     reader->log_id = log->log_id;
     pthread_mutex_lock(&log->mutex);
     if (log->closed) {

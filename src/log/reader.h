@@ -15,6 +15,7 @@ struct yd_log_reader {
     uint64_t seqno; /* of the next record to give */
     enum yd_ack level;
     bool by_time; /* still to be found */
+    bool copy;    /* never map */
     int64_t time_ns;
     struct yd_log_gap pending; /* with a reason: told by the next call */
 

@@ -12,7 +12,8 @@
 #include "base/drd.h"
 #include "log/internal.h"
 
-#define BLOCK 4096
+#define BLOCK    4096
+#define MAP_STEP ((size_t)4 << 20)
 
 void yd__chunk_unref(struct yd__chunk *chunk)
 {
@@ -21,7 +22,10 @@ void yd__chunk_unref(struct yd__chunk *chunk)
     YD_DRD_BEFORE(&chunk->refs);
     if (atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel) != 1) return;
     YD_DRD_AFTER(&chunk->refs);
-    free(chunk->data);
+    if (chunk->mapped)
+        yd_fs_unmap(chunk->mapped, chunk->data, chunk->size);
+    else
+        free(chunk->data);
     free(chunk);
 }
 
@@ -67,13 +71,39 @@ static int read_around(struct yd__window *window, char *to, size_t size, uint64_
     return 0;
 }
 
+/* The file itself, where it is in memory anyway: nothing is copied, and whoever holds a batch holds its pages, though
+ * the file may be gone by then. */
+static bool map_chunk(struct yd__window *window, uint64_t offset, size_t size)
+{
+    struct yd_stat now;
+    uint64_t from = offset & ~(uint64_t)(BLOCK - 1);
+    if (yd_file_stat(window->file, &now) || now.size <= offset) return false;
+    size = (size_t)YD_MIN(now.size - from, YD_MAX(offset - from + size, (uint64_t)MAP_STEP));
+    void *address;
+    int error = yd_file_map_loaded(window->file, from, size, &address);
+    if (error == YD_ENOTSUP) window->map = false;
+    if (error) return false;
+    struct yd__chunk *chunk = malloc(sizeof *chunk);
+    if (!chunk) {
+        yd_fs_unmap(window->file->fs, address, size);
+        return false;
+    }
+    yd__window_forget(window);
+    *chunk = (struct yd__chunk){.offset = from, .size = size, .data = address, .mapped = window->file->fs};
+    atomic_init(&chunk->refs, 1);
+    YD_DRD_IGNORE(&chunk->refs);
+    window->chunk = chunk;
+    return true;
+}
+
 static int fill(struct yd__window *window, uint64_t offset, size_t size)
 {
+    if (window->map && map_chunk(window, offset, size)) return 0;
     size = YD_ALIGN_UP(YD_MAX(size, window->step), BLOCK);
     struct yd__chunk *chunk = window->chunk;
     /* Batches may still lie in the old chunk; if none does, its memory is used again. The acquire pairs with their
      * release of it. */
-    if (!chunk || atomic_load_explicit(&chunk->refs, memory_order_acquire) != 1 ||
+    if (!chunk || chunk->mapped || atomic_load_explicit(&chunk->refs, memory_order_acquire) != 1 ||
         YD_ALIGN_UP(YD_MAX(chunk->size, 1), BLOCK) < size) {
         yd__window_forget(window);
         chunk = malloc(sizeof *chunk);
@@ -86,6 +116,7 @@ static int fill(struct yd__window *window, uint64_t offset, size_t size)
         atomic_init(&chunk->refs, 1);
         YD_DRD_IGNORE(&chunk->refs);
         chunk->size = 0;
+        chunk->mapped = NULL;
         window->chunk = chunk;
     }
     YD_DRD_AFTER(&chunk->refs);

@@ -155,6 +155,53 @@ static void a_reader_follows_a_writer_that_was_killed_and_came_back(void **state
     yd_log_reader_close(sleeper.reader);
 }
 
+/* Rolls and retention in between; some batches are held until long after their segment is gone. */
+static void mapped_and_copied_readings_are_the_same(void **state)
+{
+    struct world *world = *state;
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 64 << 10;
+    options.retain_bytes = 512 << 10;
+    struct yd_log *log = world_open(world, &options, NULL);
+    append(log, 1, 0);
+    assert_int_equal(yd_log_flush(log), 0);
+    struct yd_log_start start = {.from = YD_FROM_OLDEST};
+    struct yd_log_reader *readers[2];
+    struct yd_batch *held[64] = {NULL};
+    for (int i = 0; i < 2; i++) {
+        start.copy = i;
+        assert_int_equal(yd_log_reader_open_dir(world->fs, world->dir, &start, &readers[i], NULL), 0);
+    }
+    uint64_t batches = 0;
+    for (int round = 0; round < 600; round++) {
+        append(log, 1 + (uint32_t)(yd_rng_next(&world->rng) % 30), (size_t)(yd_rng_next(&world->rng) % 9000));
+        assert_int_equal(yd_log_flush(log), 0);
+        if (round % 5 == 0) assert_int_equal(yd_log_maintain(log), 0);
+        if (yd_rng_next(&world->rng) % 3) continue;
+        for (int error = 0; error != YD_EAGAIN;) {
+            struct yd_batch *batch[2] = {NULL, NULL};
+            struct yd_log_gap gap;
+            error = yd_log_reader_next(readers[0], &batch[0], &gap);
+            assert_int_equal(yd_log_reader_next(readers[1], &batch[1], &gap), error);
+            if (error) continue;
+            assert_memory_equal(&batch[0]->header, &batch[1]->header, sizeof batch[0]->header);
+            assert_memory_equal(batch[0]->body->data, batch[1]->body->data, batch[0]->header.body_size);
+            yd_batch_unref(batch[1]);
+            struct yd_batch **slot = &held[batches++ % YD_COUNT(held)];
+            if (*slot) check_marks(*slot);
+            yd_batch_unref(*slot);
+            *slot = batch[0];
+        }
+    }
+    for (int i = 0; i < 2; i++) yd_log_reader_close(readers[i]);
+    assert_int_equal(world_close(world, log), 0);
+    for (size_t i = 0; i < YD_COUNT(held); i++) {
+        if (held[i]) check_marks(held[i]);
+        yd_batch_unref(held[i]);
+    }
+    assert_true(batches > 300);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +209,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_wait_ends_in_time_and_uses_no_cpu, world_setup_linux, world_teardown),
         cmocka_unit_test_setup_teardown(a_reader_is_woken_by_another_thread_once, world_setup_linux, world_teardown),
         cmocka_unit_test_setup_teardown(a_wait_on_a_log_that_closes_ends, world_setup_linux, world_teardown),
+        cmocka_unit_test_setup_teardown(mapped_and_copied_readings_are_the_same, world_setup_linux, world_teardown),
         cmocka_unit_test_setup_teardown(a_reader_follows_a_writer_that_was_killed_and_came_back, world_setup_linux,
                                         world_teardown),
     };
