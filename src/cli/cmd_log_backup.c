@@ -1,5 +1,7 @@
 /* yarder log backup and restore. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/text.h"
 #include "cli/commands.h"
@@ -30,6 +32,22 @@ static void tell(struct backing_up *all, const char *name, const struct yd_log_b
                (unsigned long long)report->copied, size);
 }
 
+/* What the stream is as a whole, beside its partitions. Mostly there is none. */
+static int copy_layout(const char *from, const char *to)
+{
+    char path[LOG_CLI_PATH + 32], *bytes;
+    size_t size;
+    const char *cut = strrchr(from, '/');
+    (void)snprintf(path, sizeof path, "%.*s/stream.json", cut ? (int)(cut - from) : 1, cut ? from : ".");
+    int error = yd_fs_read_all(yd_fs_linux(), path, 1 << 20, &bytes, &size);
+    if (error) return error == YD_ENOENT ? 0 : error;
+    cut = strrchr(to, '/');
+    (void)snprintf(path, sizeof path, "%.*s/stream.json", (int)(cut - to), to);
+    error = yd_fs_replace(yd_fs_linux(), path, bytes, size);
+    free(bytes);
+    return error;
+}
+
 static void one(struct backing_up *all, const char *name, const char *from, const char *to)
 {
     struct yd_log_backup_report report = {0};
@@ -37,6 +55,8 @@ static void one(struct backing_up *all, const char *name, const char *from, cons
     yd_trail_clear(&trail);
     int error = all->restore ? yd_log_restore_dir(NULL, from, to, &report, &trail)
                              : yd_log_backup_dir(NULL, from, to, &report, &trail);
+    int layout = error ? 0 : copy_layout(from, to);
+    if (layout) error = yd_trail_add(&trail, layout, "stream.json beside %s: %s", from, yd_error_text(layout));
     if (error) {
         (void)cli_fail(all->args, "%s: %s", name, yd_trail_text(&trail));
         all->failed = true;

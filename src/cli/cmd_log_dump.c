@@ -75,12 +75,11 @@ static void put_records(struct dumping *dumping, const struct yd_batch *batch)
 }
 
 /* Every field of a header: unsigned ones here, the signed times behind. */
+/* clang-format off */
 #define FIELDS(X)                                                                                                      \
-    X(version)                                                                                                         \
-    X(codec)                                                                                                           \
-    X(flags)                                                                                                           \
-    X(size) X(header_crc) X(base_seqno) X(count) X(body_crc) X(body_size) X(raw_size) X(log_id) X(epoch) X(prev_crc)   \
-        X(durable_seqno) X(producer_id) X(producer_seq) X(producer_epoch) X(kinds) X(names)
+    X(version) X(codec) X(flags) X(size) X(header_crc) X(base_seqno) X(count) X(body_crc) X(body_size) X(raw_size)     \
+    X(log_id) X(epoch) X(prev_crc) X(durable_seqno) X(producer_id) X(producer_seq) X(producer_epoch) X(kinds) X(names)
+/* clang-format on */
 
 static void put_header(struct dumping *dumping, uint64_t offset, const struct yd_header *header)
 {

@@ -221,6 +221,8 @@ def a_backup_while_running_restores(folder):
     finally:
         daemon.kill()
     restored = folder + '/restored'
+    if os.path.exists(daemon.data + '/streams/metrics/stream.json'):
+        assert os.path.exists(backup + '/streams/metrics/stream.json')
     yarder('log', 'restore', backup, '--data', restored, check=0)
     yarder('log', 'verify', '--data', restored, check=0)
     assert cat(restored)[0] == cat(daemon.data)[0][:100]
