@@ -81,6 +81,10 @@ static void verify_one(void *arg, const char *name, const char *dir)
         int checked = yd_log_verify_cursors(NULL, dir, &cursors, found, verifying);
         if (checked && checked != YD_ECORRUPT) error = checked;
     }
+    if (error == YD_ENOENT) {
+        found(verifying, "control", 0, "the control page is missing");
+        error = YD_ECORRUPT;
+    }
     verifying->streams++;
     verifying->cursors += cursors;
     verifying->done += stat.bytes;

@@ -19,6 +19,19 @@ const char *log_cli_data(const struct cli_args *args)
     return data ? data : "./data";
 }
 
+static int segment_there(void *arg, const char *name, enum yd_file_type node)
+{
+    size_t size = strlen(name);
+    (void)arg;
+    return node == YD_NODE_FILE && size == 25 && (strcmp(name + 20, ".ylog") == 0 || strcmp(name + 20, ".yzst") == 0);
+}
+
+/* A partition's folder whose control page was lost is one all the same. */
+static bool has_segments(const char *dir)
+{
+    return yd_fs_list(yd_fs_linux(), dir, segment_there, NULL) == 1;
+}
+
 int log_cli_dir(struct cli_args *args, const char *stream, char *to)
 {
     const char *data = log_cli_data(args);
@@ -28,7 +41,7 @@ int log_cli_dir(struct cli_args *args, const char *stream, char *to)
         char control[LOG_CLI_PATH + 16];
         if (snprintf(to, LOG_CLI_PATH, forms[i], data, stream) >= LOG_CLI_PATH) break;
         snprintf(control, sizeof control, "%s/control", to);
-        if (yd_fs_stat(yd_fs_linux(), control, &stat) == 0) return CLI_DONE;
+        if (yd_fs_stat(yd_fs_linux(), control, &stat) == 0 || has_segments(to)) return CLI_DONE;
     }
     return cli_fail(args, "no stream '%s' below %s; `yarder log ls` lists them", stream, data);
 }
@@ -117,7 +130,8 @@ static int descend(struct each *each)
     struct yd_stat stat;
     char marker[LOG_CLI_PATH + 64];
     (void)snprintf(marker, sizeof marker, "%s/%s", each->path, each->marker);
-    if (yd_fs_stat(yd_fs_linux(), marker, &stat) == 0) {
+    if (yd_fs_stat(yd_fs_linux(), marker, &stat) == 0 ||
+        (strcmp(each->marker, "control") == 0 && has_segments(each->path))) {
         const char *name = each->path + strlen(each->root);
         each->visit(each->arg, *name == '/' ? name + 1 : each->path, each->path);
         return 0;

@@ -324,6 +324,14 @@ def the_whole_folder_is_verified(folder):
     yarder('log', 'repair', 'metrics', '--data', daemon.data, '--from-dir', copy, check=0)
     assert verify(daemon.data)[0] == 0
     yarder('log', 'verify', '--data', folder + '/nothing', check=1)
+    os.unlink(stream(daemon.data) + '/control')
+    code, report = verify(daemon.data)
+    assert code == 1 and report['faults'][0]['file'] == 'control' and 'anew' in report['faults'][0]['advice'], report
+    assert 'later: the control page' in yarder('log', 'repair', 'metrics', '--data', daemon.data, check=1).stdout
+    daemon.process = None
+    daemon.start()
+    daemon.stop()
+    assert verify(daemon.data)[0] == 0
     listed = yarder('log', 'ls', '--data', daemon.data, check=0).stdout
     assert 'CURSORS: LAG' in listed and '1: ' in listed, listed
 
