@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "elements/classes.h"
 #include "flow/run.h"
+#include "log/layout.h"
 #include <yarder/log.h>
 
 #include "base/text.h"
@@ -206,7 +207,16 @@ static int open(struct yd_element *element, void *opaque)
                                      .cursor_expiry_ns = yd_args_int(args, "cursor_expiry")};
     state->element = element;
     state->last = &state->first;
-    int r = yd_log_open(&options, &state->log, &state->recovery, &trail);
+    struct yd_layout layout;
+    int r = yd_layout_load(yd_element_fs(element), yd_element_data(element), stream_name, &layout);
+    if (r < 0 && r != YD_ENOENT)
+        return yd_element_fail(element, r, "stream %s: its stream.json cannot be understood", stream_name);
+    if (r == 0 && layout.partitions > 1)
+        return yd_element_fail(element, YD_EINVAL,
+                               "stream %s has %u partitions, a Log writes one: take another name, or serve it by a "
+                               "Native alone",
+                               stream_name, layout.partitions);
+    r = yd_log_open(&options, &state->log, &state->recovery, &trail);
     if (r < 0) return yd_element_fail(element, r, "stream %s: %s", stream_name, yd_trail_text(&trail));
     r = yd_streams_put(yd_element_streams(element), state->stream, state->log);
     return r < 0 ? yd_element_fail(element, r, "stream %s: %s", stream_name, yd_error_text(r)) : 0;

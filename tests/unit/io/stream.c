@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "base/hash.h"
+#include "io/file.h"
 #include "io/loop.h"
 #include "tap.h"
 
@@ -236,6 +237,98 @@ static void eight_mebibytes_come_back_through_an_echo_as_they_were(void **state)
     close_end(client);
     close_door(&door);
     free(bytes);
+}
+
+static unsigned released;
+
+static void release_one(void *arg)
+{
+    assert_ptr_equal(arg, &released);
+    released++;
+}
+
+/* Writes, shared bytes and runs of a file, mixed by a seed: they leave in their order, whoever is slow. */
+static void mixed_pieces(struct yd_address at)
+{
+    enum { SIZE = 6 << 20 };
+    char *bytes = malloc(SIZE), path[300];
+    struct door door = {0};
+    struct yd_rng rng;
+    struct yd_file *file;
+    yd_rng_init(&rng, 9);
+    for (size_t i = 0; i < SIZE; i += 8) {
+        uint64_t random = yd_rng_next(&rng);
+        memcpy(bytes + i, &random, 8);
+    }
+    snprintf(path, sizeof path, "%s/file", folder);
+    assert_error(0, yd_fs_open(yd_fs_linux(), path, YD_OPEN_READ | YD_OPEN_WRITE | YD_OPEN_CREATE, &file));
+    assert_error(0, yd_file_write(file, bytes, SIZE, 0));
+    struct end *client = connect_to(open_door(&door, at));
+    unsigned shared = 0;
+    released = 0;
+    for (size_t done = 0; done < SIZE;) { /* the first ones before it is connected */
+        size_t piece = 1 + yd_rng_below(&rng, yd_rng_chance(&rng, 2) ? 300 : 400000), size = YD_MIN(SIZE - done, piece);
+        struct yd_str some = {bytes + done, size};
+        unsigned how = (unsigned)yd_rng_below(&rng, 3);
+        int error = how == 0   ? yd_stream_write(client->stream, some)
+                    : how == 1 ? yd_stream_write_shared(client->stream, some, release_one, &released)
+                               : yd_stream_send_file(client->stream, file, done, size);
+        shared += how == 1 && !error;
+        if (!error) done += size;
+        if (yd_rng_chance(&rng, 8)) (void)yd_loop_run(loop, 0);
+        if (error) assert_error(YD_EFULL, error);
+    }
+    yd_file_close(file); /* the stream has its own */
+    RUN_UNTIL(door.count == 1 && door.ends[0]->received == SIZE);
+    assert_int_equal(door.ends[0]->crc, yd_crc32c(0, bytes, SIZE));
+    RUN_UNTIL(released == shared);
+    assert_int_equal(yd_stream_backlog(client->stream), 0);
+    close_end(client);
+    close_door(&door);
+    free(bytes);
+}
+
+static void shared_bytes_and_runs_of_files_leave_in_their_order(void **state)
+{
+    (void)state;
+    mixed_pieces(address_of("127.0.0.1:0"));
+    mixed_pieces(socket_in_folder());
+}
+
+static void shared_bytes_are_released_by_closing_and_files_that_shrank_end_it(void **state)
+{
+    static char block[1 << 20];
+    struct door door = {0};
+    struct yd_file *file;
+    char path[300];
+    (void)state;
+    released = 0;
+    struct end *client = connect_to(open_door(&door, socket_in_folder()));
+    RUN_UNTIL(door.count == 1);
+    yd_stream_pause(door.ends[0]->stream, true);
+    yd_stream_limit(client->stream, 3 << 20);
+    unsigned taken = 0;
+    while (yd_stream_write_shared(client->stream, (struct yd_str){block, sizeof block}, release_one, &released) == 0)
+        taken++;
+    assert_in_range(taken, 2, 5);
+    assert_true(released < taken);
+    yd_stream_close(client->stream);
+    assert_int_equal(released, taken);
+    free(client);
+    close_door(&door);
+
+    door = (struct door){0};
+    snprintf(path, sizeof path, "%s/short", folder);
+    assert_error(0, yd_fs_open(yd_fs_linux(), path, YD_OPEN_READ | YD_OPEN_WRITE | YD_OPEN_CREATE, &file));
+    assert_error(0, yd_file_write(file, block, 1000, 0));
+    client = connect_to(open_door(&door, address_of("127.0.0.1:0")));
+    RUN_UNTIL(door.count == 1);
+    assert_error(0, yd_stream_send_file(client->stream, file, 0, 2000));
+    RUN_UNTIL(client->ended);
+    assert_error(YD_EIO, client->ended);
+    yd_file_close(file);
+    close_end(client);
+    close_door(&door);
 }
 
 static void a_peer_that_does_not_read_fills_the_limit_and_no_more(void **state)
@@ -685,6 +778,8 @@ int main(void)
         LOOP(connections_to_all_interfaces_take_ipv4_and_name_the_peer_so),
         LOOP(unix_sockets_do_the_same),
         LOOP(eight_mebibytes_come_back_through_an_echo_as_they_were),
+        LOOP(shared_bytes_and_runs_of_files_leave_in_their_order),
+        LOOP(shared_bytes_are_released_by_closing_and_files_that_shrank_end_it),
         LOOP(a_peer_that_does_not_read_fills_the_limit_and_no_more),
         LOOP(no_room_pauses_the_stream_until_it_is_unpaused),
         LOOP(a_refused_connection_ends_with_its_reason),
