@@ -102,6 +102,22 @@ static struct yd__segment *choose(struct yd_log *log)
     return found;
 }
 
+static int write_head(struct yd_log *log, uint32_t blocks)
+{
+    struct yd__compressor *at = log->compressor;
+    struct yd__twin_head head = {
+        .magic = YD__TWIN_MAGIC,
+        .version = YD__TWIN_VERSION,
+        .level = (uint16_t)log->options.compress_level,
+        .block_size = YD__TWIN_BLOCK,
+        .log_id = log->log_id,
+        .base_seqno = at->segment->base,
+        .blocks = blocks,
+    };
+    head.crc = yd__twin_head_crc(&head);
+    return yd_file_write(at->out, &head, sizeof head, 0);
+}
+
 static int begin(struct yd_log *log, struct yd__segment *segment)
 {
     struct yd__compressor *at = log->compressor;
@@ -113,17 +129,7 @@ static int begin(struct yd_log *log, struct yd__segment *segment)
     if (!error)
         error =
             yd_fs_open(log->fs, at->path, YD_OPEN_READ | YD_OPEN_WRITE | YD_OPEN_CREATE | YD_OPEN_TRUNCATE, &at->out);
-    struct yd__twin_head head = {
-        .magic = YD__TWIN_MAGIC,
-        .version = YD__TWIN_VERSION,
-        .level = (uint16_t)log->options.compress_level,
-        .block_size = YD__TWIN_BLOCK,
-        .log_id = log->log_id,
-        .base_seqno = segment->base,
-    };
-    head.crc = yd__twin_head_crc(&head);
-    if (!error) error = yd_file_write(at->out, &head, sizeof head, 0);
-    at->out_size = sizeof head;
+    at->out_size = sizeof(struct yd__twin_head); /* which is written last: it says how many blocks there are */
     return error;
 }
 
@@ -168,13 +174,19 @@ static int end_file(struct yd_log *log)
         .blocks = at->count,
         .table_crc = yd_crc32c(0, at->table, table_size),
         .raw_crc = at->raw_crc,
+        .block_size = YD__TWIN_BLOCK,
         .log_id = log->log_id,
         .base_seqno = at->segment->base,
     };
     footer.crc = yd__twin_footer_crc(&footer);
-    struct iovec parts[2] = {{at->table, table_size}, {&footer, sizeof footer}};
-    int error = yd_file_writev(at->out, parts, 2, at->out_size);
-    at->out_size += table_size + sizeof footer;
+    struct yd__twin_footer again = footer; /* a twin without a table is nothing: there are two */
+    again.table += table_size + sizeof footer;
+    again.crc = yd__twin_footer_crc(&again);
+    struct iovec parts[4] = {
+        {at->table, table_size}, {&footer, sizeof footer}, {at->table, table_size}, {&again, sizeof again}};
+    int error = yd_file_writev(at->out, parts, 4, at->out_size);
+    at->out_size += 2 * (table_size + sizeof footer);
+    if (!error) error = write_head(log, at->count);
     if (!error && !YD__SKIPS(YD__SKIP_TWIN_SYNC)) error = yd_file_sync(at->out);
     return error;
 }
@@ -306,14 +318,19 @@ static int drop_old(struct yd_log *log)
     struct yd__segment *segment = choose_old(log, yd__log_now(log));
     if (!segment) return 0;
     char path[YD__PATH_SIZE];
+    struct yd__twin_about about;
     struct yd_file *twin;
     yd__segment_path(path, sizeof path, log->dir, segment->base, ".yzst");
-    int error = yd__twin_open(log->fs, path, NULL, &twin);
+    int error = yd__twin_open(log->fs, path, &about, &twin);
     if (!error) {
-        if (!YD__SKIPS(YD__SKIP_TWIN_CHECK)) error = check_frames(twin, log->log_id);
+        if (about.damaged) error = YD_ECORRUPT;
+        if (!error && !YD__SKIPS(YD__SKIP_TWIN_CHECK)) error = check_frames(twin, log->log_id);
         yd_file_close(twin);
     }
     bool bad = error != 0;
+    /* Its name may be of an earlier life, and the sync of the folder have failed then. */
+    if (!bad && !YD__SKIPS(YD__SKIP_TWIN_DIR_SYNC)) error = yd_fs_sync_dir(log->fs, log->dir);
+    bad |= error != 0;
     yd__segment_path(path, sizeof path, log->dir, segment->base, ".ylog");
     if (!bad) error = yd_fs_unlink(log->fs, path);
     if (!error) error = yd_fs_sync_dir(log->fs, log->dir);
@@ -399,7 +416,7 @@ int yd__twins_load(struct yd_log *log)
         if (error == YD_ENOENT) continue;
         if (!error) yd_file_close(twin);
         bool fits = !error && about.log_id == log->log_id && about.base_seqno == segment->base && segment->sealed &&
-                    (segment->raw_gone || about.raw_size == segment->file_size);
+                    (segment->raw_gone || (about.raw_size == segment->file_size && !about.damaged));
         if (fits) {
             segment->twin = true;
             segment->twin_size = about.size;

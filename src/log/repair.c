@@ -512,7 +512,7 @@ static int check_twin(struct repair *repair, const char *path, bool damaged)
     if (error == YD_ENOENT) return 0;
     if (error && error != YD_ECORRUPT) return error;
     char *block = error ? NULL : malloc(REPAIR_STEP);
-    damaged = damaged || error != 0;
+    damaged = damaged || error != 0 || about.damaged;
     if (!error && !block) error = YD_ENOMEM;
     for (uint64_t at = 0; !error && !damaged;) {
         size_t have = 0;
@@ -563,7 +563,7 @@ static int unpack(struct repair *repair, uint64_t base, uint64_t next, bool last
     repair->probing = !repair->how->dry_run;
     error = mend_open(repair, base, next, last);
     bool damaged = repair->report->mended != before.mended || repair->report->lost != before.lost ||
-                   repair->report->later != before.later;
+                   repair->report->later != before.later || about.damaged;
     if (repair->probing) *repair->report = before;
     repair->probing = false;
     if (error == YD_EIO) damaged = true, error = 0; /* a block of the twin is damaged */

@@ -204,24 +204,47 @@ static int read_exactly(struct yd_file *file, void *to, size_t size, uint64_t of
     return error ? error : have == size ? 0 : YD_ECORRUPT;
 }
 
-/* Do head and footer agree with each other and with the file's size? */
-static bool plausible(const struct yd__twin_head *head, const struct yd__twin_footer *footer, uint64_t size)
+/* Does a footer fit itself and its place? `end` is behind it. */
+static bool plausible(const struct yd__twin_footer *footer, uint64_t end)
 {
-    uint32_t block = head->block_size;
+    uint32_t block = footer->block_size;
     if (block < YD__TWIN_BLOCK_MIN || block > YD__TWIN_BLOCK_MAX || (block & (block - 1))) return false;
     if (footer->blocks == 0 || footer->blocks > YD__TWIN_BLOCKS_MAX) return false;
     if (footer->raw_size > (uint64_t)footer->blocks * block ||
         footer->raw_size <= (uint64_t)(footer->blocks - 1) * block)
         return false;
     uint64_t table_size = (uint64_t)footer->blocks * sizeof(struct yd__twin_entry);
-    return head->log_id == footer->log_id && head->base_seqno == footer->base_seqno && footer->table <= size &&
-           footer->table + table_size + sizeof *footer == size;
+    return footer->table >= sizeof(struct yd__twin_head) && footer->table <= end &&
+           footer->table + table_size + sizeof *footer == end;
 }
 
-static int read_table(struct twin *twin, const struct yd__twin_footer *footer)
+static int read_head(struct yd_file *inner, struct yd__twin_head *ret)
+{
+    int error = read_exactly(inner, ret, sizeof *ret, 0);
+    if (!error && (ret->magic != YD__TWIN_MAGIC || yd__twin_head_crc(ret) != ret->crc)) error = YD_ECORRUPT;
+    if (!error && ret->version != YD__TWIN_VERSION) error = YD_EVERSION;
+    return error;
+}
+
+/* The footer that ends at `end`. */
+static int read_footer(struct yd_file *inner, uint64_t end, struct yd__twin_footer *ret)
+{
+    if (end < sizeof(struct yd__twin_head) + sizeof *ret) return YD_ECORRUPT;
+    int error = read_exactly(inner, ret, sizeof *ret, end - sizeof *ret);
+    if (error) return error;
+    bool good = ret->magic == YD__TWIN_FOOTER_MAGIC && yd__twin_footer_crc(ret) == ret->crc && plausible(ret, end);
+    return good ? 0 : YD_ECORRUPT;
+}
+
+/* The table before a good footer, and room for what it speaks of. `blocks_end`: behind the last block. */
+static int read_table(struct twin *twin, const struct yd__twin_footer *footer, uint64_t blocks_end)
 {
     size_t size = footer->blocks * sizeof(struct yd__twin_entry);
-    twin->table = malloc(size);
+    twin->block_size = footer->block_size;
+    twin->blocks = footer->blocks;
+    twin->raw_size = footer->raw_size;
+    free(twin->table);
+    twin->table = malloc(size); /* not more than the file has */
     if (!twin->table) return YD_ENOMEM;
     int error = read_exactly(twin->inner, twin->table, size, footer->table);
     if (error) return error;
@@ -230,51 +253,85 @@ static int read_table(struct twin *twin, const struct yd__twin_footer *footer)
     for (uint32_t i = 0; i < footer->blocks; i++) {
         const struct yd__twin_entry *entry = &twin->table[i];
         if (entry->size == 0 || entry->size > raw_size_of(twin, i) || entry->offset < sizeof(struct yd__twin_head) ||
-            entry->offset > footer->table || entry->size > footer->table - entry->offset)
+            entry->offset > blocks_end || entry->size > blocks_end - entry->offset)
             return YD_ECORRUPT;
         largest = YD_MAX(largest, entry->size);
     }
+    free(twin->stored);
     twin->stored = malloc(largest);
-    twin->zstd = ZSTD_createDCtx();
-    return twin->stored && twin->zstd ? 0 : YD_ENOMEM;
+    return twin->stored ? 0 : YD_ENOMEM;
+}
+
+/* The first table, for who wants to know whether all is well. */
+static int compare_tables(struct twin *twin, const struct yd__twin_footer *last, const struct yd__twin_footer *first)
+{
+    size_t size = last->blocks * sizeof(struct yd__twin_entry);
+    if (first->blocks != last->blocks) return YD_ECORRUPT;
+    void *table = malloc(size);
+    if (!table) return YD_ENOMEM;
+    int error = read_exactly(twin->inner, table, size, first->table);
+    if (!error && memcmp(table, twin->table, size) != 0) error = YD_ECORRUPT;
+    free(table);
+    return error;
+}
+
+static bool is_damage(int error)
+{
+    return error == YD_ECORRUPT || error == YD_EIO; /* a sector that cannot be read is as good as a flipped bit */
+}
+
+/* By the last table and footer, or else by the first. ret_damaged: whether all of head and both are well is asked. */
+static int read_layout(struct twin *twin, uint64_t size, struct yd__twin_footer *ret, bool *ret_damaged)
+{
+    struct yd__twin_head head;
+    struct yd__twin_footer other;
+    int headed = read_head(twin->inner, &head);
+    if (headed && !is_damage(headed)) return headed;
+    int last = read_footer(twin->inner, size, ret);
+    uint32_t blocks = last == 0 ? ret->blocks : headed == 0 ? head.blocks : 0;
+    if ((last && !is_damage(last)) || blocks == 0 || blocks > YD__TWIN_BLOCKS_MAX) return last ? last : YD_ECORRUPT;
+    uint64_t pair = blocks * sizeof(struct yd__twin_entry) + sizeof *ret;
+    if (size < 2 * pair + sizeof head) return YD_ECORRUPT;
+    uint64_t blocks_end = size - 2 * pair;
+    if (last == 0) last = read_table(twin, ret, blocks_end);
+    if (last && !is_damage(last)) return last;
+    int first = read_footer(twin->inner, size - pair, &other);
+    if (first && !is_damage(first)) return first;
+    if (last == 0 && first == 0 && ret_damaged) first = compare_tables(twin, ret, &other);
+    if (first && !is_damage(first)) return first;
+    if (ret_damaged) *ret_damaged = headed || last || first;
+    if (last == 0) return 0;
+    if (first == 0) first = read_table(twin, &other, blocks_end);
+    *ret = other;
+    return first;
 }
 
 int yd__twin_open(struct yd_fs *fs, const char *path, struct yd__twin_about *ret_about, struct yd_file **ret_file)
 {
-    struct yd_file *inner;
     struct yd_stat now;
-    struct yd__twin_head head;
+    struct yd_file *inner;
     struct yd__twin_footer footer;
     int error = yd_fs_open(fs, path, YD_OPEN_READ, &inner);
     if (error) return error;
-    error = yd_file_stat(inner, &now);
-    if (!error && now.size < sizeof head + sizeof footer) error = YD_ECORRUPT;
-    if (!error) error = read_exactly(inner, &head, sizeof head, 0);
-    if (!error) error = read_exactly(inner, &footer, sizeof footer, now.size - sizeof footer);
-    if (!error && (head.magic != YD__TWIN_MAGIC || yd__twin_head_crc(&head) != head.crc)) error = YD_ECORRUPT;
-    if (!error && head.version != YD__TWIN_VERSION) error = YD_EVERSION;
-    if (!error && (footer.magic != YD__TWIN_FOOTER_MAGIC || yd__twin_footer_crc(&footer) != footer.crc))
-        error = YD_ECORRUPT;
-    if (!error && !plausible(&head, &footer, now.size)) error = YD_ECORRUPT;
-    struct twin *twin = error ? NULL : calloc(1, sizeof *twin);
+    struct twin *twin = calloc(1, sizeof *twin);
     if (!twin) {
         yd_file_close(inner);
-        return error ? error : YD_ENOMEM;
+        return YD_ENOMEM;
     }
     pthread_mutex_init(&twin->mutex, NULL);
     twin->file.fs = &twin_fs;
     twin->inner = inner;
-    twin->block_size = head.block_size;
-    twin->blocks = footer.blocks;
-    twin->raw_size = footer.raw_size;
-    error = read_table(twin, &footer);
+    bool damaged = false;
+    twin->zstd = ZSTD_createDCtx();
+    error = twin->zstd ? yd_file_stat(inner, &now) : YD_ENOMEM;
+    if (!error) error = read_layout(twin, now.size, &footer, ret_about ? &damaged : NULL);
     if (error) {
         twin_close(&twin->file);
         return error;
     }
     if (ret_about)
-        *ret_about = (struct yd__twin_about){footer.log_id,   footer.base_seqno, footer.raw_size,
-                                             head.block_size, footer.raw_crc,    now.size};
+        *ret_about = (struct yd__twin_about){footer.log_id,  footer.base_seqno, footer.raw_size, footer.block_size,
+                                             footer.raw_crc, now.size,          damaged};
     *ret_file = &twin->file;
     return 0;
 }

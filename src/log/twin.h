@@ -9,8 +9,9 @@ struct yd__twin_about {
     uint64_t log_id, base_seqno, raw_size;
     uint32_t block_size, raw_crc;
     uint64_t size; /* of the twin's file */
+    bool damaged;  /* head, or one of the two tables with its footer: it can be read all the same */
 };
-/* A twin as a read-only file with the segment's bytes. YD_ECORRUPT: head, table or footer are damaged; YD_EVERSION. */
+/* A twin as a read-only file with the segment's bytes. YD_ECORRUPT: no table can be made out; YD_EVERSION. */
 int yd__twin_open(struct yd_fs *fs, const char *path, struct yd__twin_about *ret_about, struct yd_file **ret_file);
 uint32_t yd__twin_head_crc(const struct yd__twin_head *head);
 uint32_t yd__twin_footer_crc(const struct yd__twin_footer *footer);

@@ -1,12 +1,16 @@
 /* log/twin_format.h: the compressed twin of a sealed segment, BASE.yzst beside or instead of BASE.ylog.
  *
  *   0        128
- *   | head  | block | block | … | block | table | footer |
+ *   | head  | block | block | … | block | table | footer | table | footer |
  *              each: `block_size` bytes of the segment file (the last one fewer), as one zstd frame, or as they are
  *
  * Decompressed, one block behind the other, it is the segment file byte for byte: its head, frames, index and footer.
  * So who opens a twin reads the segment, and every checksum inside counts as before. The twin has checksums of its own
  * in order that damage is found before it is decompressed.
+ *
+ * Without its table a twin is nothing, and it may be all there is of a segment. So table and footer are there twice:
+ * the last footer leads to the last table; when one of these is damaged, the head or the footer tells how long a table
+ * is, and so where the first pair lies. Any one damaged place costs a block at most.
  *
  * head:
  * | off | size | field      | meaning                                        |
@@ -18,7 +22,8 @@
  * |  12 |    4 | block_size | a power of two, 64 KiB to 4 MiB                |
  * |  16 |    8 | log_id     |                                                |
  * |  24 |    8 | base_seqno | of the segment                                 |
- * |  32 |   96 | reserved   | zero                                           |
+ * |  32 |    4 | blocks     | as in the footer; written last                 |
+ * |  36 |   92 | reserved   | zero                                           |
  *
  * table entry:
  * |   0 |    8 | offset     | of the block's stored bytes                    |
@@ -28,12 +33,12 @@
  * footer, the last 64 bytes:
  * |   0 |    4 | magic      | "YDTF"                                         |
  * |   4 |    4 | crc        | CRC32C of the 64 bytes with this field zero    |
- * |   8 |    8 | table      | offset of the table                            |
+ * |   8 |    8 | table      | offset of the table before this footer         |
  * |  16 |    8 | raw_size   | of the segment file                            |
  * |  24 |    4 | blocks     | raw_size / block_size, rounded up              |
  * |  28 |    4 | table_crc  |                                                |
  * |  32 |    4 | raw_crc    | CRC32C of the whole segment file               |
- * |  36 |    4 | reserved   | zero                                           |
+ * |  36 |    4 | block_size | as in the head                                 |
  * |  40 |    8 | log_id     |                                                |
  * |  48 |    8 | base_seqno |                                                |
  * |  56 |    8 | reserved   | zero                                           |
@@ -58,7 +63,8 @@ struct yd__twin_head {
     uint32_t crc;
     uint32_t block_size;
     uint64_t log_id, base_seqno;
-    uint8_t reserved[96];
+    uint32_t blocks;
+    uint8_t reserved[92];
 };
 
 struct yd__twin_entry {
@@ -71,7 +77,7 @@ struct yd__twin_footer {
     uint32_t crc;
     uint64_t table, raw_size;
     uint32_t blocks, table_crc;
-    uint32_t raw_crc, reserved0;
+    uint32_t raw_crc, block_size;
     uint64_t log_id, base_seqno;
     uint64_t reserved1;
 };

@@ -183,6 +183,10 @@ static int check_twin(struct verify *verify, uint64_t base, bool raw)
         return 0;
     }
     if (error) return error;
+    if (about.damaged) {
+        verify->report->bad_twins++;
+        fault(verify, 0, "the compressed twin's head, or one of its two tables, is damaged; it is read by the other");
+    }
     char *block = malloc(about.block_size);
     uint32_t crc = 0;
     uint64_t offset = 0;

@@ -566,6 +566,12 @@ static void maintain(struct sim *sim)
 {
     if (chance(sim, 8)) yd_sim_fs_cut_after(sim->fs, below(sim, 60)); /* in the middle of what follows */
     int error = yd_log_maintain(sim->log);
+    /* A twin gets its name in one round and its segment goes in the next: also with nothing in between. */
+    if (sim->options.compress_after_ns && chance(sim, 3))
+        for (int i = 0; i < 6 && !error; i++) {
+            if (chance(sim, 6)) yd_sim_fs_cut_after(sim->fs, below(sim, 20));
+            error = yd_log_maintain(sim->log);
+        }
     note_position(sim);
     say(sim, "maintain: %s", yd_error_name(error));
     if (error == 0) sim->checkpointed = sim->durable_this_life;

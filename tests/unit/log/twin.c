@@ -176,13 +176,16 @@ static void every_flipped_byte_of_a_twin_is_found_and_costs_its_block_alone(void
     settle(log);
     assert_int_equal(world_close(world, log), 0);
     uint64_t size = size_of(world, 0, ".yzst");
+    uint64_t blocks_end = size - 2 * (sizeof(struct yd__twin_entry) + sizeof(struct yd__twin_footer));
     for (uint64_t at = 0; at < size; at += at < 200 || at + 400 > size ? 1 : 61) {
         flip(world, 0, ".yzst", at);
         assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), YD_ECORRUPT);
         log = open_compressing(world, 1);
         uint64_t missing, read = read_from_oldest(log, &missing);
         assert_int_equal(read + missing, RECORDS);
-        assert_true(missing > 0 && read > RECORDS / 2); /* the segment has one block; the others are served */
+        /* The segment has one block; the others are served. What is not in it costs nothing: it is there twice. */
+        bool in_block = at >= sizeof(struct yd__twin_head) && at < blocks_end;
+        assert_true(in_block ? missing > 0 && read > RECORDS / 2 : missing == 0);
         assert_int_equal(world_close(world, log), 0);
         flip(world, 0, ".yzst", at);
     }
