@@ -448,6 +448,7 @@ class Reader:
                         self.file = None
                 batch = self._next(end)
                 if batch:
+                    self.epoch = max(self.epoch, batch.epoch)
                     yield batch
                     continue
             elif self.seqno > end and self.control.checkpoint()[2] > self.epoch:

@@ -280,7 +280,11 @@ int yd_log_reader_next(struct yd_log_reader *reader, struct yd_batch **ret_batch
     if (!reader->end_known || reader->seqno >= reader->end) yd__reader_look(reader);
     if (reader->pending.reason) return yd_log_reader_next(reader, ret_batch, ret_gap);
     if (reader->seqno >= reader->end) return YD_EAGAIN;
-    return yd__reader_next_in_files(reader, reader->end, ret_batch, ret_gap);
+    int error = yd__reader_next_in_files(reader, reader->end, ret_batch, ret_gap);
+    /* What was read says more than the page did when it was looked at: a follower's page learns its leader's epochs
+     * late. */
+    if (!error && (*ret_batch)->header.epoch > reader->epoch_seen) reader->epoch_seen = (*ret_batch)->header.epoch;
+    return error;
 }
 
 bool yd_log_reader_cold(struct yd_log_reader *reader)
