@@ -4,7 +4,7 @@
  *
  * Speaks the peers' own protocols over a socket by itself (NATS' text protocol with JetStream acknowledgements, RESP),
  * so no client library's cost is theirs. Prints one JSON object. single: one message, its acknowledgement, the next.
- * pipelined: up to 1,000 in flight, each acknowledged by itself. batch: what the peer has of it: Redis: a transaction
+ * pipelined: up to 10,000 in flight, each acknowledged by itself. batch: what the peer has of it: Redis: a transaction
  * (MULTI) of 100; SQLite: a transaction of 1,000; JetStream 2.9 has none. latency: from before publishing until a
  * second connection has received it. replay: everything that is stored, read by one consumer from the oldest. */
 #include <dlfcn.h>
@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define IN_FLIGHT 1000
+#define IN_FLIGHT 10000
 
 static size_t size = 100, count = 100000;
 static const char *mode = "pipelined";

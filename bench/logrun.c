@@ -2,7 +2,7 @@
  *
  *   bench-logrun DIR  --size N --count N --mode single|pipelined|batch|latency|replay [--read map|copy]
  *
- * Each message is one BLOB record. Everything counts when it is durable. pipelined: a batch a message, up to 1,000 in
+ * Each message is one BLOB record. Everything counts when it is durable. pipelined: a batch a message, up to 10,000 in
  * flight, as if each came alone; batch: frames of up to 64 KiB (a message larger than that has its own). latency: from
  * before the append until a direct reader, sleeping on the control page in another thread with no other connection to
  * us than the files, holds the batch. replay: a direct reader from the oldest, every record's bytes looked at. */
@@ -13,6 +13,8 @@
 #include <time.h>
 
 #include <yarder/log.h>
+
+#define IN_FLIGHT 10000
 
 static size_t size = 100, count = 100000;
 static const char *mode = "pipelined", *dir;
@@ -95,13 +97,19 @@ static void publish(struct yd_builder *builder, size_t per_batch, uint64_t in_fl
 {
     struct yd_log *log = open_log();
     double *latencies = in_flight == 1 ? malloc(count * sizeof *latencies) : NULL, started = now_s();
-    uint64_t next = 0;
+    uint64_t next = 0, durable = 0;
     for (size_t done = 0; done < count;) {
         double before = latencies ? now_s() : 0;
         for (size_t i = 0; i < per_batch && done < count; i++, done++) add(builder);
         next = append(log, builder);
-        if (next > in_flight || in_flight == 1)
-            check(yd_log_wait(log, in_flight == 1 ? next : next - in_flight, YD_ACK_DURABLE), "waiting");
+        if (in_flight == 1) {
+            check(yd_log_wait(log, next, YD_ACK_DURABLE), "waiting");
+        } else if (next - durable > in_flight) { /* half the window at once: a wait is not for each message */
+            check(yd_log_wait(log, next - in_flight / 2, YD_ACK_DURABLE), "waiting");
+            struct yd_log_position position;
+            yd_log_position(log, &position);
+            durable = position.durable;
+        }
         if (latencies) latencies[done - 1] = now_s() - before;
     }
     check(yd_log_wait(log, next, YD_ACK_DURABLE), "waiting");
@@ -220,7 +228,7 @@ int main(int argc, char **argv)
     else if (strcmp(mode, "single") == 0)
         publish(builder, 1, 1);
     else if (strcmp(mode, "pipelined") == 0)
-        publish(builder, 1, 1000);
+        publish(builder, 1, IN_FLIGHT);
     else
         publish(builder, size < 65536 ? 65536 / (size + 40) : 1, 1 << 20);
     yd_builder_destroy(builder);
