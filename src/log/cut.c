@@ -112,7 +112,7 @@ static int find_edge(struct cut *cut, struct yd__segment *segment, uint64_t seqn
         if (!error) cut->old_end = now.size;
     }
     yd__segment_reset(segment);
-    while (!error) {
+    while (!error && segment->next < seqno) {
         struct yd_header header;
         int found = yd__frame_at(&window, segment->data_end, log->log_id, false, &header);
         if (found < 0) error = found;
@@ -122,7 +122,8 @@ static int find_edge(struct cut *cut, struct yd__segment *segment, uint64_t seqn
             break;
         }
         if (header.base_seqno + header.count > seqno) break;
-        error = yd__segment_account(segment, &header, segment->data_end, UINT64_MAX);
+        error = yd__segment_account(segment, &header, segment->data_end,
+                                    yd__frame_names(&window, segment->data_end, &header));
         if (!error) yd__segment_digest(segment, &header);
         if (!error) error = yd__producers_note(&log->written_producers, &header);
     }
@@ -336,7 +337,7 @@ static int change(struct yd_log *log, bool anew, uint64_t seqno, uint64_t *ret_s
     else if (!error && seqno < log->durable)
         error = log->segment_count ? cut_log(&cut, seqno) : YD_ENOENT;
     pthread_mutex_unlock(&log->twin_lock);
-    if (error && begun) yd__fail(log, YD_EIO);
+    if (error && error != YD_ENOENT && begun) yd__fail(log, YD_EIO);
     pthread_mutex_unlock(&log->io);
     if (!error && ret_seqno) *ret_seqno = cut.edge;
     yd__moved(log);

@@ -133,6 +133,9 @@ int yd__segment_account(struct yd__segment *segment, const struct yd_header *hea
 uint32_t yd__digest(uint32_t digest, const struct yd_header *header); /* of all headers: what a footer holds */
 void yd__segment_digest(struct yd__segment *segment, const struct yd_header *header); /* goes with it; under io alone */
 uint64_t yd__batch_names(const struct yd_batch *batch); /* the summary of the names inside */
+/* The same of a frame in a file: a footer must say the same whoever makes it, on whichever node. */
+struct yd__window;
+uint64_t yd__frame_names(struct yd__window *window, uint64_t offset, const struct yd_header *header);
 struct yd__head_what {
     uint64_t base, log_id, generation;
     uint32_t epoch, prev_crc;
@@ -230,7 +233,7 @@ int yd__retain(struct yd_log *log); /* with io held */
 void yd__ballast_open(struct yd_log *log);
 void yd__ballast_take(struct yd_log *log); /* when there is room for it twice; with io held */
 bool yd__ballast_give(struct yd_log *log); /* true: there is more room now; any thread */
-int yd__index_save(struct yd_log *log); /* NAME.yidx of the active segment; with io held */
+int yd__index_save(struct yd_log *log);    /* NAME.yidx of the active segment; with io held */
 int yd__maintain_round(struct yd_log *log);
 void yd__report_rot(struct yd_log *log, uint64_t base, uint64_t from, uint64_t to);
 

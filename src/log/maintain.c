@@ -101,7 +101,7 @@ static int walk_segment(struct yd_log *log, struct yd__segment *segment, struct 
                                      &offset, &header);
             if (error == YD_ENOENT) break;
         }
-        if (!error) error = yd__segment_account(segment, &header, offset, UINT64_MAX);
+        if (!error) error = yd__segment_account(segment, &header, offset, yd__frame_names(&window, offset, &header));
         if (!error) yd__segment_digest(segment, &header);
         offset = segment->data_end;
     }
@@ -126,6 +126,8 @@ static int write_footer(struct yd_log *log, struct yd__segment *segment, struct 
     *ret_size = segment->data_end + parts[0].iov_len + parts[1].iov_len;
     /* Behind the footer are zeros that no position ever covered: no reader is there. */
     if (!error) error = yd_file_truncate(file, *ret_size);
+    /* A footer that is not at the end is made anew, by walking, and may differ: followers may have this one. */
+    if (!error) error = yd_file_sync(file);
     return error;
 }
 

@@ -299,7 +299,7 @@ static int walk(struct recovery *recovery, struct yd__segment *segment, uint64_t
             }
         }
         if (error) break;
-        error = yd__segment_account(segment, &header, offset, UINT64_MAX);
+        error = yd__segment_account(segment, &header, offset, yd__frame_names(&window, offset, &header));
         if (!error) yd__segment_digest(segment, &header);
         if (!error) error = yd__producers_note(&log->written_producers, &header);
         recovery->epoch_max = YD_MAX(recovery->epoch_max, header.epoch);
@@ -454,7 +454,12 @@ static int judge(struct recovery *recovery, int found, bool *ret_end)
     if (error) return error;
     if (entered) {
         segment->data_end = here;
-        return 0;
+        /* A good footer stays as it is: made anew it may say less, and followers have this one. */
+        struct yd__footer footer;
+        error = yd__footer_read(segment->file, log->log_id, &footer, NULL);
+        if (error == 0 && footer.data_end == here && footer.next_seqno == recovery->expected)
+            yd__segment_from_footer(segment, &footer);
+        return error == YD_ENOENT ? 0 : error;
     }
     uint64_t durable;
     error = find_evidence(recovery, &durable);
@@ -509,7 +514,9 @@ static int keep_frame(struct recovery *recovery, struct yd__segment *segment, co
     bool rewrite =
         !segment->raw_gone && !YD__SKIPS(YD__SKIP_REWRITE); /* a twin was durable before it was all there was */
     if (!error && rewrite) error = yd_file_write(segment->file, bytes, have, recovery->offset);
-    if (!error) error = yd__segment_account(segment, header, recovery->offset, UINT64_MAX);
+    if (!error)
+        error = yd__segment_account(segment, header, recovery->offset,
+                                    yd__frame_names(&recovery->window, recovery->offset, header));
     if (!error) yd__segment_digest(segment, header);
     if (!error) error = yd__producers_note(&recovery->log->written_producers, header);
     if (!error && recovery->log->options.follower && !YD__SKIPS(YD__SKIP_EPOCH_TABLE))
@@ -761,6 +768,9 @@ static int find_start(struct recovery *recovery)
     segment->data_end = offset;
     segment->headers_crc = checkpoint->headers_crc;
     segment->last_crc = checkpoint->last_crc;
+    /* Of the last batch, which a saved index does not say. */
+    if (segment->batches > 0 && checkpoint->epoch_count > 0)
+        segment->epoch = yd__epoch_at(checkpoint, checkpoint->durable_seqno);
     recovery->expected = checkpoint->durable_seqno;
     recovery->chain = checkpoint->last_crc;
     recovery->chain_known = true;

@@ -69,12 +69,29 @@ bool yd__segment_name(const char *name, const char *suffix, uint64_t *ret_base)
     return true;
 }
 
+static uint64_t view_names(const struct yd_header *header, const struct yd_view *view)
+{
+    if (header->codec != YD_CODEC_NONE || view->name_count > YD__INDEX_NAMES_MAX) return UINT64_MAX;
+    uint64_t names = 0;
+    for (uint32_t i = 0; i < view->name_count; i++) names |= UINT64_C(1) << (view->names[i].hash >> 58);
+    return names;
+}
+
 uint64_t yd__batch_names(const struct yd_batch *batch)
 {
-    if (batch->header.codec != YD_CODEC_NONE || batch->view.name_count > YD__INDEX_NAMES_MAX) return UINT64_MAX;
-    uint64_t names = 0;
-    for (uint32_t i = 0; i < batch->view.name_count; i++) names |= UINT64_C(1) << (batch->view.names[i].hash >> 58);
-    return names;
+    return view_names(&batch->header, &batch->view);
+}
+
+uint64_t yd__frame_names(struct yd__window *window, uint64_t offset, const struct yd_header *header)
+{
+    const char *bytes;
+    size_t have;
+    struct yd_view view;
+    if (header->codec != YD_CODEC_NONE || header->names > YD__INDEX_NAMES_MAX) return UINT64_MAX;
+    if (yd__window_get(window, offset, header->size, &bytes, &have) || have < sizeof *header + header->body_size ||
+        yd_view_open(header, bytes + sizeof *header, true, &view))
+        return UINT64_MAX; /* it is damaged: readers tell */
+    return view_names(header, &view);
 }
 
 int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset, uint64_t names)

@@ -1,0 +1,181 @@
+/* yarder log promote: this node's copy of a stream becomes its leader. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/remote.h"
+#include "io/file.h"
+#include <yarder/log.h>
+
+#define PEERS_MAX 15
+
+struct peer {
+    const char *address;
+    struct yd_client *client; /* NULL: not reachable */
+    uint64_t durable, epoch;
+    bool has_it;
+};
+struct peers {
+    struct peer items[PEERS_MAX];
+    size_t count;
+    char text[1024];
+};
+
+static int take_stat(void *arg, const struct yd_view *view, struct yd_str name, union yd_value map)
+{
+    struct peer *peer = arg;
+    (void)name;
+    peer->durable = cli_row_number(view, map, "durable");
+    peer->epoch = cli_row_number(view, map, "epoch");
+    peer->has_it = true;
+    return 0;
+}
+
+static int ask_stat(struct cli_args *args, struct peer *peer, const char *stream)
+{
+    const struct cli_cell cells[] = {
+        {.key = "op", .text = "stat"}, {.key = "stream", .text = stream}, {NULL, NULL, 0, false}};
+    return cli_ask(args, peer->client, cells, take_stat, peer);
+}
+
+static bool listed(const char *list, const char *word)
+{
+    size_t size = strlen(word);
+    for (const char *at = list; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        if (strncmp(at, word, size) == 0 && (at[size] == ',' || at[size] == '\0')) return true;
+    return false;
+}
+
+static int open_peers(struct cli_args *args, const char *stream, struct peers *peers)
+{
+    const char *list = cli_value(args, "peers"), *without = cli_value(args, "without");
+    if (!list) return CLI_DONE;
+    if (snprintf(peers->text, sizeof peers->text, "%s", list) >= (int)sizeof peers->text)
+        return cli_usage(args, "--peers is too long");
+    for (char *at = strtok(peers->text, ","); at; at = strtok(NULL, ",")) {
+        if (peers->count == PEERS_MAX) return cli_usage(args, "--peers names at most %d", PEERS_MAX);
+        struct peer *peer = &peers->items[peers->count++];
+        peer->address = at;
+        struct yd_client_options options = {.address = at, .name = "yarder log promote", .timeout_ns = 5 * YD_NS_PER_S};
+        struct yd_trail trail = {0};
+        if (yd_client_open(&options, &peer->client, &trail) < 0) peer->client = NULL;
+        int code = peer->client ? ask_stat(args, peer, stream) : CLI_FAILED;
+        if (code == CLI_DONE && peer->has_it) continue;
+        if (!without || !listed(without, at))
+            return cli_fail(args, "%s cannot be asked how far it is. If it is lost, say so: --without %s", at, at);
+        yd_client_close(peer->client);
+        peer->client = NULL;
+    }
+    return CLI_DONE;
+}
+
+/* May we, as far as those know who answer? */
+static int compare(struct cli_args *args, const struct peers *peers, const struct yd_log_stat *own, uint64_t member)
+{
+    for (size_t i = 0; i < peers->count; i++) {
+        const struct peer *peer = &peers->items[i];
+        if (!peer->client) continue;
+        if (peer->epoch > own->epoch)
+            return cli_fail(args, "%s knows epoch %llu, this copy %u: let it follow once more before", peer->address,
+                            (unsigned long long)peer->epoch, own->epoch);
+        if (peer->durable > own->durable)
+            return cli_fail(args, "%s is further: it has records up to %llu, this copy up to %llu. Promote that one",
+                            peer->address, (unsigned long long)peer->durable, (unsigned long long)own->durable);
+        if (peer->durable == own->durable && i < member)
+            return cli_fail(args, "%s is as far, and comes earlier in the order of --peers: promote that one",
+                            peer->address);
+    }
+    return CLI_DONE;
+}
+
+static int fence(struct cli_args *args, struct peers *peers, const char *stream, uint32_t epoch)
+{
+    const struct cli_cell cells[] = {{.key = "op", .text = "fence"},
+                                     {.key = "stream", .text = stream},
+                                     {.key = "epoch", .number = epoch},
+                                     {NULL, NULL, 0, false}};
+    for (size_t i = 0; i < peers->count; i++) {
+        struct peer *peer = &peers->items[i];
+        if (!peer->client) continue;
+        int code = cli_ask(args, peer->client, cells, NULL, NULL);
+        if (code) return code;
+    }
+    return CLI_DONE;
+}
+
+static int again(struct cli_args *args, struct peers *peers, const char *stream)
+{
+    for (size_t i = 0; i < peers->count; i++) {
+        int code = peers->items[i].client ? ask_stat(args, &peers->items[i], stream) : CLI_DONE;
+        if (code) return code;
+        peers->items[i].epoch = 0; /* ours, from now on */
+    }
+    return CLI_DONE;
+}
+
+static int promote(struct cli_args *args, struct peers *peers, const char *stream, const char *dir, uint64_t member)
+{
+    struct yd_trail trail = {0};
+    struct yd_log_stat own;
+    if (yd_log_stat_dir(NULL, dir, &own, &trail) < 0) return cli_fail(args, "%s", yd_trail_text(&trail));
+    if (own.live)
+        return cli_fail(args, "%s is in use by process %lld: stop it first, then promote, then start it with a Log",
+                        dir, (long long)own.writer_pid);
+    int code = open_peers(args, stream, peers);
+    if (code == CLI_DONE) code = compare(args, peers, &own, member);
+    /* Fenced before they are asked again: what they say then does not change any more. */
+    uint32_t epoch = ((own.epoch >> 16) + 1) << 16 | (uint32_t)member << 12;
+    if (code == CLI_DONE) code = fence(args, peers, stream, epoch);
+    if (code == CLI_DONE) code = again(args, peers, stream);
+    if (code == CLI_DONE) code = compare(args, peers, &own, member);
+    if (code) return code;
+    uint32_t got;
+    if (yd_log_promote_dir(NULL, dir, (unsigned)member, &got, &trail) < 0)
+        return cli_fail(args, "%s", yd_trail_text(&trail));
+    if (args->json)
+        printf("{\"stream\":\"%s\",\"epoch\":%u,\"next\":%llu}\n", stream, got, (unsigned long long)own.durable);
+    else
+        printf("%s: leads from record %llu on, epoch %u. Start it with Log(stream: …), the others with Replica\n",
+               stream, (unsigned long long)own.durable, got);
+    return CLI_DONE;
+}
+
+static int run(struct cli_args *args)
+{
+    const char *data = cli_value(args, "data"), *member_text = cli_value(args, "member");
+    uint64_t member = 0;
+    char stream[256], dir[4096];
+    if (member_text && (yd_text_u64(yd_str_of(member_text), &member) < 0 || member > 15))
+        return cli_usage(args, "--member wants 0 to 15");
+    (void)snprintf(stream, sizeof stream, "%s%s", args->rest[0], strchr(args->rest[0], '/') ? "" : "/0");
+    if (snprintf(dir, sizeof dir, "%s/streams/%s", data ? data : "./data", stream) >= (int)sizeof dir)
+        return cli_usage(args, "the folder's name is too long");
+    struct peers peers = {0};
+    int code = promote(args, &peers, stream, dir, member);
+    for (size_t i = 0; i < peers.count; i++) yd_client_close(peers.items[i].client);
+    return code;
+}
+
+static const struct cli_option options[] = {
+    {"data", "DIR", "the data folder of this node; default ./data"},
+    {"peers", "A,B,C", "addresses of the other nodes, in the declared order"},
+    {"without", "A,B", "those of --peers that are lost: they are not asked"},
+    {"member", "N", "this node's place in the declared order, 0 to 15; default 0"},
+    {NULL, NULL, NULL},
+};
+
+const struct cli_command cmd_log_promote = {
+    .name = "log promote",
+    .usage = "STREAM [--data DIR] [--peers A,B] [--without A] [--member N]",
+    .summary = "makes this node's copy of a stream its leader",
+    .doc = "The daemon of this node must be stopped. The peers are asked how far they are: when one is further, or as "
+           "far\n"
+           "and earlier in the order, it is refused. Then they are fenced, so that a leader of the past takes no more\n"
+           "appends and no follower takes anything from it, and asked once more. See docs/replication.md.",
+    .example = "  yarder log promote metrics --data /var/lib/yarder --peers 10.0.0.1:4280,10.0.0.3:4280 "
+               "--without 10.0.0.1:4280 --member 1",
+    .options = options,
+    .rest_min = 1,
+    .rest_max = 1,
+    .run = run,
+};
