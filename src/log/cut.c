@@ -145,7 +145,8 @@ static int plain_file(struct yd_log *log, struct yd__segment *segment)
     struct yd_file *twin, *copy = NULL;
     error = yd__source_file(log, segment->base, &twin);
     if (error) return error;
-    (void)snprintf(made, sizeof made, "%s/" YD__PREPARED_NAME, log->dir);
+    /* Not the name of space taken ahead: the log may hold that file open. */
+    (void)snprintf(made, sizeof made, "%s/cut.tmp", log->dir);
     error = yd_fs_open(log->fs, made, YD_OPEN_READ | YD_OPEN_WRITE | YD_OPEN_CREATE | YD_OPEN_TRUNCATE, &copy);
     char *bytes = malloc(1 << 20);
     if (!error && !bytes) error = YD_ENOMEM;
@@ -161,10 +162,12 @@ static int plain_file(struct yd_log *log, struct yd__segment *segment)
     if (!error) error = yd_file_sync(copy);
     if (!error) error = yd_fs_rename(log->fs, made, path);
     if (!error) error = yd_fs_sync_dir(log->fs, log->dir);
-    if (error)
+    if (error) {
         yd_file_close(copy);
-    else
+        (void)yd_fs_unlink(log->fs, made); /* left there, the next one truncates it */
+    } else {
         segment->file = copy;
+    }
     return error;
 }
 
