@@ -324,6 +324,12 @@ static int anew_log(struct yd_log *log)
     return error ? error : put_checkpoint(&cut, 0);
 }
 
+/* Does its last segment take frames, and has some? Else a leader that goes on in it asks for a cut at its very end. */
+static bool goes_on(const struct yd_log *log)
+{
+    return log->active && log->active->batches > 0;
+}
+
 /* All of it with the log's I/O held; what fails in the middle is final until it is opened again. */
 static int change(struct yd_log *log, bool anew, uint64_t seqno, uint64_t *ret_seqno)
 {
@@ -337,7 +343,7 @@ static int change(struct yd_log *log, bool anew, uint64_t seqno, uint64_t *ret_s
     cut.edge = log->durable;
     if (!error && anew)
         error = anew_log(log);
-    else if (!error && seqno < log->durable)
+    else if (!error && (seqno < log->durable || (seqno == log->durable && !goes_on(log))))
         error = log->segment_count ? cut_log(&cut, seqno) : YD_ENOENT;
     pthread_mutex_unlock(&log->twin_lock);
     if (error && error != YD_ENOENT && begun) yd__fail(log, YD_EIO);

@@ -294,6 +294,18 @@ static int continues(struct yd_log *log, const struct yd_log_place *place)
     return found == YD__FOUND_FRAME && header.base_seqno == place->seqno && header.prev_crc == place->last_crc;
 }
 
+/* Is this seqno inside a segment of ours, or at the end of one that goes on? */
+static bool goes_on(struct yd_log *log, uint64_t seqno)
+{
+    pthread_mutex_lock(&log->mutex);
+    int index = yd__log_find(log, seqno);
+    const struct yd__segment *segment = index >= 0 ? log->segments[index] : NULL;
+    bool on = segment && segment->base < seqno &&
+              (seqno < segment->next || (seqno == segment->next && segment == log->active));
+    pthread_mutex_unlock(&log->mutex);
+    return on;
+}
+
 /* The latest place at which it may agree, below where it does not: an earlier segment's begin. */
 static uint64_t step_back(struct yd_log *log, uint64_t seqno)
 {
@@ -322,6 +334,10 @@ int yd_log_follow_check(struct yd_log *log, const struct yd_log_place *place, ui
         int same = continues(log, place);
         if (same < 0) return same;
         if (same) return 0;
+        if (place->segment == YD__NO_SEGMENT && goes_on(log, place->seqno)) { /* it sealed where we did not */
+            *ret_common = place->seqno;
+            return YD_EGAP;
+        }
         end = step_back(log, place->seqno);
     }
     if (end < first || (end == first && place->seqno == first)) return YD_ENOENT;
