@@ -11,12 +11,14 @@
 #include "elements/classes.h"
 #include "flow/run.h"
 #include "io/file.h"
+#include "io/tls.h"
 #include "serve/native.h"
 
 #define TOKEN_MAX 4096
 
 struct state {
-    char *token; /* read while blocking is allowed */
+    char *token; /* read while blocking is allowed, as the certificates are */
+    struct yd_tls *tls;
 };
 
 struct pump {
@@ -44,6 +46,15 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_BOOL,
      .initial = "false",
      .doc = "Listens beyond this machine without a token: for a network that you trust."},
+    {.name = "tls_cert",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .doc = "A certificate (PEM): `listen` speaks TLS 1.3 only; wants `tls_key`. `\"\"`: plain."},
+    {.name = "tls_key", .type = YD_PARAM_TEXT, .initial = "\"\"", .doc = "The certificate's key (PEM)."},
+    {.name = "tls_ca",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .doc = "Peers must show a certificate that one of these authorities has signed (PEM). `\"\"`: none is asked for."},
     {.name = "create", .type = YD_PARAM_BOOL, .initial = "false", .doc = "Peers may make streams that are not there."},
     {.name = "max_connections",
      .type = YD_PARAM_INT,
@@ -59,14 +70,39 @@ static const struct yd_param_class params[] = {
 
 static int check(const struct yd_args *args, char *why, size_t why_size)
 {
-    if (yd_args_text(args, "listen").size || yd_args_text(args, "unix").size) return 0;
-    (void)snprintf(why, why_size, "neither `listen` nor `unix` is given: nobody can come in");
+    bool cert = yd_args_text(args, "tls_cert").size, key = yd_args_text(args, "tls_key").size;
+    const char *wrong = NULL;
+    if (!yd_args_text(args, "listen").size && !yd_args_text(args, "unix").size)
+        wrong = "neither `listen` nor `unix` is given: nobody can come in";
+    else if (cert != key)
+        wrong = "`tls_cert` and `tls_key` go together";
+    else if (yd_args_text(args, "tls_ca").size && !cert)
+        wrong = "`tls_ca` asks peers for certificates: that needs `tls_cert` and `tls_key`";
+    if (!wrong) return 0;
+    (void)snprintf(why, why_size, "%s", wrong);
     return YD_EINVAL;
+}
+
+/* Reads the certificates; what is wrong with them is said at the start, not at the first peer. */
+static int load_tls(struct yd_element *element, struct state *state)
+{
+    const struct yd_args *args = yd_element_args(element);
+    struct yd_str cert = yd_args_text(args, "tls_cert"), ca = yd_args_text(args, "tls_ca");
+    if (!cert.size) return 0;
+    struct yd_tls_options options = {.cert_file = cert.data,
+                                     .key_file = yd_args_text(args, "tls_key").data,
+                                     .ca_file = ca.size ? ca.data : NULL,
+                                     .client_certificate = ca.size > 0};
+    struct yd_trail trail = {0};
+    int r = yd_tls_create(&options, &state->tls, &trail);
+    return r < 0 ? yd_element_fail(element, r, "%s", yd_trail_text(&trail)) : 0;
 }
 
 static int open(struct yd_element *element, void *opaque)
 {
     struct state *state = opaque;
+    int failed = load_tls(element, state);
+    if (failed) return failed;
     struct yd_str path = yd_args_text(yd_element_args(element), "token_file");
     if (!path.size) return 0;
     size_t size;
@@ -81,7 +117,9 @@ static void close(void *opaque)
 {
     struct state *state = opaque;
     free(state->token);
+    yd_tls_unref(state->tls);
     state->token = NULL;
+    state->tls = NULL;
 }
 
 static enum yd_turn_result receive(void *state, struct yd_input *input, struct yd_out *out)
@@ -149,6 +187,8 @@ static int start(struct yd_pump *pump, void *opaque, void *element_state)
         .listen = address.size ? address.data : NULL,
         .unix_path = path.size ? path.data : NULL,
         .token = element->token,
+        .tls = element->tls,
+        .certificates = yd_args_text(args, "tls_ca").size > 0,
         .open = yd_args_bool(args, "open"),
         .create = yd_args_bool(args, "create"),
         .simulated = yd_pump_simulated(pump),

@@ -207,20 +207,20 @@ int yd_connect(struct yd_loop *loop, const struct yd_address *to, const struct y
 }
 void yd_stream_start(struct yd_stream *stream, const struct yd_stream_ops *ops, void *arg)
 {
-    stream->loop->ops->stream_start(stream, ops, arg);
+    stream->ops->stream_start(stream, ops, arg);
 }
 void yd_stream_pause(struct yd_stream *stream, bool paused)
 {
-    stream->loop->ops->stream_pause(stream, paused);
+    stream->ops->stream_pause(stream, paused);
 }
 int yd_stream_write(struct yd_stream *stream, struct yd_str bytes)
 {
-    return stream->loop->ops->stream_write(stream, bytes);
+    return stream->ops->stream_write(stream, bytes);
 }
 
 int yd_stream_write_shared(struct yd_stream *stream, struct yd_str bytes, void (*release)(void *arg), void *arg)
 {
-    const struct yd__loop_ops *ops = stream->loop->ops;
+    const struct yd__loop_ops *ops = stream->ops;
     if (ops->stream_write_shared) return ops->stream_write_shared(stream, bytes, release, arg);
     int error = ops->stream_write(stream, bytes);
     if (!error) release(arg);
@@ -229,7 +229,7 @@ int yd_stream_write_shared(struct yd_stream *stream, struct yd_str bytes, void (
 
 int yd_stream_send_file(struct yd_stream *stream, struct yd_file *file, uint64_t offset, size_t size)
 {
-    const struct yd__loop_ops *ops = stream->loop->ops;
+    const struct yd__loop_ops *ops = stream->ops;
     int fd = file->fs->ops->descriptor ? file->fs->ops->descriptor(file) : -1;
     if (fd >= 0 && ops->stream_send_file) return ops->stream_send_file(stream, fd, offset, size);
     char *bytes = malloc(size ? size : 1);
@@ -243,31 +243,31 @@ int yd_stream_send_file(struct yd_stream *stream, struct yd_file *file, uint64_t
 }
 size_t yd_stream_backlog(const struct yd_stream *stream)
 {
-    return stream->loop->ops->stream_backlog(stream);
+    return stream->ops->stream_backlog(stream);
 }
 void yd_stream_limit(struct yd_stream *stream, size_t bytes)
 {
-    stream->loop->ops->stream_limit(stream, bytes);
+    stream->ops->stream_limit(stream, bytes);
 }
 void yd_stream_shutdown(struct yd_stream *stream)
 {
-    stream->loop->ops->stream_shutdown(stream);
+    stream->ops->stream_shutdown(stream);
 }
 void yd_stream_close(struct yd_stream *stream)
 {
-    if (stream) stream->loop->ops->stream_close(stream);
+    if (stream) stream->ops->stream_close(stream);
 }
 int yd_stream_peek(struct yd_stream *stream, void (*peeked)(void *arg, struct yd_str bytes, int error), void *arg)
 {
-    return stream->loop->ops->stream_peek(stream, peeked, arg);
+    return stream->ops->stream_peek(stream, peeked, arg);
 }
 int yd_stream_detach(struct yd_stream *stream, int *ret_fd)
 {
-    return stream->loop->ops->stream_detach(stream, ret_fd);
+    return stream->ops->stream_detach(stream, ret_fd);
 }
 bool yd_stream_peer_user(struct yd_stream *stream, uint32_t *ret_uid)
 {
-    return stream->loop->ops->stream_peer_user(stream, ret_uid);
+    return stream->ops->stream_peer_user(stream, ret_uid);
 }
 
 int yd_datagrams_open(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_ops *ops, void *arg,

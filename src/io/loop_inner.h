@@ -4,6 +4,7 @@
  *   address.c     addresses as text
  *   loop_uv.c     the Linux loop on libuv: run, wake, post, descriptors, signals
  *   stream_uv.c   its listeners and streams      datagrams_uv.c  its datagrams      child_uv.c  its child processes
+ *   tls.c         a stream in front of a stream
  *   sim_net.c     the simulated loop             sim_stream.c    its network */
 #ifndef IO_LOOP_INNER_H
 #define IO_LOOP_INNER_H
@@ -26,6 +27,7 @@ struct yd_listener {
 };
 struct yd_stream {
     struct yd_loop *loop;
+    const struct yd__loop_ops *ops; /* of streams: the loop's own, or those of one in front of it (tls.c) */
 };
 struct yd_datagrams {
     struct yd_loop *loop;

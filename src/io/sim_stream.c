@@ -372,6 +372,7 @@ static void accept_end(struct yd__sim_connection *connection, struct yd__sim_lis
     struct yd__sim_loop *loop = yd__sim_loop(listener->listener.loop);
     connection->refs++;
     end->stream.loop = &loop->loop;
+    end->stream.ops = loop->loop.ops;
     end->open = end->connected = true;
     connection->sim->counts.connects++;
     later(connection, yd__sim_delay(connection->sim), connected_at_last, drop_end, &connection->ends[0]);
@@ -442,6 +443,7 @@ int yd__sim_connect(struct yd_loop *loop, const struct yd_address *to, const str
     }
     struct end *end = &connection->ends[0];
     end->stream.loop = loop;
+    end->stream.ops = loop->ops;
     end->ops = ops, end->arg = arg;
     end->open = end->started = true;
     later(connection, yd__sim_delay(sim), connection_arrives, release, connection);

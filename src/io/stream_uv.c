@@ -561,6 +561,7 @@ static int new_stream(struct yd__uv_loop *loop, int fd, struct stream **ret_stre
         return yd__uv_error(error);
     }
     stream->stream.loop = &loop->loop;
+    stream->stream.ops = loop->loop.ops;
     stream->poll.data = stream;
     stream->fd = fd;
     stream->limit = YD__STREAM_LIMIT;

@@ -6,6 +6,7 @@
  * Everything in a frame is checked before it is used, its size before memory is taken. While a peer is held (its
  * APPEND waits for room, its answers are not read, its turn is over) nothing is read from it: the kernel's buffers
  * fill, and it waits. */
+#include "io/tls.h"
 #include "serve/native_internal.h"
 
 #include <stdarg.h>
@@ -525,11 +526,14 @@ void yd__native_peer_sweep(struct yd__native_peer *peer, int64_t now)
 void yd__native_peer_accept(struct yd_native *native, struct yd_stream *stream, const struct yd_address *from,
                             bool unix_socket)
 {
-    struct yd__native_peer *peer = calloc(1, sizeof *peer);
+    bool tls = native->options.tls && !unix_socket;
+    int error = tls ? yd_stream_secure(&stream, native->options.tls, NULL) : 0;
+    struct yd__native_peer *peer = error ? NULL : calloc(1, sizeof *peer);
     if (!peer) {
         yd_stream_close(stream);
         return;
     }
+    peer->tls = tls;
     peer->native = native;
     peer->unix_socket = unix_socket;
     peer->local = unix_socket || yd_address_loopback(from);
