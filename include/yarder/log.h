@@ -153,8 +153,7 @@ struct yd_log_start {
     int64_t time_ns;   /* FROM_TIME: the first batch that may hold a record of this time or later */
     uint32_t epoch;    /* with FROM_SEQNO from a cursor: of the cursor; 0: not checked */
     enum yd_ack level; /* read level; 0: DURABLE */
-    /* Skips what cannot hold a match: segments by their name summary and key range, stretches by the index, batches by
-     * their header and names. What is given may still hold records that do not match. Skipping is no gap. */
+    /* Skips what cannot hold a match: segments by their footer and name index, batches by their header and names. What is given may still hold records that do not match. Skipping is no gap. */
     const char *names; /* a pattern, <yarder/name.h>; NULL: all. Copied */
     uint32_t kinds;    /* YD_KIND_BITs; 0: all */
     bool copy;         /* read with pread always: off local file systems, where mapping is not safe. Found out by itself

@@ -82,6 +82,8 @@ static int print_stream(struct cli_args *args, struct yd_log_start start, bool f
         code = log_cli_forgotten(args, dir, &printing.forgotten);
     }
     if (code == CLI_DONE) code = parse_from(args, &start, &printing);
+    /* What cannot match is not read; but where tombstones may still come, they are looked for. */
+    if (!follow || !printing.forgotten) start.names = cli_value(args, "match");
     if (code == CLI_DONE && yd_log_reader_open_dir(yd_fs_linux(), dir, &start, &reader, &trail) < 0)
         code = cli_fail(args, "%s", yd_trail_text(&trail));
     yd_buf_init(&printing.text, NULL);

@@ -16,6 +16,23 @@ struct getting {
     uint64_t left;
 };
 
+static int print_record(void *arg, const struct yd_batch *batch, uint32_t record)
+{
+    struct getting *getting = arg;
+    if (getting->forgotten && yd_forgotten_covers(getting->forgotten, batch, record)) return 0;
+    yd_buf_clear(&getting->text);
+    cli_put_record(&getting->text, getting->json, &batch->view, record, batch->header.base_seqno + record);
+    if (fwrite(getting->text.data, 1, getting->text.size, stdout) != getting->text.size) return 1;
+    return --getting->left == 0;
+}
+
+static void print_gap(void *arg, const struct yd_log_gap *gap)
+{
+    (void)arg;
+    fprintf(stderr, "gap: records %llu to %llu are not there (%s)\n", (unsigned long long)gap->from,
+            (unsigned long long)gap->to, gap->reason);
+}
+
 static int run_get(struct cli_args *args)
 {
     const char *key = cli_value(args, "key"), *count = cli_value(args, "count");
@@ -29,41 +46,16 @@ static int run_get(struct cli_args *args)
     if (!code && !cli_given(args, "forgotten")) code = log_cli_forgotten(args, dir, &getting.forgotten);
     if (code) return code;
     struct yd_trail trail;
-    struct yd_log_reader *reader;
-    struct yd_log_start start = {.from = YD_FROM_OLDEST, .level = YD_ACK_DURABLE};
     yd_trail_clear(&trail);
-    if (yd_log_reader_open_dir(NULL, dir, &start, &reader, &trail) < 0) {
-        yd_forgotten_destroy(getting.forgotten);
-        return cli_fail(args, "%s", yd_trail_text(&trail));
-    }
     yd_buf_init(&getting.text, NULL);
     int error = 0;
-    while (!error && getting.left) {
-        struct yd_batch *batch;
-        struct yd_log_gap gap;
-        error = yd_log_reader_next(reader, &batch, &gap);
-        if (error == YD_EGAP) {
-            fprintf(stderr, "gap: records %llu to %llu are not there (%s)\n", (unsigned long long)gap.from,
-                    (unsigned long long)gap.to, gap.reason);
-            error = 0;
-            continue;
-        }
-        if (error) break;
-        yd_buf_clear(&getting.text);
-        for (uint32_t i = 0; i < batch->view.count && getting.left; i++) {
-            if (!yd_str_eq(yd_view_name(&batch->view, batch->view.records[i].name), (struct yd_str){name, size}))
-                continue;
-            if (getting.forgotten && yd_forgotten_covers(getting.forgotten, batch, i)) continue;
-            cli_put_record(&getting.text, getting.json, &batch->view, i, batch->header.base_seqno + i);
-            getting.left--;
-        }
-        if (fwrite(getting.text.data, 1, getting.text.size, stdout) != getting.text.size) getting.left = 0;
-        yd_batch_unref(batch);
-    }
-    yd_log_reader_close(reader);
+    if (getting.left)
+        error = yd__log_get(NULL, dir, (struct yd_str){name, size}, print_record, print_gap, &getting, &trail);
     yd_buf_fini(&getting.text);
     yd_forgotten_destroy(getting.forgotten);
-    return error < 0 && error != YD_EAGAIN ? cli_fail(args, "%s: %s", dir, yd_error_text(error)) : CLI_DONE;
+    if (error >= 0) return CLI_DONE;
+    return trail.size ? cli_fail(args, "%s", yd_trail_text(&trail))
+                      : cli_fail(args, "%s: %s", dir, yd_error_text(error));
 }
 
 static const struct cli_option options[] = {
@@ -77,7 +69,9 @@ const struct cli_command cmd_log_get = {
     .name = "log get",
     .usage = "STREAM --key NAME [--count N]",
     .summary = "prints every record of one name",
-    .doc = "Exactly that name, oldest first, up to what is durable. It reads the stream from its begin.",
+    .doc = "Exactly that name, oldest first, up to what is durable. Segments that have an index of names are not read "
+           "but where it "
+           "points to; the others are, from the oldest on.",
     .example = "  yarder log get metrics --key 'cpu.load host=web1'",
     .options = options,
     .rest_min = 1,

@@ -119,6 +119,12 @@ static const struct yd_param_class params[] = {
      .min = 1,
      .max = 19,
      .doc = "How hard `compress` tries: zstd's levels."},
+    {.name = "index_names",
+     .type = YD_PARAM_BOOL,
+     .initial = "false",
+     .doc =
+         "An index from names to records for each full segment, made in the background: `yarder log get` and readers "
+         "with a pattern read only what may match."},
     {.name = "hold",
      .type = YD_PARAM_LIST,
      .doc = "Cursors that `keep` and `size` wait for, however old they are and before they were ever saved: "
@@ -200,6 +206,7 @@ static int open(struct yd_element *element, void *opaque)
                                      .retain_bytes = (uint64_t)yd_args_int(args, "size"),
                                      .compress_after_ns = yd_args_int(args, "compress"),
                                      .compress_level = (int)yd_args_int(args, "level"),
+                                     .index_names = yd_args_bool(args, "index_names"),
                                      .ballast_bytes = (uint64_t)yd_args_int(args, "ballast"),
                                      .hold = hold,
                                      .replicas = (unsigned)yd_args_int(args, "replicas"),

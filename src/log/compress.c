@@ -393,7 +393,8 @@ static int visit_leftover(void *arg, const char *name, enum yd_file_type node)
 {
     struct leftover *leftover = arg;
     uint64_t base;
-    if (node == YD_NODE_FILE && yd__segment_name(name, ".yzst.tmp", &base) && leftover->count < 64)
+    bool ours = yd__segment_name(name, ".yzst.tmp", &base) || yd__segment_name(name, ".ykey.tmp", &base);
+    if (node == YD_NODE_FILE && ours && leftover->count < 64)
         (void)snprintf(leftover->names[leftover->count++], 64, "%s", name);
     return 0;
 }

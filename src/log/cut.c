@@ -298,6 +298,7 @@ static int cut_log(struct cut *cut, uint64_t seqno)
         log->bytes += cut->old_end - YD_MIN(before, cut->old_end + log->bytes);
         inside->twin = inside->raw_gone = inside->twin_refused = false;
         inside->twin_size = 0;
+        inside->keys = YD__KEYS_UNKNOWN;
         inside->file_size = cut->old_end;
         cut->inside->sealed = false;
         cut->inside->accounted = true;

@@ -261,6 +261,7 @@ int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct 
             if (error == YD_ECORRUPT && next != UINT64_MAX) return gap_to(reader, next, "rotten", ret_gap);
             if (error == YD_ENOENT) return reader->log ? YD_EIO : YD_EAGAIN;
             if (error) return error;
+            if (reader->match && yd__match_passes_segment(reader, next, end)) return YD_EAGAIN; /* and looks again */
         }
         struct yd_header header;
         int found = yd__frame_at(&reader->window, reader->offset, reader->log_id, false, &header);
@@ -274,6 +275,11 @@ int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct 
             return at_open_end(reader, UINT64_MAX) ? YD_EAGAIN : gap_to(reader, header.base_seqno, "rotten", ret_gap);
         int error = 0;
         if (found == YD__FOUND_FRAME && header.base_seqno <= reader->seqno) {
+            if (reader->match && !yd__match_header(reader->match, &header)) {
+                reader->offset += header.size;
+                reader->seqno = reader->place_seqno = header.base_seqno + header.count;
+                return YD_EAGAIN;
+            }
             error = make_batch(reader, &header, ret_batch);
             if (error == 0) {
                 reader->offset += header.size;

@@ -98,6 +98,7 @@ struct yd__index {
     struct yd__index_entry *entries;
     uint32_t count, capacity;
 };
+enum yd__keys_state { YD__KEYS_UNKNOWN, YD__KEYS_THERE, YD__KEYS_REFUSED }; /* refused: until the next opening */
 struct yd__segment {
     atomic_uint refs; /* the list has one, each reader inside has one */
     uint64_t base;    /* first seqno, the file's name */
@@ -109,19 +110,20 @@ struct yd__segment {
     int64_t time_min, time_max, append_min, append_max, begun_at;
     uint64_t names, kinds;
     uint32_t last_crc, headers_crc;
-    bool head_good;         /* else data_start is a guess, or 0: no frame where the first should be */
-    bool unreadable;        /* the device refused to show whether there is anything */
-    bool sealed;            /* it has its footer */
-    bool accounted;         /* the above is known: from a footer, or by walking it */
-    bool busy;              /* being sealed by the helper, or losing its raw file: retention waits */
-    bool twin;              /* a compressed twin is there, */
-    bool raw_gone;          /* and is all there is */
-    bool twin_refused;      /* making or checking it failed: not before the next opening */
-    bool retired;           /* no longer in the list */
-    uint64_t twin_size;     /* on disk */
-    uint64_t durable_end;   /* bytes of the active file that are on the device */
-    struct yd__index index; /* until it is sealed */
-    struct yd_file *file;   /* until it is sealed */
+    bool head_good;           /* else data_start is a guess, or 0: no frame where the first should be */
+    bool unreadable;          /* the device refused to show whether there is anything */
+    bool sealed;              /* it has its footer */
+    bool accounted;           /* the above is known: from a footer, or by walking it */
+    bool busy;                /* being sealed by the helper, or losing its raw file: retention waits */
+    bool twin;                /* a compressed twin is there, */
+    bool raw_gone;            /* and is all there is */
+    bool twin_refused;        /* making or checking it failed: not before the next opening */
+    bool retired;             /* no longer in the list */
+    enum yd__keys_state keys; /* its name index */
+    uint64_t twin_size;       /* on disk */
+    uint64_t durable_end;     /* bytes of the active file that are on the device */
+    struct yd__index index;   /* until it is sealed */
+    struct yd_file *file;     /* until it is sealed */
 };
 struct yd__segment *yd__segment_create(uint64_t base);
 void yd__segment_unref(struct yd__segment *segment);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/drd.h"
+#include "log/keys.h"
 #include "log/twin.h"
 
 #define MAINTAIN_EVERY YD_NS_PER_S
@@ -364,7 +365,7 @@ static void *run_helper(void *arg)
     return NULL;
 }
 
-/* Compresses when nothing else wants the core. */
+/* Compresses, and makes name indexes, when nothing else wants the core. */
 static void *run_squeezer(void *arg)
 {
     struct yd_log *log = arg;
@@ -374,6 +375,7 @@ static void *run_squeezer(void *arg)
     while (!log->stopping) {
         pthread_mutex_unlock(&log->mutex);
         int more = yd__compress_some(log);
+        if (more <= 0) more = yd__keys_some(log);
         pthread_mutex_lock(&log->mutex);
         if (more > 0 || log->stopping) continue;
         struct timespec until = deadline(YD_NS_PER_S); /* segments grow old without a sync */
@@ -409,8 +411,9 @@ int yd_log_start(struct yd_log *log)
         return YD_ENOMEM;
     }
     log->helping = pthread_create(&log->helper, NULL, run_helper, log) == 0;
-    if (log->helping && log->compressor) log->squeezing = pthread_create(&log->squeezer, NULL, run_squeezer, log) == 0;
-    if (log->helping && (log->squeezing || !log->compressor)) return 0;
+    bool squeeze = log->compressor || log->options.index_names;
+    if (log->helping && squeeze) log->squeezing = pthread_create(&log->squeezer, NULL, run_squeezer, log) == 0;
+    if (log->helping && (log->squeezing || !squeeze)) return 0;
     stop_threads(log);
     return YD_ENOMEM;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log/keys.h"
 #include "log/twin.h"
 
 int yd__checkpoint_now(struct yd_log *log, unsigned flags)
@@ -300,7 +301,7 @@ int yd__retain(struct yd_log *log)
     struct yd__segment *segment;
     while ((segment = retire_one(log, now))) {
         char path[YD__PATH_SIZE];
-        static const char *const suffixes[] = {".yzst", ".ylog"};
+        static const char *const suffixes[] = {".ykey", ".yzst", ".ylog"};
         int error = 0;
         for (size_t i = 0; i < YD_COUNT(suffixes) && !error; i++) {
             yd__segment_path(path, sizeof path, log->dir, segment->base, suffixes[i]);
@@ -330,6 +331,7 @@ int yd__maintain_round(struct yd_log *log)
         error = yd__seal_leftovers(log);
     }
     if (!error && !log->started) (void)yd__compress_some(log); /* what fails costs space only, and is tried again */
+    if (!error && !log->started) (void)yd__keys_some(log);     /* what fails costs time only */
     if (!error) error = quarantine_rots(log);
     if (error == YD_ENOSPC) (void)yd__ballast_give(log); /* what failed is done in the next round */
     if (!error || error == YD_ENOSPC) {

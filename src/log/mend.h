@@ -82,6 +82,12 @@ int yd_log_backup_dir(struct yd_fs *fs, const char *dir, const char *to, struct 
 int yd_log_restore_dir(struct yd_fs *fs, const char *from, const char *to, struct yd_log_backup_report *ret,
                        struct yd_trail *trail);
 
+/* ---- looking for a name ---- */
+/* yd_log_get_dir, which also tells the gaps in what it had to read; gap may be NULL. */
+int yd__log_get(struct yd_fs *fs, const char *dir, struct yd_str name,
+                int (*visit)(void *arg, const struct yd_batch *batch, uint32_t record),
+                void (*gap)(void *arg, const struct yd_log_gap *gap), void *arg, struct yd_trail *trail);
+
 /* ---- forgetting ---- */
 #define YD_TOMBSTONE_NAME "yarder.tombstone"
 struct yd_tombstone {

@@ -24,9 +24,11 @@ static int create(struct yd_fs *fs, const char *dir, const struct yd_log_start *
     reader->time_ns = start->time_ns;
     reader->by_time = start->from == YD_FROM_TIME;
     reader->copy = start->copy;
-    if (!reader->dir) {
+    int error = reader->dir ? yd__match_create(start, &reader->match) : YD_ENOMEM;
+    if (error) {
+        free(reader->dir);
         free(reader);
-        return YD_ENOMEM;
+        return error;
     }
     *ret = reader;
     return 0;
@@ -156,6 +158,7 @@ void yd_log_reader_close(struct yd_log_reader *reader)
     yd_log_unref(reader->log);
     if (reader->control) yd_fs_unmap(reader->fs, reader->control, YD__CONTROL_SIZE);
     yd_file_close(reader->control_file);
+    yd__match_destroy(reader->match);
     free(reader->dir);
     free(reader);
 }
@@ -262,10 +265,8 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
     return 0;
 }
 
-int yd_log_reader_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, struct yd_log_gap *ret_gap)
+static int any_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, struct yd_log_gap *ret_gap)
 {
-    struct yd_log_gap none;
-    if (!ret_gap) ret_gap = &none;
     if (reader->pending.reason) {
         *ret_gap = reader->pending;
         reader->pending = (struct yd_log_gap){0};
@@ -278,13 +279,27 @@ int yd_log_reader_next(struct yd_log_reader *reader, struct yd_batch **ret_batch
     }
     if (reader->log) return log_next(reader, ret_batch, ret_gap);
     if (!reader->end_known || reader->seqno >= reader->end) yd__reader_look(reader);
-    if (reader->pending.reason) return yd_log_reader_next(reader, ret_batch, ret_gap);
+    if (reader->pending.reason) return any_next(reader, ret_batch, ret_gap);
     if (reader->seqno >= reader->end) return YD_EAGAIN;
     int error = yd__reader_next_in_files(reader, reader->end, ret_batch, ret_gap);
     /* What was read says more than the page did when it was looked at: a follower's page learns its leader's epochs
      * late. */
     if (!error && (*ret_batch)->header.epoch > reader->epoch_seen) reader->epoch_seen = (*ret_batch)->header.epoch;
     return error;
+}
+
+int yd_log_reader_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, struct yd_log_gap *ret_gap)
+{
+    struct yd_log_gap none;
+    if (!ret_gap) ret_gap = &none;
+    for (;;) {
+        uint64_t before = reader->seqno;
+        int error = any_next(reader, ret_batch, ret_gap);
+        if (!reader->match) return error;
+        if (error == YD_EAGAIN && reader->seqno > before) continue; /* something was passed over */
+        if (error || yd__match_batch(reader->match, *ret_batch)) return error;
+        yd_batch_unref(*ret_batch);
+    }
 }
 
 bool yd_log_reader_cold(struct yd_log_reader *reader)

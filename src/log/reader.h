@@ -4,6 +4,8 @@
 
 #include "log/internal.h"
 
+struct yd__match; /* what may be passed over (match.c) */
+
 struct yd_log_reader {
     struct yd_log *log;               /* NULL: of a folder */
     struct yd_log_reader *next, **at; /* among the log's readers; at: NULL when not in it */
@@ -17,6 +19,7 @@ struct yd_log_reader {
     bool by_time; /* still to be found */
     bool copy;    /* never map */
     int64_t time_ns;
+    struct yd__match *match;   /* NULL: everything is given */
     struct yd_log_gap pending; /* with a reason: told by the next call */
 
     /* of a folder */
@@ -42,5 +45,12 @@ int yd__reader_go_to(struct yd_log_reader *reader, uint64_t *ret_next); /* the s
 int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct yd_batch **ret_batch,
                              struct yd_log_gap *ret_gap);
 int yd__reader_find_time(struct yd_log_reader *reader); /* sets seqno */
+
+int yd__match_create(const struct yd_log_start *start, struct yd__match **ret_match); /* NULL: nothing to pass over */
+void yd__match_destroy(struct yd__match *match);                                      /* NULL is quiet */
+bool yd__match_header(const struct yd__match *match, const struct yd_header *header); /* may it hold a match? */
+bool yd__match_batch(const struct yd__match *match, const struct yd_batch *batch);
+/* Is there nothing to match in the open segment, which reaches up to seqno `next`? Then the reader stands there. */
+bool yd__match_passes_segment(struct yd_log_reader *reader, uint64_t next, uint64_t end);
 
 #endif

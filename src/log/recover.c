@@ -624,6 +624,8 @@ static int drop_segments(struct recovery *recovery, uint32_t from)
         if (error) break;
         yd__segment_path(path, sizeof path, log->dir, segment->base, ".yzst");
         (void)yd_fs_unlink(log->fs, path); /* mostly there is none */
+        yd__segment_path(path, sizeof path, log->dir, segment->base, ".ykey");
+        (void)yd_fs_unlink(log->fs, path); /* nor this */
         log->bytes -= segment->file_size;
         log->segment_count--;
         dropped = true;

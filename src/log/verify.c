@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "log/keys.h"
 #include "log/twin.h"
 
 #define VERIFY_STEP ((size_t)1 << 20)
@@ -164,6 +165,19 @@ static int check_frames(struct verify *verify, struct yd_file *file, struct yd__
     return error;
 }
 
+/* Is the name index what the frames say? Only asked where all of them are good. */
+static int check_keys(struct verify *verify, uint64_t base, struct yd_file *file)
+{
+    struct yd__footer footer;
+    if (yd__footer_read(file, verify->log_id, &footer, NULL)) return 0; /* told already */
+    int error = yd__keys_verify(verify->fs, verify->dir, base, file, &footer);
+    if (error != YD_ECORRUPT) return error == YD_ENOMEM ? error : 0;
+    (void)snprintf(verify->file, sizeof verify->file, "%020" PRIu64 ".ykey", base);
+    verify->report->index_errors++;
+    fault(verify, 0, "the name index is damaged, or does not fit the segment; it is not used, and made anew");
+    return 0;
+}
+
 /* Does the twin, decompressed, give what its checksum says, and the segment's bytes where that is there? */
 static int check_twin(struct verify *verify, uint64_t base, bool raw)
 {
@@ -258,6 +272,7 @@ static int check_segment(struct verify *verify, uint64_t base, uint64_t next, bo
         walked ? walked->data_end + walked->index.count * sizeof(struct yd__index_entry) + sizeof(struct yd__footer)
                : 0;
     if (!error && now.size == sealed_size) check_footer(verify, file, walked, whole);
+    if (!error && now.size == sealed_size && whole) error = check_keys(verify, base, file);
     free(head);
     yd__segment_unref(walked);
     yd_file_close(file);

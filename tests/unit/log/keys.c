@@ -1,0 +1,458 @@
+/* Name indexes and readers with a pattern: they give what reading everything would give, whatever happens to them. */
+#include "log/keys.h"
+#include "log_test.h"
+
+#include <yarder/name.h>
+
+#define BATCHES   90
+#define FOUND_MAX 8192
+
+/* Batches whose names drift: a segment has some of them only. */
+static void append_drifting(struct world *world, struct yd_log *log, int at)
+{
+    struct yd_builder *builder;
+    struct yd_builder_options options = {.size_max = YD_BATCH_SIZE_MAX};
+    struct yd_batch *batch;
+    struct yd_log_appended appended;
+    char text[64], fill[400];
+    assert_int_equal(yd_builder_create(&options, &builder), 0);
+    uint32_t count = 1 + (uint32_t)yd_rng_below(&world->rng, 30);
+    bool events = at / 20 % 2 == 1;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t name;
+        int length = snprintf(text, sizeof text, "m%d.x host=h%d", at / 15, (int)yd_rng_below(&world->rng, 4));
+        if (yd_rng_chance(&world->rng, 30)) length = snprintf(text, sizeof text, "rare");
+        assert_int_equal(yd_builder_name(builder, (struct yd_str){text, (size_t)length}, &name), 0);
+        memset(fill, 'a' + at % 26, sizeof fill);
+        struct yd_str bytes = {fill, yd_rng_below(&world->rng, sizeof fill)};
+        union yd_value value = {.u64 = i};
+        if (events)
+            assert_int_equal(yd_builder_add_bytes(builder, at, name, YD_EVENT, YD_TEXT, 0, bytes), 0);
+        else
+            assert_int_equal(yd_builder_add(builder, at, name, YD_SAMPLE, YD_U64, 0, value), 0);
+        uint32_t filler;
+        assert_int_equal(yd_builder_name(builder, YD_STR("fill"), &filler), 0);
+        if (yd_rng_chance(&world->rng, 40))
+            assert_int_equal(yd_builder_add_bytes(builder, at, filler, YD_EVENT, YD_TEXT, 0, bytes), 0);
+    }
+    assert_int_equal(yd_builder_seal(builder, &batch), 0);
+    yd_builder_destroy(builder);
+    assert_int_equal(yd_log_append(log, batch, -1, UINT64_MAX, &appended), 0);
+    yd_batch_unref(batch);
+    if (at % 3 == 0) assert_int_equal(yd_log_flush(log), 0);
+}
+
+static struct yd_log *open_indexing(struct world *world, int64_t compress_after, bool index)
+{
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 32 << 10;
+    options.compress_after_ns = compress_after;
+    options.index_names = index;
+    options.memory_bytes_max = 20 << 10;
+    return world_open(world, &options, NULL);
+}
+
+static void settle(struct yd_log *log)
+{
+    assert_int_equal(yd_log_flush(log), 0);
+    for (int i = 0; i < 60; i++) assert_int_equal(yd_log_maintain(log), 0);
+}
+
+static struct yd_log *fill(struct world *world, int64_t compress_after, bool index)
+{
+    struct yd_log *log = open_indexing(world, compress_after, index);
+    for (int i = 0; i < BATCHES; i++) append_drifting(world, log, i);
+    settle(log);
+    return log;
+}
+
+struct found {
+    uint64_t seqnos[FOUND_MAX];
+    uint32_t count;
+    uint64_t missing, given; /* records in gaps; records of all batches */
+    struct yd_pattern *pattern;
+    uint32_t kinds;
+    struct yd_str name; /* exactly; or the pattern */
+};
+
+static int found_record(void *arg, const struct yd_batch *batch, uint32_t record)
+{
+    struct found *found = arg;
+    struct yd_str name = yd_view_name(&batch->view, batch->view.records[record].name);
+    if (found->name.data && !yd_str_eq(name, found->name)) return 0;
+    if (found->pattern && !yd_pattern_match(found->pattern, name)) return 0;
+    if (found->kinds && !(YD_KIND_BIT(batch->view.records[record].kind) & found->kinds)) return 0;
+    assert_in_range(found->count, 0, FOUND_MAX - 1);
+    found->seqnos[found->count++] = batch->header.base_seqno + record;
+    return 0;
+}
+
+/* All that the reader gives and that matches. */
+static void collect(struct yd_log_reader *reader, struct found *found)
+{
+    found->count = 0;
+    found->missing = found->given = 0;
+    uint64_t from = yd_log_reader_seqno(reader);
+    for (;;) {
+        struct yd_batch *batch;
+        struct yd_log_gap gap;
+        int error = yd_log_reader_next(reader, &batch, &gap);
+        if (error == YD_EAGAIN) break;
+        if (error == YD_EGAP) {
+            found->missing += gap.to - gap.from;
+            continue;
+        }
+        assert_int_equal(error, 0);
+        assert_true(batch->header.base_seqno >= from);
+        found->given += batch->header.count;
+        for (uint32_t i = 0; i < batch->view.count; i++) assert_int_equal(found_record(found, batch, i), 0);
+        yd_batch_unref(batch);
+    }
+    yd_log_reader_close(reader);
+}
+
+static void collect_dir(struct world *world, const char *names, uint32_t kinds, struct found *found)
+{
+    struct yd_log_start start = {.from = YD_FROM_OLDEST, .names = names, .kinds = kinds};
+    struct yd_log_reader *reader;
+    assert_int_equal(yd_log_reader_open_dir(world->fs, world->dir, &start, &reader, NULL), 0);
+    collect(reader, found);
+}
+
+static void assert_same(const struct found *a, const struct found *b)
+{
+    assert_int_equal(a->count, b->count);
+    assert_memory_equal(a->seqnos, b->seqnos, a->count * sizeof *a->seqnos);
+}
+
+/* Getting gives what filtering everything gives. */
+static void check_get(struct world *world, const char *name)
+{
+    static struct found all, got;
+    all = (struct found){.name = yd_str_of(name)};
+    collect_dir(world, NULL, 0, &all);
+    got = (struct found){0};
+    assert_int_equal(yd_log_get_dir(world->fs, world->dir, yd_str_of(name), found_record, &got, NULL), 0);
+    assert_same(&all, &got);
+}
+
+static bool there(struct world *world, uint64_t base, const char *suffix)
+{
+    char path[512];
+    struct yd_stat now;
+    segment_path(world, base, suffix, path, sizeof path);
+    return yd_fs_stat(world->fs, path, &now) == 0;
+}
+
+static void flip(struct world *world, uint64_t base, const char *suffix, uint64_t offset)
+{
+    char path[512], byte;
+    struct yd_file *file;
+    size_t have;
+    segment_path(world, base, suffix, path, sizeof path);
+    assert_int_equal(yd_fs_open(world->fs, path, YD_OPEN_READ | YD_OPEN_WRITE, &file), 0);
+    assert_int_equal(yd_file_read(file, &byte, 1, offset, &have), 0);
+    assert_int_equal(have, 1);
+    byte ^= 0x10;
+    assert_int_equal(yd_file_write(file, &byte, 1, offset), 0);
+    yd_file_close(file);
+}
+
+static uint32_t count_indexes(struct world *world, uint64_t **ret_bases, uint32_t *ret_count)
+{
+    uint32_t indexes = 0;
+    assert_int_equal(yd__list_segments(world->fs, world->dir, ret_bases, ret_count), 0);
+    for (uint32_t i = 0; i < *ret_count; i++) indexes += there(world, (*ret_bases)[i], ".ykey");
+    return indexes;
+}
+
+static void every_sealed_segment_gets_an_index_that_verify_finds_true(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = fill(world, 0, true);
+    uint64_t *bases;
+    uint32_t count, indexes = count_indexes(world, &bases, &count);
+    assert_true(count >= 4);
+    assert_int_equal(indexes, count - 1);
+    assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
+    assert_int_equal(world_close(world, log), 0);
+    free(bases);
+}
+
+static const char *const names[] = {"rare",         "fill", "m0.x host=h1", "m1.x host=h0", "m3.x host=h3",
+                                    "m5.x host=h2", "m5.x", "nobody",       "zzz host=h1"};
+static const char *const patterns[] = {"*",           "rare", "m1.x", "m? host=h1", "m* host=h2",
+                                       "m4.* host=*", "none", "*.x",  "f*",         "m0.x host=h9"};
+
+static void check_all(struct world *world, struct yd_log *log, uint64_t *ret_given, uint64_t *ret_all)
+{
+    static struct found all, some, live;
+    const char *pattern = patterns[yd_rng_below(&world->rng, YD_COUNT(patterns))];
+    static const uint32_t kinds[] = {0, YD_KIND_BIT(YD_EVENT), YD_KIND_BIT(YD_SAMPLE), YD_KIND_BIT(YD_STATE)};
+    uint32_t kind = kinds[yd_rng_below(&world->rng, YD_COUNT(kinds))];
+    memset(&all, 0, sizeof all);
+    assert_int_equal(yd_pattern_compile(yd_str_of(pattern), &all.pattern), 0);
+    all.kinds = kind;
+    some = live = all;
+    collect_dir(world, NULL, 0, &all);
+    collect_dir(world, pattern, kind, &some);
+    struct yd_log_start start = {.from = YD_FROM_OLDEST, .names = pattern, .kinds = kind};
+    struct yd_log_reader *reader;
+    assert_int_equal(yd_log_reader_open(log, &start, &reader), 0);
+    collect(reader, &live);
+    assert_same(&all, &some);
+    assert_same(&all, &live);
+    assert_int_equal(some.missing + live.missing + all.missing, 0);
+    *ret_given += some.given;
+    *ret_all += all.given;
+    yd_pattern_destroy(all.pattern);
+    check_get(world, names[yd_rng_below(&world->rng, YD_COUNT(names))]);
+}
+
+static void passing_over_gives_what_reading_everything_and_filtering_gives(void **state)
+{
+    struct world *world = *state;
+    uint64_t seed = 20261121, given = 0, all = 0;
+    print_message("# seed %llu\n", (unsigned long long)seed);
+    yd_rng_init(&world->rng, seed);
+    struct yd_log *log = open_indexing(world, 0, true);
+    for (int i = 0; i < 4 * BATCHES; i++) {
+        append_drifting(world, log, i % BATCHES);
+        if (yd_rng_chance(&world->rng, 10)) assert_int_equal(yd_log_maintain(log), 0);
+        if (yd_rng_chance(&world->rng, 60)) {
+            assert_int_equal(world_close(world, log), 0);
+            log = open_indexing(world, yd_rng_chance(&world->rng, 2) ? 1 : 0, !yd_rng_chance(&world->rng, 4));
+        }
+        if (!yd_rng_chance(&world->rng, 8)) continue;
+        assert_int_equal(yd_log_flush(log), 0);
+        check_all(world, log, &given, &all);
+    }
+    settle(log);
+    for (int i = 0; i < 20; i++) check_all(world, log, &given, &all);
+    print_message("# %llu records given of %llu\n", (unsigned long long)given, (unsigned long long)all);
+    assert_true(given < all / 2);
+    assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
+    assert_int_equal(world_close(world, log), 0);
+}
+
+static void a_segment_without_a_match_is_not_read(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = fill(world, 0, true);
+    assert_int_equal(world_close(world, log), 0);
+    assert_true(there(world, 0, ".ykey"));
+    flip(world, 0, ".ylog", 6000); /* in a frame: whoever reads it is told */
+    static struct found all, some;
+    all = some = (struct found){0};
+    collect_dir(world, NULL, 0, &all);
+    assert_true(all.missing > 0);
+    collect_dir(world, "m5.x", 0, &some);
+    assert_int_equal(some.missing, 0);
+    assert_true(some.given > 0);
+    some = (struct found){0};
+    assert_int_equal(yd_log_get_dir(world->fs, world->dir, YD_STR("m5.x host=h2"), found_record, &some, NULL), 0);
+    assert_true(some.count > 0);
+    check_get(world, "m0.x host=h1"); /* some of its records are gone: the rest is there */
+}
+
+static void a_flipped_byte_of_an_index_costs_time_only(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = fill(world, 0, true);
+    assert_int_equal(world_close(world, log), 0);
+    char path[512];
+    struct yd_stat now;
+    static struct found all, some, got;
+    segment_path(world, 0, ".ykey", path, sizeof path);
+    assert_int_equal(yd_fs_stat(world->fs, path, &now), 0);
+    all = (struct found){.name = YD_STR("m0.x host=h1")};
+    collect_dir(world, NULL, 0, &all);
+    for (uint64_t at = 0; at < now.size; at++) {
+        flip(world, 0, ".ykey", at);
+        some = (struct found){.name = all.name};
+        collect_dir(world, "m0.x host=h1", 0, &some);
+        assert_same(&all, &some);
+        got = (struct found){0};
+        assert_int_equal(yd_log_get_dir(world->fs, world->dir, all.name, found_record, &got, NULL), 0);
+        assert_same(&all, &got);
+        if (at % 97 == 0) /* verify sees it */
+            assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), YD_ECORRUPT);
+        flip(world, 0, ".ykey", at);
+    }
+    for (uint64_t size = 0; size < now.size; size += 1 + size / 3) { /* and cut short */
+        struct yd_file *file;
+        assert_int_equal(yd_fs_open(world->fs, path, YD_OPEN_READ | YD_OPEN_WRITE, &file), 0);
+        assert_int_equal(yd_file_truncate(file, size), 0);
+        yd_file_close(file);
+        check_get(world, "m0.x host=h1");
+        log = open_indexing(world, 0, true);
+        settle(log); /* made anew */
+        assert_int_equal(world_close(world, log), 0);
+        assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
+    }
+}
+
+static void an_index_of_other_frames_is_not_used(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = fill(world, 0, true);
+    uint64_t *bases;
+    uint32_t count;
+    (void)count_indexes(world, &bases, &count);
+    char path[512], other[512];
+    segment_path(world, bases[0], ".ykey", path, sizeof path);
+    segment_path(world, bases[2], ".ykey", other, sizeof other);
+    assert_int_equal(world_close(world, log), 0);
+    assert_int_equal(yd_fs_rename(world->fs, path, other), 0);
+    for (size_t i = 0; i < YD_COUNT(names); i++) check_get(world, names[i]);
+    assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), YD_ECORRUPT);
+    log = open_indexing(world, 0, true);
+    settle(log);
+    assert_true(there(world, bases[0], ".ykey"));
+    assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
+    assert_int_equal(world_close(world, log), 0);
+    free(bases);
+}
+
+static void an_index_is_not_made_of_damaged_frames(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = fill(world, 0, false);
+    assert_int_equal(world_close(world, log), 0);
+    flip(world, 0, ".ylog", 6000);
+    log = open_indexing(world, 0, true);
+    settle(log);
+    assert_false(there(world, 0, ".ykey"));
+    assert_false(there(world, 0, ".ykey.tmp"));
+    static struct found some;
+    some = (struct found){0};
+    collect_dir(world, "nobody", 0, &some);
+    assert_true(some.missing > 0); /* it may have been in there */
+    assert_int_equal(world_close(world, log), 0);
+}
+
+struct bytes {
+    char *data;
+    size_t size;
+};
+
+static int put_bytes(void *arg, uint64_t offset, const void *bytes, size_t size)
+{
+    struct bytes *to = arg;
+    assert_in_range(offset + size, 0, to->size);
+    if (size) memcpy(to->data + offset, bytes, size);
+    return 0;
+}
+
+static void lists_made_in_slices_are_the_same(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = fill(world, 0, true);
+    assert_int_equal(world_close(world, log), 0);
+    char path[512], *whole;
+    size_t size;
+    struct yd_file *file;
+    struct yd__footer footer;
+    segment_path(world, 0, ".ykey", path, sizeof path);
+    assert_int_equal(yd_fs_read_all(world->fs, path, 1 << 20, &whole, &size), 0);
+    struct yd_log_stat stat;
+    assert_int_equal(yd_log_stat_dir(world->fs, world->dir, &stat, NULL), 0);
+    assert_int_equal(yd__segment_open(world->fs, world->dir, 0, &file), 0);
+    assert_int_equal(yd__footer_read(file, stat.log_id, &footer, NULL), 0);
+    for (size_t slice = 1; slice < size; slice *= 3) {
+        struct bytes bytes = {calloc(1, size), size};
+        struct yd__keys_make make = {
+            .file = file, .log_id = stat.log_id, .footer = &footer, .put = put_bytes, .arg = &bytes, .slice = slice};
+        assert_int_equal(yd__keys_make(&make), 0);
+        assert_int_equal(make.size, size);
+        assert_memory_equal(bytes.data, whole, size);
+        free(bytes.data);
+    }
+    yd_file_close(file);
+    free(whole);
+}
+
+static void retention_takes_the_indexes_too(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = fill(world, 1, true);
+    assert_int_equal(world_close(world, log), 0);
+    world->now += 1000 * YD_NS_PER_S;
+    struct yd_log_options options = world_options(world);
+    options.retain_ns = YD_NS_PER_S;
+    options.segment_size_min = options.segment_size_max = 32 << 10;
+    log = world_open(world, &options, NULL);
+    append_drifting(world, log, 0);
+    settle(log);
+    uint64_t *bases;
+    uint32_t count;
+    (void)count_indexes(world, &bases, &count);
+    assert_true(count <= 2);
+    assert_false(there(world, 0, ".ykey"));
+    check_get(world, "m0.x host=h1");
+    free(bases);
+    assert_int_equal(world_close(world, log), 0);
+}
+
+static int stop_at_third(void *arg, const struct yd_batch *batch, uint32_t record)
+{
+    uint32_t *count = arg;
+    (void)batch;
+    (void)record;
+    return ++*count == 3 ? 77 : 0;
+}
+
+static void getting_stops_where_it_is_told(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = fill(world, 0, true);
+    uint32_t count = 0;
+    assert_int_equal(yd_log_get_dir(world->fs, world->dir, YD_STR("m0.x host=h1"), stop_at_third, &count, NULL), 77);
+    assert_int_equal(count, 3);
+    assert_int_equal(yd_log_get_dir(world->fs, "nowhere", YD_STR("x"), stop_at_third, &count, NULL), YD_ENOENT);
+    struct yd_log_start start = {.names = "m *=* x"};
+    struct yd_log_reader *reader;
+    assert_true(yd_log_reader_open(log, &start, &reader) < 0);
+    assert_int_equal(world_close(world, log), 0);
+}
+
+static void a_running_log_makes_its_indexes_by_itself(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = open_indexing(world, 1, true);
+    assert_int_equal(yd_log_start(log), 0);
+    for (int i = 0; i < BATCHES; i++) append_drifting(world, log, i);
+    static struct found all, got;
+    all = got = (struct found){.name = YD_STR("rare")};
+    struct yd_log_position position;
+    yd_log_position(log, &position);
+    assert_int_equal(yd_log_wait(log, position.memory, YD_ACK_DURABLE), 0);
+    collect_dir(world, "rare", 0, &all);
+    assert_int_equal(yd_log_get_dir(world->fs, world->dir, YD_STR("rare"), found_record, &got, NULL), 0);
+    assert_same(&all, &got);
+    assert_int_equal(world_close(world, log), 0);
+    assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
+}
+
+#define SIM(test)                                                                                                      \
+    {                                                                                                                  \
+#test, test, world_setup_sim, world_teardown, NULL                                                             \
+    }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SIM(every_sealed_segment_gets_an_index_that_verify_finds_true),
+        SIM(passing_over_gives_what_reading_everything_and_filtering_gives),
+        SIM(a_segment_without_a_match_is_not_read),
+        SIM(a_flipped_byte_of_an_index_costs_time_only),
+        SIM(an_index_of_other_frames_is_not_used),
+        SIM(an_index_is_not_made_of_damaged_frames),
+        SIM(lists_made_in_slices_are_the_same),
+        SIM(retention_takes_the_indexes_too),
+        SIM(getting_stops_where_it_is_told),
+        {"a_running_log_makes_its_indexes_by_itself", a_running_log_makes_its_indexes_by_itself, world_setup_linux,
+         world_teardown, NULL},
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
