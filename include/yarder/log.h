@@ -53,7 +53,7 @@ struct yd_log_options {
      * 1: as soon as it is sealed. */
     int64_t compress_after_ns;
     int compress_level; /* of zstd; 0: 3 */
-    /* A hash index from name to seqnos for each sealed segment (keys_format.h), built in the background, disposable. */
+    /* An index from name to seqnos for each sealed segment (keys_format.h), built in the background, disposable. */
     bool index_names;
 
     /* ---- replicas ---- */
@@ -153,7 +153,8 @@ struct yd_log_start {
     int64_t time_ns;   /* FROM_TIME: the first batch that may hold a record of this time or later */
     uint32_t epoch;    /* with FROM_SEQNO from a cursor: of the cursor; 0: not checked */
     enum yd_ack level; /* read level; 0: DURABLE */
-    /* Skips what cannot hold a match: segments by their footer and name index, batches by their header and names. What is given may still hold records that do not match. Skipping is no gap. */
+    /* Skips what cannot hold a match: segments by their footer and name index, batches by their header and names. What
+     * is given may still hold records that do not match. Skipping is no gap. */
     const char *names; /* a pattern, <yarder/name.h>; NULL: all. Copied */
     uint32_t kinds;    /* YD_KIND_BITs; 0: all */
     bool copy;         /* read with pread always: off local file systems, where mapping is not safe. Found out by itself
@@ -272,7 +273,7 @@ struct yd_log_stat {
     bool live; /* somebody writes it now */
     int64_t writer_pid;
     uint64_t twins, twin_bytes;        /* compressed twins, and what they take of `bytes` */
-    char key_min[256], key_max[256];   /* names inside lie between these, cut at 16 bytes at least */
+    char key_min[256], key_max[256];   /* of the names inside; empty: not known, as it is today */
     double records_per_s, bytes_per_s; /* over the last minute of appends, by append times; 0 when unknown */
 };
 int yd_log_stat_dir(struct yd_fs *fs, const char *dir, struct yd_log_stat *ret, struct yd_trail *trail);
@@ -283,7 +284,7 @@ struct yd_log_verify_report {
 int yd_log_verify_dir(struct yd_fs *fs, const char *dir, struct yd_log_verify_report *ret,
                       void (*found)(void *arg, const char *file, uint64_t offset, const char *what), void *arg);
 
-/* Names → seqnos by the hash indexes, and by reading where there is none: visits every record of exactly that name, in
+/* Names → seqnos by the name indexes, and by reading where there is none: visits every record of exactly that name, in
  * order, with its batch. visit returns non-zero to stop, which is returned. */
 int yd_log_get_dir(struct yd_fs *fs, const char *dir, struct yd_str name,
                    int (*visit)(void *arg, const struct yd_batch *batch, uint32_t record), void *arg,
