@@ -245,7 +245,10 @@ static int lock_file(struct yd_file *file)
 {
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     /* An open file description's lock: it goes with this handle, not when any other handle of the process closes. */
-    if (fcntl(fd_of(file), F_OFD_SETLK, &whole) == 0) return 0;
+    int result;
+    do result = fcntl(fd_of(file), F_OFD_SETLK, &whole);
+    while (result && errno == EINTR); /* over a network */
+    if (result == 0) return 0;
     return errno == EAGAIN || errno == EACCES ? YD_ELOCKED : failed();
 }
 
@@ -339,7 +342,9 @@ static int rmdir_path(struct yd_fs *fs, const char *path)
 static int sync_dir_path(struct yd_fs *fs, const char *path)
 {
     (void)fs;
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), result;
+    int fd, result;
+    do fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
     if (fd < 0) return failed();
     do result = fsync(fd);
     while (result && errno == EINTR);
@@ -370,7 +375,9 @@ static int list_path(struct yd_fs *fs, const char *path, int (*visit)(void *, co
                      void *arg)
 {
     (void)fs;
-    DIR *dir = opendir(path);
+    DIR *dir;
+    do dir = opendir(path);
+    while (!dir && errno == EINTR);
     if (!dir) return failed();
     int result = 0;
     while (result == 0) {

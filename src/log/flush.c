@@ -89,13 +89,27 @@ static int run_add(struct run *run, const struct yd_batch *batch)
     return 0;
 }
 
+/* All memory that counting the group will take is taken before it is written: written and counted in part, it would be
+ * written again behind itself, and a producer forgotten could send again what is there. */
+static int make_ready(struct yd_log *log, struct yd_batch *const *group, uint32_t count)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) bytes += group[i]->header.size;
+    int error = yd__producers_reserve(&log->written_producers, group, count);
+    if (error) return error;
+    pthread_mutex_lock(&log->mutex);
+    error = yd__segment_room(log->active, count, bytes);
+    pthread_mutex_unlock(&log->mutex);
+    return error;
+}
+
 /* Writes group[0, count), which fits the active segment, counts it and moves `written`. */
 static int write_group(struct yd_log *log, struct yd_batch *const *group, uint32_t count)
 {
     struct yd__segment *active = log->active;
     struct run run = {.log = log, .offset = active->data_end};
     uint64_t from = run.offset;
-    int error = 0;
+    int error = make_ready(log, group, count);
     for (uint32_t i = 0; i < count && !error; i++) error = run_add(&run, group[i]);
     if (!error) error = run_write(&run);
     if (error) return error;
@@ -378,6 +392,7 @@ int yd__flush_round(struct yd_log *log, bool *ret_changed)
             if (error == YD_ENOSPC || error == YD_ENOMEM) break; /* nothing was begun: tried again */
         } else {
             error = write_group(log, log->group + done, fits);
+            if (error == YD_ENOMEM) break; /* nothing was written */
             done += fits;
             tried = false;
             *ret_changed = true;

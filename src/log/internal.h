@@ -87,6 +87,8 @@ struct yd__producer_entry *yd__producers_find(const struct yd__producers *produc
 int yd__producers_put(struct yd__producers *producers, const struct yd__producer_entry *entry); /* adds or replaces */
 int yd__producers_room(
     struct yd__producers *producers); /* the next put will not fail; at the limit forgets the oldest */
+/* Room for what these batches say: noting it cannot fail then. */
+int yd__producers_reserve(struct yd__producers *producers, struct yd_batch *const *group, uint32_t count);
 int yd__producers_note(struct yd__producers *producers, const struct yd_header *header); /* what a batch says */
 void yd__producers_expire(struct yd__producers *producers, int64_t before);
 uint32_t yd__producers_list(const struct yd__producers *producers, struct yd__producer_entry *to, uint32_t room);
@@ -133,6 +135,8 @@ bool yd__segment_name(const char *name, const char *suffix, uint64_t *ret_base);
 /* Counts a frame at the end of the segment; names: its summary. Only YD_ENOMEM, of the index; then nothing changed. */
 int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset, uint64_t names);
 uint32_t yd__digest(uint32_t digest, const struct yd_header *header); /* of all headers: what a footer holds */
+/* Room in the index for so many more frames: counting them cannot fail then. Under mutex. */
+int yd__segment_room(struct yd__segment *segment, uint32_t count, uint64_t bytes);
 void yd__segment_digest(struct yd__segment *segment, const struct yd_header *header); /* goes with it; under io alone */
 uint64_t yd__batch_names(const struct yd_batch *batch); /* the summary of the names inside */
 /* The same of a frame in a file: a footer must say the same whoever makes it, on whichever node. */

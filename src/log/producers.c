@@ -66,17 +66,36 @@ static int rebuild(struct yd__producers *producers, uint32_t capacity, int64_t b
     return 0;
 }
 
+static int drop_oldest(struct yd__producers *producers)
+{
+    int64_t oldest = INT64_MAX;
+    for (uint32_t i = 0; i <= producers->mask; i++)
+        if (producers->slots[i].id != 0) oldest = YD_MIN(oldest, producers->slots[i].append_time);
+    if (oldest == INT64_MAX) return 0;
+    return rebuild(producers, producers->mask + 1, oldest + 1);
+}
+
 int yd__producers_room(struct yd__producers *producers)
 {
-    if (producers->count >= YD__PRODUCERS_MAX) {
-        int64_t oldest = INT64_MAX;
-        for (uint32_t i = 0; i <= producers->mask; i++)
-            if (producers->slots[i].id != 0) oldest = YD_MIN(oldest, producers->slots[i].append_time);
-        if (oldest == INT64_MAX) return 0;
-        return rebuild(producers, producers->mask + 1, oldest + 1);
-    }
+    if (producers->count >= YD__PRODUCERS_MAX) return drop_oldest(producers);
     if ((producers->count + 1) * 2 <= producers->mask + 1) return 0;
     return rebuild(producers, (producers->mask + 1) * 2, INT64_MIN);
+}
+
+int yd__producers_reserve(struct yd__producers *producers, struct yd_batch *const *group, uint32_t count)
+{
+    uint32_t fresh = 0, capacity = producers->mask + 1;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t id = group[i]->header.producer_id;
+        fresh += id != 0 && slot_of(producers, id)->id == 0;
+    }
+    fresh = YD_MIN(fresh, (uint32_t)YD__PRODUCERS_MAX / 2);
+    while (producers->count > 0 && producers->count + fresh > YD__PRODUCERS_MAX) {
+        int error = drop_oldest(producers);
+        if (error) return error;
+    }
+    while ((producers->count + fresh) * 2 > capacity) capacity *= 2;
+    return capacity > producers->mask + 1 ? rebuild(producers, capacity, INT64_MIN) : 0;
 }
 
 int yd__producers_put(struct yd__producers *producers, const struct yd__producer_entry *entry)

@@ -94,19 +94,32 @@ uint64_t yd__frame_names(struct yd__window *window, uint64_t offset, const struc
     return view_names(header, &view);
 }
 
+static int index_room(struct yd__index *index, uint32_t more)
+{
+    uint32_t capacity = index->capacity ? index->capacity : 16;
+    if (index->count + more <= index->capacity) return 0;
+    while (capacity < index->count + more) capacity *= 2;
+    struct yd__index_entry *entries = realloc(index->entries, capacity * sizeof *entries);
+    if (!entries) return YD_ENOMEM;
+    index->entries = entries;
+    index->capacity = capacity;
+    return 0;
+}
+
+int yd__segment_room(struct yd__segment *segment, uint32_t count, uint64_t bytes)
+{
+    /* Of two entries in a row, the frames between begin and end take a step at least. */
+    return index_room(&segment->index, (uint32_t)YD_MIN((uint64_t)count, 2 * (bytes / YD__INDEX_STEP) + 2));
+}
+
 int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset, uint64_t names)
 {
     struct yd__index *index = &segment->index;
     bool entry_due =
         index->count == 0 || offset + header->size > index->entries[index->count - 1].offset + YD__INDEX_STEP;
     if (entry_due) {
-        if (index->count == index->capacity) {
-            uint32_t capacity = index->capacity ? index->capacity * 2 : 16;
-            struct yd__index_entry *entries = realloc(index->entries, capacity * sizeof *entries);
-            if (!entries) return YD_ENOMEM;
-            index->entries = entries;
-            index->capacity = capacity;
-        }
+        int error = index_room(index, 1);
+        if (error) return error;
         int64_t before = index->count ? index->entries[index->count - 1].time_max : INT64_MIN;
         index->entries[index->count++] =
             (struct yd__index_entry){.seqno = header->base_seqno, .offset = offset, .time_max = before};
