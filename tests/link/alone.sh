@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# alone.sh CC… -- BASE IO BATCH LOG: a program that reads log files needs these archives and the C library, nothing else.
+# alone.sh CC… -- BASE IO BATCH LOG: a program that reads log files needs these archives, zstd and the C library.
 set -u
 compiler=()
 while [ "$1" != -- ]; do compiler+=("$1"); shift; done
@@ -9,7 +9,7 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 cat >"$dir/alone.c" <<'C'
 #include "io/file.h"
-#include "log/log.h"
+#include <yarder/log.h>
 #include "log/reader.h"
 int main(int argc, char **argv)
 {
@@ -26,8 +26,8 @@ int main(int argc, char **argv)
 }
 C
 echo 1..2
-if "${compiler[@]}" -I"$root/include" -I"$root/src" "$dir/alone.c" "$log" "$batch" "$io" "$base" -lpthread -lm -o "$dir/alone" 2>"$dir/err"
-then echo "ok 1 - a reader of log files links with log, batch, io, base and the C library"
-else sed 's/^/# /' "$dir/err"; echo "not ok 1 - a reader of log files links with log, batch, io, base and the C library"; exit 1; fi
-others=$(ldd "$dir/alone" | grep -vE 'linux-vdso|ld-linux|libc\.so|libm\.so|libasan|libubsan|libtsan|libgcc_s|libstdc|libdl|libpthread|librt|libresolv')
+if "${compiler[@]}" -I"$root/include" -I"$root/src" "$dir/alone.c" "$log" "$batch" "$io" "$base" -lzstd -lpthread -lm -o "$dir/alone" 2>"$dir/err"
+then echo "ok 1 - a reader of log files links with log, batch, io, base, zstd and the C library"
+else sed 's/^/# /' "$dir/err"; echo "not ok 1 - a reader of log files links with log, batch, io, base, zstd and the C library"; exit 1; fi
+others=$(ldd "$dir/alone" | grep -vE 'linux-vdso|ld-linux|libc\.so|libm\.so|libasan|libubsan|libtsan|libgcc_s|libstdc|libdl|libpthread|librt|libresolv|libzstd')
 if [ -z "$others" ]; then echo "ok 2 - it loads no other library"; else sed 's/^/# /' <<<"$others"; echo "not ok 2 - it loads no other library"; fi
