@@ -242,8 +242,10 @@ struct yd_log_replica;
 int yd_log_replica_join(struct yd_log *log, const char *id, struct yd_log_replica **ret_replica);
 void yd_log_replica_durable(struct yd_log_replica *replica, uint64_t seqno); /* everything below is durable there */
 void yd_log_replica_leave(struct yd_log_replica *replica);
-/* Somebody with this epoch was promoted: when it is newer, appends end with YD_EEPOCH and `deposed` is set. */
-void yd_log_fence(struct yd_log *log, uint32_t epoch);
+/* Somebody with this epoch was promoted, or is about to be: when it is newer, appends end with YD_EEPOCH and `deposed`
+ * is set, and a follower takes nothing of an older leader any more. 0 only when that outlives a crash; else it holds in
+ * memory, and why: YD_EREADONLY, YD_ENOSPC, YD_ECLOSED, YD_EPERM (opened for reading). Blocks. */
+int yd_log_fence(struct yd_log *log, uint32_t epoch);
 
 /* On the folder of a log that nobody has open: */
 /* Cuts back to a seqno at a batch's edge at or below it; what is cut is kept in quarantine/. *ret_seqno: the edge. */

@@ -107,18 +107,28 @@ void yd_log_replica_leave(struct yd_log_replica *replica)
     free(replica);
 }
 
-void yd_log_fence(struct yd_log *log, uint32_t epoch)
+/* With io held. A checkpoint speaks of what is durable: what is only written is made so before. */
+static int fence_durably(struct yd_log *log)
 {
-    if (log->options.readonly) return;
+    bool changed;
+    int error = log->gone ? YD_ECLOSED : log->failed ? YD_EREADONLY : 0;
+    if (!error && log->dirty) error = yd__flush_round(log, &changed);
+    if (!error && log->dirty) error = YD_ENOSPC; /* frames wait for room behind what is written */
+    if (!error && log->checkpoint.epoch < YD_MAX(log->epoch, log->fence)) error = yd__checkpoint_now(log, 0);
+    return error;
+}
+
+int yd_log_fence(struct yd_log *log, uint32_t epoch)
+{
+    if (log->options.readonly) return YD_EPERM;
     pthread_mutex_lock(&log->mutex);
     bool newer = epoch > YD_MAX(log->epoch, log->fence);
     if (newer) log->fence = epoch;
     if (newer && !log->options.follower) log->deposed = true;
     pthread_mutex_unlock(&log->mutex);
-    if (!newer) return;
     pthread_mutex_lock(&log->io);
-    /* Of what is durable: a flush may be waiting for space with frames that are only written. */
-    if (!log->gone && !log->failed && !log->dirty) (void)yd__checkpoint_now(log, 0);
+    int error = fence_durably(log); /* also of an epoch that is known: it may not have lasted the last time */
     pthread_mutex_unlock(&log->io);
-    yd__moved(log);
+    if (newer) yd__moved(log);
+    return error;
 }

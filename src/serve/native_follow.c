@@ -71,7 +71,8 @@ static void work(struct yd__native_job *job)
     struct follower *follower = YD_CONTAINER(job, struct follower, job);
     if (follower->checking) {
         follower->error = yd_log_follow_check(follower->log, &follower->place, &follower->common);
-        if (follower->error == YD_EEPOCH) yd_log_fence(follower->log, follower->place.known_epoch);
+        /* In memory it holds at once; the follower tells again when it did not last. */
+        if (follower->error == YD_EEPOCH) (void)yd_log_fence(follower->log, follower->place.known_epoch);
         return;
     }
     follower->error = yd_log_source_next(follower->source, &follower->part, &follower->base, &follower->segment_size,
@@ -263,12 +264,13 @@ struct fence {
     struct yd_log *log;
     uint64_t correlation;
     uint32_t handle, epoch;
+    int error;
 };
 
 static void fence_work(struct yd__native_job *job)
 {
     struct fence *fence = YD_CONTAINER(job, struct fence, job);
-    yd_log_fence(fence->log, fence->epoch);
+    fence->error = yd_log_fence(fence->log, fence->epoch);
 }
 
 static void fence_done(struct yd__native_job *job)
@@ -277,7 +279,10 @@ static void fence_done(struct yd__native_job *job)
     struct yd_log_place place;
     yd_log_place(fence->log, &place);
     struct yd_msg_fence message = {fence->handle, place.known_epoch};
-    if (!job->peer->dead)
+    if (!job->peer->dead && fence->error)
+        yd__native_refuse(job->peer, fence->correlation, &(struct yd_msg_refused){.error = fence->error},
+                          "the fence would not outlive a crash");
+    else if (!job->peer->dead)
         yd__native_send(job->peer, YD_MSG_FENCE, 0, fence->correlation, &message, sizeof message, (struct yd_str){0});
     yd_log_unref(fence->log);
     free(fence);

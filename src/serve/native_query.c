@@ -334,9 +334,10 @@ static int fence_stream(struct ask *ask)
     if (epoch == 0 || epoch > UINT32_MAX) return yd_trail_add(&ask->trail, YD_EINVAL, "`epoch` is wanted");
     int error = need_log(ask, &log);
     if (error) return error;
-    yd_log_fence(log, (uint32_t)epoch);
+    error = yd_log_fence(log, (uint32_t)epoch);
     yd_log_unref(log);
-    return 0;
+    if (!error) return 0;
+    return yd_trail_add(&ask->trail, error, "the fence would not outlive a crash: %s", yd_error_text(error));
 }
 
 static const struct {

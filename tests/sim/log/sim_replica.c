@@ -395,7 +395,7 @@ static void link_node(struct sim *sim, struct node *node, struct node *leader)
         if (error == YD_EEPOCH) { /* it is told */
             struct yd_log_place place;
             yd_log_place(node->log, &place);
-            yd_log_fence(leader->log, place.known_epoch);
+            (void)yd_log_fence(leader->log, place.known_epoch); /* told again when it does not last */
             CHECK(sim, leader->index != sim->leader, "the leader was taken for a deposed one");
             return;
         }
@@ -469,9 +469,10 @@ static void promote(struct sim *sim)
     if (others + 1 < NODES) return; /* who leads without knowing better must come back first */
     uint32_t epoch = ((known >> 16) + 1) << 16 | best->index << 12;
     for (uint32_t n = 0; n < NODES; n++)
-        if (!sim->nodes[n].leads && &sim->nodes[n] != best) yd_log_fence(sim->nodes[n].log, epoch);
+        if (!sim->nodes[n].leads && &sim->nodes[n] != best && yd_log_fence(sim->nodes[n].log, epoch))
+            return; /* refused: a peer that would forget it could follow the old leader again */
     bool isolated = chance(sim, 2);
-    if (!isolated) yd_log_fence(old->log, epoch);
+    if (!isolated) (void)yd_log_fence(old->log, epoch); /* whether it lasts or not: nobody follows it */
     close_node(sim, best);
     struct yd_trail trail = {0};
     uint32_t got = 0;
