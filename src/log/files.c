@@ -6,9 +6,9 @@
  *                                                                            may be old), then a gap up to the next
  *                                                                            good frame, and a copy for quarantine
  *
- * Readers of a folder map segments, with every page faulted in by a call that can fail (scan.c); the writer's own readers
- * copy, and so does everybody off local file systems. Either way a bad sector is an error and not a signal. Sequential
- * reading opens each file once and never looks at an index. */
+ * Readers of a folder map segments, with every page faulted in by a call that can fail (scan.c); the writer's own
+ * readers copy, and so does everybody off local file systems. Either way a bad sector is an error and not a signal.
+ * Sequential reading opens each file once and never looks at an index. */
 #include <stdlib.h>
 #include <string.h>
 
