@@ -187,7 +187,8 @@ struct yd_msg_follow {
     uint16_t id_size, reserved; /* text: the follower's name */
     uint64_t log_id, seqno, segment, offset;
     uint32_t known_epoch, reserved2; /* the newest it has heard of */
-}; /* BATCHES then come with the correlation of FOLLOW, as SEGMENT and SEAL do; the follower reads as fast as it writes */
+}; /* BATCHES then come with the correlation of FOLLOW, as SEGMENT and SEAL do; the follower reads as fast as it writes
+    */
 struct yd_msg_following {
     int32_t error; /* 0: it comes; YD_EGAP: cut back to `common` and ask again; YD_ENOENT: `common` is the oldest seqno:
                       begin anew; YD_EEPOCH: yours is newer, I am deposed; others: why it does not go on. Comes again
@@ -215,7 +216,8 @@ _Static_assert(sizeof(struct yd_frame) == 16 && sizeof(struct yd_msg_hello) == 1
                    sizeof(struct yd_msg_append) == 32 && sizeof(struct yd_msg_appended) == 24 &&
                    sizeof(struct yd_msg_subscribe) == 64 && sizeof(struct yd_msg_position) == 56 &&
                    sizeof(struct yd_msg_end) == 16 && sizeof(struct yd_msg_follow) == 56 &&
-                   sizeof(struct yd_msg_seal) == 16 && sizeof(struct yd_msg_following) == 24 && sizeof(struct yd_msg_followed) == 16,
+                   sizeof(struct yd_msg_seal) == 16 && sizeof(struct yd_msg_following) == 24 &&
+                   sizeof(struct yd_msg_followed) == 16,
                "the messages' layouts are the format");
 
 #endif

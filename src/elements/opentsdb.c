@@ -13,8 +13,8 @@
 #include "elements/line_feed.h"
 #include "elements/opentsdb_answer.h"
 #include "elements/opentsdb_put.h"
-#include <yarder/log.h>
 #include "serve/json_in.h"
+#include <yarder/log.h>
 
 #define QUESTIONS_MAX 4096
 #define PIECE         ((size_t)256 << 10)

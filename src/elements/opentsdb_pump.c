@@ -13,8 +13,8 @@
 #include "elements/opentsdb.h"
 #include "elements/opentsdb_answer.h"
 #include "elements/opentsdb_put.h"
-#include <yarder/log.h>
 #include "serve/http.h"
+#include <yarder/log.h>
 
 #define JSON_TYPE   "application/json; charset=UTF-8"
 #define SCRIPT_TYPE "application/javascript; charset=UTF-8"

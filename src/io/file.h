@@ -44,7 +44,7 @@ struct yd_fs_ops {
     int (*read)(struct yd_file *file, void *to, size_t size, uint64_t offset, size_t *ret_size);
     int (*writev)(struct yd_file *file, const struct iovec *parts, int part_count, uint64_t offset);
     int (*descriptor)(struct yd_file *file); /* for sendfile; NULL: it has none */
-    int (*sync)(struct yd_file *file); /* data, and the size needed to read it: fdatasync */
+    int (*sync)(struct yd_file *file);       /* data, and the size needed to read it: fdatasync */
     int (*allocate)(struct yd_file *file, uint64_t offset, uint64_t size); /* fallocate; grows the size */
     int (*truncate)(struct yd_file *file, uint64_t size);
     int (*stat_file)(struct yd_file *file, struct yd_stat *ret);
