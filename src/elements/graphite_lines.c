@@ -103,7 +103,7 @@ YD_LINE_TARGET static inline bool split_common(struct yd_line *line, struct yd_l
     struct yd_field value;
     line->value_end = end - last->size - 1;
     if (!yd_field_before(line->value_end, &value)) return false;
-    if (value.start - 1 <= line->start) return false;
+    if (value.start - 1 <= line->start || YD_UNLIKELY((unsigned char)*line->start <= ' ')) return false;
     line->value_size = (uint8_t)(16 - value.before);
     line->time_ns = (int64_t)last->whole * YD_NS_PER_S;
     line->first = (struct yd_str){line->start, (size_t)(value.start - 1 - line->start)};

@@ -124,6 +124,7 @@ TEST(graphite_takes_tabs_and_runs_of_spaces_between_fields)
     UNUSED, GRAPHITE;
     expect("a\t1\t2\n", "2.000000000 a 1", "");
     expect("  a   1 \t 2  \n", "2.000000000 a 1", "");
+    expect("   a 1\n\t \ta 2 3\n  7 8\n", NOW " a 1; 3.000000000 a 2; " NOW " 7 8", "");
 }
 
 TEST(graphite_takes_crlf_empty_lines_and_a_missing_last_line_end)
