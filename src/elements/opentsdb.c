@@ -10,6 +10,7 @@
 
 #include "elements/ask.h"
 #include "elements/classes.h"
+#include "elements/http_intake.h"
 #include "elements/line_feed.h"
 #include "elements/opentsdb_answer.h"
 #include "elements/opentsdb_put.h"
@@ -481,30 +482,13 @@ static void refused(struct state *state, struct yd_input *input, struct yd_out *
     fail(state, question, input->error, why, out);
 }
 
-/* A put that wants to know: its id comes as data, and goes back with the acknowledgement. */
-static void put(struct yd_input *input, struct yd_out *out)
-{
-    uint64_t id = *(const uint64_t *)input->data;
-    int r = yd_emit_asking(out, YD_TSDB_OUTPUT, yd_batch_ref(input->batch), YD_ACK_DURABLE, id);
-    if (r < 0) command(out, YD_TSDB_STORED, id, 0, r, NULL);
-}
-
-/* What was written but would not outlive the machine is no success of a `sync`. */
-static int acknowledged(const struct yd_input *input)
-{
-    return input->error ? input->error : input->level < YD_ACK_DURABLE ? YD_ENOTSUP : 0;
-}
-
 static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
 {
     struct state *state = opaque;
+    if (yd_intake_receive(input, out, YD_TSDB_OUTPUT)) return YD_DONE;
     switch (input->type) {
     case YD_INPUT_PUMP:
         if (input->cookie == YD_TSDB_TELL_ASK) start(state, input, out);
-        if (input->cookie == YD_TSDB_TELL_PUT && input->batch) put(input, out);
-        return YD_DONE;
-    case YD_INPUT_ACK:
-        command(out, YD_TSDB_STORED, input->cookie, 0, acknowledged(input), NULL);
         return YD_DONE;
     case YD_INPUT_REPLY:
         replied(state, input, out);

@@ -2,9 +2,8 @@
  *
  *   pump (opentsdb_pump.c): port, telnet, HTTP, put            receive (opentsdb.c): questions to a History
  *       TELL_ASK {request}                        -->          parse, ask; reply by reply to JSON
- *       TELL_PUT batch, id (sync)                 -->          emitted, asking for durable
  *       <--  COMMAND_PIECE, _END, _ANSWER {id, bytes}
- *       <--  COMMAND_STORED {id, error}
+ *       puts with `sync` go as http_intake.h says
  *
  * A request is known by its id, never by a pointer: either half may have forgotten it. */
 #ifndef ELEMENTS_OPENTSDB_H
@@ -15,8 +14,8 @@
 #include "elements/opentsdb_query.h"
 
 enum { YD_TSDB_OUTPUT, YD_TSDB_REJECTS, YD_TSDB_ASK };
-enum { YD_TSDB_TELL_ASK = 1, YD_TSDB_TELL_PUT };
-enum { YD_TSDB_ANSWER = 1, YD_TSDB_PIECE, YD_TSDB_END, YD_TSDB_STORED };
+enum { YD_TSDB_TELL_ASK = 1 };
+enum { YD_TSDB_ANSWER = 1, YD_TSDB_PIECE, YD_TSDB_END };
 
 /* A question as it came, copied. */
 struct yd_tsdb_request {
@@ -33,7 +32,7 @@ void yd_tsdb_request_free(void *request);
 /* What a command carries. */
 struct yd_tsdb_reply {
     unsigned status; /* ANSWER, and the first PIECE */
-    int error;       /* STORED: 0 or why not; END: not 0, the answer is cut off */
+    int error;       /* END: not 0, the answer is cut off */
     struct yd_buf buf;
 };
 void yd_tsdb_reply_free(void *reply);

@@ -3,116 +3,69 @@
  *   connection --first byte--> telnet: line_server.h, mistakes told to the peer in OpenTSDB's words
  *                         \--> HTTP: put is parsed here and answered here; questions go to receive and come back
  *
- * A request waits in a slot, known by slot and generation, until its answer is complete. Puts that come while what
- * follows is full wait for room, in order; questions do not. */
+ * Requests and their answers are the intake's (http_intake.h): puts wait for room, in order; questions do not. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/hash.h"
+#include "elements/http_intake.h"
 #include "elements/line_server.h"
 #include "elements/opentsdb.h"
 #include "elements/opentsdb_answer.h"
 #include "elements/opentsdb_put.h"
-#include "serve/http.h"
-#include <yarder/log.h>
 
 #define JSON_TYPE   "application/json; charset=UTF-8"
 #define SCRIPT_TYPE "application/javascript; charset=UTF-8"
-#define SLOTS       16384
 #define BACKLOG_MAX (INT64_C(64) << 20) /* of an answer that its peer does not read */
 
-/* A request that is not answered yet. */
-struct slot {
-    struct pump *pump;
-    struct yd_http_request *request;
-    uint64_t id; /* generation << 16 | index; 0: free */
-    struct slot *next_waiting;
-    bool begun, dropped, waiting, summary, details, sync;
+/* What is remembered of a request until it is answered: the intake's `user`. */
+struct asked {
+    bool begun, dropped, summary, details, timed; /* timed: sync_timeout was given */
     char jsonp[64];
-    /* put: what became of it, and what is still to come */
-    struct yd_put_result result;
-    unsigned outstanding;
-    int error;
-    int64_t deadline_ns; /* 0: none */
-    bool timed;          /* sync_timeout was given */
+    struct yd_put_result result; /* put: what became of it */
 };
 
 struct pump {
     struct yd_pump *pump;
     struct yd_loop *loop;
     struct yd_line_server *lines;
-    struct yd_http *http;
-    struct yd_timer *timer; /* of deadlines */
+    struct yd_intake *intake; /* NULL on a simulated loop */
     struct yd_builder *builder;
     struct yd_rejects *rejects;
-    struct slot *slots[SLOTS]; /* made when first needed */
-    uint32_t slot_count, free_slots[SLOTS], free_count;
-    uint64_t generation;
-    struct slot *waiting, **waiting_last; /* puts that wait for room */
-    struct slot *putting;                 /* whose body is being parsed */
-    bool paused, stopping, ask_wired;
+    struct yd_intake_request *putting; /* whose body is being parsed */
+    bool ask_wired;
     int64_t started_ns;
     uint64_t puts_http, questions;
 };
 
-/* ---- slots ---- */
-
-static struct slot *take_slot(struct pump *pump, struct yd_http_request *request)
+static struct asked *asked_of(struct yd_intake_request *request)
 {
-    uint32_t index;
-    if (pump->free_count) {
-        index = pump->free_slots[--pump->free_count];
-    } else {
-        if (pump->slot_count == SLOTS) return NULL;
-        struct slot *slot = yd_alloc_zero(NULL, sizeof *slot);
-        if (!slot) return NULL;
-        index = pump->slot_count++;
-        pump->slots[index] = slot;
-    }
-    struct slot *slot = pump->slots[index];
-    *slot = (struct slot){.pump = pump, .request = request, .id = ++pump->generation << 16 | index};
-    return slot;
-}
-
-static struct slot *find_slot(struct pump *pump, uint64_t id)
-{
-    uint32_t index = (uint32_t)id & (SLOTS - 1);
-    struct slot *slot = index < pump->slot_count ? pump->slots[index] : NULL;
-    return slot && slot->id == id ? slot : NULL;
-}
-
-static void free_slot(struct slot *slot)
-{
-    struct pump *pump = slot->pump;
-    yd_buf_fini(&slot->result.errors);
-    pump->free_slots[pump->free_count++] = (uint32_t)slot->id & (SLOTS - 1);
-    slot->id = 0;
+    return request->user;
 }
 
 /* ---- answers ---- */
 
-static void answer(struct slot *slot, unsigned status, struct yd_str body)
+static void answer(struct yd_intake_request *request, unsigned status, struct yd_str body)
 {
-    if (*slot->jsonp && body.size) {
+    const char *jsonp = asked_of(request)->jsonp;
+    if (*jsonp && body.size) {
         struct yd_buf buf;
         yd_buf_init(&buf, NULL);
-        yd_buf_printf(&buf, "%s(", slot->jsonp);
+        yd_buf_printf(&buf, "%s(", jsonp);
         yd_buf_str(&buf, body);
         yd_buf_char(&buf, ')');
-        yd_http_answer(slot->request, status, SCRIPT_TYPE, yd_buf_view(&buf));
+        yd_intake_answer(request, status, SCRIPT_TYPE, yd_buf_view(&buf));
         yd_buf_fini(&buf);
     } else {
-        yd_http_answer(slot->request, status, body.size ? JSON_TYPE : NULL, body);
+        yd_intake_answer(request, status, body.size ? JSON_TYPE : NULL, body);
     }
-    free_slot(slot);
 }
 
-static void answer_error(struct slot *slot, unsigned status, const char *message, struct yd_str details)
+static void answer_error(struct yd_intake_request *request, unsigned status, const char *message, struct yd_str details)
 {
     struct yd_buf buf;
     yd_buf_init(&buf, NULL);
     yd_opentsdb_error(&buf, status, yd_str_of(message), details);
-    answer(slot, status, yd_buf_view(&buf));
+    answer(request, status, yd_buf_view(&buf));
     yd_buf_fini(&buf);
 }
 
@@ -124,43 +77,31 @@ static void count_rejected(struct pump *pump, unsigned reason, struct yd_str tex
     if (!pump->rejects) return;
     struct yd_batch *full =
         yd_rejects_add(pump->rejects, yd_pump_wall(pump->pump), yd_line_reasons[reason], peer, text);
-    if (full) pump->paused |= yd_pump_emit(pump->pump, YD_TSDB_REJECTS, full);
+    if (full) (void)yd_pump_emit(pump->pump, YD_TSDB_REJECTS, full); /* `pause` comes in any case */
 }
 
 static void on_rejected(void *arg, unsigned reason, struct yd_str point)
 {
     struct pump *pump = arg;
-    count_rejected(pump, reason, point, yd_http_peer(pump->putting->request));
+    count_rejected(pump, reason, point, yd_http_peer(pump->putting->http));
 }
 
 static void send_batch(void *arg)
 {
     struct pump *pump = arg;
-    struct slot *slot = pump->putting;
+    struct yd_intake_request *request = pump->putting;
     struct yd_batch *batch;
-    if (yd_builder_count(pump->builder) == 0) return;
     uint32_t records = yd_builder_count(pump->builder);
-    uint64_t *id = slot->sync ? yd_alloc_get(NULL, sizeof *id) : NULL;
-    int r = slot->sync && !id ? YD_ENOMEM : yd_builder_seal(pump->builder, &batch);
-    if (r < 0) { /* lost, and said: to the counters and to the peer */
-        yd_builder_abandon(pump->builder);
-        for (uint32_t i = 0; i < records; i++)
-            count_rejected(pump, YD_LINE_NO_MEMORY, YD_STR(""), yd_http_peer(slot->request));
-        slot->error = r;
-        yd_alloc_put(NULL, id, sizeof *id);
+    if (records == 0) return;
+    int r = yd_builder_seal(pump->builder, &batch);
+    if (r == 0) {
+        yd_intake_batch(request, batch, records);
         return;
     }
-    if (!slot->sync) {
-        pump->paused |= yd_pump_emit(pump->pump, YD_TSDB_OUTPUT, batch);
-        return;
-    }
-    *id = slot->id;
-    slot->outstanding++;
-    r = yd_pump_tell(pump->pump, YD_TSDB_TELL_PUT, batch, id, free);
-    if (r < 0) {
-        slot->outstanding--;
-        slot->error = r;
-    }
+    /* Lost, and said: to the counters and to the peer. */
+    for (uint32_t i = 0; i < records; i++)
+        count_rejected(pump, YD_LINE_NO_MEMORY, YD_STR(""), yd_http_peer(request->http));
+    request->error = r;
 }
 
 static const char *lost_why(int error)
@@ -170,110 +111,75 @@ static const char *lost_why(int error)
 }
 
 /* Everything that was to be stored has been, or has not, or the time is over. */
-static void finish_put(struct slot *slot)
+static void on_written(void *arg, struct yd_intake_request *request, int error, bool late)
 {
+    struct asked *asked = asked_of(request);
     struct yd_buf buf;
-    bool late = slot->outstanding > 0;
-    int64_t timeouts = late ? (int64_t)slot->result.success : 0;
-    bool lost = slot->error != 0 && !late;
+    int64_t timeouts = late ? (int64_t)asked->result.success : 0;
+    bool lost = error != 0 && !late;
+    (void)arg;
     if (late || lost) {
-        if (lost) slot->result.failed += slot->result.success;
-        slot->result.success = 0;
+        if (lost) asked->result.failed += asked->result.success;
+        asked->result.success = 0;
     }
-    unsigned status = late ? 504 : lost ? 503 : slot->result.failed ? 400 : 200;
-    if (!slot->summary && !slot->details) {
+    unsigned status = late ? 504 : lost ? 503 : asked->result.failed ? 400 : 200;
+    if (!asked->summary && !asked->details) {
         if (late)
-            answer_error(slot, status, "The put call has timed out: the points may be stored yet", YD_STR(""));
+            answer_error(request, status, "The put call has timed out: the points may be stored yet", YD_STR(""));
         else if (lost)
-            answer_error(slot, status, "The points could not be stored durably", yd_str_of(lost_why(slot->error)));
-        else if (slot->result.failed)
-            answer_error(slot, status, "One or more data points had errors",
+            answer_error(request, status, "The points could not be stored durably", yd_str_of(lost_why(error)));
+        else if (asked->result.failed)
+            answer_error(request, status, "One or more data points had errors",
                          YD_STR("Append \"details\" to the put request to see which and why"));
         else
-            answer(slot, 204, YD_STR(""));
+            answer(request, 204, YD_STR(""));
         return;
     }
     yd_buf_init(&buf, NULL);
-    yd_put_summary(&slot->result, slot->timed ? timeouts : -1, slot->details, &buf);
-    answer(slot, status, yd_buf_view(&buf));
+    yd_put_summary(&asked->result, asked->timed ? timeouts : -1, asked->details, &buf);
+    answer(request, status, yd_buf_view(&buf));
     yd_buf_fini(&buf);
 }
 
-static void set_timer(struct pump *pump)
-{
-    int64_t first = INT64_MAX;
-    for (uint32_t i = 0; i < pump->slot_count; i++)
-        if (pump->slots[i]->id && pump->slots[i]->deadline_ns) first = YD_MIN(first, pump->slots[i]->deadline_ns);
-    if (first == INT64_MAX)
-        yd_timer_stop(pump->timer);
-    else
-        yd_timer_start(pump->timer, first);
-}
-
-static void on_timer(void *arg)
+/* There is room: the body's points into batches. */
+static void on_write(void *arg, struct yd_intake_request *request)
 {
     struct pump *pump = arg;
-    int64_t now = yd_loop_mono(pump->loop);
-    for (uint32_t i = 0; i < pump->slot_count; i++) {
-        struct slot *slot = pump->slots[i];
-        if (!slot->id || !slot->deadline_ns || slot->deadline_ns > now) continue;
-        slot->deadline_ns = 0;
-        if (slot->outstanding) finish_put(slot); /* one that still waits for room is parsed later, and times out then */
-    }
-    set_timer(pump);
-}
-
-static void do_put(struct slot *slot)
-{
-    struct pump *pump = slot->pump;
+    struct asked *asked = asked_of(request);
     struct yd_put_options options = {
-        .builder = pump->builder, .details = slot->details, .arg = pump, .full = send_batch, .rejected = on_rejected};
-    pump->putting = slot;
+        .builder = pump->builder, .details = asked->details, .arg = pump, .full = send_batch, .rejected = on_rejected};
+    pump->putting = request;
     pump->puts_http++;
-    yd_opentsdb_put(yd_http_body(slot->request), &options, &slot->result);
+    yd_opentsdb_put(yd_http_body(request->http), &options, &asked->result);
     send_batch(pump);
     if (pump->rejects) {
         struct yd_batch *rejected = yd_rejects_take(pump->rejects);
-        if (rejected) pump->paused |= yd_pump_emit(pump->pump, YD_TSDB_REJECTS, rejected);
+        if (rejected) (void)yd_pump_emit(pump->pump, YD_TSDB_REJECTS, rejected);
     }
     pump->putting = NULL;
-    if (slot->result.fatal) {
-        count_rejected(pump, YD_LINE_BAD_VALUE, yd_http_body(slot->request), yd_http_peer(slot->request));
-        answer_error(slot, 400, slot->result.fatal, yd_str_of(yd_trail_text(&slot->result.trail)));
-    } else if (slot->outstanding == 0) {
-        finish_put(slot);
-    } else if (slot->deadline_ns) {
-        set_timer(pump);
-    }
+    if (!asked->result.fatal) return;
+    count_rejected(pump, YD_LINE_BAD_VALUE, yd_http_body(request->http), yd_http_peer(request->http));
+    answer_error(request, 400, asked->result.fatal, yd_str_of(yd_trail_text(&asked->result.trail)));
 }
 
-static void put_waiting(struct pump *pump)
+static void put(struct pump *pump, struct yd_intake_request *request)
 {
-    while (pump->waiting && !pump->paused) {
-        struct slot *slot = pump->waiting;
-        pump->waiting = slot->next_waiting;
-        if (!pump->waiting) pump->waiting_last = &pump->waiting;
-        slot->waiting = false;
-        do_put(slot);
-    }
-}
-
-static void put(struct slot *slot)
-{
-    struct pump *pump = slot->pump;
-    struct yd_str timeout = yd_http_argument(slot->request, "sync_timeout");
+    struct asked *asked = asked_of(request);
+    struct yd_str timeout = yd_http_argument(request->http, "sync_timeout");
     int64_t ms;
-    slot->summary = yd_http_argument(slot->request, "summary").data != NULL;
-    slot->details = yd_http_argument(slot->request, "details").data != NULL;
-    slot->sync = yd_http_argument(slot->request, "sync").data != NULL;
-    if (slot->sync && timeout.data && yd_text_i64(timeout, &ms) == 0 && ms > 0) {
-        slot->timed = true;
-        slot->deadline_ns = yd_loop_mono(pump->loop) + YD_MIN(ms, INT64_C(86400000)) * YD_NS_PER_MS;
+    asked->summary = yd_http_argument(request->http, "summary").data != NULL;
+    asked->details = yd_http_argument(request->http, "details").data != NULL;
+    request->sync = yd_http_argument(request->http, "sync").data != NULL;
+    if (request->sync && timeout.data && yd_text_i64(timeout, &ms) == 0 && ms > 0) {
+        asked->timed = true;
+        request->deadline_ns = yd_loop_mono(pump->loop) + YD_MIN(ms, INT64_C(86400000)) * YD_NS_PER_MS;
     }
-    slot->waiting = true;
-    *pump->waiting_last = slot;
-    pump->waiting_last = &slot->next_waiting;
-    put_waiting(pump);
+    yd_intake_write(request);
+}
+
+static void forget(void *user)
+{
+    yd_buf_fini(&((struct asked *)user)->result.errors);
 }
 
 /* ---- questions ---- */
@@ -302,84 +208,82 @@ static bool copy_argument(void *arg, struct yd_str name, struct yd_str value)
     return true;
 }
 
-static struct yd_tsdb_request *copy_request(struct slot *slot, struct yd_str path)
+static struct yd_tsdb_request *copy_request(struct yd_intake_request *asked, struct yd_str path)
 {
     struct yd_arena arena;
     yd_arena_init(&arena, NULL);
     struct yd_tsdb_request *request = yd_arena_zero(&arena, sizeof *request);
     if (!request) return NULL;
     request->arena = arena;
-    request->id = slot->id;
+    request->id = asked->id;
     request->path = yd_arena_str(&request->arena, path);
-    request->body = yd_arena_str(&request->arena, yd_http_body(slot->request));
+    request->body = yd_arena_str(&request->arena, yd_http_body(asked->http));
     struct arguments arguments = {.request = request};
-    yd_http_arguments(slot->request, count_argument, &arguments.capacity);
+    yd_http_arguments(asked->http, count_argument, &arguments.capacity);
     request->arguments = yd_arena_zero(&request->arena, (arguments.capacity + 1) * sizeof *request->arguments);
-    if (request->arguments) yd_http_arguments(slot->request, copy_argument, &arguments);
+    if (request->arguments) yd_http_arguments(asked->http, copy_argument, &arguments);
     if (request->path.data && request->body.data && request->arguments && !arguments.failed) return request;
     yd_tsdb_request_free(request);
     return NULL;
 }
 
-static void question(struct slot *slot, struct yd_str path)
+static void question(struct pump *pump, struct yd_intake_request *asked, struct yd_str path)
 {
-    struct pump *pump = slot->pump;
     pump->questions++;
     if (!pump->ask_wired) {
-        answer_error(slot, 503, "No history is wired to answer this: `tsdb => history`", YD_STR(""));
+        answer_error(asked, 503, "No history is wired to answer this: `tsdb => history`", YD_STR(""));
         return;
     }
-    struct yd_tsdb_request *request = copy_request(slot, path);
+    struct yd_tsdb_request *request = copy_request(asked, path);
     int r = request ? yd_pump_tell(pump->pump, YD_TSDB_TELL_ASK, NULL, request, yd_tsdb_request_free) : YD_ENOMEM;
-    if (r < 0) answer_error(slot, 503, "Out of memory, try again", YD_STR(""));
+    if (r < 0) answer_error(asked, 503, "Out of memory, try again", YD_STR(""));
 }
 
-static void replied(struct slot *slot, unsigned type, struct yd_tsdb_reply *reply)
+static void put_piece(struct pump *pump, struct yd_intake_request *request, struct yd_tsdb_reply *reply)
 {
+    struct asked *asked = asked_of(request);
+    struct yd_buf first;
+    yd_buf_init(&first, NULL);
+    if (!asked->begun) {
+        yd_http_begin(request->http, reply->status, *asked->jsonp ? SCRIPT_TYPE : JSON_TYPE);
+        if (*asked->jsonp) {
+            yd_buf_printf(&first, "%s(", asked->jsonp);
+            (void)yd_http_piece(request->http, &first); /* the next one says if the peer is gone */
+        }
+    }
+    asked->begun = true;
+    int64_t backlog = yd_http_piece(request->http, &reply->buf);
+    asked->dropped = backlog < 0 || backlog > BACKLOG_MAX;
+    if (backlog > BACKLOG_MAX) yd_pump_say(pump->pump, 1, "a peer does not read its answer: cut off");
+    yd_buf_fini(&first);
+}
+
+static void replied(struct pump *pump, struct yd_intake_request *request, unsigned type, struct yd_tsdb_reply *reply)
+{
+    struct asked *asked = asked_of(request);
     if (type == YD_TSDB_ANSWER) {
-        answer(slot, reply->status, yd_buf_view(&reply->buf));
+        answer(request, reply->status, yd_buf_view(&reply->buf));
         return;
     }
-    if (type == YD_TSDB_PIECE && !slot->dropped) {
-        struct yd_buf first;
-        yd_buf_init(&first, NULL);
-        if (!slot->begun) {
-            yd_http_begin(slot->request, reply->status, *slot->jsonp ? SCRIPT_TYPE : JSON_TYPE);
-            if (*slot->jsonp) {
-                yd_buf_printf(&first, "%s(", slot->jsonp);
-                (void)yd_http_piece(slot->request, &first); /* the next one says if the peer is gone */
-            }
-        }
-        slot->begun = true;
-        int64_t backlog = yd_http_piece(slot->request, &reply->buf);
-        slot->dropped = backlog < 0 || backlog > BACKLOG_MAX;
-        if (backlog > BACKLOG_MAX) yd_pump_say(slot->pump->pump, 1, "a peer does not read its answer: cut off");
-        yd_buf_fini(&first);
-    }
+    if (type == YD_TSDB_PIECE && !asked->dropped) put_piece(pump, request, reply);
     if (type != YD_TSDB_END) return;
-    if (*slot->jsonp && !slot->dropped && !reply->error) {
+    if (*asked->jsonp && !asked->dropped && !reply->error) {
         struct yd_buf last;
         yd_buf_init(&last, NULL);
         yd_buf_char(&last, ')');
-        (void)yd_http_piece(slot->request, &last); /* ended below in any case */
+        (void)yd_http_piece(request->http, &last); /* ended below in any case */
         yd_buf_fini(&last);
     }
-    yd_http_end(slot->request, slot->dropped || reply->error);
-    free_slot(slot);
+    yd_http_end(request->http, asked->dropped || reply->error);
+    yd_intake_answered(request);
 }
 
 static void command(void *opaque, struct yd_command *command)
 {
     struct pump *pump = opaque;
-    struct slot *slot = find_slot(pump, command->arg);
-    struct yd_tsdb_reply *reply = command->data;
-    if (!slot || !reply) return;
-    if (command->type != YD_TSDB_STORED) {
-        replied(slot, command->type, reply);
-    } else if (slot->outstanding) {
-        if (reply->error) slot->error = reply->error;
-        if (--slot->outstanding == 0) finish_put(slot);
-    }
+    if (!pump->intake || yd_intake_command(pump->intake, command)) return;
+    struct yd_intake_request *request = yd_intake_find(pump->intake, command->arg);
+    if (request && command->data) replied(pump, request, command->type, command->data);
 }
 
 /* ---- paths ---- */
@@ -398,12 +302,12 @@ static bool api_path(struct yd_str path, struct yd_str *ret)
     return true;
 }
 
-static void answer_built(struct slot *slot, void (*put_)(struct yd_buf *to))
+static void answer_built(struct yd_intake_request *request, void (*put_)(struct yd_buf *to))
 {
     struct yd_buf buf;
     yd_buf_init(&buf, NULL);
     put_(&buf);
-    answer(slot, 200, yd_buf_view(&buf));
+    answer(request, 200, yd_buf_view(&buf));
     yd_buf_fini(&buf);
 }
 
@@ -430,61 +334,57 @@ static const struct route {
 };
 
 /* A function's name, so that what is sent back runs nothing else. */
-static bool set_jsonp(struct slot *slot)
+static bool set_jsonp(struct yd_intake_request *request)
 {
-    struct yd_str name = yd_http_argument(slot->request, "jsonp");
+    struct asked *asked = asked_of(request);
+    struct yd_str name = yd_http_argument(request->http, "jsonp");
     if (!name.data) return true;
-    if (name.size == 0 || name.size >= sizeof slot->jsonp) return false;
+    if (name.size == 0 || name.size >= sizeof asked->jsonp) return false;
     for (size_t i = 0; i < name.size; i++) {
         char c = name.data[i];
         if (!((c | 0x20) >= 'a' && (c | 0x20) <= 'z') && !(c >= '0' && c <= '9') && !memchr("_.$", c, 3)) return false;
     }
-    memcpy(slot->jsonp, name.data, name.size);
+    memcpy(asked->jsonp, name.data, name.size);
     return true;
 }
 
-static void method_not_allowed(struct slot *slot)
+static void method_not_allowed(struct yd_intake_request *request)
 {
     char text[160];
-    struct yd_str method = yd_http_method(slot->request);
+    struct yd_str method = yd_http_method(request->http);
     int size = snprintf(text, sizeof text, "The HTTP method [%.*s] is not permitted for this endpoint",
                         (int)YD_MIN(method.size, (size_t)32), method.data);
-    answer_error(slot, 405, "Method not allowed", (struct yd_str){text, (size_t)size});
+    answer_error(request, 405, "Method not allowed", (struct yd_str){text, (size_t)size});
 }
 
-static void on_request(void *arg, struct yd_http_request *request)
+static void on_request(void *arg, struct yd_intake_request *request)
 {
     struct pump *pump = arg;
-    struct slot *slot = take_slot(pump, request);
     struct yd_str path = YD_STR("");
-    if (!slot) {
-        yd_http_answer(request, 503, NULL, YD_STR(""));
+    if (!set_jsonp(request)) {
+        *asked_of(request)->jsonp = 0;
+        answer_error(request, 400, "Invalid 'jsonp' parameter", YD_STR(""));
         return;
     }
-    if (!set_jsonp(slot)) {
-        *slot->jsonp = 0;
-        answer_error(slot, 400, "Invalid 'jsonp' parameter", YD_STR(""));
-        return;
-    }
-    struct yd_str method = yd_http_method(request);
+    struct yd_str method = yd_http_method(request->http);
     unsigned bit = yd_str_eq(method, YD_STR("GET")) || yd_str_eq(method, YD_STR("HEAD")) ? GET
                    : yd_str_eq(method, YD_STR("POST"))                                   ? POST
                                                                                          : 0;
-    bool api = api_path(yd_http_path(request), &path);
+    bool api = api_path(yd_http_path(request->http), &path);
     for (size_t i = 0; api && i < YD_COUNT(routes); i++) {
         const struct route *route = &routes[i];
         if (!yd_str_eq(path, yd_str_of(route->path))) continue;
         if (!(route->methods & bit))
-            method_not_allowed(slot);
+            method_not_allowed(request);
         else if (route->put)
-            answer_built(slot, route->put);
+            answer_built(request, route->put);
         else if (i == 0)
-            put(slot);
+            put(pump, request);
         else
-            question(slot, path);
+            question(pump, request, path);
         return;
     }
-    answer_error(slot, 404, "Endpoint not found",
+    answer_error(request, 404, "Endpoint not found",
                  YD_STR("The requested endpoint was not found: /api/put, /api/query, /api/suggest, /api/search/lookup, "
                         "/api/aggregators, /api/config/filters, /api/version are there"));
 }
@@ -579,7 +479,7 @@ static void telnet_command(void *arg, struct yd_line_peer *peer, struct yd_str l
     } else if (yd_str_eq(verb, YD_STR("help"))) {
         tell(peer, "available commands: exit help put stats status version", YD_STR(""));
     } else if (yd_str_eq(verb, YD_STR("status"))) {
-        tell(peer, pump->paused ? "status: waiting for room" : "status: ok", YD_STR(""));
+        tell(peer, yd_line_server_paused(pump->lines) ? "status: waiting for room" : "status: ok", YD_STR(""));
     } else if (yd_str_eq(verb, YD_STR("exit"))) {
         peer->closing = true;
     } else if (yd_str_eq(verb, YD_STR("rollup")) || yd_str_eq(verb, YD_STR("histogram"))) {
@@ -602,23 +502,18 @@ static void telnet_command(void *arg, struct yd_line_peer *peer, struct yd_str l
 static void on_http(void *arg, struct yd_stream *stream, const struct yd_address *peer)
 {
     struct pump *pump = arg;
-    if (pump->http)
-        (void)yd_http_take(pump->http, stream, peer); /* too many: it is closed */
+    if (pump->intake)
+        yd_intake_take(pump->intake, stream, peer);
     else
         yd_stream_close(stream);
 }
 
 static void free_all(struct pump *pump)
 {
-    yd_timer_close(pump->timer);
+    yd_intake_destroy(pump->intake); /* what is open is answered 503 */
     yd_builder_destroy(pump->builder);
     yd_rejects_destroy(pump->rejects);
-    for (uint32_t i = 0; i < pump->slot_count; i++) {
-        yd_buf_fini(&pump->slots[i]->result.errors);
-        yd_alloc_put(NULL, pump->slots[i], sizeof *pump->slots[i]);
-    }
-    pump->slot_count = pump->free_count = 0;
-    pump->timer = NULL;
+    pump->intake = NULL;
     pump->builder = NULL;
     pump->rejects = NULL;
 }
@@ -626,17 +521,22 @@ static void free_all(struct pump *pump)
 static int open_parts(struct pump *pump, const struct yd_tsdb_wiring *wiring, const struct yd_args *args)
 {
     unsigned connections = (unsigned)yd_args_int(args, "max_connections");
-    struct yd_http_options http = {.loop = pump->loop,
-                                   .body_max = (size_t)yd_args_int(args, "max_body"),
-                                   .bodies_max = YD_MAX((size_t)256 << 20, 2 * (size_t)yd_args_int(args, "max_body")),
-                                   .connections_max = YD_MAX(connections / 4, 1u),
-                                   .cors = yd_args_text(args, "cors").data,
-                                   .request = on_request,
-                                   .arg = pump};
+    struct yd_intake_options intake = {.pump = pump->pump,
+                                       .listen = YD_STR(""),
+                                       .body_max = (size_t)yd_args_int(args, "max_body"),
+                                       .connections_max = YD_MAX(connections / 4, 1u),
+                                       .cors = yd_args_text(args, "cors").data,
+                                       .user_size = sizeof(struct asked),
+                                       .output = YD_TSDB_OUTPUT,
+                                       .request = on_request,
+                                       .write = on_write,
+                                       .written = on_written,
+                                       .forget = forget,
+                                       .arg = pump};
     int r = yd_builder_create(NULL, &pump->builder);
-    if (r == 0) r = yd_timer_create(pump->loop, on_timer, pump, &pump->timer);
     if (r == 0 && wiring->rejects) r = yd_rejects_create(yd_pump_element(pump->pump), &pump->rejects);
-    if (r == 0) r = yd_http_create(&http, &pump->http);
+    if (r < 0) return yd_pump_fail(pump->pump, r, "out of memory");
+    r = yd_intake_create(&intake, &pump->intake);
     return r == YD_ENOTSUP ? 0 : r; /* simulated: lines only */
 }
 
@@ -647,13 +547,12 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     const struct yd_args *args = yd_pump_args(yd_pump);
     pump->pump = yd_pump;
     pump->loop = yd_pump_loop(yd_pump);
-    pump->waiting_last = &pump->waiting;
     pump->ask_wired = wiring->ask;
     pump->started_ns = yd_loop_mono(pump->loop);
     int r = open_parts(pump, wiring, args);
     if (r < 0) {
         free_all(pump);
-        return yd_pump_fail(yd_pump, r, "cannot start the HTTP server: %s", yd_error_text(r));
+        return r;
     }
     struct yd_line_server_options options = {
         .pump = yd_pump,
@@ -675,11 +574,7 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
         .arg = pump,
     };
     r = yd_line_server_start(&options, &pump->lines);
-    if (r < 0) {
-        yd_http_destroy(pump->http);
-        pump->http = NULL;
-        free_all(pump);
-    }
+    if (r < 0) free_all(pump);
     return r;
 }
 
@@ -697,11 +592,8 @@ static void stop(void *opaque)
         yd_pump_stopped(pump->pump);
         return;
     }
-    yd_http_destroy(pump->http); /* what is open is answered 503 */
-    pump->http = NULL;
-    for (uint32_t i = 0; i < pump->slot_count; i++) pump->slots[i]->id = 0; /* late commands find nobody */
-    pump->waiting = NULL;
-    pump->waiting_last = &pump->waiting;
+    yd_intake_destroy(pump->intake);
+    pump->intake = NULL;
     struct yd_line_server *lines = pump->lines;
     pump->lines = NULL;
     yd_line_server_stop(lines, stopped, pump);
@@ -710,9 +602,8 @@ static void stop(void *opaque)
 static void pause_(void *opaque, bool paused)
 {
     struct pump *pump = opaque;
-    pump->paused = paused;
     if (pump->lines) yd_line_server_pause(pump->lines, paused);
-    if (!paused) put_waiting(pump);
+    if (pump->intake) yd_intake_pause(pump->intake, paused);
 }
 
 const struct yd_pump_class yd_tsdb_pump = {
