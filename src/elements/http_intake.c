@@ -20,7 +20,7 @@ struct yd_intake {
     struct yd_loop *loop;
     struct yd_http *http;
     struct yd_listener *listener;
-    struct yd_timer *timer; /* of deadlines */
+    struct yd_timer *timer;    /* of deadlines */
     struct slot *slots[SLOTS]; /* made when first needed */
     uint32_t slot_count, free_slots[SLOTS], free_count;
     uint64_t generation;
@@ -194,8 +194,7 @@ bool yd_intake_receive(struct yd_input *input, struct yd_out *out, unsigned outp
     }
     if (input->type == YD_INPUT_ACK && input->cookie >> 16) {
         /* What was written but would not outlive the machine is no success. */
-        tell_stored(out, input->cookie,
-                    input->error ? input->error : input->level < YD_ACK_DURABLE ? YD_ENOTSUP : 0);
+        tell_stored(out, input->cookie, input->error ? input->error : input->level < YD_ACK_DURABLE ? YD_ENOTSUP : 0);
         return true;
     }
     return false;

@@ -25,9 +25,7 @@ const char *const yd_line_reasons[] = {
 
 struct yd_lines {
     struct yd_lines_options options;
-    struct yd_builder *builder;
-    struct yd_raw_names names;
-    uint32_t generation; /* of the batch being built */
+    struct yd_spellings spellings;
     int64_t now_ns;
     uint64_t count;
     bool wide;  /* AVX2 */
@@ -35,6 +33,11 @@ struct yd_lines {
     size_t room_size;
     struct yd_line groups[2][GROUP_MAX];
 };
+
+static int canonical(void *arg, struct yd_str first, struct yd_str second, char *to, size_t *ret_size)
+{
+    return ((struct yd_lines *)arg)->options.format->canonical(first, second, to, ret_size);
+}
 
 int yd_lines_create(const struct yd_lines_options *options, struct yd_lines **ret_lines)
 {
@@ -44,7 +47,6 @@ int yd_lines_create(const struct yd_lines_options *options, struct yd_lines **re
     if (!lines->options.line_max) lines->options.line_max = 64 << 10;
     if (!lines->options.batch_bytes) lines->options.batch_bytes = 1 << 20;
     if (!lines->options.cache_bytes) lines->options.cache_bytes = 64 << 20;
-    lines->generation = 1;
 #ifdef HAVE_AVX2
     lines->wide = !options->portable && options->format->parse_group && __builtin_cpu_supports("avx2") &&
                   __builtin_cpu_supports("bmi");
@@ -53,16 +55,14 @@ int yd_lines_create(const struct yd_lines_options *options, struct yd_lines **re
     int r = YD_ENOMEM;
     lines->room = yd_alloc_get(options->alloc, lines->room_size + 2 * YD_LINE_PAD);
     if (!lines->room) goto fail_room;
-    struct yd_builder_options building = {.size_max = (uint32_t)lines->options.batch_bytes, .alloc = options->alloc};
-    r = yd_builder_create(&building, &lines->builder);
-    if (r < 0) goto fail_builder;
-    r = yd_raw_names_init(&lines->names, options->alloc, lines->options.cache_bytes, options->seed);
-    if (r < 0) goto fail_names;
+    r = yd_spellings_init(&lines->spellings, options->alloc, lines->options.batch_bytes, lines->options.cache_bytes,
+                          options->seed);
+    if (r < 0) goto fail_spellings;
+    lines->spellings.canonical = canonical;
+    lines->spellings.arg = lines;
     *ret_lines = lines;
     return 0;
-fail_names:
-    yd_builder_destroy(lines->builder);
-fail_builder:
+fail_spellings:
     yd_alloc_put(options->alloc, lines->room, lines->room_size + 2 * YD_LINE_PAD);
 fail_room:
     yd_alloc_put(options->alloc, lines, sizeof *lines);
@@ -73,8 +73,7 @@ void yd_lines_destroy(struct yd_lines *lines)
 {
     if (!lines) return;
     struct yd_alloc *alloc = lines->options.alloc;
-    yd_raw_names_fini(&lines->names);
-    yd_builder_destroy(lines->builder);
+    yd_spellings_fini(&lines->spellings);
     yd_alloc_put(alloc, lines->room, lines->room_size + 2 * YD_LINE_PAD);
     yd_alloc_put(alloc, lines, sizeof *lines);
 }
@@ -93,23 +92,15 @@ uint64_t yd_lines_count(const struct yd_lines *lines)
 }
 const struct yd_raw_names *yd__lines_names(const struct yd_lines *lines)
 {
-    return &lines->names;
-}
-
-static void start_batch_anew(struct yd_lines *lines)
-{
-    if (++lines->generation) return;
-    yd_raw_names_forget(&lines->names); /* an entry of four milliards of batches ago must not look current */
-    lines->generation = 1;
+    return &lines->spellings.names;
 }
 
 void yd_lines_flush(struct yd_lines *lines)
 {
     struct yd_batch *batch;
-    if (yd_builder_count(lines->builder) == 0) return;
-    uint32_t records = yd_builder_count(lines->builder);
-    int r = yd_builder_seal(lines->builder, &batch);
-    start_batch_anew(lines);
+    if (yd_builder_count(lines->spellings.builder) == 0) return;
+    uint32_t records = yd_builder_count(lines->spellings.builder);
+    int r = yd_spellings_seal(&lines->spellings, &batch);
     if (r == 0)
         lines->options.sink.batch(lines->options.sink.arg, batch);
     else /* the records are lost, and it is said how many: one reject each, without a sample */
@@ -121,8 +112,8 @@ void yd_lines_flush(struct yd_lines *lines)
 
 void yd__line_prepare(const struct yd_lines *lines, struct yd_line *line)
 {
-    line->hash = yd_raw_names_hash(&lines->names, line->first, line->second);
-    yd_raw_names_prefetch(&lines->names, line->hash);
+    line->hash = yd_raw_names_hash(&lines->spellings.names, line->first, line->second);
+    yd_raw_names_prefetch(&lines->spellings.names, line->hash);
 }
 
 void yd__line_slowly(const struct yd_lines *lines, struct yd_line *line)
@@ -154,56 +145,25 @@ static inline bool is_entry(const struct yd_raw_name *entry, const struct yd_lin
            (line->second.size == 0 || !differ(entry->raw + line->first.size, line->second.data, line->second.size));
 }
 
-/* A spelling that the cache does not know: makes the canonical name, and remembers. 0, YD_EFULL (seal first), or a
- * rejected line. */
+/* A spelling that the cache does not know. 0, YD_EFULL (seal first), or a rejected line. */
 static int learn(struct yd_lines *lines, struct yd_line *line)
 {
-    char canonical[YD_NAME_SIZE_MAX];
-    struct yd_str name = {canonical, 0};
-    int r = lines->options.format->canonical(line->first, line->second, canonical, &name.size);
-    if (r < 0) {
+    int refused;
+    int r = yd__spellings_learn(&lines->spellings, line->first, line->second, line->hash, &line->index, &refused);
+    if (refused) {
         line->state = YD_LINE_REJECTED;
-        line->reason = (uint8_t)(-1 - r);
-        return 0;
+        line->reason = (uint8_t)(-1 - refused);
     }
-    uint64_t hash = yd_hash_str(name);
-    struct yd_raw_name *other;
-    line->entry = yd_raw_names_add(&lines->names, line->hash, line->first, line->second, name, hash, &other);
-    if (!line->entry) {
-        /* Not remembered, and perhaps in the batch already by another spelling that is. */
-        other = yd_raw_names_find_name(&lines->names, name, hash);
-        if (!other) return yd_builder_name_hashed(lines->builder, name, hash, &line->index);
-        other->shared = true;
-    }
-    if (other && other->generation == lines->generation) {
-        line->index = other->index;
-    } else {
-        r = yd_builder_name_hashed(lines->builder, name, hash, &line->index);
-        if (r < 0) return r;
-    }
-    if (line->entry) {
-        line->entry->generation = lines->generation;
-        line->entry->index = line->index;
-    }
-    return 0;
+    return r;
 }
 
 static inline int resolve(struct yd_lines *lines, struct yd_line *line, uint64_t resets)
 {
     struct yd_raw_name *entry = line->entry;
-    if (YD_UNLIKELY(resets != lines->names.resets) || YD_UNLIKELY(!is_entry(entry, line)))
-        entry = yd_raw_names_find(&lines->names, line->hash, line->first, line->second);
+    if (YD_UNLIKELY(resets != lines->spellings.names.resets) || YD_UNLIKELY(!is_entry(entry, line)))
+        entry = yd_raw_names_find(&lines->spellings.names, line->hash, line->first, line->second);
     if (YD_UNLIKELY(!entry)) return learn(lines, line);
-    if (entry->generation != lines->generation) {
-        struct yd_str name = yd_raw_name_canonical(entry);
-        int r = YD_UNLIKELY(entry->shared)
-                    ? yd_builder_name_hashed(lines->builder, name, entry->name_hash, &entry->index)
-                    : yd_builder_name_fresh(lines->builder, name, entry->name_hash, &entry->index);
-        if (r < 0) return r;
-        entry->generation = lines->generation;
-    }
-    line->index = entry->index;
-    return 0;
+    return yd__spellings_known(&lines->spellings, entry, &line->index);
 }
 
 /* ---- a group ---- */
@@ -228,7 +188,7 @@ static size_t write_records(struct yd_lines *lines, struct yd_line *group, size_
     uint32_t room, used = 0;
     size_t i = from;
     if (to == from) return from;
-    if (yd_builder_reserve(lines->builder, (uint32_t)(to - from), &records, &room) < 0) room = 0;
+    if (yd_builder_reserve(lines->spellings.builder, (uint32_t)(to - from), &records, &room) < 0) room = 0;
     for (; i < to; i++) {
         struct yd_line *line = &group[i];
         if (YD_UNLIKELY(line->state != YD_LINE_RECORD)) {
@@ -239,7 +199,7 @@ static size_t write_records(struct yd_lines *lines, struct yd_line *group, size_
         records[used++] = (struct yd_record){
             .time_ns = line->time_ns, .name = line->index, .kind = YD_SAMPLE, .type = line->type, .value = line->value};
     }
-    yd_builder_commit(lines->builder, used); /* none, too: it gives the room back */
+    yd_builder_commit(lines->spellings.builder, used); /* none, too: it gives the room back */
     lines->count += used;
     return i;
 }
@@ -256,7 +216,7 @@ static void read_group(struct yd_lines *lines, struct yd_line *group, size_t cou
 /* The slot has come; the entry is on its way. What is learned later is not seen: resolve looks again. */
 static inline void look_up(const struct yd_lines *lines, struct yd_line *line)
 {
-    line->entry = line->state == YD_LINE_RECORD ? yd_raw_names_likely(&lines->names, line->hash) : NULL;
+    line->entry = line->state == YD_LINE_RECORD ? yd_raw_names_likely(&lines->spellings.names, line->hash) : NULL;
 }
 
 /* Names and records of a group that was looked up when `resets` was what is given; looks up the next group, line by
@@ -274,10 +234,9 @@ static void write_group(struct yd_lines *lines, struct yd_line *group, size_t co
         }
         if (r < 0) i--;
         size_t next = write_records(lines, group, done, i);
-        if (next < until && yd_builder_count(lines->builder) == 0) {
+        if (next < until && yd_builder_count(lines->spellings.builder) == 0) {
             /* Names alone filled an empty batch: with fewer of them, or this line fits in none. */
-            yd_builder_abandon(lines->builder);
-            start_batch_anew(lines);
+            yd_spellings_abandon(&lines->spellings);
             until = next + (i - next) / 2;
             if (until == next) {
                 group[next].state = YD_LINE_REJECTED;
@@ -380,7 +339,7 @@ static size_t parse_some(struct yd_lines *lines, const char *data, size_t size)
         }
         if (count == 0) break;
         read_group(lines, lines->groups[turn], count);
-        uint64_t before = lines->names.resets;
+        uint64_t before = lines->spellings.names.resets;
         write_group(lines, lines->groups[turn ^ 1], waiting, resets, lines->groups[turn], count);
         resets = before;
         waiting = count;
@@ -411,7 +370,7 @@ static void parse_last(struct yd_lines *lines, const char *data, size_t size)
         start_line(lines, lines->groups[0], data, line_size, true);
         read_group(lines, lines->groups[0], 1);
         look_up(lines, lines->groups[0]);
-        write_group(lines, lines->groups[0], 1, lines->names.resets, NULL, 0);
+        write_group(lines, lines->groups[0], 1, lines->spellings.names.resets, NULL, 0);
         line_size += cr != NULL;
         data += line_size, size -= line_size;
     }

@@ -16,7 +16,7 @@
 
 #include <yarder/name.h>
 
-#include "elements/raw_names.h"
+#include "elements/spellings.h"
 
 /* Why a line was rejected. The texts are what the counters are called. */
 #define YD_LINE_REASONS(X)                                                                                             \
