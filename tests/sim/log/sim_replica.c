@@ -347,14 +347,15 @@ static void flush(struct sim *sim, struct node *node)
     look_at_replicated(sim, node);
 }
 
-static uint32_t quarantined(struct node *node);
+static int quarantined(struct node *node, uint32_t *ret_files);
 
 /* Where they part, as their leader says: cut, or begun anew. */
 static void cut_back(struct sim *sim, struct node *node, bool anew, uint64_t common)
 {
     uint64_t edge = 0;
-    uint32_t before = quarantined(node);
+    uint32_t before, after;
     struct yd_log_position old, now;
+    (void)quarantined(node, &before); /* of a disk that has gone: then the cut fails, too */
     yd_log_position(node->log, &old);
     int error = anew ? 0 : yd_log_follow_cut(node->log, common, &edge);
     if (error == YD_ENOENT || (error == 0 && edge > common)) anew = true; /* it has nothing that far back */
@@ -371,10 +372,14 @@ static void cut_back(struct sim *sim, struct node *node, bool anew, uint64_t com
         return;
     }
     yd_log_position(node->log, &now);
-    CHECK(sim, old.durable == now.durable || old.first == old.durable || quarantined(node) > before || faulty(node),
-          "node %u cut from %" PRIu64 " to %" PRIu64 ", and nothing came to quarantine", node->index, old.durable,
-          now.durable);
+    bool spare = old.durable == now.durable || old.first == old.durable || faulty(node);
     anew ? sim->anews++ : sim->cuts++;
+    if (quarantined(node, &after)) { /* the disk went just behind the cut: what it kept outlives that */
+        crash(sim, node);
+        CHECK(sim, quarantined(node, &after) == 0, "node %u: its quarantine cannot be listed", node->index);
+    }
+    CHECK(sim, spare || after > before, "node %u cut from %" PRIu64 " to %" PRIu64 ", and nothing came to quarantine",
+          node->index, old.durable, now.durable);
     refresh(sim, node, node->told);
 }
 
@@ -573,11 +578,13 @@ static int count_file(void *arg, const char *name, enum yd_file_type type)
     ((struct count *)arg)->files += type == YD_NODE_FILE;
     return 0;
 }
-static uint32_t quarantined(struct node *node)
+/* 0, or why it cannot be said. */
+static int quarantined(struct node *node, uint32_t *ret_files)
 {
     struct count count = {0};
-    (void)yd_fs_list(node->fs, DIR "/quarantine", count_file, &count);
-    return count.files;
+    int error = yd_fs_list(node->fs, DIR "/quarantine", count_file, &count);
+    *ret_files = count.files;
+    return error == YD_ENOENT ? 0 : error;
 }
 
 static void compare_files(struct sim *sim, struct node *one, struct node *other)
