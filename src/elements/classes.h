@@ -13,6 +13,7 @@
     X(graphite) \
     X(history) \
     X(host) \
+    X(influx) \
     X(lines) \
     X(log) \
     X(map) \

@@ -2,7 +2,7 @@
 #include "elements/spellings.h"
 
 int yd_spellings_init(struct yd_spellings *spellings, struct yd_alloc *alloc, size_t batch_bytes, size_t cache_bytes,
-                   uint64_t seed)
+                      uint64_t seed)
 {
     struct yd_builder_options building = {.size_max = (uint32_t)batch_bytes, .alloc = alloc};
     spellings->generation = 1;
@@ -45,7 +45,7 @@ void yd_spellings_abandon(struct yd_spellings *spellings)
 }
 
 int yd__spellings_learn(struct yd_spellings *spellings, struct yd_str first, struct yd_str second, uint64_t hash,
-                     uint32_t *ret_index, int *ret_refused)
+                        uint32_t *ret_index, int *ret_refused)
 {
     char canonical[YD_NAME_SIZE_MAX];
     struct yd_str name = {canonical, 0};
@@ -74,7 +74,7 @@ int yd__spellings_learn(struct yd_spellings *spellings, struct yd_str first, str
 }
 
 int yd_spellings_name(struct yd_spellings *spellings, struct yd_str first, struct yd_str second, uint64_t hash,
-                   uint32_t *ret_index, int *ret_refused)
+                      uint32_t *ret_index, int *ret_refused)
 {
     struct yd_raw_name *entry = yd_raw_names_find(&spellings->names, hash, first, second);
     *ret_refused = 0;

@@ -25,13 +25,13 @@ struct yd_spellings {
 
 /* canonical and arg are the caller's to set. batch_bytes: of a sealed frame. */
 int yd_spellings_init(struct yd_spellings *spellings, struct yd_alloc *alloc, size_t batch_bytes, size_t cache_bytes,
-                   uint64_t seed);
+                      uint64_t seed);
 void yd_spellings_fini(struct yd_spellings *spellings);
 
 /* 0; YD_EFULL: seal first; YD_ENOMEM, YD_ETOOBIG as of yd_builder_name. *ret_refused (0 else): canonical said no.
  * hash: yd_raw_names_hash of both. */
 int yd_spellings_name(struct yd_spellings *spellings, struct yd_str first, struct yd_str second, uint64_t hash,
-                   uint32_t *ret_index, int *ret_refused);
+                      uint32_t *ret_index, int *ret_refused);
 /* The exact entry is known. Here, because it is on the way of every line: 4 % of it. */
 static inline int yd__spellings_known(struct yd_spellings *spellings, struct yd_raw_name *entry, uint32_t *ret_index)
 {
@@ -48,7 +48,7 @@ static inline int yd__spellings_known(struct yd_spellings *spellings, struct yd_
 }
 /* There is none. */
 int yd__spellings_learn(struct yd_spellings *spellings, struct yd_str first, struct yd_str second, uint64_t hash,
-                     uint32_t *ret_index, int *ret_refused);
+                        uint32_t *ret_index, int *ret_refused);
 
 /* Seals the batch, as yd_builder_seal; names are new then. */
 int yd_spellings_seal(struct yd_spellings *spellings, struct yd_batch **ret_batch);
