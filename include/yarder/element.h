@@ -27,7 +27,8 @@
 
 #include <yarder/batch.h>
 
-#define YD_ELEMENT_ABI 1
+#define YD_ELEMENT_ABI    1
+#define YD_PARTITIONS_MAX 64 /* of the stream behind an element */
 
 /* ---- the table: ports ---- */
 enum yd_port_mode { YD_PUSH, YD_QUERY };
@@ -134,7 +135,8 @@ struct yd_input {
                          As in log/log.h: 1 memory, 2 written, 3 durable */
     bool more, again; /* again: this input once more, after MORE */
     int64_t mono_ns, wall_ns;
-    void *data; /* PUMP: as told; goes with the input unless taken by setting it to NULL */
+    void *data;    /* PUMP: as told; goes with the input unless taken by setting it to NULL */
+    uint64_t from; /* BATCH: which wire brought it: the same number in every run, for telling senders apart */
     const void *private_;
 };
 
@@ -297,11 +299,12 @@ struct yd_element_class {
     void (*drop)(void *state, uint32_t key_group);
     int (*grow_cost)(const void *state, struct yd_grow_cost *ret);
     const struct yd_pump_class *pump;
-    /* For YD_PORT_CURSOR outputs: the stream behind this element (struct yd_log *), opened by `open`, closed by
-     * `close`. The runtime does the rest: it sets the log's progress callback, starts its thread (or flushes it,
-     * simulated), gives YD_INPUT_MOVED, stamps producer_* into the headers of the batches that come in (append them as
-     * they are), and reads the cursors of the wires. */
-    void *(*stream)(void *state);
+    /* For YD_PORT_CURSOR outputs: the stream behind this element: the log of each partition (struct yd_log *), NULL
+     * behind the last; opened by `open`, as many each time, closed by `close`. The runtime does the rest: it sets the
+     * logs' progress callbacks, starts their threads (or flushes them, simulated), gives YD_INPUT_MOVED, stamps
+     * producer_* into the headers of the batches that come in (append them as they are, or split by yd_batch_split),
+     * and reads the cursors of the wires: a cursor has a position in each partition. */
+    void *(*stream)(void *state, unsigned partition);
 };
 
 #endif

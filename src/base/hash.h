@@ -17,6 +17,18 @@ static inline uint64_t yd_hash_str(struct yd_str s)
     return yd_hash(s.data, s.size);
 }
 
+/* Which partition of a stream something belongs to, by its hash: the upper bits, spread evenly. The lower ones choose
+ * slots in the tables of who reads a partition. On disk and between nodes for good: it never changes. */
+static inline uint32_t yd_partition_of(uint64_t hash, uint32_t partitions)
+{
+    return partitions < 2 ? 0 : (uint32_t)((hash >> 32) * partitions >> 32);
+}
+/* The hash of a producer's id, or of whatever tells senders apart. */
+static inline uint64_t yd_hash_id(uint64_t id)
+{
+    return id * UINT64_C(0x9E3779B97F4A7C15);
+}
+
 /* Seeded randomness (xoshiro256**). The seed comes from io/ in the product and is printed by every test. */
 struct yd_rng {
     uint64_t s[4];

@@ -80,9 +80,7 @@ void yd_client_info(struct yd_client_stream *stream, struct yd_client_info *ret)
 
 uint32_t yd_client_partition(const struct yd_client_info *info, struct yd_str name, uint64_t producer_id)
 {
-    /* As the server's (log/layout.h): the upper bits, spread over the partitions. */
-    uint64_t spread = info->by_producer ? producer_id * UINT64_C(0x9E3779B97F4A7C15) : yd_hash_str(name);
-    return info->partitions < 2 ? 0 : (uint32_t)((spread >> 32) * info->partitions >> 32);
+    return yd_partition_of(info->by_producer ? yd_hash_id(producer_id) : yd_hash_str(name), info->partitions);
 }
 
 uint64_t yd_client_producer_seq(const struct yd_client_stream *stream)

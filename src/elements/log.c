@@ -1,57 +1,42 @@
 /* Log: batches into a stream on disk, and out of it again by cursors.
  *
- *   BATCH --> yd_log_append: in memory, stamped --> MOVED: written, durable --> the tickets that asked are answered
- *                 full: kept here, held; the wire's credit is not given back, so the senders stop
+ *   BATCH --> split by name, where there are several partitions --> yd_log_append: in memory, stamped
+ *                                  full: kept here, held; the wire's credit is not given back, so the senders stop
+ *         --> MOVED: written, durable in each that has a part --> the tickets that asked are answered
  *
- * The runtime runs the log's thread, reads its cursors and gives MOVED; this half decides what an acknowledgement is
- * worth. A failed sync is final: what comes after is dropped by that reason, and its askers are told. No space is not:
- * what does not fit waits, and the operator is told. */
+ * The runtime runs the logs' threads, reads their cursors and gives MOVED; this half decides what an acknowledgement is
+ * worth (log_part.c, for each partition). A failed sync is final: what comes after is dropped by that reason, and its
+ * askers are told. No space is not: what does not fit waits, and the operator is told. */
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "elements/classes.h"
+#include "elements/log_part.h"
 #include "flow/run.h"
-#include "log/layout.h"
-#include <yarder/log.h>
-
-#include "base/text.h"
 #include "io/file.h"
+#include "log/layout.h"
 
-#define HOLD_MAX 64
+#define HOLD_MAX  64
+#define SHARE_MIN (UINT64_C(1) << 20) /* of memory that partitions divide: never less for one */
 
 enum { INPUT, OUTPUT, QUERY };
-enum { REASON_READONLY, REASON_EPOCH, REASON_GAP, REASON_DUPLICATE };
-
-/* A hold that is answered when the stream has got as far as `next`. */
-struct wait {
-    uint64_t next, hold;
-    unsigned level;
-};
-/* First in, first out; `next` only rises. */
-struct waits {
-    struct wait *items;
-    size_t first, count, capacity; /* capacity: a power of two */
-};
-/* A batch that the log had no room for. */
-struct pending {
-    struct yd_batch *batch;
-    uint64_t hold;
-    unsigned level;
-    struct pending *next;
-};
 
 struct state {
     struct yd_element *element;
-    struct yd_log *log;
-    struct waits written, durable, replicated;
-    struct pending *first, **last;
-    bool said_failed, said_no_space, said_held;
-    char stream[256];                /* as others find it: NAME/PARTITION */
-    struct yd_log_recovery recovery; /* what the last opening found */
+    struct yd__log_part *parts;
+    unsigned count;
+    enum yd_layout_by by;
 };
 
-static const char *const reasons[] = {"stream read-only after a failed sync", "from a producer's older life",
-                                      "producer's range has a gap", "sent again, written before", NULL};
+static const char *const reasons[] = {[YD__LOG_READONLY] = "stream read-only after a failed sync",
+                                      [YD__LOG_EPOCH] = "from a producer's older life",
+                                      [YD__LOG_GAP] = "producer's range has a gap",
+                                      [YD__LOG_DUPLICATE] = "sent again, written before",
+                                      [YD__LOG_MEMORY] = "out of memory",
+                                      NULL};
+
+static const char *const by_words[] = {"name", "producer", NULL};
 
 static const struct yd_port_class ports[] = {
     {.name = "input",
@@ -70,14 +55,27 @@ static const struct yd_port_class ports[] = {
      .direction = YD_IN,
      .mode = YD_QUERY,
      .schema = "log",
-     .doc = "Answers `positions`: one row of what is first, written, durable, and how much is on disk."},
+     .doc =
+         "Answers `positions`: a row for each partition of what is first, written, durable, and how much is on disk."},
     {0}};
 
 static const struct yd_param_class params[] = {
     {.name = "stream",
      .type = YD_PARAM_TEXT,
      .flags = YD_PARAM_REQUIRED | YD_PARAM_STREAM,
-     .doc = "The stream's name: its folder is `DATA/streams/NAME/0`."},
+     .doc = "The stream's name: its folder is `DATA/streams/NAME`, with one for each partition in it."},
+    {.name = "partitions",
+     .type = YD_PARAM_INT,
+     .min = 1,
+     .max = YD_PARTITIONS_MAX,
+     .doc =
+         "How many logs side by side, written and synced by a thread each. Not given: as the stream was made, one for "
+         "a new stream. It cannot be changed later."},
+    {.name = "by",
+     .type = YD_PARAM_TEXT,
+     .oneof = by_words,
+     .doc = "What chooses the partition: `name` (the order of each name is kept) or `producer` (the order of each wire "
+            "is). Not given: as the stream was made, `name` for a new stream."},
     {.name = "keep",
      .type = YD_PARAM_DURATION,
      .initial = "0s",
@@ -86,7 +84,7 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_SIZE,
      .initial = "0B",
      .flags = YD_PARAM_DISK,
-     .doc = "At most so much on disk: the oldest segments go; `0B`: no limit."},
+     .doc = "At most so much on disk, all partitions together: the oldest segments go; `0B`: no limit."},
     {.name = "segment",
      .type = YD_PARAM_SIZE,
      .initial = "256MiB",
@@ -171,6 +169,8 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
     return YD_EINVAL;
 }
 
+/* ---- opening ---- */
+
 static uint64_t random_(void *arg)
 {
     return yd_element_random(arg);
@@ -180,249 +180,220 @@ static int64_t wall(void *arg)
     return yd_element_wall(arg);
 }
 
-static int open(struct yd_element *element, void *opaque)
+static int partition_path(struct yd_element *element, const char *name, unsigned partition, char path[4096])
 {
-    struct state *state = opaque;
+    int size = snprintf(path, 4096, "%s/streams/%s/%u", yd_element_data(element), name, partition);
+    return size < 4096 ? 0 : yd_element_fail(element, YD_ETOOBIG, "the path of the data folder is too long");
+}
+
+/* Folders of partitions: what there is of a stream that nobody has described. */
+static int count_folders(struct yd_element *element, const char *name, unsigned *ret)
+{
+    char path[4096];
+    struct yd_stat stat;
+    for (*ret = 0; *ret <= YD_PARTITIONS_MAX; ++*ret) {
+        int r = partition_path(element, name, *ret, path);
+        if (r < 0) return r;
+        r = yd_fs_stat(yd_element_fs(element), path, &stat);
+        if (r < 0) return r == YD_ENOENT ? 0 : yd_element_fail(element, r, "%s: %s", path, yd_error_text(r));
+    }
+    return 0;
+}
+
+/* A stream that has no stream.json: it is new, or has one partition, or came from elsewhere by its folders alone. */
+static int lay_out(struct yd_element *element, const char *name, struct yd_layout *layout)
+{
+    unsigned found;
+    int r = count_folders(element, name, &found);
+    if (r < 0) return r;
+    if (layout->partitions == 0 && found > 1)
+        return yd_element_fail(element, YD_EINVAL,
+                               "stream %s has the folders of %u partitions, and nothing says by what they were chosen: "
+                               "write partitions: %u, by: name (or by: producer)",
+                               name, found, found);
+    if (layout->partitions == 0) layout->partitions = 1;
+    if (found && found != layout->partitions)
+        return yd_element_fail(
+            element, YD_EINVAL,
+            "stream %s has %u partition%s, not %u: names would move to others. Write partitions: %u, "
+            "or take another stream's name",
+            name, found, found > 1 ? "s" : "", layout->partitions, found);
+    if (layout->partitions == 1) return 0; /* as a stream is that nobody has described */
+    r = yd_layout_save(yd_element_fs(element), yd_element_data(element), name, layout);
+    return r < 0 ? yd_element_fail(element, r, "stream %s: stream.json: %s", name, yd_error_text(r)) : 0;
+}
+
+/* How many partitions and by what: as it was made, if it was; what the topology says must agree with it. */
+static int agree(struct yd_element *element, const char *name, struct yd_layout *ret)
+{
     const struct yd_args *args = yd_element_args(element);
-    const char *stream_name = yd_args_text(args, "stream").data;
+    struct yd_str by = yd_args_text(args, "by");
+    struct yd_layout asked = {.partitions = (uint32_t)yd_args_int(args, "partitions"),
+                              .by = yd_str_eq(by, YD_STR("producer")) ? YD_LAYOUT_BY_PRODUCER : YD_LAYOUT_BY_NAME};
+    int r = yd_layout_load(yd_element_fs(element), yd_element_data(element), name, ret);
+    if (r == YD_ENOENT) {
+        *ret = asked;
+        return lay_out(element, name, ret);
+    }
+    if (r < 0) return yd_element_fail(element, r, "stream %s: its stream.json cannot be understood", name);
+    if (asked.partitions && asked.partitions != ret->partitions)
+        return yd_element_fail(element, YD_EINVAL,
+                               "stream %s was made with %u partition%s, not %u: names would move to others. Write "
+                               "partitions: %u or leave it out, or take another stream's name",
+                               name, ret->partitions, ret->partitions > 1 ? "s" : "", asked.partitions,
+                               ret->partitions);
+    if (by.size && ret->partitions > 1 && asked.by != ret->by)
+        return yd_element_fail(
+            element, YD_EINVAL,
+            "stream %s was made with partitions by %s: write by: %s or leave it out, or take another "
+            "stream's name",
+            name, yd_layout_by_name(ret->by), yd_layout_by_name(ret->by));
+    if (ret->partitions > YD_PARTITIONS_MAX)
+        return yd_element_fail(
+            element, YD_EINVAL,
+            "stream %s has %u partitions, a Log writes up to %d: take another name, or serve it by a "
+            "Native alone",
+            name, ret->partitions, YD_PARTITIONS_MAX);
+    return 0;
+}
+
+/* What all partitions have together, divided. */
+static uint64_t divided(const struct state *state, const char *param, uint64_t least)
+{
+    uint64_t whole = (uint64_t)yd_args_int(yd_element_args(state->element), param);
+    return whole ? YD_MAX(whole / state->count, least) : 0;
+}
+
+static int open_part(struct state *state, unsigned index, const char *name, const char *const *hold)
+{
+    struct yd_element *element = state->element;
+    struct yd__log_part *part = &state->parts[index];
+    const struct yd_args *args = yd_element_args(element);
     char dir[4096];
     struct yd_trail trail = {0};
-    if (snprintf(dir, sizeof dir, "%s/streams/%s/0", yd_element_data(element), stream_name) >= (int)sizeof dir)
-        return yd_element_fail(element, YD_ETOOBIG, "the path of the data folder is too long");
-    (void)snprintf(state->stream, sizeof state->stream, "%s/0", stream_name);
-    const char *hold[HOLD_MAX + 1] = {NULL}; /* the log makes a copy */
-    const struct yd_arg *names = yd_args_find(args, "hold");
-    for (size_t i = 0; names && i < names->list.count && i < HOLD_MAX; i++) hold[i] = names->list.items[i].text.data;
+    int r = partition_path(element, name, index, dir);
+    if (r < 0) return r;
+    part->last = &part->first;
+    (void)snprintf(part->stream, sizeof part->stream, "%s/%u", name, index);
+    (void)snprintf(part->called, sizeof part->called, state->count > 1 ? "partition %u" : "this stream", index);
     struct yd_log_options options = {.fs = yd_element_fs(element),
                                      .dir = dir,
-                                     .stream = state->stream,
+                                     .stream = part->stream,
                                      .random = random_,
                                      .wall = wall,
                                      .clock_arg = element,
                                      .segment_size_max = (uint64_t)yd_args_int(args, "segment"),
-                                     .memory_bytes_max = (uint64_t)yd_args_int(args, "tail"),
-                                     .queue_bytes_max = (uint64_t)yd_args_int(args, "queue"),
+                                     .memory_bytes_max = divided(state, "tail", SHARE_MIN),
+                                     .queue_bytes_max = divided(state, "queue", SHARE_MIN),
                                      .retain_ns = yd_args_int(args, "keep"),
-                                     .retain_bytes = (uint64_t)yd_args_int(args, "size"),
+                                     .retain_bytes = divided(state, "size", 1),
                                      .compress_after_ns = yd_args_int(args, "compress"),
                                      .compress_level = (int)yd_args_int(args, "level"),
                                      .index_names = yd_args_bool(args, "index_names"),
-                                     .ballast_bytes = (uint64_t)yd_args_int(args, "ballast"),
+                                     .ballast_bytes = divided(state, "ballast", 1),
                                      .hold = hold,
                                      .replicas = (unsigned)yd_args_int(args, "replicas"),
                                      .replica_lag_ns = yd_args_int(args, "replica_lag"),
                                      .cursor_expiry_ns = yd_args_int(args, "cursor_expiry")};
-    state->element = element;
-    state->last = &state->first;
-    struct yd_layout layout;
-    int r = yd_layout_load(yd_element_fs(element), yd_element_data(element), stream_name, &layout);
-    if (r < 0 && r != YD_ENOENT)
-        return yd_element_fail(element, r, "stream %s: its stream.json cannot be understood", stream_name);
-    if (r == 0 && layout.partitions > 1)
-        return yd_element_fail(element, YD_EINVAL,
-                               "stream %s has %u partitions, a Log writes one: take another name, or serve it by a "
-                               "Native alone",
-                               stream_name, layout.partitions);
-    r = yd_log_open(&options, &state->log, &state->recovery, &trail);
-    if (r < 0) return yd_element_fail(element, r, "stream %s: %s", stream_name, yd_trail_text(&trail));
-    r = yd_streams_put(yd_element_streams(element), state->stream, state->log);
-    return r < 0 ? yd_element_fail(element, r, "stream %s: %s", stream_name, yd_error_text(r)) : 0;
-}
-
-static void free_waits(struct waits *waits)
-{
-    yd_alloc_put(NULL, waits->items, waits->capacity * sizeof *waits->items);
-    *waits = (struct waits){0};
+    r = yd_log_open(&options, &part->log, &part->recovery, &trail);
+    if (r < 0) return yd_element_fail(element, r, "stream %s: %s", part->stream, yd_trail_text(&trail));
+    r = yd_streams_put(yd_element_streams(element), part->stream, part->log);
+    return r < 0 ? yd_element_fail(element, r, "stream %s: %s", part->stream, yd_error_text(r)) : 0;
 }
 
 static void close(void *opaque)
 {
     struct state *state = opaque;
-    while (state->first) {
-        struct pending *pending = state->first;
-        state->first = pending->next;
-        yd_batch_unref(pending->batch);
-        yd_alloc_put(NULL, pending, sizeof *pending);
+    for (unsigned i = 0; i < state->count; i++) {
+        struct yd__log_part *part = &state->parts[i];
+        yd__log_part_close(part);
+        if (!part->log) continue;
+        yd_streams_remove(yd_element_streams(state->element), part->stream);
+        (void)yd_log_close(part->log); /* what a last flush could not do, recovery finds */
     }
-    state->last = &state->first;
-    free_waits(&state->written);
-    free_waits(&state->durable);
-    free_waits(&state->replicated);
-    if (!state->log) return;
-    yd_streams_remove(yd_element_streams(state->element), state->stream);
-    (void)yd_log_close(state->log); /* what a last flush could not do, recovery finds */
-    state->log = NULL;
+    yd_alloc_put(NULL, state->parts, state->count * sizeof *state->parts);
+    state->parts = NULL;
+    state->count = 0;
 }
 
-static void *stream(void *opaque)
+static int open(struct yd_element *element, void *opaque)
 {
-    return ((struct state *)opaque)->log;
+    struct state *state = opaque;
+    const struct yd_args *args = yd_element_args(element);
+    const char *name = yd_args_text(args, "stream").data;
+    struct yd_layout layout;
+    state->element = element;
+    int r = agree(element, name, &layout);
+    if (r < 0) return r;
+    state->by = layout.by;
+    state->parts = yd_alloc_zero(NULL, layout.partitions * sizeof *state->parts);
+    if (!state->parts) return YD_ENOMEM;
+    state->count = layout.partitions;
+    const char *hold[HOLD_MAX + 1] = {NULL}; /* the log makes a copy */
+    const struct yd_arg *names = yd_args_find(args, "hold");
+    for (size_t i = 0; names && i < names->list.count && i < HOLD_MAX; i++) hold[i] = names->list.items[i].text.data;
+    for (unsigned i = 0; i < state->count && r == 0; i++) r = open_part(state, i, name, hold);
+    if (r < 0) close(state);
+    return r;
 }
 
-/* ---- who waits for what ---- */
-
-static bool add_wait(struct waits *waits, uint64_t next, uint64_t hold, unsigned level)
+static void *stream(void *opaque, unsigned partition)
 {
-    if (waits->count == waits->capacity) {
-        size_t capacity = waits->capacity ? waits->capacity * 2 : 64;
-        struct wait *items = yd_alloc_get(NULL, capacity * sizeof *items);
-        if (!items) return false;
-        for (size_t i = 0; i < waits->count; i++) items[i] = waits->items[(waits->first + i) & (waits->capacity - 1)];
-        yd_alloc_put(NULL, waits->items, waits->capacity * sizeof *items);
-        *waits = (struct waits){items, 0, waits->count, capacity};
-    }
-    waits->items[(waits->first + waits->count++) & (waits->capacity - 1)] = (struct wait){next, hold, level};
-    return true;
-}
-
-static void answer_waits(struct waits *waits, uint64_t position, int failed, struct yd_out *out)
-{
-    while (waits->count) {
-        struct wait *wait = &waits->items[waits->first];
-        if (wait->next > position && !failed) return;
-        bool reached = wait->next <= position;
-        yd_release(out, wait->hold, reached ? 0 : failed, reached ? wait->level : 0);
-        waits->first = (waits->first + 1) & (waits->capacity - 1);
-        waits->count--;
-    }
-}
-
-static void say_troubles(struct state *state, const struct yd_log_position *position, struct yd_out *out)
-{
-    if (position->failed && !state->said_failed)
-        yd_say(out, 2,
-               "a sync failed: this stream takes and acknowledges nothing more. What was acknowledged is safe. Look at "
-               "the "
-               "device, then start again");
-    if (position->no_space && !state->said_no_space)
-        yd_say(out, 2, "no space left on the device: %llu KiB wait, nothing is acknowledged until there is room",
-               (unsigned long long)(position->queued_bytes >> 10));
-    if (!position->no_space && state->said_no_space) yd_say(out, 0, "there is space again: writing goes on");
-    bool held = position->held_by[0] != '\0';
-    if (held && !state->said_held)
-        yd_say(out, 1, "more is kept than `keep` and `size` say: cursor %s has not passed it", position->held_by);
-    state->said_held = held;
-    state->said_failed = position->failed != 0;
-    state->said_no_space = position->no_space;
-}
-
-/* What a crash or the disk did to the stream: the loss is counted by readers, its place is said here. */
-static void say_recovery(const struct yd_log_recovery *recovery, struct yd_out *out)
-{
-    if (recovery->torn_bytes)
-        yd_say(out, 1, "the end of the stream was torn: %llu bytes, never acknowledged, are in its quarantine/",
-               (unsigned long long)recovery->torn_bytes);
-    if (recovery->rotten_batches)
-        yd_say(out, 1, "%llu batches of the stream are damaged and in its quarantine/; readers are told which",
-               (unsigned long long)recovery->rotten_batches);
-}
-
-/* Replicas that are too few to wait for: what is durable is all that can be said. Else those that have it answer. */
-static void answer_replicated(struct state *state, const struct yd_log_position *position, struct yd_out *out)
-{
-    struct waits *waits = &state->replicated;
-    while (waits->count) {
-        struct wait *wait = &waits->items[waits->first];
-        bool reached = wait->next <= position->replicated, durable = wait->next <= position->durable;
-        bool alone = durable && (position->in_sync < position->replicas || position->deposed);
-        if (!reached && !alone && !position->failed) return;
-        if (reached)
-            yd_release(out, wait->hold, 0, position->replicas ? YD_ACK_REPLICATED : YD_ACK_DURABLE);
-        else if (durable)
-            yd_release(out, wait->hold, 0, YD_ACK_DURABLE);
-        else
-            yd_release(out, wait->hold, YD_EREADONLY, 0);
-        waits->first = (waits->first + 1) & (waits->capacity - 1);
-        waits->count--;
-    }
-}
-
-static int failure_of(const struct yd_log_position *position)
-{
-    return position->failed ? YD_EREADONLY : 0;
-}
-
-static void look(struct state *state, struct yd_out *out)
-{
-    struct yd_log_position position;
-    yd_log_position(state->log, &position);
-    say_troubles(state, &position, out);
-    answer_waits(&state->written, position.written, failure_of(&position), out);
-    answer_waits(&state->durable, position.durable, failure_of(&position), out);
-    answer_replicated(state, &position, out);
+    const struct state *state = opaque;
+    return partition < state->count ? state->parts[partition].log : NULL;
 }
 
 /* ---- taking ---- */
 
-/* What was appended, or turned out to be there already: answered now or when the stream has got so far. */
-static void acknowledge(struct state *state, uint64_t next, uint64_t hold, unsigned level, struct yd_out *out)
+static enum yd_turn_result take_split(struct state *state, struct yd_input *input, struct yd_out *out)
 {
-    struct waits *waits = level >= YD_ACK_REPLICATED ? &state->replicated
-                          : level >= YD_ACK_DURABLE  ? &state->durable
-                                                     : &state->written;
-    if (level <= YD_ACK_MEMORY)
-        yd_release(out, hold, 0, YD_ACK_MEMORY);
-    else if (!add_wait(waits, next, hold, level))
-        yd_release(out, hold, YD_ENOMEM, 0);
-}
-
-/* 0: in the log. YD_EFULL, YD_ENOMEM: later. Others: never, and counted. */
-static int append(struct state *state, const struct yd_batch *batch, struct yd_log_appended *appended,
-                  struct yd_out *out)
-{
-    uint32_t count = batch->header.count;
-    int r = yd_log_append(state->log, batch, -1, UINT64_MAX, appended);
-    if (r == YD_EREADONLY) yd_count_dropped(out, REASON_READONLY, count);
-    if (r == YD_EEPOCH) yd_count_dropped(out, REASON_EPOCH, count);
-    if (r == YD_EGAP) yd_count_dropped(out, REASON_GAP, count);
-    if (r == 0 && appended->duplicate) yd_count_folded(out, count);
-    return r;
-}
-
-static bool put_aside(struct state *state, struct yd_input *input, struct yd_out *out)
-{
-    struct pending *pending = yd_alloc_get(NULL, sizeof *pending);
-    if (!pending) return false;
-    *pending = (struct pending){.batch = yd_batch_ref(input->batch), .hold = yd_hold(out), .level = input->level};
-    *state->last = pending;
-    state->last = &pending->next;
-    return true;
+    struct yd_batch *split[YD_PARTITIONS_MAX];
+    unsigned parts = 0;
+    if (yd_batch_split(input->batch, state->count, split) < 0) return YD_FAIL;
+    struct yd__log_debt debt = {.hold = input->level ? yd_hold(out) : 0, .level = input->level};
+    for (unsigned i = 0; i < state->count; i++) parts += split[i] != NULL;
+    if (parts > 1) {
+        debt.share = yd_alloc_zero(NULL, sizeof *debt.share);
+        if (debt.share) debt.share->left = parts;
+    }
+    bool good = parts == 1 || debt.share;
+    for (unsigned i = 0; i < state->count; i++) {
+        if (!split[i]) continue;
+        if (good) yd__log_part_take(&state->parts[i], split[i], debt, out);
+        yd_batch_unref(split[i]);
+    }
+    return good ? YD_DONE : YD_FAIL;
 }
 
 static enum yd_turn_result take(struct state *state, struct yd_input *input, struct yd_out *out)
 {
-    struct yd_log_appended appended;
-    int r = state->first ? YD_EFULL : append(state, input->batch, &appended, out);
-    if (r == YD_EFULL || r == YD_ENOMEM) return put_aside(state, input, out) ? YD_DONE : YD_FAIL;
-    if (r < 0) {
-        if (input->level) yd_release(out, yd_hold(out), r, 0);
-        look(state, out);
-        return YD_DONE;
-    }
-    if (input->level) acknowledge(state, appended.next, yd_hold(out), input->level, out);
+    if (state->count > 1 && state->by == YD_LAYOUT_BY_NAME) return take_split(state, input, out);
+    unsigned to = yd_partition_of(yd_hash_id(input->from), state->count);
+    struct yd__log_debt debt = {.hold = input->level ? yd_hold(out) : 0, .level = input->level};
+    yd__log_part_take(&state->parts[to], input->batch, debt, out);
     return YD_DONE;
 }
 
-/* What had to wait, in its order. Its hold is released in every case: that gives the senders their credit back. */
-static void take_pending(struct state *state, struct yd_out *out)
-{
-    while (state->first) {
-        struct pending *pending = state->first;
-        struct yd_log_appended appended;
-        int r = yd_log_append(state->log, pending->batch, -1, UINT64_MAX, &appended);
-        if (r == YD_EFULL || r == YD_ENOMEM) return;
-        if (r < 0)
-            yd_release(out, pending->hold, r, 0);
-        else
-            acknowledge(state, appended.next, pending->hold, pending->level ? pending->level : YD_ACK_MEMORY, out);
-        state->first = pending->next;
-        if (!state->first) state->last = &state->first;
-        yd_batch_unref(pending->batch);
-        yd_alloc_put(NULL, pending, sizeof *pending);
-    }
-}
-
 /* ---- being asked ---- */
+
+static int add_positions(struct yd_builder *builder, const struct state *state, unsigned partition, int64_t wall_ns)
+{
+    struct yd_log_position at;
+    yd_log_position(state->parts[partition].log, &at);
+    const struct {
+        const char *key;
+        uint64_t value;
+    } numbers[] = {{"partition", partition},   {"first", at.first},       {"memory", at.memory},
+                   {"written", at.written},    {"durable", at.durable},   {"epoch", at.epoch},
+                   {"bytes", at.bytes},        {"segments", at.segments}, {"queued", at.queued_bytes},
+                   {"failed", at.failed != 0}, {"no_space", at.no_space}};
+    uint32_t name;
+    int r = yd_builder_name(builder, YD_STR("positions"), &name);
+    if (r == 0) r = yd_builder_begin(builder, wall_ns, name, YD_ROW, 0, YD_MAP);
+    for (size_t i = state->count == 1; i < YD_COUNT(numbers) && r == 0; i++)
+        r = yd_builder_cell(builder, yd_str_of(numbers[i].key), YD_U64, (union yd_value){.u64 = numbers[i].value});
+    return r < 0 ? r : yd_builder_end(builder);
+}
 
 static enum yd_turn_result answer(struct state *state, struct yd_input *input, struct yd_out *out)
 {
@@ -434,25 +405,11 @@ static enum yd_turn_result answer(struct state *state, struct yd_input *input, s
         (void)yd_reply_error(out, 0, YD_EINVAL, "a log answers the op `positions`"); /* the asker may have gone */
         return YD_DONE;
     }
-    struct yd_log_position at;
-    yd_log_position(state->log, &at);
-    const struct {
-        const char *key;
-        uint64_t value;
-    } numbers[] = {{"first", at.first},       {"memory", at.memory},       {"written", at.written},
-                   {"durable", at.durable},   {"epoch", at.epoch},         {"bytes", at.bytes},
-                   {"segments", at.segments}, {"queued", at.queued_bytes}, {"failed", at.failed != 0},
-                   {"no_space", at.no_space}};
     struct yd_builder *builder;
     struct yd_batch *batch = NULL;
-    uint32_t name;
     int r = yd_builder_create(NULL, &builder);
     if (r == 0) {
-        r = yd_builder_name(builder, YD_STR("positions"), &name);
-        if (r == 0) r = yd_builder_begin(builder, input->wall_ns, name, YD_ROW, 0, YD_MAP);
-        for (size_t i = 0; i < YD_COUNT(numbers) && r == 0; i++)
-            r = yd_builder_cell(builder, yd_str_of(numbers[i].key), YD_U64, (union yd_value){.u64 = numbers[i].value});
-        if (r == 0) r = yd_builder_end(builder);
+        for (unsigned i = 0; i < state->count && r == 0; i++) r = add_positions(builder, state, i, input->wall_ns);
         if (r == 0) r = yd_builder_seal(builder, &batch);
         yd_builder_destroy(builder);
     }
@@ -468,13 +425,12 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
     struct state *state = opaque;
     switch (input->type) {
     case YD_INPUT_START:
-        say_recovery(&state->recovery, out);
+        for (unsigned i = 0; i < state->count; i++) yd__log_part_say_recovery(&state->parts[i], out);
         return YD_DONE;
     case YD_INPUT_BATCH:
         return take(state, input, out);
     case YD_INPUT_MOVED:
-        take_pending(state, out);
-        look(state, out);
+        for (unsigned i = 0; i < state->count; i++) yd__log_part_moved(&state->parts[i], out);
         return YD_DONE;
     case YD_INPUT_QUERY:
         return answer(state, input, out);
@@ -487,14 +443,20 @@ const struct yd_element_class yd_class_log = {
     .abi = YD_ELEMENT_ABI,
     .name = "Log",
     .summary = "keeps a stream on disk, durably, and gives it out again by cursors",
-    .doc = "What comes in is numbered, written and synced; everything that arrives during one sync shares the next. "
-           "Every wire\n"
-           "out is a cursor: a reader that is slow or away delays nobody and goes on where it was.\n\n"
-           "- A range that a producer sends again is written once.\n"
-           "- A failed sync is final: the stream acknowledges nothing more until the next start, and says so.\n"
-           "- A full disk is not: what comes waits, senders are held back, queries go on; when there is room, writing "
-           "does.\n"
-           "- `keep` and `size` remove whole segments that no used cursor needs.\n",
+    .doc =
+        "What comes in is numbered, written and synced; everything that arrives during one sync shares the next. "
+        "Every wire\n"
+        "out is a cursor: a reader that is slow or away delays nobody and goes on where it was.\n\n"
+        "- A range that a producer sends again is written once.\n"
+        "- A failed sync is final: the stream acknowledges nothing more until the next start, and says so.\n"
+        "- A full disk is not: what comes waits, senders are held back, queries go on; when there is room, writing "
+        "does.\n"
+        "- `keep` and `size` remove whole segments that no used cursor needs.\n"
+        "- With `partitions` the stream is several logs side by side, each with an order, a thread and syncs of its\n"
+        "  own. A record goes where the hash of its name says (or all of a wire, `by: producer`); `yarder log "
+        "create`,\n"
+        "  clients and `log append` choose alike. A wire out of it reads all of them, each in its order, and keeps a\n"
+        "  position in each. `size`, `tail`, `queue` and `ballast` are for all partitions together.\n",
     .example = "graphite -> metrics :: Log(stream: \"metrics\", keep: 30d, size: 10GiB) -> history\n"
                "metrics -[cursor: \"archive\", from: oldest]-> File(path: \"archive.jsonl\")\n",
     .ports = ports,

@@ -151,9 +151,9 @@ static void close(void *opaque)
     state->log = NULL;
 }
 
-static void *stream(void *opaque)
+static void *stream(void *opaque, unsigned partition)
 {
-    return ((struct state *)opaque)->log;
+    return partition ? NULL : ((struct state *)opaque)->log; /* it has one, whatever its number at the leader */
 }
 
 static void look(struct state *state, struct yd_out *out)

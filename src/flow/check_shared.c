@@ -20,6 +20,7 @@ struct claim {
     const struct yd__node *node;
     size_t arg;
     struct yd_str text; /* canonical */
+    int64_t partition;  /* of streams: the only one that is written, or -1: all */
     uint32_t port;      /* of addresses */
     bool everywhere;    /* on all addresses of the machine */
     bool datagram;
@@ -50,6 +51,11 @@ static bool same_address(const struct claim *a, const struct claim *b)
     return yd_str_eq(a->text, b->text);
 }
 
+static bool same_stream(const struct claim *a, const struct claim *b)
+{
+    return yd_str_eq(a->text, b->text) && (a->partition < 0 || b->partition < 0 || a->partition == b->partition);
+}
+
 /* "./a//b" and "a/b" are one file. */
 static struct yd_str canonical_path(struct yd__work *work, struct yd_str path)
 {
@@ -71,8 +77,11 @@ static void clash(struct yd__plan *plan, const struct claim *first, const struct
 {
     struct yd__work *work = plan->work;
     struct yd_str what = second->node->node.args.items[second->arg].text;
+    const char *what_of = code == YD_Y_STREAM && first->partition >= 0 && second->partition >= 0
+                              ? yd__printf(work, "partition %lld of the stream", (long long)second->partition)
+                              : "the stream";
     const char *format = code == YD_Y_ADDRESS  ? "'%s' listens on %.*s, as '%s' does"
-                         : code == YD_Y_STREAM ? "'%s' writes the stream \"%.*s\", as '%s' does"
+                         : code == YD_Y_STREAM ? yd__printf(work, "'%%s' writes %s \"%%.*s\", as '%%s' does", what_of)
                                                : "'%s' writes the file %.*s, as '%s' does";
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -89,7 +98,8 @@ static void clash(struct yd__plan *plan, const struct claim *first, const struct
     if (code == YD_Y_ADDRESS)
         yd__help(work, "give one of them another port");
     else if (code == YD_Y_STREAM)
-        yd__help(work, "a stream has one writer: wire both into one element, or name the streams apart");
+        yd__help(work, "a stream has one writer: wire both into one element, or name the streams apart%s",
+                 first->partition >= 0 && second->partition >= 0 ? ", or take another partition" : "");
     else
         yd__help(work, "wire both into one element, or give another path");
 }
@@ -107,13 +117,16 @@ static void check_claims(struct yd__plan *plan, unsigned flags, unsigned code)
             if (!(param->flags & flags) || value->type != YD_PARAM_TEXT || value->text.size == 0) continue;
             struct claim claim = {
                 .node = node, .arg = arg, .text = value->text, .datagram = param->flags & YD_PARAM_LISTENS_DATAGRAM};
+            const struct yd_arg *partition = yd_args_find(&node->node.args, "partition");
+            claim.partition = partition && partition->type == YD_PARAM_INT ? partition->i64 : -1;
             if (code == YD_Y_ADDRESS) parse_address(&claim);
             if (code == YD_Y_FILE_TWICE) claim.text = canonical_path(work, value->text);
             if (code == YD_Y_FILE_TWICE && yd_str_eq(claim.text, YD_STR("-")))
                 continue; /* standard output is anyone's */
             for (uint32_t other = 0; other < count; other++) {
-                bool same = code == YD_Y_ADDRESS ? same_address(&claims[other], &claim)
-                                                 : yd_str_eq(claims[other].text, claim.text);
+                bool same = code == YD_Y_ADDRESS  ? same_address(&claims[other], &claim)
+                            : code == YD_Y_STREAM ? same_stream(&claims[other], &claim)
+                                                  : yd_str_eq(claims[other].text, claim.text);
                 if (!same) continue;
                 clash(plan, &claims[other], &claim, code);
                 break;

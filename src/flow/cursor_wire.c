@@ -1,5 +1,6 @@
 /* The process of one wire out of a Log: reads while the wire has credit, and passes END when the Log's inputs have
- * ended and everything has been acknowledged.
+ * ended and everything has been acknowledged. It has a cursor in each partition of the stream and takes from them in
+ * turns: each partition comes in its order, with a position of its own that is kept beside it.
  *
  *   MOVED (the log got further), CREDIT, ACK, CURSOR_READ --> go_on: pull, send, until there is no credit or no batch
  *
@@ -7,6 +8,7 @@
  * where it has been acknowledged. A crash of a reader that rebuilds its state from the stream makes it begin at the
  * oldest (REBUILD). When a drain takes long it is told to stop reading: what is out is still waited for, the position
  * is saved, and the next run goes on from there. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/drd.h"
@@ -19,65 +21,109 @@ static const char *reader_name(const struct yd__cursor_wire *c)
     return c->run->elements[c->wire->def->to].node->name;
 }
 
-static void tell_gap(struct yd__cursor_wire *c, const struct yd_log_gap *gap)
+/* " of partition 2", where there are several. */
+static const char *partition_text(const struct yd__cursor_wire *c, const struct yd__cursor *cursor, char to[32])
 {
+    to[0] = 0;
+    if (c->count > 1) (void)snprintf(to, 32, " of partition %u", cursor->key);
+    return to;
+}
+
+static void tell_gap(struct yd__cursor_wire *c, const struct yd__cursor *cursor, const struct yd_log_gap *gap)
+{
+    char partition[32];
     if (gap->to < gap->from) {
         yd__say(c->run, c->from->node->name, 1,
-                "%s was ahead of an end that was cut: it goes on at %llu instead of %llu", reader_name(c),
-                (unsigned long long)gap->to, (unsigned long long)gap->from);
+                "%s was ahead of an end%s that was cut: it goes on at %llu instead of %llu", reader_name(c),
+                partition_text(c, cursor, partition), (unsigned long long)gap->to, (unsigned long long)gap->from);
     } else {
-        yd__say(c->run, c->from->node->name, 1, "%llu records (%llu to %llu) are missing for %s: %s",
+        yd__say(c->run, c->from->node->name, 1, "%llu records (%llu to %llu)%s are missing for %s: %s",
                 (unsigned long long)(gap->to - gap->from), (unsigned long long)gap->from, (unsigned long long)gap->to,
-                reader_name(c), gap->reason ? gap->reason : "?");
+                partition_text(c, cursor, partition), reader_name(c), gap->reason ? gap->reason : "?");
     }
 }
 
-static void fail(struct yd__cursor_wire *c, int error)
+/* The other partitions are read on. */
+static void fail(struct yd__cursor_wire *c, struct yd__cursor *cursor, int error)
 {
-    yd__say(c->run, c->from->node->name, 2, "%s cannot read on at %llu: %s. Its position is kept for the next run",
-            reader_name(c), (unsigned long long)c->cursor.acknowledged, yd_error_text(error));
+    char partition[32];
+    yd__say(c->run, c->from->node->name, 2, "%s cannot read on at %llu%s: %s. Its position is kept for the next run",
+            reader_name(c), (unsigned long long)cursor->acknowledged, partition_text(c, cursor, partition),
+            yd_error_text(error));
     yd__run_bad(c->run);
-    c->cursor.closed = true;
+    cursor->closed = true;
+}
+
+struct pulled {
+    struct yd_batch *batch;
+    struct yd__ticket *ticket;
+    struct yd__origin origin;
+};
+
+/* The next batch of whoever has one, beginning behind the one that gave the last. */
+static bool pull(struct yd__cursor_wire *c, struct pulled *ret)
+{
+    for (unsigned tried = 0; tried < c->count;) {
+        struct yd__cursor *cursor = &c->cursors[c->turn];
+        struct yd_log_gap gap;
+        int error = yd__cursor_pull(cursor, &ret->batch, &ret->ticket, &ret->origin, &gap);
+        if (error == YD_EGAP) {
+            tell_gap(c, cursor, &gap);
+            continue; /* the same one: it is behind the gap */
+        }
+        if (++c->turn == c->count) c->turn = 0;
+        if (error == 0) return true;
+        if (error != YD_EAGAIN && error != YD_EBUSY) fail(c, cursor, error);
+        tried++;
+    }
+    return false;
 }
 
 /* True: there is more to send. */
 static bool send_some(struct yd__cursor_wire *c, struct yd_outbox *box)
 {
     for (int i = 0; i < TURN_BATCHES; i++) {
-        if (c->going_down || c->stopping || !yd__wire_can_send(c->wire)) return false;
-        struct yd_batch *batch;
-        struct yd__ticket *ticket;
-        struct yd__origin origin;
-        struct yd_log_gap gap;
-        int error = yd__cursor_pull(&c->cursor, &batch, &ticket, &origin, &gap);
-        if (error == YD_EGAP) {
-            tell_gap(c, &gap);
-            continue;
-        }
-        if (error < 0) {
-            if (error != YD_EAGAIN && error != YD_EBUSY) fail(c, error);
-            return false;
-        }
-        yd__wire_send(c->run, c->wire, box, batch, ticket, &origin);
+        struct pulled next;
+        if (c->going_down || c->stopping || !yd__wire_can_send(c->wire) || !pull(c, &next)) return false;
+        yd__wire_send(c->run, c->wire, box, next.batch, next.ticket, &next.origin);
     }
     return true;
 }
 
+static bool is_through(const struct yd__cursor_wire *c, const struct yd__cursor *cursor)
+{
+    return c->stopping || cursor->closed || !cursor->log;
+}
+
 static bool caught_up(struct yd__cursor_wire *c)
 {
-    struct yd__cursor *cursor = &c->cursor;
-    if (cursor->unanswered) return false;
-    if (c->stopping || cursor->closed || !cursor->log) return true;
-    if (cursor->rewind || cursor->sent_count) return false;
-    if (c->wire->out.queue.count) return false;
-    return cursor->reader && !cursor->reading && !cursor->have && yd_log_reader_seqno(cursor->reader) >= c->end;
+    bool all_through = true;
+    for (unsigned i = 0; i < c->count; i++) {
+        struct yd__cursor *cursor = &c->cursors[i];
+        if (cursor->unanswered) return false;
+        if (is_through(c, cursor)) continue;
+        all_through = false;
+        if (cursor->rewind || cursor->sent_count) return false;
+        if (!cursor->reader || cursor->reading || cursor->have) return false;
+        if (yd_log_reader_seqno(cursor->reader) < cursor->end) return false;
+    }
+    return all_through || c->wire->out.queue.count == 0;
+}
+
+static bool all_closed(const struct yd__cursor_wire *c)
+{
+    for (unsigned i = 0; i < c->count; i++)
+        if (!c->cursors[i].closed) return false;
+    return c->count > 0;
 }
 
 static void end_step(struct yd__cursor_wire *c, struct yd_outbox *box)
 {
-    struct yd__cursor *cursor = &c->cursor;
-    if (c->ended || !(c->ending || c->stopping || cursor->closed) || !caught_up(c)) return;
-    if (yd__cursor_saves(cursor, yd_out_mono(box), true) || cursor->saving) return; /* CURSOR_SAVED comes here again */
+    if (c->ended || !(c->ending || c->stopping || all_closed(c)) || !caught_up(c)) return;
+    bool saving = false;
+    for (unsigned i = 0; i < c->count; i++)
+        saving |= yd__cursor_saves(&c->cursors[i], yd_out_mono(box), true) || c->cursors[i].saving;
+    if (saving) return; /* CURSOR_SAVED comes here again */
     c->ended = true;
     yd__wire_end(c->run, c->wire, box);
     yd__run_one_ended(c->run);
@@ -85,69 +131,92 @@ static void end_step(struct yd__cursor_wire *c, struct yd_outbox *box)
 
 static void save_step(struct yd__cursor_wire *c, struct yd_outbox *box)
 {
-    struct yd__cursor *cursor = &c->cursor;
-    if (!cursor->name || cursor->acknowledged == cursor->saved || cursor->saving || !cursor->log || c->save_timer ||
-        c->ended)
-        return;
+    if (!c->name || c->save_timer || c->ended) return;
+    int64_t now = yd_out_mono(box), due = INT64_MAX;
+    for (unsigned i = 0; i < c->count; i++) {
+        const struct yd__cursor *cursor = &c->cursors[i];
+        if (cursor->acknowledged == cursor->saved || cursor->saving || !cursor->log) continue;
+        due = YD_MIN(due, cursor->saved_at + c->run->save_interval_ns);
+    }
+    if (due == INT64_MAX) return;
     c->save_timer = true;
-    int64_t now = yd_out_mono(box), due = cursor->saved_at + c->run->save_interval_ns;
     yd_out_timer(box, YD__TIMER_CURSOR, YD_MAX(now, due));
 }
 
+static void save_due(struct yd__cursor_wire *c, int64_t now)
+{
+    c->save_timer = false;
+    for (unsigned i = 0; i < c->count; i++)
+        if (!yd__cursor_saves(&c->cursors[i], now, false)) c->cursors[i].saved_at = now; /* later, with the others */
+}
+
+/* Answered once for each STREAM_DOWN, also when there was nothing open: an element that could not be opened again goes
+ * down once more. */
 static void stream_down_step(struct yd__cursor_wire *c, struct yd_outbox *box)
 {
-    if (!c->going_down || !c->cursor.log || !yd__cursor_idle(&c->cursor)) return;
-    yd__cursor_close(&c->cursor);
+    if (!c->going_down) return;
+    for (unsigned i = 0; i < c->count; i++)
+        if (!yd__cursor_idle(&c->cursors[i])) return;
+    for (unsigned i = 0; i < c->count; i++) yd__cursor_close(&c->cursors[i]);
+    c->going_down = false;
     (void)yd_out_new(box, c->from->pid, YD__ENV_STREAM_IS_DOWN, YD_SYSTEM);
 }
 
-static void stream_up(struct yd__cursor_wire *c, struct yd_log *log)
+static void stream_up(struct yd__cursor_wire *c)
 {
-    c->going_down = false;
-    c->cursor.log = log;
-    c->cursor.rewind = true; /* what is out may be sent twice, as after any break */
+    for (unsigned i = 0; i < c->count; i++) {
+        c->cursors[i].log = c->from->stream.logs[i]; /* they stay until this process has said that it let go */
+        c->cursors[i].rewind = true;                 /* what is out may be sent twice, as after any break */
+    }
 }
 
-static void stream_end(struct yd__cursor_wire *c, struct yd_log *log)
+static void stream_end(struct yd__cursor_wire *c, bool up)
+{
+    c->ending = true;
+    if (!up) c->stopping = true;
+    for (unsigned i = 0; i < c->count; i++) {
+        struct yd_log_position position = {0};
+        if (up) yd_log_position(c->from->stream.logs[i], &position);
+        /* What a failed sync left behind will never be readable. */
+        c->cursors[i].end = position.failed ? position.durable : position.memory;
+    }
+}
+
+static void add_stat(struct yd__cursor_wire *c, struct yd__cursor *cursor, struct yd_wire_stat *stat)
 {
     struct yd_log_position position = {0};
-    c->ending = true;
-    if (log) yd_log_position(log, &position);
-    /* What a failed sync left behind will never be readable. */
-    c->end = position.failed ? position.durable : position.memory;
-    if (!log) c->stopping = true;
+    if (cursor->log && !c->going_down) yd_log_position(cursor->log, &position);
+    if (cursor->reader && !cursor->reading) cursor->seen = yd_log_reader_seqno(cursor->reader);
+    stat->read += cursor->seen;
+    stat->acknowledged += cursor->acknowledged;
+    stat->saved += cursor->saved == UINT64_MAX ? 0 : cursor->saved;
+    stat->end += c->level == YD_ACK_MEMORY    ? position.memory
+                 : c->level == YD_ACK_WRITTEN ? position.written
+                                              : position.durable;
+    stat->gaps += cursor->gaps;
+    stat->gap_records += cursor->gap_records;
+    stat->rewinds += cursor->rewinds;
 }
 
+/* Of a stream with several partitions it says the sums: what is left to read is right. */
 static void publish(struct yd__cursor_wire *c)
 {
     struct yd_wire_stat stat = c->wire->out.stat;
-    struct yd_log_position position = {0};
-    if (c->cursor.log && !c->going_down) yd_log_position(c->cursor.log, &position);
-    unsigned level = c->cursor.level;
     stat.queued_bytes = c->wire->out.queue_bytes;
     stat.queued_records = c->wire->out.queue_records;
     stat.in_flight_bytes = c->wire->window_bytes - (uint64_t)c->wire->out.credit_bytes;
     stat.in_flight_records = c->wire->window_records - (uint64_t)c->wire->out.credit_records;
     stat.ended = c->ended;
-    if (c->cursor.reader && !c->cursor.reading)
-        stat.read = yd_log_reader_seqno(c->cursor.reader);
-    else
-        stat.read = c->wire->published.read;
-    stat.acknowledged = c->cursor.acknowledged;
-    stat.saved = c->cursor.saved == UINT64_MAX ? 0 : c->cursor.saved;
-    stat.end = level == YD_ACK_MEMORY ? position.memory : level == YD_ACK_WRITTEN ? position.written : position.durable;
-    stat.gaps = c->cursor.gaps;
-    stat.gap_records = c->cursor.gap_records;
-    stat.rewinds = c->cursor.rewinds;
+    stat.read = stat.acknowledged = stat.saved = stat.end = stat.gaps = stat.gap_records = stat.rewinds = 0;
+    for (unsigned i = 0; i < c->count; i++) add_stat(c, &c->cursors[i], &stat);
     pthread_mutex_lock(&c->lock);
     c->wire->published = stat;
     pthread_mutex_unlock(&c->lock);
     atomic_fetch_sub_explicit(&c->run->stat_waits, 1, memory_order_release); /* pairs with yd_run_stat_wait */
 }
 
-static enum yd_turn receive(void *state, struct yd_envelope *e, struct yd_outbox *box)
+static void handle(struct yd__cursor_wire *c, struct yd_envelope *e, struct yd_outbox *box)
 {
-    struct yd__cursor_wire *c = state;
     switch (e->type) {
     case YD__ENV_START:
     case YD__ENV_MOVED:
@@ -157,43 +226,48 @@ static enum yd_turn receive(void *state, struct yd_envelope *e, struct yd_outbox
         yd__wire_credit(c->run, c->wire, box, e);
         break;
     case YD__ENV_ACK:
-        yd__cursor_answered(&c->cursor, e->arg[0], (int)(int64_t)e->arg[1]);
+        yd__cursor_answered(&c->cursors[e->arg[3] >> 32], e->arg[0], (int)(int64_t)e->arg[1]);
         break;
     case YD__ENV_CURSOR_READ:
-        yd__cursor_read_done(&c->cursor);
+        yd__cursor_read_done(&c->cursors[e->arg[0]]);
         break;
     case YD__ENV_CURSOR_SAVED:
-        yd__cursor_save_done(&c->cursor);
+        yd__cursor_save_done(&c->cursors[e->arg[0]]);
         break;
     case YD_ENV_TIMER:
-        c->save_timer = false;
-        if (!yd__cursor_saves(&c->cursor, yd_out_mono(box), false)) c->cursor.saved_at = yd_out_mono(box); /* later */
+        save_due(c, yd_out_mono(box));
         break;
     case YD__ENV_REBUILD:
-        c->cursor.rewind = c->cursor.rebuild = true;
+        for (unsigned i = 0; i < c->count; i++) c->cursors[i].rewind = c->cursors[i].rebuild = true;
         break;
     case YD__ENV_STREAM_DOWN:
         c->going_down = true;
         break;
     case YD__ENV_STREAM_UP:
-        stream_up(c, (struct yd_log *)(uintptr_t)e->arg[0]);
+        stream_up(c);
         break;
     case YD__ENV_STREAM_END:
-        stream_end(c, (struct yd_log *)(uintptr_t)e->arg[0]);
+        stream_end(c, e->arg[0]);
         break;
     case YD__ENV_STOP_READING:
         c->stopping = true;
         break;
     case YD__ENV_FORCE:
         c->stopping = true;
-        c->cursor.unanswered = 0; /* not acknowledged: sent again by the next run */
+        for (unsigned i = 0; i < c->count; i++)
+            c->cursors[i].unanswered = 0; /* not acknowledged: sent again by the next run */
         (void)yd__wire_cut(c->run, c->wire, box);
         break;
-    case YD_ENV_STOP:
-        return YD_TURN_STOP;
     default:
         break; /* WORK */
     }
+}
+
+static enum yd_turn receive(void *state, struct yd_envelope *e, struct yd_outbox *box)
+{
+    struct yd__cursor_wire *c = state;
+    if (e->type == YD_ENV_STOP) return YD_TURN_STOP;
+    handle(c, e, box);
     stream_down_step(c, box);
     if (e->type == YD__ENV_WORK) c->working = false;
     bool more = send_some(c, box);
@@ -221,37 +295,56 @@ static void fini(void *state)
 
 const struct yd_process_class yd__cursor_class = {.name = "cursor", .receive = receive, .fini = fini};
 
-int yd__cursor_wire_setup(struct yd__cursor_wire *c, struct yd_run *run, struct yd__flow_wire *wire)
+void yd__cursor_wire_setup(struct yd__cursor_wire *c, struct yd_run *run, struct yd__flow_wire *wire)
 {
     const struct yd_wire *def = wire->def;
-    static const enum yd_log_from wheres[] = {[YD_WIRE_OLDEST] = YD_FROM_OLDEST,
-                                              [YD_WIRE_TAIL] = YD_FROM_TAIL,
-                                              [YD_WIRE_SEQNO] = YD_FROM_SEQNO,
-                                              [YD_WIRE_TIME] = YD_FROM_TIME};
     bool rebuilds = run->elements[def->to].class->flags & YD_CLASS_REBUILDS;
     c->run = run;
     c->wire = wire;
     c->from = &run->elements[def->from];
-    struct yd__cursor *cursor = &c->cursor;
-    cursor->run = run;
-    cursor->key = wire->index;
-    cursor->name = rebuilds ? NULL : def->cursor;
-    cursor->identity = wire->hash;
-    cursor->level = def->read_level ? def->read_level : YD_ACK_DURABLE;
-    if (!rebuilds)
-        cursor->start = (struct yd_log_start){
-            .from = wheres[def->from_where], .seqno = def->from_seqno, .time_ns = def->from_time_ns};
+    c->name = rebuilds ? NULL : def->cursor;
+    c->level = def->read_level ? def->read_level : YD_ACK_DURABLE;
     pthread_mutex_init(&c->lock, NULL);
-    return yd_lane_open(run->options.pool, &cursor->lane);
+}
+
+int yd__cursor_wire_open(struct yd__cursor_wire *c)
+{
+    static const enum yd_log_from wheres[] = {[YD_WIRE_OLDEST] = YD_FROM_OLDEST,
+                                              [YD_WIRE_TAIL] = YD_FROM_TAIL,
+                                              [YD_WIRE_SEQNO] = YD_FROM_SEQNO,
+                                              [YD_WIRE_TIME] = YD_FROM_TIME};
+    const struct yd_wire *def = c->wire->def;
+    c->cursors = calloc(c->from->stream.count, sizeof *c->cursors);
+    if (!c->cursors) return YD_ENOMEM;
+    int error = 0;
+    for (; !error && c->count < c->from->stream.count; c->count++) {
+        struct yd__cursor *cursor = &c->cursors[c->count];
+        cursor->run = c->run;
+        cursor->owner = c->pid;
+        cursor->key = c->count;
+        cursor->name = c->name;
+        cursor->identity = c->wire->hash;
+        cursor->level = c->level;
+        if (!(c->run->elements[def->to].class->flags & YD_CLASS_REBUILDS))
+            cursor->start = (struct yd_log_start){
+                .from = wheres[def->from_where], .seqno = def->from_seqno, .time_ns = def->from_time_ns};
+        error = yd_lane_open(c->run->options.pool, &cursor->lane);
+        if (!error) error = yd__cursor_open(cursor, c->from->stream.logs[c->count]);
+    }
+    return error;
 }
 
 void yd__cursor_wire_fini(struct yd__cursor_wire *c)
 {
     if (!c->run) return;
-    if (c->cursor.lane) yd_lane_close(c->cursor.lane);
-    c->cursor.lane = NULL;
-    yd__cursor_close(&c->cursor);
-    free(c->cursor.sent);
-    c->cursor.sent = NULL;
+    for (unsigned i = 0; i < c->count; i++) {
+        struct yd__cursor *cursor = &c->cursors[i];
+        if (cursor->lane) yd_lane_close(cursor->lane);
+        yd__cursor_close(cursor);
+        free(cursor->sent);
+    }
+    free(c->cursors);
+    c->cursors = NULL;
+    c->count = 0;
     pthread_mutex_destroy(&c->lock);
 }

@@ -171,6 +171,7 @@ static enum yd_turn_result receive_batch(struct yd_element *e, struct yd__item *
     }
     struct yd_input input = {.type = YD_INPUT_BATCH, .port = item->port, .batch = item->batch, .again = item->again};
     input.level = item->ticket ? item->ticket->asked : 0;
+    input.from = item->wire == UINT32_MAX ? 0 : e->run->wires[item->wire].hash;
     return yd__element_call(e, &input, item, 0);
 }
 

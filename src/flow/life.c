@@ -20,6 +20,14 @@
 
 /* ---- open and close: on the caller's thread at the start, later on the element's lane ---- */
 
+static int open_stream(struct yd_element *e)
+{
+    struct yd_log *logs[YD_PARTITIONS_MAX];
+    unsigned count = 0;
+    while (count < YD_PARTITIONS_MAX && (logs[count] = e->class->stream(e->state, count))) count++;
+    return yd__stream_up(&e->stream, e->run, logs, count);
+}
+
 int yd__element_open(struct yd_element *e, struct yd_trail *trail)
 {
     e->why[0] = 0;
@@ -28,7 +36,7 @@ int yd__element_open(struct yd_element *e, struct yd_trail *trail)
     if (error < 0) return yd_trail_add(trail, error, "%s", e->why[0] ? e->why : yd_error_text(error));
     e->opened = true;
     if (e->class->flags & YD_CLASS_STATEFUL) error = yd__state_load(e);
-    if (error >= 0 && e->class->stream) error = yd__stream_up(&e->stream, e->run, e->class->stream(e->state));
+    if (error >= 0 && e->class->stream) error = open_stream(e);
     if (error >= 0) return 0;
     yd__element_close(e);
     return yd_trail_add(trail, error, "%s", e->why[0] ? e->why : yd_error_text(error));
@@ -88,7 +96,7 @@ static void tell_streams(struct yd_element *e, enum yd__envelope type)
         if (run->cursors[i].from != e) continue;
         struct yd_envelope *envelope = yd_out_new(e->box, run->cursors[i].pid, type, YD_SYSTEM);
         if (!envelope) continue;
-        envelope->arg[0] = (uint64_t)(uintptr_t)(e->opened ? e->stream.log : NULL);
+        envelope->arg[0] = e->opened && e->stream.up;
         if (type == YD__ENV_STREAM_DOWN) e->streams_to_go_down++;
     }
 }

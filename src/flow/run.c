@@ -173,8 +173,7 @@ static enum yd_turn supervise(void *state, struct yd_envelope *e, struct yd_outb
         tell_all(run, box, YD__ENV_DRAIN, true, false);
         /* Those that rebuild their reader's state have nothing to finish. */
         for (uint32_t i = 0; i < run->cursor_count; i++)
-            if (!run->cursors[i].cursor.name)
-                (void)yd_out_new(box, run->cursors[i].pid, YD__ENV_STOP_READING, YD_SYSTEM);
+            if (!run->cursors[i].name) (void)yd_out_new(box, run->cursors[i].pid, YD__ENV_STOP_READING, YD_SYSTEM);
         yd_out_timer(box, TIMER_CURSORS, now + timeout / 2);
         yd_out_timer(box, TIMER_FORCE, now + timeout);
         break;
@@ -290,7 +289,7 @@ static int setup_stream(struct yd_run *run, struct yd_element *e)
         if (c->from != e) continue;
         c->sub = &stream->subs[stream->sub_count++];
         c->sub->key = c->wire->index;
-        c->sub->level = c->cursor.level;
+        c->sub->level = c->level;
     }
     /* Nobody is told before START: until then the one who opens them owns them. */
     for (size_t i = 0; i < stream->sub_count; i++) {
@@ -319,7 +318,7 @@ static int setup(struct yd_run *run)
     run->cursor_count = 0;
     for (uint32_t i = 0; error >= 0 && i < run->wire_count; i++)
         if (run->wires[i].def->is_cursor)
-            error = yd__cursor_wire_setup(&run->cursors[run->cursor_count++], run, &run->wires[i]);
+            yd__cursor_wire_setup(&run->cursors[run->cursor_count++], run, &run->wires[i]);
     for (uint32_t i = 0; error >= 0 && i < run->element_count; i++) error = setup_stream(run, &run->elements[i]);
     for (uint32_t i = 0; i < run->element_count; i++) YD_DRD_IGNORE(&run->elements[i].stat_wanted);
     for (uint32_t i = 0; i < run->cursor_count; i++) YD_DRD_IGNORE(&run->cursors[i].stat_wanted);
@@ -435,7 +434,6 @@ static int spawn_all(struct yd_run *run, struct yd_trail *trail)
     for (uint32_t i = 0; error >= 0 && i < run->cursor_count; i++) {
         struct yd__cursor_wire *c = &run->cursors[i];
         error = spawn(run, &yd__cursor_class, NULL, NULL, c, run->elements[c->wire->def->to].executor, true, &c->pid);
-        c->cursor.owner = c->pid;
         if (c->sub) c->sub->pid = c->pid;
         c->wire->from_pid = c->pid;
     }
@@ -510,7 +508,7 @@ static int open_all(struct yd_run *run, struct yd_trail *trail)
     }
     for (uint32_t i = 0; i < run->cursor_count; i++) {
         struct yd__cursor_wire *c = &run->cursors[i];
-        int error = yd__cursor_open(&c->cursor, c->from->stream.log);
+        int error = yd__cursor_wire_open(c);
         if (error < 0)
             return yd_trail_add(trail, error, "%s: the cursor of %s cannot be opened: %s", c->from->node->name,
                                 run->elements[c->wire->def->to].node->name, yd_error_text(error));

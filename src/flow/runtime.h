@@ -59,9 +59,9 @@ enum yd__envelope {
     YD__ENV_REOPENED,       /* error */
     YD__ENV_STREAM_DOWN,    /* to a cursor process: let go of the log */
     YD__ENV_STREAM_IS_DOWN, /* from it */
-    YD__ENV_STREAM_UP,      /* to it: the log is there again; data: struct yd_log * as arg[1] */
+    YD__ENV_STREAM_UP,      /* to it: the logs are there again */
     YD__ENV_REBUILD,        /* to it: the reader has lost its state: from the oldest again */
-    YD__ENV_STREAM_END,     /* to it: nothing will be appended any more */
+    YD__ENV_STREAM_END,     /* to it: nothing will be appended any more; up (bool): the logs are there */
     YD__ENV_START,
     YD__ENV_DRAIN,        /* sources: stop */
     YD__ENV_STOP_READING, /* cursors: enough for this run */
@@ -237,7 +237,7 @@ void yd__wire_arrived(struct yd__flow_wire *wire, const struct yd_batch *batch);
 void yd__wire_consumed(struct yd__flow_wire *wire, struct yd_outbox *box, uint64_t bytes, uint64_t records);
 void yd__wire_wanted(struct yd__flow_wire *wire, struct yd_outbox *box);
 
-/* ---- streams: the log behind an element or a spill ---- */
+/* ---- streams: the logs behind an element, one for each partition, or behind a spill ---- */
 struct yd__stream_sub {
     yd_pid pid;
     uint32_t key;
@@ -246,18 +246,20 @@ struct yd__stream_sub {
 };
 struct yd__stream {
     struct yd_run *run;
-    struct yd_log *log;   /* NULL: down */
-    struct yd_lane *lane; /* simulated: where it is flushed */
+    struct yd_log *logs[YD_PARTITIONS_MAX];
+    unsigned count; /* as it was first opened: it stays, what reads it counts on that */
+    bool up;
+    struct yd_lane *lane; /* simulated: where they are flushed */
     struct yd__stream_sub *subs;
     size_t sub_count;
     atomic_bool flushing;
-    uint64_t memory_seen;
-    bool maintained;
+    uint64_t memory_seen[YD_PARTITIONS_MAX];
     int64_t maintain_at;
 };
-int yd__stream_up(struct yd__stream *stream, struct yd_run *run, struct yd_log *log); /* sets progress, starts it */
+/* Sets progress and starts them. */
+int yd__stream_up(struct yd__stream *stream, struct yd_run *run, struct yd_log *const *logs, unsigned count);
 void yd__stream_appended(struct yd__stream *stream); /* after a turn that may have appended */
-void yd__stream_fini(struct yd__stream *stream);     /* the log has been closed by its owner */
+void yd__stream_fini(struct yd__stream *stream);     /* the logs have been closed by their owner */
 void yd__stream_took(struct yd__stream_sub *sub);    /* the ENV_MOVED has come */
 
 /* ---- reading a log under acknowledgement ---- */
@@ -290,6 +292,7 @@ struct yd__cursor {
     bool rewind, rebuild, closed; /* closed: its reader is stopped for good; the position stays for the next run */
     int64_t saved_at;
     uint64_t gaps, gap_records, rewinds;
+    uint64_t end, seen; /* of cursor wires: where the stream ends; where the reader last was, for statistics */
     unsigned level;
 };
 #define YD__CURSOR_SENT_MAX 65536
@@ -310,16 +313,18 @@ struct yd__cursor_wire { /* a process: reads for one wire out of a Log */
     struct yd__flow_wire *wire;
     struct yd_element *from;
     yd_pid pid;
-    struct yd__cursor cursor;
+    const char *name; /* of the kept positions; NULL: none are kept */
+    unsigned level;
+    struct yd__cursor *cursors; /* one for each partition; a cursor's key is its index here */
+    unsigned count, turn;
     struct yd__stream_sub *sub;
-    struct yd_log *next_log;
     bool going_down, ending, stopping, ended, save_timer, working;
-    uint64_t end;
     pthread_mutex_t lock; /* of wire->published */
     atomic_bool stat_wanted;
 };
 extern const struct yd_process_class yd__cursor_class;
-int yd__cursor_wire_setup(struct yd__cursor_wire *cursor_wire, struct yd_run *run, struct yd__flow_wire *wire);
+void yd__cursor_wire_setup(struct yd__cursor_wire *cursor_wire, struct yd_run *run, struct yd__flow_wire *wire);
+int yd__cursor_wire_open(struct yd__cursor_wire *cursor_wire); /* once its element is; blocks */
 void yd__cursor_wire_fini(struct yd__cursor_wire *cursor_wire);
 
 /* ---- spill ---- */

@@ -69,7 +69,7 @@ int yd__spill_open(struct yd_run *run, struct yd__flow_wire *wire, struct yd_tra
     YD_DRD_IGNORE(&spill->sub.told);
     spill->stream.subs = &spill->sub;
     spill->stream.sub_count = 1;
-    return yd__stream_up(&spill->stream, run, spill->log);
+    return yd__stream_up(&spill->stream, run, &spill->log, 1);
 }
 
 /* ---- in ---- */

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
+
 #define PATH_MAX_SIZE 4096
 
 const char *yd_layout_by_name(enum yd_layout_by by)
@@ -80,12 +82,10 @@ int yd_layout_save(struct yd_fs *fs, const char *data, const char *name, const s
 
 uint32_t yd_layout_of_name(const struct yd_layout *layout, uint64_t name_hash)
 {
-    /* The upper bits: the lower ones choose slots in tables that a partition's reader keeps. */
-    return (uint32_t)((name_hash >> 32) * layout->partitions >> 32);
+    return yd_partition_of(name_hash, layout->partitions);
 }
 
 uint32_t yd_layout_of_producer(const struct yd_layout *layout, uint64_t producer_id)
 {
-    uint64_t mixed = producer_id * UINT64_C(0x9E3779B97F4A7C15);
-    return (uint32_t)((mixed >> 32) * layout->partitions >> 32);
+    return yd_partition_of(yd_hash_id(producer_id), layout->partitions);
 }

@@ -137,6 +137,14 @@ CLASS log_ = {.abi = YD_ELEMENT_ABI,
                                 .flags = YD_PARAM_DISK},
                                {.name = "keep", .type = YD_PARAM_DURATION},
                                {.name = "ack", .type = YD_PARAM_TEXT, .initial = "durable", .oneof = sync_words})};
+CLASS replica = {.abi = YD_ELEMENT_ABI,
+                 .name = "Replica",
+                 .summary = "a partition of another node's stream",
+                 .flags = YD_CLASS_SOURCE,
+                 .ports = PORTS(OUT_PUSH("output", ALL, YD_PORT_CURSOR)),
+                 .params =
+                     PARAMS({.name = "stream", .type = YD_PARAM_TEXT, .flags = YD_PARAM_REQUIRED | YD_PARAM_STREAM},
+                            {.name = "partition", .type = YD_PARAM_INT, .initial = "0", .max = 65535})};
 CLASS history = {
     .abi = YD_ELEMENT_ABI,
     .name = "History",
@@ -262,7 +270,7 @@ CLASS later_ = {.abi = YD_ELEMENT_ABI,
                 .params = PARAMS({.name = "listen", .type = YD_PARAM_TEXT, .flags = YD_PARAM_LISTENS})};
 
 static const struct yd_element_class *const items[] = {
-    &graphite, &opentsdb, &statsd, &host, &self, &log_,    &history, &lines, &crawl, &filter, &map,    &count,
-    &window,   &limit,    &print,  &file, &null, &forward, &udp,     &decom, &relay, &facts,  &later_,
+    &graphite, &opentsdb, &statsd, &host,  &self, &log_, &replica, &history, &lines, &crawl, &filter, &map,
+    &count,    &window,   &limit,  &print, &file, &null, &forward, &udp,     &decom, &relay, &facts,  &later_,
 };
 const struct yd_classes golden_classes = {items, sizeof items / sizeof items[0]};

@@ -92,6 +92,64 @@ static void every_kind_and_type_comes_back_as_it_went_in(void **state)
     free(models);
 }
 
+static void a_split_batch_is_in_parts_by_the_hashes_of_names(void **state)
+{
+    (void)state;
+    struct yd_rng rng;
+    yd_rng_init(&rng, test_seed());
+    struct yd_arena arena;
+    yd_arena_init(&arena, NULL);
+    struct yd_builder *builder = create(0, 0);
+    for (int round = 0; round < 40; round++) {
+        enum { COUNT = 200 };
+        const struct model_record *models[COUNT];
+        uint32_t partitions = 1 + (uint32_t)yd_rng_below(&rng, 9), records = 0;
+        uint32_t count = 1 + (uint32_t)yd_rng_below(&rng, COUNT), names = 1 + (uint32_t)yd_rng_below(&rng, 30);
+        for (uint32_t i = 0; i < count; i++) {
+            struct model_record *model = yd_arena_get(&arena, sizeof *model);
+            *model = model_record(&arena, &rng, names);
+            models[i] = model;
+            assert_ok(build_record(builder, model));
+        }
+        struct yd_batch *plain, *batch, *parts[10];
+        assert_ok(yd_builder_seal(builder, &plain));
+        struct yd_header header = plain->header;
+        header.producer_id = round % 2 ? 7 : 0;
+        header.producer_seq = round % 2 ? 1000 + (uint64_t)round : 0;
+        header.producer_epoch = round % 2 ? 3 : 0;
+        assert_ok(yd_batch_restamp(plain, &header, &batch));
+        assert_ok(yd_batch_split(batch, partitions, parts));
+        for (uint32_t p = 0; p < partitions; p++) {
+            const struct model_record *kept[COUNT];
+            uint32_t kept_count = 0;
+            for (uint32_t i = 0; i < count; i++) {
+                struct yd_str name = yd_view_name(&batch->view, batch->view.records[i].name);
+                if (yd_partition_of(yd_hash_str(name), partitions) == p) kept[kept_count++] = models[i];
+            }
+            if (!parts[p]) {
+                assert_int_equal(kept_count, 0);
+                continue;
+            }
+            if (kept_count == count) assert_ptr_equal(parts[p], batch); /* not copied */
+            struct yd_batch *again = reread(parts[p]);
+            assert_header(&again->header, kept, kept_count);
+            assert_int_equal(again->header.producer_id, header.producer_id);
+            assert_int_equal(again->header.producer_seq, header.producer_seq);
+            assert_int_equal(again->header.producer_epoch, header.producer_epoch);
+            for (uint32_t i = 0; i < kept_count; i++) assert_record(&again->view, i, kept[i]);
+            yd_batch_unref(again);
+            yd_batch_unref(parts[p]);
+            records += kept_count;
+        }
+        assert_int_equal(records, count);
+        yd_batch_unref(batch);
+        yd_batch_unref(plain);
+        yd_arena_reset(&arena);
+    }
+    yd_builder_destroy(builder);
+    yd_arena_fini(&arena);
+}
+
 static void selecting_keeps_exactly_the_records_asked_for(void **state)
 {
     (void)state;
@@ -554,6 +612,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_and_type_comes_back_as_it_went_in),
         cmocka_unit_test(selecting_keeps_exactly_the_records_asked_for),
+        cmocka_unit_test(a_split_batch_is_in_parts_by_the_hashes_of_names),
         cmocka_unit_test(names_stand_once_and_are_found_again),
         cmocka_unit_test(names_with_equal_hashes_are_told_apart),
         cmocka_unit_test(names_known_to_be_new_go_in_without_looking),

@@ -375,9 +375,9 @@ static void log_close(void *state)
     (void)yd_log_close(l->log);
 }
 
-static void *log_stream(void *state)
+static void *log_stream(void *state, unsigned partition)
 {
-    return ((struct log_state *)state)->log;
+    return partition ? NULL : ((struct log_state *)state)->log;
 }
 
 static enum yd_turn_result log_receive(void *state, struct yd_input *input, struct yd_out *out)
