@@ -665,8 +665,12 @@ static int make_durable(struct recovery *recovery)
 void yd__epoch_note(struct yd__checkpoint *checkpoint, uint32_t epoch, uint64_t start)
 {
     uint32_t count = checkpoint->epoch_count;
-    if (count > 0 && checkpoint->epochs[count - 1].epoch >= epoch) return;
-    yd__epoch_add(checkpoint, epoch, start);
+    /* What begins here or behind has no batch: who led in it wrote nothing, and this one's leader need not know him. */
+    while (count > 0 && checkpoint->epochs[count - 1].start_seqno >= start) count--;
+    if (count > 0 && checkpoint->epochs[count - 1].epoch >= epoch)
+        checkpoint->epoch_count = count;
+    else
+        yd__epoch_add(checkpoint, epoch, start);
 }
 
 uint32_t yd__epoch_at(const struct yd__checkpoint *checkpoint, uint64_t end)

@@ -32,12 +32,13 @@ unsigned yd__log_skips;
 
 #define NODES     3
 #define MARKS_MAX 3000
+#define UNKNOWN   UINT64_MAX
 #define DIR       "data/streams/s/0"
 
 enum { CRASH = 1, CUT = 2, DISK = 4, LINK = 8, PROMOTE = 16, RETAIN = 32, TWIN = 64, CLOSE = 128 };
 
 struct mark {                     /* a batch, wherever it is */
-    uint64_t first, next, before; /* before: the mark in front of it; 0: none */
+    uint64_t first, next, before; /* before: the mark in front of it; 0: none; UNKNOWN: that was retired */
     bool committed;
 };
 struct node {
@@ -166,7 +167,7 @@ static bool read_chain(struct sim *sim, struct node *node, enum yd_ack level, ui
         CHECK(sim, mark->first == batch->header.base_seqno && mark->next == mark->first + batch->header.count,
               "node %u holds mark %" PRIu64 " at %" PRIu64 ", not %" PRIu64, node->index, id, batch->header.base_seqno,
               mark->first);
-        CHECK(sim, count == 0 || mark->before == to[count - 1],
+        CHECK(sim, count == 0 || mark->before == to[count - 1] || mark->before == UNKNOWN,
               "node %u holds mark %" PRIu64 " behind %" PRIu64 ", not behind %" PRIu64, node->index, id, to[count - 1],
               mark->before);
         to[count++] = id;
@@ -331,7 +332,7 @@ static void append(struct sim *sim, struct node *node)
     int error = yd_log_append(node->log, batch, -1, UINT64_MAX, &appended);
     yd_batch_unref(batch);
     if (error) return;
-    uint64_t before = node->count ? node->chain[node->count - 1] : 0;
+    uint64_t before = node->count ? node->chain[node->count - 1] : appended.first ? UNKNOWN : 0;
     sim->marks[id] = (struct mark){appended.first, appended.next, before, false};
     sim->mark_count = id;
     node->chain[node->count++] = id;
@@ -361,8 +362,14 @@ static void cut_back(struct sim *sim, struct node *node, bool anew, uint64_t com
     if (error == YD_ENOENT || (error == 0 && edge > common)) anew = true; /* it has nothing that far back */
     if (anew) error = yd_log_follow_anew(node->log);
     say(sim, "node %u: %s to %" PRIu64 ": %s", node->index, anew ? "anew" : "cut", edge, yd_error_name(error));
-    /* Whatever came of it: what it has below the edge it keeps. */
-    node->told = YD_MIN(node->told, anew ? 0 : YD_MIN(common, error ? common : edge));
+    /* Whatever came of it: what it has below the edge it keeps. Where that is a cut that failed does not say: in front
+     * of the batch that reaches over `common`. */
+    if (error) edge = common;
+    for (uint32_t i = 0; i < node->count && error; i++) {
+        const struct mark *mark = &sim->marks[node->chain[i]];
+        if (mark->first < common && mark->next > common) edge = mark->first;
+    }
+    node->told = YD_MIN(node->told, anew ? 0 : YD_MIN(common, edge));
     if (error) {
         if (anew || error == YD_ENOENT) node->told = 0;
         struct yd_log_position position;

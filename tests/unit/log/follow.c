@@ -259,6 +259,39 @@ static void promoted_follower_leads_and_the_deposed_one_cuts_back(void **state)
     pair_close(&pair);
 }
 
+/* B was promoted and wrote nothing; then A, which has more, of older epochs, is promoted over B. */
+static void one_promoted_in_vain_follows_a_leader_whose_past_is_older(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 20);
+    catch_up(&pair);
+    fill_log(&pair, pair.leader, 20, 200);
+    pump_close(&pair.pump);
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    uint32_t epoch, newer;
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 1, &epoch, NULL), 0);
+    assert_int_equal(yd_log_fence(pair.leader, epoch), 0);
+    assert_int_equal(world_close(pair.world, pair.leader), 0);
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.leader_dir, 0, &newer, NULL), 0);
+    assert_true(newer > epoch);
+    open_leader(&pair);
+    open_follower(&pair);
+    link_up(&pair);
+    assert_int_equal(pump_step(&pair.pump), 0);
+    /* What it has taken, and what is still to come, is of the first epoch; so it is after a restart. */
+    pump_close(&pair.pump);
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    open_follower(&pair);
+    link_up(&pair);
+    catch_up(&pair);
+    fill_log(&pair, pair.leader, 220, 10);
+    catch_up(&pair);
+    assert_same(&pair);
+    pair_close(&pair);
+}
+
 static void follower_cut_back_while_open_tells_its_readers_and_goes_on(void **state)
 {
     struct world *world = *state;
@@ -355,6 +388,7 @@ int main(void)
         SIM(follower_goes_on_after_closing_inside_a_segment),
         SIM(follower_refuses_what_does_not_continue_it),
         SIM(promoted_follower_leads_and_the_deposed_one_cuts_back),
+        SIM(one_promoted_in_vain_follows_a_leader_whose_past_is_older),
         SIM(follower_cut_back_while_open_tells_its_readers_and_goes_on),
         SIM(slow_follower_leaves_the_set_and_comes_back),
         SIM(follower_behind_retention_begins_anew),
