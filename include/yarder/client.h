@@ -47,7 +47,9 @@ int64_t yd_client_deadline(struct yd_client *client); /* run it by then at the l
 int yd_client_run(struct yd_client *client, int64_t timeout_ns);
 
 /* ---- a stream ---- */
-/* Opens "name/partition" ("name": partition 0). Lives as long as the client. */
+/* Opens "name/partition". "name" is the same where there is one partition; where there are several it tells how many
+ * (yd_client_info), and appends and subscriptions to it are refused: they are of a partition. Lives as long as the
+ * client. */
 int yd_client_stream(struct yd_client *client, const char *stream, struct yd_client_stream **ret_stream);
 struct yd_client_info {
     uint64_t first, written, durable, replicated, log_id;

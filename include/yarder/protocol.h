@@ -86,7 +86,7 @@ struct yd_msg_refused {
 }; /* GOODBYE has the same body */
 
 struct yd_msg_open {
-    uint16_t stream_size, reserved; /* text: "name/partition"; "name" is partition 0 */
+    uint16_t stream_size, reserved; /* text: "name/partition"; "name": of one that has a single partition, that */
     uint32_t flags;
     uint64_t producer_id; /* who will append, so that OPENED tells where he is; 0: nobody */
 };
@@ -175,11 +175,13 @@ struct yd_msg_end {
  *                                                        time_min, time_max, records_per_s, bytes_per_s, twins,
  *                                                        twin_bytes, key_min, key_max, partitions, by?}
  *   create         {stream, partitions?, by?: "name" or "producer", keep?: ns, size?: bytes}    each, as stat
- *   cursors        {stream}                              each, by its name: {seqno, epoch, saved_at, lag}
+ *   cursors        {stream}                              each, by its name: {seqno, epoch, saved_at, lag, partition?}
  *   cursor_save    {stream, cursor, seqno}               "cursor": {seqno}: what was saved
  *   cursor_remove  {stream, cursor}
  *   producer       {stream, id}                          "producer": {epoch, seq}; YD_ENOENT
- *   fence          {stream, epoch} */
+ *   fence          {stream, epoch}
+ * A stream of several partitions that is given by its name alone: stat, cursors (with the TEXT `partition` then) and
+ * cursor_remove take each; cursor_save, producer and fence want one named. */
 
 struct yd_msg_follow {
     uint32_t handle;

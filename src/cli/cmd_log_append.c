@@ -377,7 +377,7 @@ static int open_targets(struct appending *a, uint64_t producer_id)
     int error = yd_client_stream(a->client, name, &stream);
     if (error) return error;
     yd_client_info(stream, &a->info);
-    const bool several = a->info.partitions > 1 && !strchr(name, '/') && a->info.partitions <= 4096;
+    const bool several = a->info.partitions > 1 && !strchr(name, '/') && a->info.partitions <= 1024;
     a->targets = calloc(several ? a->info.partitions : 1, sizeof *a->targets);
     if (!a->targets) return YD_ENOMEM;
     if (!several) return add_target(a, stream);

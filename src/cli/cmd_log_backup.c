@@ -73,6 +73,16 @@ static void visit(void *arg, const char *name, const char *dir)
     one(all, name, dir, to);
 }
 
+/* One that has no records yet has no name either: opening the stream makes it again. */
+static void back_up_part(struct backing_up *all, const struct log_cli_part *part)
+{
+    struct yd_log_stat stat;
+    char name[sizeof stat.stream + 16];
+    if (yd_log_stat_dir(NULL, part->dir, &stat, NULL) < 0 || !stat.stream[0]) return;
+    (void)snprintf(name, sizeof name, "%s%s", strncmp(stat.stream, "parked/", 7) == 0 ? "" : "streams/", stat.stream);
+    visit(all, name, part->dir);
+}
+
 static int run_backup(struct cli_args *args)
 {
     bool whole = cli_given(args, "all");
@@ -82,18 +92,13 @@ static int run_backup(struct cli_args *args)
         int code = log_cli_each(args, log_cli_data(args), "control", visit, &all);
         if (code) return code;
     } else {
-        char dir[LOG_CLI_PATH];
-        int code = log_cli_dir(args, args->rest[0], dir);
+        struct log_cli_parts parts;
+        int code = log_cli_parts(args, args->rest[0], &parts);
+        for (size_t i = 0; !code && i < parts.count; i++) back_up_part(&all, &parts.all[i]);
+        log_cli_parts_fini(&parts);
         if (code) return code;
-        struct yd_log_stat stat;
-        if (yd_log_stat_dir(NULL, dir, &stat, NULL) == 0 && stat.stream[0]) {
-            char name[sizeof stat.stream + 16];
-            (void)snprintf(name, sizeof name, "%s%s", strncmp(stat.stream, "parked/", 7) == 0 ? "" : "streams/",
-                           stat.stream);
-            visit(&all, name, dir);
-        } else {
+        if (!all.found && !all.failed)
             return cli_fail(args, "%s has no records yet: nothing to back up", args->rest[0]);
-        }
     }
     if (!all.found && !all.failed) return cli_fail(args, "no streams below %s", log_cli_data(args));
     return all.failed ? CLI_FAILED : CLI_DONE;

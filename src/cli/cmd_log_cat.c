@@ -1,5 +1,7 @@
 /* yarder log cat and tail: the records of a stream, from its files. */
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <yarder/name.h>
 
@@ -9,31 +11,43 @@
 #include "cli/remote.h"
 #include "io/file.h"
 
+struct source { /* a partition */
+    struct printing *printing;
+    const struct log_cli_part *part;
+    struct yd_log_reader *reader;
+    struct yd_batch *batch;         /* read and not printed */
+    struct yd_forgotten *forgotten; /* NULL: everything is shown */
+    uint64_t loaded;                /* its tombstones are known below */
+    pthread_t thread;
+};
 struct printing {
     struct cli_args *args;
     struct yd_pattern *pattern;
-    struct yd_forgotten *forgotten; /* NULL: everything is shown */
-    uint64_t loaded;                /* its tombstones are known below */
-    uint64_t from, until, left;     /* seqnos; how many records more */
+    struct source *sources;
+    size_t source_count;
+    uint64_t from, until, left; /* seqnos; how many records more */
     struct yd_buf text;
+    pthread_mutex_t lock; /* when several are followed: of stdout, left and these */
+    bool ended;
+    int code;
 };
 
 /* False when enough was printed, or nobody reads any more. */
-static bool print_batch(struct printing *printing, const struct yd_batch *batch)
+static bool print_batch(struct printing *printing, struct source *source, const struct yd_batch *batch)
 {
     const struct yd_view *view = &batch->view;
     yd_buf_clear(&printing->text);
-    if (printing->forgotten && batch->header.base_seqno >= printing->loaded)
-        (void)yd_forgotten_note(printing->forgotten, batch); /* one that came meanwhile */
+    if (source->forgotten && batch->header.base_seqno >= source->loaded)
+        (void)yd_forgotten_note(source->forgotten, batch); /* one that came meanwhile */
     for (uint32_t i = 0; i < view->count && printing->left; i++) {
         uint64_t seqno = batch->header.base_seqno + i;
         if (seqno < printing->from) continue;
         if (seqno >= printing->until)
             printing->left = 0;
-        else if (printing->forgotten && yd_forgotten_covers(printing->forgotten, batch, i))
+        else if (source->forgotten && yd_forgotten_covers(source->forgotten, batch, i))
             continue;
         else if (!printing->pattern || yd_pattern_match(printing->pattern, yd_view_name(view, view->records[i].name))) {
-            cli_put_record(&printing->text, printing->args->json, view, i, seqno);
+            cli_put_record(&printing->text, printing->args->json, view, i, source->part->partition, seqno);
             printing->left--;
         }
     }
@@ -68,47 +82,139 @@ static int parse_from(struct cli_args *args, struct yd_log_start *start, struct 
     return CLI_DONE;
 }
 
+static void tell_gap(const struct source *source, const struct yd_log_gap *gap)
+{
+    char partition[32] = "";
+    if (source->part->partition >= 0) (void)snprintf(partition, sizeof partition, "%d/", source->part->partition);
+    fprintf(stderr, "gap: records %s%llu to %s%llu are not there (%s)\n", partition, (unsigned long long)gap->from,
+            partition, (unsigned long long)gap->to, gap->reason);
+}
+
+static int open_source(struct printing *printing, struct source *source, struct yd_log_start start, bool follow)
+{
+    struct yd_trail trail;
+    struct yd_log_stat stat;
+    yd_trail_clear(&trail);
+    if (!cli_given(printing->args, "forgotten")) {
+        if (yd_log_stat_dir(NULL, source->part->dir, &stat, NULL) == 0) source->loaded = stat.written;
+        int code = log_cli_forgotten(printing->args, source->part->dir, &source->forgotten);
+        if (code) return code;
+    }
+    /* What cannot match is not read; but where tombstones may still come, they are looked for. */
+    if (!follow || !source->forgotten) start.names = cli_value(printing->args, "match");
+    if (yd_log_reader_open_dir(yd_fs_linux(), source->part->dir, &start, &source->reader, &trail) < 0)
+        return cli_fail(printing->args, "%s", yd_trail_text(&trail));
+    return CLI_DONE;
+}
+
+/* Its next batch, if there is one now. */
+static int fill(struct printing *printing, struct source *source)
+{
+    while (!source->batch) {
+        struct yd_log_gap gap;
+        int error = yd_log_reader_next(source->reader, &source->batch, &gap);
+        if (error == YD_EAGAIN) return CLI_DONE;
+        if (error == YD_EGAP)
+            tell_gap(source, &gap);
+        else if (error)
+            return cli_fail(printing->args, "%s: %s", source->part->dir, yd_error_text(error));
+    }
+    return CLI_DONE;
+}
+
+/* What is there now. Of several partitions in the order in which it was appended, batch by batch. */
+static int print_all(struct printing *printing)
+{
+    for (;;) {
+        struct source *first = NULL;
+        for (size_t i = 0; i < printing->source_count; i++) {
+            struct source *source = &printing->sources[i];
+            int code = fill(printing, source);
+            if (code) return code;
+            if (!source->batch) continue;
+            if (!first || source->batch->header.append_time < first->batch->header.append_time) first = source;
+        }
+        if (!first) return CLI_DONE;
+        struct yd_batch *batch = first->batch;
+        first->batch = NULL;
+        bool more = print_batch(printing, first, batch);
+        yd_batch_unref(batch);
+        if (!more) return CLI_DONE;
+    }
+}
+
+/* One partition, as it comes. Each has a thread: a reader sleeps on its own control page. */
+static void *follow_one(void *arg)
+{
+    struct source *source = arg;
+    struct printing *printing = source->printing;
+    int code = CLI_DONE;
+    bool more = true;
+    while (!code && more) {
+        code = fill(printing, source);
+        pthread_mutex_lock(&printing->lock);
+        if (!code && source->batch) {
+            more = !printing->ended && print_batch(printing, source, source->batch);
+        } else if (!code) {
+            fflush(stdout);
+            more = !printing->ended && !ferror(stdout);
+        }
+        pthread_mutex_unlock(&printing->lock);
+        bool dry = !source->batch;
+        yd_batch_unref(source->batch);
+        source->batch = NULL;
+        if (!code && more && dry)
+            (void)yd_log_reader_wait(source->reader, YD_NS_PER_S); /* a second: whether stdout is still there */
+    }
+    pthread_mutex_lock(&printing->lock);
+    if (code) printing->code = code;
+    printing->ended = true; /* enough for one is enough for all */
+    pthread_mutex_unlock(&printing->lock);
+    for (size_t i = 0; i < printing->source_count; i++) yd_log_reader_wake(printing->sources[i].reader);
+    return NULL;
+}
+
+static int follow_all(struct printing *printing)
+{
+    size_t started = 1; /* the first is ours */
+    for (; started < printing->source_count; started++) {
+        struct source *source = &printing->sources[started];
+        if (pthread_create(&source->thread, NULL, follow_one, source)) break;
+    }
+    if (started < printing->source_count) {
+        printing->code = cli_fail(printing->args, "cannot start a thread for each partition");
+        printing->ended = true;
+    }
+    (void)follow_one(&printing->sources[0]);
+    for (size_t i = 1; i < started; i++) (void)pthread_join(printing->sources[i].thread, NULL);
+    return printing->code;
+}
+
 static int print_stream(struct cli_args *args, struct yd_log_start start, bool follow)
 {
-    char dir[LOG_CLI_PATH];
-    struct printing printing = {.args = args};
-    struct yd_log_reader *reader = NULL;
-    struct yd_trail trail;
-    yd_trail_clear(&trail);
-    int code = log_cli_dir(args, args->rest[0], dir);
-    if (code == CLI_DONE && !cli_given(args, "forgotten")) {
-        struct yd_log_stat stat;
-        if (yd_log_stat_dir(NULL, dir, &stat, NULL) == 0) printing.loaded = stat.written;
-        code = log_cli_forgotten(args, dir, &printing.forgotten);
+    struct printing printing = {.args = args, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct log_cli_parts parts = {.count = 0};
+    int code = parse_from(args, &start, &printing);
+    if (code == CLI_DONE) code = log_cli_parts(args, args->rest[0], &parts);
+    if (code == CLI_DONE && parts.count > 1 && (start.from == YD_FROM_SEQNO || printing.until != UINT64_MAX))
+        code = cli_usage(args, "--from and --until: a seqno is of one partition: name it, like %s", parts.all[0].name);
+    printing.sources = calloc(parts.count + 1, sizeof *printing.sources);
+    if (code == CLI_DONE && !printing.sources) code = cli_fail(args, "out of memory");
+    for (size_t i = 0; i < parts.count && code == CLI_DONE; i++) {
+        printing.sources[i] = (struct source){.printing = &printing, .part = &parts.all[i]};
+        printing.source_count++;
+        code = open_source(&printing, &printing.sources[i], start, follow);
     }
-    if (code == CLI_DONE) code = parse_from(args, &start, &printing);
-    /* What cannot match is not read; but where tombstones may still come, they are looked for. */
-    if (!follow || !printing.forgotten) start.names = cli_value(args, "match");
-    if (code == CLI_DONE && yd_log_reader_open_dir(yd_fs_linux(), dir, &start, &reader, &trail) < 0)
-        code = cli_fail(args, "%s", yd_trail_text(&trail));
     yd_buf_init(&printing.text, NULL);
-    while (code == CLI_DONE) {
-        struct yd_batch *batch;
-        struct yd_log_gap gap;
-        int error = yd_log_reader_next(reader, &batch, &gap);
-        if (error == 0) {
-            bool more = print_batch(&printing, batch);
-            yd_batch_unref(batch);
-            if (!more) break;
-        } else if (error == YD_EGAP) {
-            fprintf(stderr, "gap: records %llu to %llu are not there (%s)\n", (unsigned long long)gap.from,
-                    (unsigned long long)gap.to, gap.reason);
-        } else if (error == YD_EAGAIN) {
-            fflush(stdout);
-            if (!follow || ferror(stdout)) break;
-            (void)yd_log_reader_wait(reader, YD_NS_PER_S); /* a second: whether stdout is still there */
-        } else {
-            code = cli_fail(args, "%s: %s", dir, yd_error_text(error));
-        }
+    if (code == CLI_DONE) code = follow ? follow_all(&printing) : print_all(&printing);
+    for (size_t i = 0; i < printing.source_count; i++) {
+        yd_batch_unref(printing.sources[i].batch);
+        yd_log_reader_close(printing.sources[i].reader);
+        yd_forgotten_destroy(printing.sources[i].forgotten);
     }
-    yd_log_reader_close(reader);
+    free(printing.sources);
+    log_cli_parts_fini(&parts);
     yd_pattern_destroy(printing.pattern);
-    yd_forgotten_destroy(printing.forgotten);
     yd_buf_fini(&printing.text);
     return code;
 }
@@ -138,7 +244,9 @@ const struct cli_command cmd_log_cat = {
     .name = "log cat",
     .usage = "STREAM [--from WHERE] [--until SEQNO] [--match PATTERN]",
     .summary = "prints the records of a stream",
-    .doc = "From the oldest to the last durable one: seqno, time, name, value. With --json: an object a line.",
+    .doc = "From the oldest to the last durable one: seqno, time, name, value. With --json: an object a line. Of a "
+           "stream\n"
+           "with several partitions PARTITION/SEQNO, in the order in which batches were appended.",
     .example = "  yarder log cat metrics --match 'cpu.*' --count 10\n  yarder log cat metrics --json --from "
                "2026-11-21T01:02:03Z",
     .options = print_options,
@@ -150,7 +258,8 @@ const struct cli_command cmd_log_tail = {
     .name = "log tail",
     .usage = "STREAM [--from WHERE] [--match PATTERN]",
     .summary = "prints new records as they come",
-    .doc = "Begins at the tail, or where --from says, and goes on until it is interrupted.",
+    .doc = "Begins at the tail, or where --from says, and goes on until it is interrupted. Of a stream with several\n"
+           "partitions PARTITION/SEQNO; within each in order.",
     .example = "  yarder log tail metrics",
     .options = print_options,
     .rest_min = 1,

@@ -25,8 +25,8 @@ static int run(struct cli_args *args)
     uint64_t partitions = 1, size = 0;
     int64_t keep = 0;
     if (partitions_text &&
-        (yd_text_u64(yd_str_of(partitions_text), &partitions) < 0 || partitions == 0 || partitions > 4096))
-        return cli_usage(args, "--partitions wants 1 to 4096");
+        (yd_text_u64(yd_str_of(partitions_text), &partitions) < 0 || partitions == 0 || partitions > 1024))
+        return cli_usage(args, "--partitions wants 1 to 1024");
     if (by && strcmp(by, "name") != 0 && strcmp(by, "producer") != 0)
         return cli_usage(args, "--by wants name or producer");
     if (keep_text && yd_text_duration(yd_str_of(keep_text), &keep) < 0)
@@ -54,7 +54,7 @@ static const struct cli_option options[] = {
     {"partitions", "N", "how many; default 1"},
     {"by", "WHAT", "how records are spread over several: by hash of their name, or by producer"},
     {"keep", "TIME", "retention by age, like 30d; default: for ever"},
-    {"size", "SIZE", "retention by size of each partition, like 10GiB; default: no limit"},
+    {"size", "SIZE", "retention by size, all partitions together, like 10GiB; default: no limit"},
     {NULL, NULL, NULL},
 };
 

@@ -11,7 +11,12 @@ static int print_row(void *arg, const struct yd_view *view, struct yd_str name, 
     char time[40];
     if (!args->json) {
         time[yd_text_put_time(time, sizeof time - 1, (int64_t)cli_row_number(view, map, "saved_at"))] = 0;
-        printf("%-24.*s %14llu %14llu %s\n", YD_STR_FMT(name), (unsigned long long)cli_row_number(view, map, "seqno"),
+        const struct yd_cell *partition = yd_view_find(view, map, YD_STR("partition")); /* of several */
+        struct yd_str of = partition && partition->type == YD_TEXT ? yd_view_bytes(view, partition->value) : YD_STR("");
+        char seqno[64];
+        (void)snprintf(seqno, sizeof seqno, "%.*s%s%llu", YD_STR_FMT(of), of.size ? "/" : "",
+                       (unsigned long long)cli_row_number(view, map, "seqno"));
+        printf("%-24.*s %14s %14llu %s\n", YD_STR_FMT(name), seqno,
                (unsigned long long)cli_row_number(view, map, "lag"), time);
         return 0;
     }

@@ -6,6 +6,7 @@
 #include "batch/record_text.h"
 #include "cli/commands.h"
 #include "cli/log_cli.h"
+#include "cli/remote.h"
 #include "io/file.h"
 #include "log/mend.h"
 
@@ -17,6 +18,7 @@ struct dumping {
     struct yd_pattern *pattern;
     enum what what;
     bool csv, ended;
+    int partition; /* of several; -1: there is one */
     uint64_t from, until;
     struct yd_buf text, cell;
 };
@@ -44,13 +46,11 @@ static void put_record(struct dumping *dumping, const struct yd_batch *batch, ui
     const struct yd_record *record = &view->records[index];
     uint64_t seqno = batch->header.base_seqno + index;
     if (!dumping->csv) {
-        struct yd_json json;
-        yd_json_init(&json, &dumping->text, false);
-        yd_record_json(view, index, seqno, &json);
-        yd_buf_char(&dumping->text, '\n');
+        cli_put_record_json(&dumping->text, view, index, dumping->partition, seqno);
         return;
     }
     char time[40];
+    if (dumping->partition >= 0) yd_buf_printf(&dumping->text, "%d,", dumping->partition);
     yd_buf_printf(&dumping->text, "%llu,", (unsigned long long)seqno);
     put_csv(&dumping->text, (struct yd_str){time, yd_text_put_time(time, sizeof time, record->time_ns)});
     yd_buf_char(&dumping->text, ',');
@@ -96,7 +96,9 @@ static void put_header(struct dumping *dumping, uint64_t offset, const struct yd
         const char *key;
         int64_t value;
     } times[] = {{"time_min", header->time_min}, {"time_max", header->time_max}, {"append_time", header->append_time}};
-    yd_buf_printf(to, dumping->csv ? "%llu" : "{\"offset\":%llu", (unsigned long long)offset);
+    if (!dumping->csv) yd_buf_char(to, '{');
+    if (dumping->partition >= 0) yd_buf_printf(to, dumping->csv ? "%d," : "\"partition\":%d,", dumping->partition);
+    yd_buf_printf(to, dumping->csv ? "%llu" : "\"offset\":%llu", (unsigned long long)offset);
     for (size_t i = 0; i < YD_COUNT(numbers); i++) {
         if (dumping->csv)
             yd_buf_printf(to, ",%llu", (unsigned long long)numbers[i].value);
@@ -250,7 +252,7 @@ static int parse(struct cli_args *args, struct dumping *dumping)
 {
     const char *what = cli_value(args, "what"), *format = cli_value(args, "format"), *from = cli_value(args, "from"),
                *until = cli_value(args, "until"), *match = cli_value(args, "match");
-    *dumping = (struct dumping){.args = args, .until = UINT64_MAX};
+    *dumping = (struct dumping){.args = args, .partition = -1, .until = UINT64_MAX};
     if (what && strcmp(what, "batches") == 0)
         dumping->what = BATCHES;
     else if (what && strcmp(what, "hex") == 0)
@@ -267,17 +269,30 @@ static int parse(struct cli_args *args, struct dumping *dumping)
     return CLI_DONE;
 }
 
+static int dump_part(struct dumping *dumping, const struct log_cli_part *part)
+{
+    int code = CLI_DONE;
+    dumping->partition = part->partition;
+    if (dumping->what != RECORDS) return dump_segments(dumping, part->dir);
+    if (!cli_given(dumping->args, "forgotten")) code = log_cli_forgotten(dumping->args, part->dir, &dumping->forgotten);
+    if (!code) code = dump_records(dumping, part->dir);
+    yd_forgotten_destroy(dumping->forgotten);
+    dumping->forgotten = NULL;
+    return code;
+}
+
 static int run_dump(struct cli_args *args)
 {
     struct dumping dumping;
-    char dir[LOG_CLI_PATH];
+    struct log_cli_parts parts = {.count = 0};
     const char *segment = cli_value(args, "segment");
     int code = parse(args, &dumping);
-    if (!code && !segment) code = log_cli_dir(args, args->rest[0], dir);
-    if (!code && !segment && dumping.what == RECORDS && !cli_given(args, "forgotten"))
-        code = log_cli_forgotten(args, dir, &dumping.forgotten);
+    if (!code && !segment) code = log_cli_parts(args, args->rest[0], &parts);
+    if (!code && parts.count > 1 && (dumping.from || dumping.until != UINT64_MAX))
+        code = cli_usage(args, "--from and --until: a seqno is of one partition: name it, like %s", parts.all[0].name);
     yd_buf_init(&dumping.text, NULL);
     yd_buf_init(&dumping.cell, NULL);
+    if (!code && dumping.csv && dumping.what != HEX && parts.count > 1) printf("partition,");
     if (!code && dumping.csv && dumping.what == RECORDS) printf("seqno,time,name,kind,type,flags,value\r\n");
     if (!code && dumping.csv && dumping.what == BATCHES) {
         printf("offset");
@@ -286,16 +301,12 @@ static int run_dump(struct cli_args *args)
 #undef FIELD
         printf(",time_min,time_max,append_time\r\n");
     }
-    if (!code && segment)
-        code = dump_file(&dumping, segment, 0);
-    else if (!code && dumping.what == RECORDS)
-        code = dump_records(&dumping, dir);
-    else if (!code)
-        code = dump_segments(&dumping, dir);
+    if (!code && segment) code = dump_file(&dumping, segment, 0);
+    for (size_t i = 0; i < parts.count && !code && !dumping.ended; i++) code = dump_part(&dumping, &parts.all[i]);
+    log_cli_parts_fini(&parts);
     yd_buf_fini(&dumping.text);
     yd_buf_fini(&dumping.cell);
     yd_pattern_destroy(dumping.pattern);
-    yd_forgotten_destroy(dumping.forgotten);
     return code;
 }
 
@@ -314,7 +325,9 @@ const struct cli_command cmd_log_dump = {
     .name = "log dump",
     .usage = "STREAM|--segment FILE [--what records|batches|hex] [--format json|csv]",
     .summary = "prints records, batch headers or bytes for other programs",
-    .doc = "Up to what is durable. Gaps, and bytes that are no batch, are told on standard error.",
+    .doc = "Up to what is durable. Gaps, and bytes that are no batch, are told on standard error. Of a stream with "
+           "several\n"
+           "partitions one after the other, with `partition` before the rest.",
     .example = "  yarder log dump metrics --format csv > metrics.csv\n"
                "  yarder log dump metrics --what batches --from 1000 --until 2000",
     .options = options,

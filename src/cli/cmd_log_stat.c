@@ -34,15 +34,13 @@ static int visit_cursor(void *arg, const char *name, const struct yd_cursor *cur
     return 0;
 }
 
-static int run_stat(struct cli_args *args)
+static int stat_part(struct cli_args *args, const char *dir)
 {
-    char dir[LOG_CLI_PATH], size[32], from[40], to[40];
+    char size[32], from[40], to[40];
     struct yd_log_stat stat;
     struct yd_trail trail;
     struct yd_buf text;
     struct yd_json json;
-    int code = log_cli_dir(args, args->rest[0], dir);
-    if (code) return code;
     yd_trail_clear(&trail);
     if (yd_log_stat_dir(yd_fs_linux(), dir, &stat, &trail) < 0) return cli_fail(args, "%s", yd_trail_text(&trail));
     if (args->json) {
@@ -79,12 +77,25 @@ static int run_stat(struct cli_args *args)
     return CLI_DONE;
 }
 
+static int run_stat(struct cli_args *args)
+{
+    struct log_cli_parts parts;
+    int code = log_cli_parts(args, args->rest[0], &parts);
+    for (size_t i = 0; !code && i < parts.count; i++) {
+        if (i && !args->json) printf("\n");
+        code = stat_part(args, parts.all[i].dir);
+    }
+    log_cli_parts_fini(&parts);
+    return code;
+}
+
 const struct cli_command cmd_log_stat = {
     .name = "log stat",
     .usage = "STREAM [--data DIR]",
     .summary = "shows a stream's ranges, sizes, writer and cursors",
     .doc = "STREAM is a name, a name/partition, parked/ELEMENT (batches that crashed that element), or a path to a\n"
-           "partition's folder (also a copied one).",
+           "partition's folder (also a copied one). Of a stream with several partitions it shows each; with --json an\n"
+           "object a line.",
     .example = "  yarder log stat metrics",
     .options = log_cli_data_options,
     .rest_min = 1,

@@ -57,35 +57,58 @@ static int parse(struct cli_args *args, struct yd_tombstone *ret)
     return CLI_DONE;
 }
 
-static int run_tombstone(struct cli_args *args)
+/* A partition that has no records has nothing to forget: *done stays. */
+static int bury(struct cli_args *args, const struct log_cli_part *part, const struct yd_batch *batch, size_t *done)
 {
-    char dir[LOG_CLI_PATH];
-    struct yd_tombstone tombstone;
     struct yd_log_stat stat;
     struct yd_trail trail;
+    uint64_t seqno = 0;
+    yd_trail_clear(&trail);
+    if (yd_log_stat_dir(NULL, part->dir, &stat, &trail) < 0) return cli_fail(args, "%s", yd_trail_text(&trail));
+    if (!stat.stream[0]) return CLI_DONE;
+    int code = stat.live ? append_live(args, stat.stream, batch, &seqno)
+                         : append_stopped(args, part->dir, stat.stream, batch, &seqno);
+    if (code) return code;
+    ++*done;
+    char partition[32] = "", key[32] = "";
+    if (part->partition >= 0) (void)snprintf(partition, sizeof partition, "%d/", part->partition);
+    if (part->partition >= 0) (void)snprintf(key, sizeof key, "\"partition\":%d,", part->partition);
+    if (args->json)
+        printf("{%s\"seqno\":%llu}\n", key, (unsigned long long)seqno);
+    else
+        printf(
+            "tombstone %s%llu is durable: what it covers is hidden from now on. The bytes stay until retention takes "
+            "their segments.\n",
+            partition, (unsigned long long)seqno);
+    return CLI_DONE;
+}
+
+/* Whatever chose the partitions: a pattern may cover names in each. */
+static int run_tombstone(struct cli_args *args)
+{
+    struct yd_tombstone tombstone;
+    struct log_cli_parts parts = {.count = 0};
     struct yd_batch *batch;
     struct timespec now;
-    uint64_t seqno = 0;
+    size_t done = 0;
     int code = parse(args, &tombstone);
-    if (!code) code = log_cli_dir(args, args->rest[0], dir);
-    if (code) return code;
-    yd_trail_clear(&trail);
-    if (yd_log_stat_dir(NULL, dir, &stat, &trail) < 0) return cli_fail(args, "%s", yd_trail_text(&trail));
-    if (!stat.stream[0]) return cli_fail(args, "%s has no records: there is nothing to forget", args->rest[0]);
+    if (!code) code = log_cli_parts(args, args->rest[0], &parts);
+    if (!code && parts.count > 1 && tombstone.until_seqno != UINT64_MAX)
+        code = cli_usage(args, "--until: a seqno is of one partition: name it, like %s", parts.all[0].name);
+    if (code) {
+        log_cli_parts_fini(&parts);
+        return code;
+    }
     (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
-    int error = yd_tombstone_batch(&tombstone, now.tv_sec * YD_NS_PER_S + now.tv_nsec, &batch);
-    if (error) return cli_usage(args, "--match: '%s' is not a name pattern", cli_value(args, "match"));
-    code = stat.live ? append_live(args, stat.stream, batch, &seqno)
-                     : append_stopped(args, dir, stat.stream, batch, &seqno);
+    if (yd_tombstone_batch(&tombstone, now.tv_sec * YD_NS_PER_S + now.tv_nsec, &batch)) {
+        log_cli_parts_fini(&parts);
+        return cli_usage(args, "--match: '%s' is not a name pattern", cli_value(args, "match"));
+    }
+    for (size_t i = 0; i < parts.count && !code; i++) code = bury(args, &parts.all[i], batch, &done);
     yd_batch_unref(batch);
-    if (code) return code;
-    if (args->json)
-        printf("{\"seqno\":%llu}\n", (unsigned long long)seqno);
-    else
-        printf("tombstone %llu is durable: what it covers is hidden from now on. The bytes stay until retention takes "
-               "their segments.\n",
-               (unsigned long long)seqno);
-    return CLI_DONE;
+    log_cli_parts_fini(&parts);
+    if (!code && !done) code = cli_fail(args, "%s has no records: there is nothing to forget", args->rest[0]);
+    return code;
 }
 
 static const struct cli_option options[] = {

@@ -182,9 +182,20 @@ static void put_report(struct verifying *verifying)
     yd_json_object_end(json);
 }
 
+static int verify_named(struct verifying *verifying, const char *stream,
+                        void (*visit)(void *arg, const char *name, const char *dir))
+{
+    struct log_cli_parts parts;
+    int code = log_cli_parts(verifying->args, stream, &parts);
+    for (size_t i = 0; !code && i < parts.count; i++) visit(verifying, parts.all[i].name, parts.all[i].dir);
+    /* What it names lives on in the bar. */
+    verifying->name = NULL;
+    log_cli_parts_fini(&parts);
+    return code;
+}
+
 static int run_verify(struct cli_args *args)
 {
-    char dir[LOG_CLI_PATH];
     struct yd_buf text;
     struct verifying verifying = {.args = args, .bar = isatty(STDERR_FILENO) && !args->json};
     int code = CLI_DONE;
@@ -193,14 +204,8 @@ static int run_verify(struct cli_args *args)
     yd_json_object(&verifying.json);
     yd_json_key(&verifying.json, "faults");
     yd_json_array(&verifying.json);
-    for (int i = 0; i < args->rest_count && !code; i++) {
-        code = log_cli_dir(args, args->rest[i], dir);
-        if (!code && verifying.bar) size_one(&verifying, args->rest[i], dir);
-    }
-    for (int i = 0; i < args->rest_count && !code; i++) {
-        code = log_cli_dir(args, args->rest[i], dir);
-        if (!code) verify_one(&verifying, args->rest[i], dir);
-    }
+    for (int i = 0; i < args->rest_count && !code; i++) code = verify_named(&verifying, args->rest[i], size_one);
+    for (int i = 0; i < args->rest_count && !code; i++) code = verify_named(&verifying, args->rest[i], verify_one);
     if (!code && args->rest_count == 0) code = verify_all(&verifying);
     yd_json_array_end(&verifying.json);
     put_report(&verifying);

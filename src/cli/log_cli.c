@@ -32,18 +32,102 @@ static bool has_segments(const char *dir)
     return yd_fs_list(yd_fs_linux(), dir, segment_there, NULL) == 1;
 }
 
-int log_cli_dir(struct cli_args *args, const char *stream, char *to)
+static bool is_partition(const char *dir)
+{
+    char control[LOG_CLI_PATH + 16];
+    struct yd_stat stat;
+    snprintf(control, sizeof control, "%s/control", dir);
+    return yd_fs_stat(yd_fs_linux(), control, &stat) == 0 || has_segments(dir);
+}
+
+static int add_part(struct log_cli_parts *parts, int partition, const char *stream, const char *dir)
+{
+    struct log_cli_part *all = realloc(parts->all, (parts->count + 1) * sizeof *all);
+    if (!all) return YD_ENOMEM;
+    parts->all = all;
+    struct log_cli_part *part = &all[parts->count++];
+    part->partition = partition;
+    if (partition < 0)
+        (void)snprintf(part->name, sizeof part->name, "%s", stream);
+    else
+        (void)snprintf(part->name, sizeof part->name, "%.280s/%d", stream, partition);
+    (void)snprintf(part->dir, sizeof part->dir, "%s", dir);
+    return 0;
+}
+
+struct numbers {
+    uint64_t all[1024]; /* more than a stream can have are not looked for */
+    size_t count;
+};
+
+static int visit_number(void *arg, const char *name, enum yd_file_type node)
+{
+    struct numbers *numbers = arg;
+    uint64_t number;
+    if (node != YD_NODE_DIR || (name[0] == '0' && name[1]) || yd_text_u64(yd_str_of(name), &number) < 0) return 0;
+    if (number <= 65535 && numbers->count < YD_COUNT(numbers->all)) numbers->all[numbers->count++] = number;
+    return 0;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The partitions in a stream's folder. None where there are none. */
+static int add_partitions(struct log_cli_parts *parts, const char *stream, const char *root)
+{
+    struct numbers numbers = {.count = 0};
+    if (yd_fs_list(yd_fs_linux(), root, visit_number, &numbers) < 0) return 0;
+    qsort(numbers.all, numbers.count, sizeof numbers.all[0], compare_numbers);
+    int error = 0;
+    for (size_t i = 0; i < numbers.count && !error; i++) {
+        char dir[LOG_CLI_PATH];
+        if (snprintf(dir, sizeof dir, "%s/%llu", root, (unsigned long long)numbers.all[i]) >= (int)sizeof dir) break;
+        if (is_partition(dir)) error = add_part(parts, (int)numbers.all[i], stream, dir);
+    }
+    if (parts->count == 1) {
+        parts->all[0].partition = -1;
+        (void)snprintf(parts->all[0].name, sizeof parts->all[0].name, "%s", stream);
+    }
+    return error;
+}
+
+int log_cli_parts(struct cli_args *args, const char *stream, struct log_cli_parts *ret)
 {
     const char *data = log_cli_data(args);
-    struct yd_stat stat;
-    const char *forms[] = {"%s/streams/%s/0", "%s/streams/%s", "%s/%s", "%s/%s/0", "%.0s%s"};
-    for (size_t i = 0; i < YD_COUNT(forms); i++) {
-        char control[LOG_CLI_PATH + 16];
-        if (snprintf(to, LOG_CLI_PATH, forms[i], data, stream) >= LOG_CLI_PATH) break;
-        snprintf(control, sizeof control, "%s/control", to);
-        if (yd_fs_stat(yd_fs_linux(), control, &stat) == 0 || has_segments(to)) return CLI_DONE;
+    const char *forms[] = {"%s/streams/%s", "%s/%s", "%.0s%s"};
+    *ret = (struct log_cli_parts){.count = 0};
+    int error = 0;
+    for (size_t i = 0; i < YD_COUNT(forms) && !ret->count && !error; i++) {
+        char dir[LOG_CLI_PATH];
+        if (snprintf(dir, sizeof dir, forms[i], data, stream) >= (int)sizeof dir) break;
+        error = is_partition(dir) ? add_part(ret, -1, stream, dir) : add_partitions(ret, stream, dir);
     }
+    if (!error && ret->count) return CLI_DONE;
+    log_cli_parts_fini(ret);
+    if (error) return cli_fail(args, "%s", yd_error_text(error));
     return cli_fail(args, "no stream '%s' below %s; `yarder log ls` lists them", stream, data);
+}
+
+void log_cli_parts_fini(struct log_cli_parts *parts)
+{
+    free(parts->all);
+    *parts = (struct log_cli_parts){.count = 0};
+}
+
+int log_cli_dir(struct cli_args *args, const char *stream, char *to)
+{
+    struct log_cli_parts parts;
+    int code = log_cli_parts(args, stream, &parts);
+    if (code) return code;
+    if (parts.count > 1)
+        code = cli_fail(args, "%s has %zu partitions: name one, like %s", stream, parts.count, parts.all[0].name);
+    else
+        memcpy(to, parts.all[0].dir, LOG_CLI_PATH);
+    log_cli_parts_fini(&parts);
+    return code;
 }
 
 void log_cli_json_stat(struct yd_json *json, const char *dir, const struct yd_log_stat *stat)

@@ -13,8 +13,21 @@
 extern const struct cli_option log_cli_data_options[]; /* --data alone */
 const char *log_cli_data(const struct cli_args *args); /* --data DIR; default ./data */
 
-/* The folder of STREAM: DATA/streams/NAME/PARTITION; the partition may be left out (0); or parked/ELEMENT (what crashed
- * that element), or a path to a partition's folder. `to` has LOG_CLI_PATH bytes. CLI_DONE, or it was told. */
+/* The folders of STREAM. NAME: all its partitions, in their order; NAME/PARTITION: that one; or parked/ELEMENT (what
+ * crashed that element); or a path to a partition's folder, or to one with partitions in it. CLI_DONE, or it was told.
+ */
+struct log_cli_part {
+    int partition;  /* which of several; -1: there is one, or one was named */
+    char name[300]; /* as it was given; of several: with the partition */
+    char dir[LOG_CLI_PATH];
+};
+struct log_cli_parts {
+    struct log_cli_part *all;
+    size_t count;
+};
+int log_cli_parts(struct cli_args *args, const char *stream, struct log_cli_parts *ret);
+void log_cli_parts_fini(struct log_cli_parts *parts);
+/* The folder of what must be one partition. `to` has LOG_CLI_PATH bytes. CLI_DONE, or it was told. */
 int log_cli_dir(struct cli_args *args, const char *stream, char *to);
 /* An object with the figures of a stream. */
 void log_cli_json_stat(struct yd_json *json, const char *dir, const struct yd_log_stat *stat);

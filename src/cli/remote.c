@@ -63,17 +63,33 @@ int cli_level(struct cli_args *args, const char *option, const char *text, enum 
     return cli_usage(args, "--%s wants memory, written, durable or replicated", option);
 }
 
-void cli_put_record(struct yd_buf *to, bool json, const struct yd_view *view, uint32_t index, uint64_t seqno)
+void cli_put_record(struct yd_buf *to, bool json, const struct yd_view *view, uint32_t index, int partition,
+                    uint64_t seqno)
 {
-    struct yd_json writer;
     if (!json) {
+        if (partition >= 0) yd_buf_printf(to, "%d/", partition);
         yd_buf_printf(to, "%llu ", (unsigned long long)seqno);
         yd_record_line(view, index, to);
         return;
     }
+    cli_put_record_json(to, view, index, partition, seqno);
+}
+
+void cli_put_record_json(struct yd_buf *to, const struct yd_view *view, uint32_t index, int partition, uint64_t seqno)
+{
+    struct yd_json writer;
+    size_t at = to->size;
     yd_json_init(&writer, to, false);
     yd_record_json(view, index, seqno, &writer);
     yd_buf_char(to, '\n');
+    if (partition < 0 || to->failed) return;
+    /* The first of its keys. */
+    char key[32];
+    int size = snprintf(key, sizeof key, "\"partition\":%d,", partition);
+    if (!yd_buf_reserve(to, (size_t)size)) return;
+    memmove(to->data + at + 1 + size, to->data + at + 1, to->size - at - 1);
+    memcpy(to->data + at + 1, key, (size_t)size);
+    to->size += (size_t)size;
 }
 
 /* ---- questions ---- */

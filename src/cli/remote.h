@@ -23,8 +23,10 @@ int cli_client_failed(struct cli_args *args, struct yd_client *client, int error
 int cli_level(struct cli_args *args, const char *option, const char *text, enum yd_ack *ret);
 const char *cli_level_name(enum yd_ack level);
 
-/* One record as `log cat` prints it, or as JSON. */
-void cli_put_record(struct yd_buf *to, bool json, const struct yd_view *view, uint32_t index, uint64_t seqno);
+/* One record as `log cat` prints it, or as JSON. partition: of several; -1: there is one. */
+void cli_put_record(struct yd_buf *to, bool json, const struct yd_view *view, uint32_t index, int partition,
+                    uint64_t seqno);
+void cli_put_record_json(struct yd_buf *to, const struct yd_view *view, uint32_t index, int partition, uint64_t seqno);
 
 /* A question: TEXT and U64 cells, ended by a NULL key. */
 struct cli_cell {

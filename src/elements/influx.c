@@ -377,7 +377,7 @@ static const struct route {
     unsigned methods;
     void (*serve)(struct pump *pump, struct yd_intake_request *request);
 } routes[] = {
-    {"/write", POST, write_v1},      {"/api/v2/write", POST, write_v2}, {"/ping", GET | POST, ping},
+    {"/write", POST, write_v1},    {"/api/v2/write", POST, write_v2}, {"/ping", GET | POST, ping},
     {"/query", GET | POST, query}, {"/health", GET, health},
 };
 
@@ -514,7 +514,8 @@ const struct yd_element_class yd_class_influx = {
            "`measurement_field` with the line's tags: numbers as they are typed (`i` and `u` exact to 64 bits),\n"
            "booleans as 1 and 0, strings as EVENTs.\n\n"
            "| path | |\n|---|---|\n"
-           "| POST `/write` | InfluxDB 1.x: `precision` in the URL, gzip too; `db`, `rp`, credentials are not looked at |\n"
+           "| POST `/write` | InfluxDB 1.x: `precision` in the URL, gzip too; `db`, `rp`, credentials are not looked "
+           "at |\n"
            "| POST `/api/v2/write` | InfluxDB 2.x: likewise; `org` and `bucket` are not looked at |\n"
            "| `/ping`, `/health`, `/query` | for clients that ask whether somebody is there: `SHOW DATABASES`, "
            "`CREATE DATABASE` |\n\n"

@@ -61,8 +61,9 @@ int yd_influx_create(const struct yd_influx_options *options, struct yd_influx *
     if (!influx) return YD_ENOMEM;
     influx->options = *options;
     yd_buf_init(&influx->text, options->alloc);
-    int r = yd_spellings_init(&influx->spellings, options->alloc, options->batch_bytes ? options->batch_bytes : BATCH_BYTES,
-                              options->cache_bytes ? options->cache_bytes : CACHE_BYTES, options->seed);
+    int r =
+        yd_spellings_init(&influx->spellings, options->alloc, options->batch_bytes ? options->batch_bytes : BATCH_BYTES,
+                          options->cache_bytes ? options->cache_bytes : CACHE_BYTES, options->seed);
     if (r < 0) {
         yd_alloc_put(options->alloc, influx, sizeof *influx);
         return r;
@@ -147,8 +148,8 @@ static size_t unescape(struct yd_str from, const char *ends, const char *escaped
 }
 
 /* Takes the series key apart: measurement, then tags. */
-static int split_key(struct yd_influx *influx, struct yd_str key, struct yd_str field, char *text, struct yd_str *ret_metric,
-                     struct yd_tag *tags, size_t *ret_count)
+static int split_key(struct yd_influx *influx, struct yd_str key, struct yd_str field, char *text,
+                     struct yd_str *ret_metric, struct yd_tag *tags, size_t *ret_count)
 {
     const struct yd_str separator = influx->options.separator;
     size_t used, size, count = 0;
@@ -384,10 +385,10 @@ static int take_field(struct yd_influx *influx, const char **at, const char *end
 static int64_t guess_unit(int64_t number)
 {
     uint64_t size = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    return size < UINT64_C(100000000000)           ? YD_NS_PER_S  /* up to the year 5138 */
-           : size < UINT64_C(100000000000000)      ? YD_NS_PER_MS
-           : size < UINT64_C(100000000000000000)   ? 1000
-                                                   : 1;
+    return size < UINT64_C(100000000000)         ? YD_NS_PER_S /* up to the year 5138 */
+           : size < UINT64_C(100000000000000)    ? YD_NS_PER_MS
+           : size < UINT64_C(100000000000000000) ? 1000
+                                                 : 1;
 }
 
 static int take_time(struct yd_str text, int64_t unit_ns, int64_t *ret_ns)

@@ -3,9 +3,10 @@
  *   measurement[,key=value…] SP key=value[,key=value…] [SP timestamp]
  *
  * A line is one record for each of its fields, named MEASUREMENT SEPARATOR FIELD with the line's tags, at the line's
- * time: numbers and booleans (1, 0) are SAMPLEs, strings EVENTs. A line is taken whole or rejected whole, but for a field
- * that no batch can hold; the next one begins after its line feed. Rejects keep no order among lines. Source of the grammar: InfluxData's "Line protocol" reference for 1.8 and 2.x (its EBNF)
- * and the parser tests of Telegraf; where they differ is said in influx_lines.c.
+ * time: numbers and booleans (1, 0) are SAMPLEs, strings EVENTs. A line is taken whole or rejected whole, but for a
+ * field that no batch can hold; the next one begins after its line feed. Rejects keep no order among lines. Source of
+ * the grammar: InfluxData's "Line protocol" reference for 1.8 and 2.x (its EBNF) and the parser tests of Telegraf;
+ * where they differ is said in influx_lines.c.
  *
  * One thread. */
 #ifndef ELEMENTS_INFLUX_LINES_H

@@ -50,8 +50,8 @@ struct yd__log_part {
     struct yd__log_waits written, durable, replicated;
     struct yd__log_pending *first, **last;
     bool said_failed, said_no_space, said_held;
-    char stream[256]; /* as others find it: NAME/PARTITION */
-    char called[32];  /* "this stream", "partition 2" */
+    char stream[256];                /* as others find it: NAME/PARTITION */
+    char called[32];                 /* "this stream", "partition 2" */
     struct yd_log_recovery recovery; /* what the last opening found */
 };
 

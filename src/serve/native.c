@@ -25,6 +25,7 @@ const char *const yd_native_reasons[] = {"malformed frame",
                                          "no room in the stream",
                                          "stream not open for appends here",
                                          "connection refused",
+                                         "stream has partitions, none was named",
                                          NULL};
 
 /* ---- the world ---- */

@@ -32,6 +32,7 @@ enum yd_native_reason {
     YD_NATIVE_FULL,
     YD_NATIVE_NOT_HERE, /* the stream is closed, or a follower */
     YD_NATIVE_CONNECTION,
+    YD_NATIVE_PARTITION, /* to a stream of several partitions without saying which */
     YD_NATIVE_REASON_COUNT
 };
 extern const char *const yd_native_reasons[]; /* ends in NULL */

@@ -346,6 +346,12 @@ int yd__native_append(struct yd__native_peer *peer, const struct yd__native_fram
     if (error) {
         refuse_batches(peer, frame, error, count);
         for (uint32_t i = 0; i < count; i++) yd_batch_unref(append.batches[i]);
+    } else if (handle->whole) {
+        uint64_t records = 0;
+        for (uint32_t i = 0; i < count; i++) records += append.batches[i]->header.count;
+        yd__native_count(peer->native, YD_NATIVE_REJECTED, YD_NATIVE_PARTITION, records, peer);
+        for (uint32_t i = 0; i < count; i++) yd_batch_unref(append.batches[i]);
+        (void)yd__native_refuse_whole(handle, append.correlation, "append to");
     } else if (!go_on(handle, &append)) {
         stall(peer, &append);
     } else {

@@ -213,6 +213,7 @@ int yd__native_follow(struct yd__native_peer *peer, const struct yd__native_fram
                           "this handle is of no open stream");
         return 0;
     }
+    if (yd__native_refuse_whole(handle, frame->head.correlation, "follow each of")) return 0;
     struct follower *follower = handle->follower;
     if (follower && follower->busy) {
         yd__native_refuse(peer, frame->head.correlation, &(struct yd_msg_refused){.error = YD_EBUSY},

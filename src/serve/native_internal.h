@@ -67,6 +67,7 @@ struct yd__native_handle {
     struct yd__native_stream *stream;
     struct yd__native_handle *next, **at; /* of the stream's */
     uint32_t index, round;
+    bool whole; /* opened by the name of a stream of several partitions: it tells of the stream, no more */
     struct yd__native_acks acks[YD_ACK_REPLICATED + 1];
     void *follower; /* of native_follow.c; freed by yd__native_follow_close */
 };
@@ -170,6 +171,8 @@ void yd__native_block_unref(struct yd__native_block *block);
 
 /* ---- native_stream.c ---- */
 bool yd__native_stream_name(struct yd_str text, char to[256]); /* NAME or NAME/PARTITION, completed; false: no such */
+/* True: refused, because it must name a partition. `what`: "append to", "subscribe to" … */
+bool yd__native_refuse_whole(struct yd__native_handle *handle, uint64_t correlation, const char *what);
 /* A reference to the log of a stream, opened when nobody has it open. On the server's lane. */
 int yd__native_open_stream(struct yd_native *native, const char *name, bool create, struct yd_log **ret_log,
                            struct yd_trail *trail);

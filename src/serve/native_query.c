@@ -15,6 +15,9 @@
 #define QUERIES_MAX 16 /* of one connection, under way */
 #define REPLY_SIZE  ((size_t)256 << 10)
 
+/* What an operation makes of the name of a stream with several partitions. */
+enum reach { OF_ALL, OF_STREAM, OF_EACH, OF_ONE };
+
 struct ask {
     struct yd__native_job job;
     uint64_t correlation;
@@ -23,6 +26,9 @@ struct ask {
     int (*act)(struct ask *ask); /* on a file thread */
     char stream[256], dir[4096]; /* NAME/PARTITION and its folder, when it was given */
     char name[256];              /* of the stream alone */
+    bool plain;                  /* no partition was named */
+    enum reach reach;
+    uint32_t partitions; /* that are asked for, if several: they are taken in turn */
     struct yd_builder *builder;
     struct yd_batch **replies;
     uint32_t reply_count, reply_capacity;
@@ -260,8 +266,11 @@ struct cursors {
 static int visit_cursor(void *arg, const char *name, const struct yd_cursor *cursor)
 {
     struct cursors *cursors = arg;
-    const struct field fields[] = {U64("seqno", cursor->seqno), U64("epoch", cursor->epoch),
+    const char *partition = strchr(cursors->ask->stream, '/');
+    const struct field fields[] = {U64("seqno", cursor->seqno),
+                                   U64("epoch", cursor->epoch),
                                    I64("saved_at", cursor->saved_at),
+                                   {"partition", cursors->ask->partitions ? YD_TEXT : YD_NIL, {0}, partition + 1},
                                    U64("lag", cursors->durable > cursor->seqno ? cursors->durable - cursor->seqno : 0)};
     return add_row(cursors->ask, name, fields, YD_COUNT(fields));
 }
@@ -343,11 +352,11 @@ static int fence_stream(struct ask *ask)
 static const struct {
     const char *op;
     int (*act)(struct ask *ask);
-    bool of_stream;
-} ops[] = {{"streams", list_streams, false},   {"stat", stat_stream, true},
-           {"create", create_stream, true},    {"cursors", list_cursors, true},
-           {"cursor_save", save_cursor, true}, {"cursor_remove", remove_cursor, true},
-           {"producer", find_producer, true},  {"fence", fence_stream, true}};
+    enum reach reach;
+} ops[] = {{"streams", list_streams, OF_ALL},    {"stat", stat_stream, OF_EACH},
+           {"create", create_stream, OF_STREAM}, {"cursors", list_cursors, OF_EACH},
+           {"cursor_save", save_cursor, OF_ONE}, {"cursor_remove", remove_cursor, OF_EACH},
+           {"producer", find_producer, OF_ONE},  {"fence", fence_stream, OF_ONE}};
 
 /* ---- the job ---- */
 
@@ -360,12 +369,44 @@ static void free_ask(struct ask *ask)
     free(ask);
 }
 
+/* What was asked of a stream, not of one of its partitions. Who has none is no error where others have it. */
+static int act_on_each(struct ask *ask, const struct yd_layout *layout)
+{
+    if (ask->reach == OF_ONE)
+        return yd_trail_add(&ask->trail, YD_EINVAL, "%s has %u partitions: name one, %s/0 to %s/%u", ask->name,
+                            layout->partitions, ask->name, ask->name, layout->partitions - 1);
+    ask->partitions = layout->partitions;
+    uint32_t done = 0;
+    for (uint32_t i = 0; i < layout->partitions; i++) {
+        (void)snprintf(ask->stream, sizeof ask->stream, "%.200s/%u", ask->name, i);
+        if (snprintf(ask->dir, sizeof ask->dir, "%s/streams/%s", ask->job.native->data, ask->stream) >=
+            (int)sizeof ask->dir)
+            return YD_ETOOBIG;
+        int error = ask->act(ask);
+        if (error && error != YD_ENOENT) return error;
+        done += !error;
+    }
+    if (!done) return YD_ENOENT;
+    yd_trail_clear(&ask->trail);
+    return 0;
+}
+
+static int act(struct ask *ask)
+{
+    struct yd_layout layout;
+    if (ask->plain && (ask->reach == OF_EACH || ask->reach == OF_ONE) &&
+        yd_layout_load(ask->job.native->options.fs, ask->job.native->data, ask->name, &layout) == 0 &&
+        layout.partitions > 1)
+        return act_on_each(ask, &layout);
+    return ask->act(ask);
+}
+
 static void work(struct yd__native_job *job)
 {
     struct ask *ask = YD_CONTAINER(job, struct ask, job);
     ask->now = yd__native_wall(job->native);
     ask->error = yd_builder_create(&(struct yd_builder_options){.size_max = REPLY_SIZE}, &ask->builder);
-    if (!ask->error) ask->error = ask->act(ask);
+    if (!ask->error) ask->error = act(ask);
     if (!ask->error) ask->error = seal(ask);
 }
 
@@ -403,7 +444,9 @@ static const char *understand(struct ask *ask)
         if (!yd_str_eq(op, yd_str_of(ops[i].op))) continue;
         ask->op = ops[i].op;
         ask->act = ops[i].act;
-        if (!ops[i].of_stream) return NULL;
+        ask->reach = ops[i].reach;
+        if (ask->reach == OF_ALL) return NULL;
+        ask->plain = !memchr(stream.data, '/', stream.size);
         if (!stream.size || !yd__native_stream_name(stream, ask->stream))
             return "`stream` is wanted: NAME or NAME/PARTITION";
         (void)snprintf(ask->name, sizeof ask->name, "%.*s", (int)strcspn(ask->stream, "/"), ask->stream);

@@ -48,6 +48,19 @@ bool yd__native_stream_name(struct yd_str text, char to[256])
     return true;
 }
 
+bool yd__native_refuse_whole(struct yd__native_handle *handle, uint64_t correlation, const char *what)
+{
+    const struct yd_layout *layout = &handle->stream->layout;
+    int size = (int)strcspn(handle->stream->name, "/");
+    if (!handle->whole) return false;
+    yd__native_refuse(handle->peer, correlation, &(struct yd_msg_refused){.error = YD_EINVAL},
+                      "%.*s has %u partitions, chosen by the hash of %s: %s %.*s/0 to %.*s/%u", size,
+                      handle->stream->name, layout->partitions,
+                      layout->by == YD_LAYOUT_BY_PRODUCER ? "the producer's number" : "each record's name", what, size,
+                      handle->stream->name, size, handle->stream->name, layout->partitions - 1);
+    return true;
+}
+
 /* ---- positions that moved ---- */
 
 static void free_stream(struct yd__native_stream *stream)
@@ -224,26 +237,29 @@ struct open_job {
     struct yd__native_job job;
     uint64_t correlation, producer_id;
     char name[256];
-    bool create;
+    bool create, plain; /* plain: no partition was named */
     int error;
     struct yd_log *log; /* a reference */
     struct yd_layout layout;
     struct yd_trail trail;
 };
 
-static void attach(struct yd__native_peer *peer, uint64_t correlation, uint64_t producer_id, const char *name,
-                   struct yd_log *log, const struct yd_layout *layout)
+static void attach(struct yd__native_peer *peer, const struct open_job *open, struct yd_log *log,
+                   const struct yd_layout *layout)
 {
+    const char *name = open->name;
+    uint64_t correlation = open->correlation, producer_id = open->producer_id;
     struct yd__native_handle *handle = add_handle(peer, name, log, layout);
     if (!handle) {
         yd__native_refuse(peer, correlation, &(struct yd_msg_refused){.error = YD_ENOMEM}, "out of memory");
         return;
     }
+    handle->whole = open->plain && layout->partitions > 1;
     struct yd_log_position position;
     yd_log_position(log, &position);
     char dir[4096];
     int dir_size = snprintf(dir, sizeof dir, "%s/streams/%s", peer->native->data, name);
-    if (!peer->local || dir_size >= (int)sizeof dir) dir_size = 0;
+    if (!peer->local || handle->whole || dir_size >= (int)sizeof dir) dir_size = 0;
     struct yd_msg_opened opened = {.handle = handle->index,
                                    .partitions = layout->partitions,
                                    .log_id = position.log_id,
@@ -275,10 +291,13 @@ static int open_folder(struct yd_native *native, const char *name, bool create, 
     int error = yd_fs_stat(options->fs, dir, &now);
     if (error == YD_ENOENT && !create) return yd_trail_add(trail, error, "there is no such stream");
     if (error && error != YD_ENOENT) return error;
-    (void)snprintf(stream, sizeof stream, "%.*s", (int)strcspn(name, "/"), name);
+    size_t stream_size = strcspn(name, "/");
+    (void)snprintf(stream, sizeof stream, "%.*s", (int)stream_size, name);
     error = yd_layout_load(options->fs, native->data, stream, &layout);
     if (error && error != YD_ENOENT)
         return yd_trail_add(trail, error, "%s/streams/%s/stream.json cannot be understood", native->data, stream);
+    if (!error && strtoul(name + stream_size + 1, NULL, 10) >= layout.partitions)
+        return yd_trail_add(trail, YD_ENOENT, "there is no such partition: %s has %u", stream, layout.partitions);
     struct yd_log_options log = {.fs = options->fs,
                                  .dir = dir,
                                  .stream = name,
@@ -331,7 +350,7 @@ static void open_done(struct yd__native_job *job)
         yd__native_refuse(job->peer, open->correlation, &(struct yd_msg_refused){.error = open->error}, "%s: %s",
                           open->name, open->trail.size ? yd_trail_text(&open->trail) : yd_error_text(open->error));
     else if (!job->peer->dead)
-        attach(job->peer, open->correlation, open->producer_id, open->name, open->log, &open->layout);
+        attach(job->peer, open, open->log, &open->layout);
     yd_log_unref(open->log);
     free(open);
 }
@@ -352,10 +371,14 @@ int yd__native_open(struct yd__native_peer *peer, const struct yd__native_frame 
     const struct yd_msg_open *message = (const void *)frame->body;
     struct yd_native *native = peer->native;
     struct yd_str text;
-    char name[256];
     size_t at = sizeof *message;
+    struct open_job asked = {.job = {.work = open_work, .done = open_done},
+                             .correlation = frame->head.correlation,
+                             .producer_id = message->producer_id,
+                             .create = native->options.create && (message->flags & YD_OPEN_CREATE_STREAM)};
     if (!yd__native_text(frame, &at, message->stream_size, &text)) return YD_EFORMAT;
-    if (!yd__native_stream_name(text, name)) {
+    asked.plain = !memchr(text.data, '/', text.size);
+    if (!yd__native_stream_name(text, asked.name)) {
         yd__native_refuse(peer, frame->head.correlation, &(struct yd_msg_refused){.error = YD_EINVAL},
                           "a stream is NAME or NAME/PARTITION: letters, digits, `.`, `_`, `-`; a number");
         return 0;
@@ -365,18 +388,14 @@ int yd__native_open(struct yd__native_peer *peer, const struct yd__native_frame 
                           "a connection may open a stream %d times", HANDLES_MAX);
         return 0;
     }
-    struct yd__native_stream *used = find_open(native, name);
+    struct yd__native_stream *used = find_open(native, asked.name);
     if (used) { /* nothing to be looked up */
-        attach(peer, frame->head.correlation, message->producer_id, name, used->log, &used->layout);
+        attach(peer, &asked, used->log, &used->layout);
         return 0;
     }
-    struct open_job *open = calloc(1, sizeof *open);
+    struct open_job *open = malloc(sizeof *open);
     if (open) {
-        open->job = (struct yd__native_job){.work = open_work, .done = open_done};
-        open->correlation = frame->head.correlation;
-        open->producer_id = message->producer_id;
-        open->create = native->options.create && (message->flags & YD_OPEN_CREATE_STREAM);
-        (void)snprintf(open->name, sizeof open->name, "%s", name);
+        *open = asked;
         if (yd__native_submit(native, native->lane, peer, &open->job) == 0) return 0;
         free(open);
     }

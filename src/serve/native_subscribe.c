@@ -539,6 +539,7 @@ int yd__native_subscribe(struct yd__native_peer *peer, const struct yd__native_f
                       : find_sub(peer, correlation)       ? "this correlation is a subscription's already"
                       : peer->sub_count >= SUBS_MAX       ? "too many subscriptions on one connection"
                                                           : NULL;
+    if (!why && yd__native_refuse_whole(handle, correlation, "subscribe to each of")) return 0;
     int error = why ? YD_EINVAL : make_sub(peer, handle, &message, names, cursor, &sub);
     if (error) {
         yd__native_refuse(peer, correlation, &(struct yd_msg_refused){.error = error}, "%s",

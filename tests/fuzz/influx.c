@@ -20,7 +20,8 @@ static void take(void *arg, struct yd_batch *batch, uint32_t records)
         struct yd_str name = yd_view_name(&view, view.records[i].name);
         char again[YD_NAME_SIZE_MAX];
         size_t name_size;
-        YD_ASSERT(yd_name_canonical(name, again, &name_size) == 0 && yd_str_eq(name, (struct yd_str){again, name_size}));
+        YD_ASSERT(yd_name_canonical(name, again, &name_size) == 0 &&
+                  yd_str_eq(name, (struct yd_str){again, name_size}));
         sums->hash = sums->hash * 31 + yd_hash_str(name) + (uint64_t)view.records[i].time_ns;
     }
     sums->records += records;

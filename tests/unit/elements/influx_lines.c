@@ -3,9 +3,9 @@
 
 #include "testing.h"
 
-#define NOW    INT64_C(1000000000000000007)
+#define NOW        INT64_C(1000000000000000007)
 #define TEST(name) static void name(void **state)
-#define UNUSED (void)state
+#define UNUSED     (void)state
 
 struct said {
     struct yd_buf records, others;
@@ -117,14 +117,29 @@ TEST(values_are_floats_integers_unsigned_booleans_and_strings)
            "1 m_a 1; 1 m_b -2i; 1 m_c 18446744073709551615u; 1 m_d 1i; 1 m_e 0i; 1 m_f 1i; 1 m_g 0i; 1 m_h 1000; "
            "1 m_i 0.5; 1 m_j 5; 1 m_k -9223372036854775808i",
            "");
-    expect("m s=\"up\",t=\"a \\\"b\\\" c\\\\d\\n\",e=\"\" 1", "1 m_s \"up\"; 1 m_t \"a \"b\" c\\d\\n\"; 1 m_e \"\"", "");
+    expect("m s=\"up\",t=\"a \\\"b\\\" c\\\\d\\n\",e=\"\" 1", "1 m_s \"up\"; 1 m_t \"a \"b\" c\\d\\n\"; 1 m_e \"\"",
+           "");
 }
 
 TEST(bad_values_reject_the_line_and_only_it)
 {
     UNUSED;
-    static const char *const bad[] = {".",  "1e",  "nan", "NaN", "inf", "-Inf", "1x",  "i",   "u",  "-1u",
-                                      "tr", "1.5i", "--1", "9223372036854775808i", "18446744073709551616u", "0x1f"};
+    static const char *const bad[] = {".",
+                                      "1e",
+                                      "nan",
+                                      "NaN",
+                                      "inf",
+                                      "-Inf",
+                                      "1x",
+                                      "i",
+                                      "u",
+                                      "-1u",
+                                      "tr",
+                                      "1.5i",
+                                      "--1",
+                                      "9223372036854775808i",
+                                      "18446744073709551616u",
+                                      "0x1f"};
     for (size_t i = 0; i < YD_COUNT(bad); i++) {
         char text[128];
         (void)snprintf(text, sizeof text, "a v=1 1\nm good=1,v=%s,z=2 1\nb v=2 2\n", bad[i]);
@@ -136,7 +151,8 @@ TEST(bad_values_reject_the_line_and_only_it)
 TEST(escapes_hold_commas_spaces_and_equals_and_other_backslashes_are_themselves)
 {
     UNUSED;
-    expect("my\\,me\\ as,t\\,a\\=g=va\\ lu\\=e f\\=i\\,e\\ ld=1 1\n", "1 my\\,me\\ as_f\\=i\\,e\\ ld t\\,a\\=g=va\\ lu\\=e 1", "");
+    expect("my\\,me\\ as,t\\,a\\=g=va\\ lu\\=e f\\=i\\,e\\ ld=1 1\n",
+           "1 my\\,me\\ as_f\\=i\\,e\\ ld t\\,a\\=g=va\\ lu\\=e 1", "");
     expect("m\\e,k=a\\b v\\w=1 1\n", "1 m\\\\e_v\\\\w k=a\\\\b 1", "");
     expect("m=e,k=v x=1 1\n", "1 m\\=e_x k=v 1", ""); /* a bare = may stand in a measurement */
 }
@@ -181,8 +197,15 @@ TEST(precision_scales_times_and_auto_guesses)
     static const struct {
         const char *name;
         int64_t unit_ns;
-    } known[] = {{"ns", 1}, {"n", 1}, {"us", 1000}, {"u", 1000}, {"ms", 1000000}, {"s", YD_NS_PER_S},
-                 {"m", 60 * YD_NS_PER_S}, {"h", 3600 * YD_NS_PER_S}, {"auto", 0}};
+    } known[] = {{"ns", 1},
+                 {"n", 1},
+                 {"us", 1000},
+                 {"u", 1000},
+                 {"ms", 1000000},
+                 {"s", YD_NS_PER_S},
+                 {"m", 60 * YD_NS_PER_S},
+                 {"h", 3600 * YD_NS_PER_S},
+                 {"auto", 0}};
     int64_t unit_ns;
     for (size_t i = 0; i < YD_COUNT(known); i++) {
         assert_int_equal(yd_influx_precision(yd_str_of(known[i].name), &unit_ns), 0);
@@ -276,8 +299,9 @@ TEST(many_fields_fill_batches_and_none_is_lost)
 TEST(whole_bodies_and_single_lines_agree_on_random_texts)
 {
     UNUSED;
-    static const char *const pieces[] = {"m",  "cpu", ",", ",", " ", " ", "=", "=", "\\", "\\ ", "a=b", "v=1", "v=2i",
-                                         "1",  "t",   "x", "#", "\r", "1700000000", "-3", ".", "\xc3\xa9", "u"};
+    static const char *const pieces[] = {"m",  "cpu", ",",          ",",   " ",    " ",        "=", "=",
+                                         "\\", "\\ ", "a=b",        "v=1", "v=2i", "1",        "t", "x",
+                                         "#",  "\r",  "1700000000", "-3",  ".",    "\xc3\xa9", "u"};
     struct yd_rng rng;
     yd_rng_init(&rng, test_seed());
     for (int round = 0; round < 300; round++) {

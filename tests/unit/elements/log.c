@@ -1,11 +1,11 @@
-/* Log with partitions: where records go, in which order they stay, who is told what, and that nothing is lost or doubled
- * whatever is cut off. The disk is simulated; what is in the stream is read from its files. */
+/* Log with partitions: where records go, in which order they stay, who is told what, and that nothing is lost or
+ * doubled whatever is cut off. The disk is simulated; what is in the stream is read from its files. */
 #include "base/hash.h"
 #include "tested.h"
 
 #define NAMES  10
 #define LITTLE (100 * YD_NS_PER_MS)
-#define NONE        "s :: Lines(path: \"none\", follow: true) -> "
+#define NONE   "s :: Lines(path: \"none\", follow: true) -> "
 
 /* Records of n0, n1 … in turns, values from `first` on. */
 static struct yd_batch *mixed(int64_t first, uint32_t count)
@@ -105,7 +105,7 @@ static void all_of_a_wire_goes_to_one_partition_by_producer(void **state)
     (void)state;
     struct tested t;
     static const char topology[] = NONE "a :: Filter() -> log :: Log(stream: \"s\", partitions: 8, by: producer)\n"
-                                   "s -> b :: Filter() -> log\n";
+                                        "s -> b :: Filter() -> log\n";
     tested_open(&t);
     unsigned partition_of_a = 0;
     for (int run = 0; run < 2; run++) {

@@ -733,6 +733,65 @@ static void streams_are_made_with_their_layout(void **state)
     client_close(client);
 }
 
+/* The text of a refusal; the body of a frame is terminated. */
+static const char *refusal(struct client *client, uint64_t correlation, int error)
+{
+    return (const char *)(client_refused(client, correlation, error) + 1);
+}
+
+static void several_partitions_want_one_to_be_named(void **state)
+{
+    struct world *world = *state;
+    struct client *client = client_open(world);
+    const struct arg args[] = {{"stream", "many", 0}, {"partitions", NULL, 3}};
+    ask(client, 2, "create", args, 2);
+    yd_batch_unref(reply(client, 2));
+    struct yd_msg_opened whole = client_stream(client, "many"), one = client_stream(client, "many/1");
+    assert_int_equal(whole.partitions, 3);
+    assert_int_equal(whole.dir_size, 0); /* whoever reads the files reads more than one folder */
+
+    struct yd_batch *batches[2] = {make_batch(0, 5, 0), make_batch(0, 5, 0)};
+    client_append(client, 3, (struct yd_msg_append){.handle = whole.handle}, batches, 1);
+    const char *why = refusal(client, 3, YD_EINVAL);
+    assert_non_null(strstr(why, "many has 3 partitions, chosen by the hash of each record's name: append to "
+                                "many/0 to many/2"));
+    client_subscribe(client, 4, (struct yd_msg_subscribe){.handle = whole.handle}, "", "");
+    why = refusal(client, 4, YD_EINVAL);
+    assert_non_null(strstr(why, "subscribe to each of many/0 to many/2"));
+    client_append(client, 5, (struct yd_msg_append){.handle = one.handle, .level = YD_ACK_DURABLE}, batches + 1, 1);
+    assert_int_equal(client_appended(client, 5).next, 5);
+    assert_int_equal(world->counts[YD_NATIVE_REJECTED], 5);
+
+    ask(client, 6, "stat", args, 1);
+    struct yd_batch *rows = reply(client, 6);
+    assert_int_equal(rows->view.count, 3);
+    assert_int_equal(value(rows, 0, "durable"), 0);
+    assert_int_equal(value(rows, 1, "durable"), 5);
+    yd_batch_unref(rows);
+    const struct arg save[] = {{"stream", "many", 0}, {"cursor", "mine", 0}, {"seqno", NULL, 2}};
+    ask(client, 7, "cursor_save", save, 3);
+    why = refusal(client, 7, YD_EINVAL);
+    assert_non_null(strstr(why, "many has 3 partitions: name one, many/0 to many/2"));
+    const struct arg save_one[] = {{"stream", "many/1", 0}, {"cursor", "mine", 0}, {"seqno", NULL, 2}};
+    ask(client, 8, "cursor_save", save_one, 3);
+    yd_batch_unref(reply(client, 8));
+    ask(client, 9, "cursors", args, 1);
+    rows = reply(client, 9);
+    assert_int_equal(rows->view.count, 1);
+    assert_int_equal(value(rows, 0, "lag"), 3);
+    yd_batch_unref(rows);
+    ask(client, 10, "cursor_remove", save, 2);
+    assert_null(reply(client, 10));
+    ask(client, 11, "cursors", args, 1);
+    assert_null(reply(client, 11));
+
+    struct yd_msg_open open = {.stream_size = 6, .flags = YD_OPEN_CREATE_STREAM};
+    client_send(client, YD_MSG_OPEN, 12, &open, sizeof open, YD_STR("many/3"));
+    why = refusal(client, 12, YD_ENOENT);
+    assert_non_null(strstr(why, "there is no such partition: many has 3"));
+    client_close(client);
+}
+
 static void cursors_are_kept_at_the_server(void **state)
 {
     struct world *world = *state;
@@ -918,6 +977,7 @@ int main(void)
         TEST(notifiers_are_told_positions_and_not_more_often_than_asked),
         TEST(questions_about_streams_are_answered),
         TEST(streams_are_made_with_their_layout),
+        TEST(several_partitions_want_one_to_be_named),
         TEST(cursors_are_kept_at_the_server),
         TEST_BARE(cut_connections_lose_nothing_acknowledged),
         TEST(random_frames_harm_nobody),
