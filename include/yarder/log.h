@@ -207,6 +207,8 @@ struct yd_log_place {         /* where a log ends; with last_crc two logs that a
     uint64_t segment, offset; /* in which it will be, and where; segment UINT64_MAX: none was begun */
     uint32_t epoch, last_crc; /* of the last batch */
     uint32_t known_epoch;     /* the newest heard of, also by being fenced */
+    uint32_t copy;            /* a random number of this copy's own, kept in its folder; 0: none */
+    uint64_t epoch_start;     /* where batches of `epoch` begin here; UINT64_MAX: not known */
 };
 void yd_log_place(struct yd_log *log, struct yd_log_place *ret); /* any thread; of what is queued too */
 /* The leader of this epoch sends from now on. YD_EEPOCH: a newer one is known; he is deposed. Blocks. */
@@ -237,9 +239,10 @@ void yd_log_source_close(struct yd_log_source *source);
  * than ours: we are deposed. */
 int yd_log_follow_check(struct yd_log *log, const struct yd_log_place *place, uint64_t *ret_common);
 
-/* A follower as the leader sees it: joins the set when it has caught up, leaves it when it is replica_lag_ns behind. */
+/* A follower as the leader sees it: joins the set when it has caught up, leaves it when it is replica_lag_ns behind. Of
+ * one copy (yd_log_place; 0: of one id) only the one that joined last counts: a connection may outlive its follower. */
 struct yd_log_replica;
-int yd_log_replica_join(struct yd_log *log, const char *id, struct yd_log_replica **ret_replica);
+int yd_log_replica_join(struct yd_log *log, const char *id, uint32_t copy, struct yd_log_replica **ret_replica);
 void yd_log_replica_durable(struct yd_log_replica *replica, uint64_t seqno); /* everything below is durable there */
 void yd_log_replica_leave(struct yd_log_replica *replica);
 /* Somebody with this epoch was promoted, or is about to be: when it is newer, appends end with YD_EEPOCH and `deposed`

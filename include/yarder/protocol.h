@@ -188,7 +188,9 @@ struct yd_msg_follow {
     uint32_t epoch, last_crc;
     uint16_t id_size, reserved; /* text: the follower's name */
     uint64_t log_id, seqno, segment, offset;
-    uint32_t known_epoch, reserved2; /* the newest it has heard of */
+    uint32_t known_epoch; /* the newest it has heard of */
+    uint32_t copy;        /* a random number that this copy keeps: two connections of one copy are one follower */
+    uint64_t epoch_start; /* where batches of `epoch` begin in it; ~0: not known */
 }; /* BATCHES then come with the correlation of FOLLOW, as SEGMENT and SEAL do; the follower reads as fast as it writes
     */
 struct yd_msg_following {
@@ -217,7 +219,7 @@ _Static_assert(sizeof(struct yd_frame) == 16 && sizeof(struct yd_msg_hello) == 1
                    sizeof(struct yd_msg_open) == 16 && sizeof(struct yd_msg_opened) == 80 &&
                    sizeof(struct yd_msg_append) == 32 && sizeof(struct yd_msg_appended) == 24 &&
                    sizeof(struct yd_msg_subscribe) == 64 && sizeof(struct yd_msg_position) == 56 &&
-                   sizeof(struct yd_msg_end) == 16 && sizeof(struct yd_msg_follow) == 56 &&
+                   sizeof(struct yd_msg_end) == 16 && sizeof(struct yd_msg_follow) == 64 &&
                    sizeof(struct yd_msg_seal) == 16 && sizeof(struct yd_msg_following) == 24 &&
                    sizeof(struct yd_msg_followed) == 16,
                "the messages' layouts are the format");

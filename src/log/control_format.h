@@ -46,7 +46,7 @@
  * |  72 |    8 | written_at    | the server's clock, ns                                                |
  * |  80 |    8 | first_seqno   | oldest kept                                                           |
  * |  88 |    4 | epoch_count   |                                                                       |
- * |  92 |    4 | reserved      | zero                                                                  |
+ * |  92 |    4 | copy          | of one that follows: how its leader knows it again; 0: it never did   |
  * |  96 |16×58 | epochs        | {first seqno of that epoch, epoch, zero}, the latest 58, oldest first |
  */
 #ifndef LOG_CONTROL_FORMAT_H
@@ -89,7 +89,7 @@ struct yd__checkpoint {
     int64_t written_at;
     uint64_t first_seqno;
     uint32_t epoch_count;
-    uint32_t reserved;
+    uint32_t copy;
     struct yd__epoch_entry epochs[YD__EPOCHS_MAX];
 };
 

@@ -26,6 +26,8 @@ void yd_log_place(struct yd_log *log, struct yd_log_place *ret)
         .epoch = log->last_epoch,
         .last_crc = log->last_crc,
         .known_epoch = YD_MAX(log->epoch, log->fence),
+        .copy = log->checkpoint.copy,
+        .epoch_start = yd__epoch_start(&log->checkpoint, log->last_epoch),
     };
     /* An empty one is begun anew, if the leader has begun it anew. */
     if (active && (active->batches > 0 || active->next > active->base || log->tail.queued_bytes > 0)) {
@@ -321,8 +323,13 @@ int yd_log_follow_check(struct yd_log *log, const struct yd_log_place *place, ui
     pthread_mutex_lock(&log->mutex);
     uint64_t first = log->first, written = log->written, log_id = log->log_id;
     uint32_t epoch = log->epoch;
-    /* Where our history leaves that of the follower's last batch. */
+    /* Where our history leaves that of the follower's last batch. Of a leader whose batches never came here it has none
+     * in common with us: it goes back to where they begin, and no further, as what is before may be `replicated`. */
     uint64_t end = YD_MIN(written, yd__epoch_end(&log->checkpoint, place->epoch));
+    const struct yd__checkpoint *known = &log->checkpoint;
+    if (known->epoch_count > 0 && place->epoch > known->epochs[0].epoch && place->epoch_start < place->seqno &&
+        yd__epoch_start(known, place->epoch) == UINT64_MAX)
+        end = YD_MIN(end, place->epoch_start);
     pthread_mutex_unlock(&log->mutex);
     *ret_common = first;
     if (place->log_id == 0) return 0;

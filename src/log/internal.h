@@ -267,7 +267,8 @@ void yd__drop_empty(struct yd_log *log);
 int yd__grow_active(struct yd_log *log, uint64_t size); /* the active segment's file has room for so much more; io */
 void yd__epoch_add(struct yd__checkpoint *checkpoint, uint32_t epoch, uint64_t start);
 void yd__epoch_note(struct yd__checkpoint *checkpoint, uint32_t epoch, uint64_t start);
-uint32_t yd__epoch_at(const struct yd__checkpoint *checkpoint, uint64_t end); /* of the batch that ends there */
+uint64_t yd__epoch_start(const struct yd__checkpoint *checkpoint, uint32_t epoch); /* UINT64_MAX: not in it */
+uint32_t yd__epoch_at(const struct yd__checkpoint *checkpoint, uint64_t end);      /* of the batch that ends there */
 struct yd_log_replica {
     struct yd_log *log;
     struct yd_log_replica *next, **at; /* under mutex from here */
@@ -275,6 +276,8 @@ struct yd_log_replica {
     uint64_t target;                   /* our durable position at target_at */
     int64_t target_at, caught_up_at;   /* it had all that we had then */
     bool in_sync;
+    bool gone; /* the same copy has joined again */
+    uint32_t copy;
     char id[64];
 };
 int yd__flush_all(struct yd_log *log); /* follow.c: with io held: all that was queued is durable */

@@ -692,6 +692,13 @@ void yd__epoch_add(struct yd__checkpoint *checkpoint, uint32_t epoch, uint64_t s
     checkpoint->epoch_count = count + 1;
 }
 
+uint64_t yd__epoch_start(const struct yd__checkpoint *checkpoint, uint32_t epoch)
+{
+    for (uint32_t i = 0; i < checkpoint->epoch_count; i++)
+        if (checkpoint->epochs[i].epoch == epoch) return checkpoint->epochs[i].start_seqno;
+    return UINT64_MAX;
+}
+
 uint64_t yd__epoch_end(const struct yd__checkpoint *checkpoint, uint32_t epoch)
 {
     for (uint32_t i = 0; i < checkpoint->epoch_count; i++)
@@ -718,7 +725,7 @@ static int resume(struct recovery *recovery)
 
 static int begin_fresh(struct yd_log *log)
 {
-    log->checkpoint = (struct yd__checkpoint){.segment = YD__NO_SEGMENT};
+    log->checkpoint = (struct yd__checkpoint){.segment = YD__NO_SEGMENT, .copy = log->checkpoint.copy};
     if (!log->options.follower) {                                      /* else its leader says */
         log->log_id = log->options.random(log->options.clock_arg) | 1; /* never 0: that is "not known" */
         log->epoch = log->last_epoch = 1;
@@ -759,6 +766,8 @@ static int find_start(struct recovery *recovery)
     if (!exact) {
         recovery->expected = segment->base;
         recovery->first_offset = 0;
+        /* Should it hold no frame: what the first one is chained to, as the head says that a leader sent. */
+        if (segment->head_good) recovery->chain = segment->prev_crc;
         bool first_ever = recovery->have_checkpoint && checkpoint->segment == YD__NO_SEGMENT;
         if (first_ever && !segment->head_good && segment->data_start != 0) error = repair_head(recovery, segment, 1);
         enter(recovery, index, segment->data_end);
@@ -819,10 +828,20 @@ static int check_clean(struct recovery *recovery, bool *ret_clean)
     return error;
 }
 
+/* What a cut moved away stays away: killed before its sync, the power could still bring the old names back. */
+static int keep_away(const struct yd_log *log)
+{
+    char dir[YD__PATH_SIZE + 16];
+    (void)snprintf(dir, sizeof dir, "%s/quarantine", log->dir);
+    int error = yd_fs_sync_dir(log->fs, dir);
+    return error == YD_ENOENT ? 0 : error;
+}
+
 static int recover_dirty(struct recovery *recovery, bool begun)
 {
     struct yd_log *log = recovery->log;
-    int error = 0;
+    int error = keep_away(log);
+    if (error) return error;
     if (begun) {
         error = scan(recovery);
         struct yd__segment *segment = log->segments[recovery->index];
@@ -869,6 +888,8 @@ int yd__recover(struct yd_log *log, bool fresh, struct yd_log_recovery *report, 
     *report = (struct yd_log_recovery){.clean = true};
     recovery.have_checkpoint = !fresh && yd__control_latest(log->control, &log->checkpoint, &recovery.sure) == 0;
     if (!recovery.have_checkpoint) log->checkpoint = (struct yd__checkpoint){.segment = YD__NO_SEGMENT};
+    if (log->options.follower && !log->checkpoint.copy)
+        log->checkpoint.copy = (uint32_t)log->options.random(log->options.clock_arg) | 1;
     log->log_id = log->checkpoint.log_id;
     log->epoch = log->checkpoint.epoch;
     recovery.followed =

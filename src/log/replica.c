@@ -22,7 +22,8 @@ static bool look_at(struct yd_log *log, struct yd_log_replica *replica, int64_t 
         replica->target = log->durable;
         replica->target_at = now;
     }
-    bool in_sync = replica->caught_up_at != INT64_MIN && now - replica->caught_up_at <= log->options.replica_lag_ns;
+    bool in_sync = !replica->gone && replica->caught_up_at != INT64_MIN &&
+                   now - replica->caught_up_at <= log->options.replica_lag_ns;
     bool changed = in_sync != replica->in_sync;
     replica->in_sync = in_sync;
     return changed;
@@ -63,23 +64,34 @@ bool yd__replicas_update(struct yd_log *log)
     return changed;
 }
 
-int yd_log_replica_join(struct yd_log *log, const char *id, struct yd_log_replica **ret_replica)
+/* Whose follower has come again: what is heard of it on the old connection, if anything, is no second follower. */
+static void supersede(struct yd_log *log, const struct yd_log_replica *by)
+{
+    for (struct yd_log_replica *old = log->replicas; old; old = old->next)
+        if (old->copy == by->copy && (by->copy || strcmp(old->id, by->id) == 0)) old->gone = true;
+}
+
+int yd_log_replica_join(struct yd_log *log, const char *id, uint32_t copy, struct yd_log_replica **ret_replica)
 {
     struct yd_log_replica *replica = calloc(1, sizeof *replica);
     if (!replica) return YD_ENOMEM;
     (void)snprintf(replica->id, sizeof replica->id, "%s", id);
+    replica->copy = copy;
     replica->log = yd_log_ref(log);
     replica->caught_up_at = INT64_MIN;
     replica->target = UINT64_MAX; /* in the set once it has all, or all of a moment since it came */
     pthread_mutex_lock(&log->mutex);
     replica->target = log->durable;
     replica->target_at = yd__log_now(log);
+    supersede(log, replica);
     replica->next = log->replicas;
     replica->at = &log->replicas;
     if (replica->next) replica->next->at = &replica->next;
     log->replicas = replica;
+    bool changed = yd__replicas_update(log);
     pthread_mutex_unlock(&log->mutex);
     *ret_replica = replica;
+    if (changed) yd__moved(log);
     return 0;
 }
 

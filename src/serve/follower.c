@@ -150,6 +150,8 @@ static void ask(struct yd_follower *follower)
         .segment = place.segment,
         .offset = place.offset,
         .known_epoch = place.known_epoch,
+        .copy = place.copy,
+        .epoch_start = place.epoch_start,
     };
     follower->phase = ASKING;
     send_frame(follower, YD_MSG_FOLLOW, &message, sizeof message, id, (struct yd_str){0});

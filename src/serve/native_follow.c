@@ -134,7 +134,7 @@ static bool take(struct follower *follower)
     if (follower->checking) {
         follower->checking = false;
         if (!error) error = yd_log_source_open(follower->log, &follower->place, &follower->source);
-        if (!error) error = yd_log_replica_join(follower->log, follower->id, &follower->replica);
+        if (!error) error = yd_log_replica_join(follower->log, follower->id, follower->place.copy, &follower->replica);
         if (error) stop_sending(follower);
         answer(follower, error);
         return !error;
@@ -240,6 +240,8 @@ int yd__native_follow(struct yd__native_peer *peer, const struct yd__native_fram
         .epoch = message->epoch,
         .last_crc = message->last_crc,
         .known_epoch = message->known_epoch,
+        .copy = message->copy,
+        .epoch_start = message->epoch_start,
     };
     size_t size = YD_MIN(id.size, sizeof follower->id - 1);
     if (size) memcpy(follower->id, id.data, size);

@@ -292,6 +292,128 @@ static void one_promoted_in_vain_follows_a_leader_whose_past_is_older(void **sta
     pair_close(&pair);
 }
 
+/* Who has no more than the head of the first segment that the leader still has, and is promoted, goes on from there. */
+static void promoted_with_a_head_alone_leads_from_where_it_begins(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    fill_log(&pair, pair.leader, 0, 200);
+    assert_int_equal(world_close(pair.world, pair.leader), 0);
+    struct yd_log_options options = pair_options(&pair, false);
+    options.retain_bytes = 1;
+    pair.leader = world_open(pair.world, &options, NULL);
+    for (int i = 0; i < 4; i++) assert_int_equal(yd_log_maintain(pair.leader), 0);
+    uint64_t common;
+    assert_int_equal(pump_open(&pair.pump, pair.leader, pair.follower, "f", &common), 0);
+    assert_int_equal(pump_step(&pair.pump), 0); /* the head */
+    pump_close(&pair.pump);
+    struct yd_log_position position;
+    yd_log_position(pair.follower, &position);
+    assert_true(position.first > 0 && position.first == position.memory);
+    assert_int_equal(world_close(pair.world, pair.leader), 0);
+    yd_sim_fs_kill(pair.world->fs);
+    (void)world_close(pair.world, pair.follower);
+    uint32_t epoch;
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 1, &epoch, NULL), 0);
+    options = pair_options(&pair, false);
+    options.dir = pair.follower_dir;
+    pair.leader = world_open(pair.world, &options, NULL);
+    fill_log(&pair, pair.leader, 1000, 10);
+    (void)snprintf(pair.leader_dir, sizeof pair.leader_dir, "%s/third", pair.world->dir);
+    options = pair_options(&pair, true);
+    options.dir = pair.leader_dir;
+    pair.follower = world_open(pair.world, &options, NULL);
+    link_up(&pair);
+    catch_up(&pair);
+    assert_same(&pair);
+    pair_close(&pair);
+}
+
+/* Half of what a deposed leader wrote is everybody's: it keeps that half, as it may be the only other one that has it.
+ */
+static void deposed_leader_cuts_no_further_than_where_its_own_epoch_begins(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 20);
+    catch_up(&pair);
+    struct yd_log_position shared;
+    yd_log_position(pair.follower, &shared);
+    fill_log(&pair, pair.leader, 20, 30);
+    pump_close(&pair.pump);
+    /* The follower leads, and writes what nobody has; then the old leader is promoted over it. */
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    uint32_t epoch;
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 1, &epoch, NULL), 0);
+    struct yd_log_options options = pair_options(&pair, false);
+    options.dir = pair.follower_dir;
+    pair.follower = world_open(pair.world, &options, NULL);
+    fill_log(&pair, pair.follower, 1000, 50);
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    assert_int_equal(yd_log_fence(pair.leader, epoch), 0);
+    assert_int_equal(world_close(pair.world, pair.leader), 0);
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.leader_dir, 0, &epoch, NULL), 0);
+    open_leader(&pair);
+    open_follower(&pair);
+    uint64_t common;
+    assert_int_equal(pump_open(&pair.pump, pair.leader, pair.follower, "old", &common), YD_EGAP);
+    assert_int_equal(common, shared.memory);
+    pump_close(&pair.pump);
+    uint64_t edge;
+    assert_int_equal(yd_log_follow_cut(pair.follower, common, &edge), 0);
+    assert_int_equal(edge, common);
+    link_up(&pair);
+    catch_up(&pair);
+    assert_same(&pair);
+    pair_close(&pair);
+}
+
+/* The connection of a follower that has gone may stay for a while: it is no second follower. */
+static void one_copy_on_two_connections_counts_once(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    assert_int_equal(world_close(pair.world, pair.leader), 0);
+    struct yd_log_options options = pair_options(&pair, false);
+    options.replicas = 2;
+    pair.leader = world_open(pair.world, &options, NULL);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 10);
+    catch_up(&pair);
+    struct pump old = pair.pump;
+    struct yd_log_position position;
+    yd_log_position(pair.leader, &position);
+    assert_int_equal(position.in_sync, 1);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 10, 10);
+    catch_up(&pair);
+    yd_log_replica_durable(old.replica, position.durable);
+    yd_log_position(pair.leader, &position);
+    assert_int_equal(position.in_sync, 1);
+    assert_int_equal(position.replicated, 0);
+    /* Another one of the same name is another follower. */
+    struct yd_log_place place;
+    struct yd_log_replica *other;
+    yd_log_place(pair.follower, &place);
+    assert_true(place.copy != 0);
+    assert_int_equal(yd_log_replica_join(pair.leader, "f", place.copy + 2, &other), 0);
+    yd_log_replica_durable(other, position.durable);
+    yd_log_position(pair.leader, &position);
+    assert_int_equal(position.in_sync, 2);
+    assert_int_equal(position.replicated, position.durable);
+    yd_log_replica_leave(other);
+    pump_close(&old);
+    /* It is the same one after a restart. */
+    pump_close(&pair.pump);
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    open_follower(&pair);
+    struct yd_log_place again;
+    yd_log_place(pair.follower, &again);
+    assert_int_equal(again.copy, place.copy);
+    pair_close(&pair);
+}
+
 static void follower_cut_back_while_open_tells_its_readers_and_goes_on(void **state)
 {
     struct world *world = *state;
@@ -389,6 +511,9 @@ int main(void)
         SIM(follower_refuses_what_does_not_continue_it),
         SIM(promoted_follower_leads_and_the_deposed_one_cuts_back),
         SIM(one_promoted_in_vain_follows_a_leader_whose_past_is_older),
+        SIM(promoted_with_a_head_alone_leads_from_where_it_begins),
+        SIM(deposed_leader_cuts_no_further_than_where_its_own_epoch_begins),
+        SIM(one_copy_on_two_connections_counts_once),
         SIM(follower_cut_back_while_open_tells_its_readers_and_goes_on),
         SIM(slow_follower_leaves_the_set_and_comes_back),
         SIM(follower_behind_retention_begins_anew),

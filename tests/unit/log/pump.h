@@ -29,7 +29,7 @@ static inline int pump_open(struct pump *pump, struct yd_log *leader, struct yd_
     int error = yd_log_follow_check(leader, &place, ret_common);
     if (!error) error = yd_log_follow_leader(follower, position.epoch);
     if (!error) error = yd_log_source_open(leader, &place, &pump->source);
-    if (!error) error = yd_log_replica_join(leader, id, &pump->replica);
+    if (!error) error = yd_log_replica_join(leader, id, place.copy, &pump->replica);
     return error;
 }
 
