@@ -5,10 +5,11 @@ Syncs and comparisons are found in the sources, so that new ones cannot be forgo
 yd_fs_sync_dir or yd_fs_sync_map becomes a success that does nothing; a comparison with a checksum on a side is always
 satisfied. Orderings are the ones that the simulator knows by name (enum yd__skip); `sim_log --mutants` runs those.
 
-Each mutant is built in a copy of the tree and meets the log's unit tests, then the simulator with more seeds. A mutant
-that no test notices is a failure, but for those in HARMLESS, each with its reason.
+Each mutant is built in a copy of the tree and meets the unit tests, then both simulators, then they with more seeds, until
+one notices: its name is printed. A mutant that no test notices is a failure, but for those in HARMLESS, each with its
+reason. The whole takes an hour or two; --part does every Nth, in a tree of its own.
 
-    mutate/log.py [--only SUBSTRING] [--list] [--seeds N]
+    mutate/log.py [--only SUBSTRING] [--list] [--seeds N] [--part K/N]
 """
 import argparse
 import os
@@ -25,7 +26,9 @@ BUILD = os.path.join(WORK, 'build')
 SYNCS = ('yd_file_sync', 'yd_fs_sync_dir', 'yd_fs_sync_map')
 FOLDERS = ('src/log',)
 FILES = ('src/batch/header.c', 'src/batch/view.c', 'src/batch/batch.c', 'src/io/file.c')
-SUITES = ('--suite', 'log', '--suite', 'batch', '--suite', 'io')
+# In turn, the quick ones first: what is built, and the tests of it.
+UNITS = ('log', 'batch', 'io', 'serve')
+SIMS = ('sim_log', 'sim_replica')
 
 # Mutants that change nothing that is promised: 'file: the line' -> why.
 HARMLESS = {
@@ -79,21 +82,25 @@ def mutants():
                 end = balanced(code, match.end())
                 arguments = text[match.end() + 1:end - 1]
                 found.append((path, match.start(), end, f'((void)({arguments}), 0)', 'sync', line_of(text, match.start())))
-        operand = r'[A-Za-z_][\w.\->\[\]]*(?:\([^()]*(?:\([^()]*\)[^()]*)*\))?'
-        for match in re.finditer(rf'({operand}) (==|!=) ({operand})', code):
-            if 'crc' not in match.group(1).lower() + match.group(3).lower():
+        operand = r'(?:[A-Za-z_][\w.\->\[\]]*)?(?:\([^()]*(?:\([^()]*\)[^()]*)*\))|[A-Za-z_][\w.\->\[\]]*'
+        for match in re.finditer(rf'({operand}) (==|!=) ({operand}|0\b)', code):
+            left, sign, right = match.groups()
+            content = right == '0' and left.startswith('memcmp(') and path.startswith('src/log/')
+            if not content and ('crc' not in left.lower() + right.lower() or right in ('NULL', '0')):
                 continue
-            found.append((path, match.start(), match.end(), '(1)' if match.group(2) == '==' else '(0)', 'checksum',
-                          line_of(text, match.start())))
+            found.append((path, match.start(), match.end(), '(1)' if sign == '==' else '(0)',
+                          'content' if content else 'checksum', line_of(text, match.start())))
     return found
 
 
 def run(command, timeout):
-    """False when it failed, or took too long, which is noticing, too."""
+    """(whether it went well, what it printed). Taking too long is not well: that is noticing, too."""
     try:
-        return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=timeout).returncode == 0
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, text=True,
+                              errors='replace')
+        return done.returncode == 0, done.stdout
     except subprocess.TimeoutExpired:
-        return False
+        return False, ''
 
 
 def prepare():
@@ -107,25 +114,37 @@ def prepare():
             shutil.copy2(source, target)
     subprocess.check_call(['meson', 'setup', BUILD, TREE, '--buildtype=debugoptimized', '-Dwerror=false'],
                           stdout=subprocess.DEVNULL)
-    tests = subprocess.check_output(['meson', 'test', '-C', BUILD, '--list', *SUITES],
-                                    text=True, stderr=subprocess.DEVNULL)
-    print(f'# {len(tests.splitlines())} tests for each', flush=True)
 
 
-def build():
+def build(pattern):
     targets = subprocess.check_output(['ninja', '-C', BUILD, '-t', 'targets', 'all'], text=True)
-    wanted = re.findall(r'^(tests/(?:unit/(?:log|batch|io)|sim/log)/(?:test_\w+|sim_\w+)): ', targets, flags=re.M)
-    return run(['ninja', '-C', BUILD, *wanted], 900)
+    wanted = re.findall(rf'^({pattern}): ', targets, flags=re.M)
+    good, output = run(['ninja', '-C', BUILD, *wanted], 900)
+    if not good and re.search(r'error: (?!.*never be executed)', output):
+        return False
+    if not good:
+        raise SystemExit(f'mutate: ninja does not end well:\n{output[-2000:]}')
+    return True
 
 
 def noticed(seeds):
     """The name of what noticed, or None."""
-    if not build():
+    if not build(r'tests/unit/(?:%s)/test_\w+' % '|'.join(UNITS)):
         return 'the compiler'
-    if not run(['meson', 'test', '-C', BUILD, '--no-rebuild', '--maxfail', '1', *SUITES], 900):
-        return 'a test'
-    sim = os.path.join(BUILD, 'tests/sim/log/sim_log')
-    return None if run([sim, '--seeds', f'1..{seeds}'], 1800) else f'the simulator within {seeds} seeds'
+    for unit in UNITS:
+        good, output = run(['meson', 'test', '-C', BUILD, '--no-rebuild', '--maxfail', '1', '--suite', unit,
+                            '--no-suite', 'sim'], 900)
+        failed = re.search(r'/ ([\w ]+?) +(?:FAIL|ERROR|TIMEOUT)', output)
+        if not good:
+            return f'tests/unit/{unit}/{failed.group(1) if failed else "?"}.c'
+    build('tests/sim/log/(?:%s)' % '|'.join(SIMS))
+    for count in (2000, seeds):
+        for sim in SIMS:
+            good, output = run([os.path.join(BUILD, 'tests/sim/log', sim), '--seeds', f'1..{count}'], 1800)
+            if not good:
+                failed = re.search(r'^seed (\d+)', output, flags=re.M)
+                return f'{sim}, seed {failed.group(1) if failed else f"1..{count}"}'
+    return None
 
 
 def main():
@@ -133,26 +152,33 @@ def main():
     parser.add_argument('--only', default='', help='only mutants whose place or line has this')
     parser.add_argument('--list', action='store_true')
     parser.add_argument('--seeds', type=int, default=20000)
+    parser.add_argument('--part', default='1/1', help='K/N: every Nth from the Kth on, in a tree of its own')
     options = parser.parse_args()
-    chosen = [m for m in mutants() if options.only in f'{m[0]}: {m[5]} ({m[4]})']
+    part, parts = map(int, options.part.split('/'))
+    if parts > 1:
+        global WORK, TREE, BUILD
+        WORK = f'{WORK}-{part}'
+        TREE, BUILD = os.path.join(WORK, 'tree'), os.path.join(WORK, 'build')
+    chosen = [m for m in mutants() if options.only in f'{m[0]}: {m[5]} ({m[4]})'][part - 1::parts]
     if options.list:
         for path, _, _, _, kind, line in chosen:
             print(f'{kind:9} {path}: {line}')
         return 0
     prepare()
-    if noticed(100):
-        sys.exit('mutate: the tests fail before anything was changed')
+    by = noticed(options.seeds)
+    if by:
+        sys.exit(f'mutate: {by} fails before anything was changed')
     missed = harmless = 0
     started = time.monotonic()
     print(f'1..{len(chosen)}')
     for number, (path, start, end, instead, kind, line) in enumerate(chosen, 1):
         target = os.path.join(TREE, path)
-        text = open(os.path.join(ROOT, path)).read()
+        text = open(target).read()
         with open(target, 'w') as f:
             f.write(text[:start] + instead + text[end:])
         by = noticed(options.seeds)
-        shutil.copy2(os.path.join(ROOT, path), target)
-        os.utime(target)
+        with open(target, 'w') as f:
+            f.write(text)
         place = f'{path}:{text.count(chr(10), 0, start) + 1}: {kind}: {line}'
         reason = HARMLESS.get(f'{path}: {line}')
         if by:
@@ -165,10 +191,14 @@ def main():
             print(f'not ok {number} - {place}: nobody noticed', flush=True)
     print(f'# {len(chosen)} mutants: {len(chosen) - missed - harmless} noticed, {harmless} harmless, {missed} missed, '
           f'{time.monotonic() - started:.0f} s')
+    if part < parts:
+        return 1 if missed else 0
     print('# orderings:', flush=True)
-    build()
-    orderings = subprocess.run([os.path.join(BUILD, 'tests/sim/log/sim_log'), '--mutants', '3000'], check=False)
-    return 1 if missed or orderings.returncode else 0
+    build('tests/sim/log/(?:%s)' % '|'.join(SIMS))
+    for sim in SIMS:
+        done = subprocess.run([os.path.join(BUILD, 'tests/sim/log', sim), '--mutants', '3000'], check=False)
+        missed += done.returncode != 0
+    return 1 if missed else 0
 
 
 if __name__ == '__main__':
