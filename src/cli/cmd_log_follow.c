@@ -14,21 +14,35 @@ static bool plain(const char *text)
     return text && *text && strpbrk(text, "\"\\\n") == NULL;
 }
 
+/* Adds `, PARAM: "VALUE"` when the option is there. false: a value that no text of a topology can have. */
+static bool add(const struct cli_args *args, int fd, const char *option, const char *param)
+{
+    const char *value = cli_value(args, option);
+    if (value && plain(value)) dprintf(fd, ", %s: \"%s\"", param, value);
+    return !value || plain(value);
+}
+
 /* The topology is a file without a name; `yarder run` takes over this process. */
 static int run(struct cli_args *args)
 {
     const char *from = cli_value(args, "from"), *stream = cli_value(args, "stream"), *data = cli_value(args, "data");
-    const char *address = cli_value(args, "listen"), *token = cli_value(args, "token-file");
+    const char *address = cli_value(args, "listen");
     if (!plain(from) || !plain(stream)) return cli_usage(args, "--from HOST:PORT and --stream NAME are wanted");
-    if ((address && !plain(address)) || (token && !plain(token))) return cli_usage(args, "a value has a quote in it");
+    if (address && !plain(address)) return cli_usage(args, "a value has a quote in it");
     char name[256], path[64];
     (void)snprintf(name, sizeof name, "%s", stream);
     char *slash = strchr(name, '/');
     if (slash) *slash++ = '\0';
     int fd = memfd_create("yarder-follow.yd", 0);
     if (fd < 0) return cli_fail(args, "no memory for a topology");
-    dprintf(fd, "copy :: Replica(from: \"%s\", stream: \"%s\", partition: %d%s%s%s) -> nowhere :: Null()\n", from, name,
-            slash ? atoi(slash) : 0, token ? ", token_file: \"" : "", token ? token : "", token ? "\"" : "");
+    dprintf(fd, "copy :: Replica(from: \"%s\", stream: \"%s\", partition: %d", from, name, slash ? atoi(slash) : 0);
+    if (!add(args, fd, "token-file", "token_file") || !add(args, fd, "ca", "tls_ca") ||
+        !add(args, fd, "cert", "tls_cert") || !add(args, fd, "key", "tls_key") ||
+        !add(args, fd, "tls-name", "tls_name")) {
+        close(fd);
+        return cli_usage(args, "a value has a quote in it, or is empty");
+    }
+    dprintf(fd, ") -> nowhere :: Null()\n");
     if (address) dprintf(fd, "native :: Native(listen: \"%s\")\n", address);
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     const char *arguments[] = {"yarder", "run", path, "--data", data ? data : "./data", NULL};
@@ -37,17 +51,21 @@ static int run(struct cli_args *args)
 }
 
 static const struct cli_option options[] = {
-    {"from", "HOST:PORT", "the leader's native address"},
+    {"from", "ADDRESS", "the leader's: HOST:PORT, tls:HOST:PORT or unix:PATH; HOST may be a name"},
     {"stream", "NAME", "the stream, or NAME/PARTITION"},
     {"listen", "ADDR", "serves readers there by the native protocol; default: nowhere"},
     {"data", "DIR", "where the copy is; default ./data"},
     {"token-file", "FILE", "its first line is the leader's secret"},
+    {"ca", "FILE", "tls: who may have signed the leader's certificate; default: the system's authorities"},
+    {"cert", "FILE", "tls: our certificate"},
+    {"key", "FILE", "tls: its key"},
+    {"tls-name", "NAME", "tls: what the leader's certificate must be for; default: the HOST of --from"},
     {NULL, NULL, NULL},
 };
 
 const struct cli_command cmd_log_follow = {
     .name = "log follow",
-    .usage = "--from HOST:PORT --stream NAME [--listen ADDR] [--data DIR]",
+    .usage = "--from ADDRESS --stream NAME [--listen ADDR] [--data DIR]",
     .summary = "keeps a copy of another node's stream, byte for byte",
     .doc = "Runs until it is stopped. Every batch is checked; it catches up from any point and goes on after a crash.\n"
            "The same as an element: Replica.",

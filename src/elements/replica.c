@@ -10,6 +10,7 @@
 #include "elements/classes.h"
 #include "flow/run.h"
 #include "io/file.h"
+#include "io/tls.h"
 #include "serve/follower.h"
 
 #define TOKEN_MAX 4096
@@ -18,7 +19,8 @@ struct state {
     struct yd_element *element;
     struct yd_log *log;
     char *token;
-    char stream[256]; /* NAME/PARTITION */
+    struct yd_tls *tls; /* NULL: plain */
+    char stream[256];   /* NAME/PARTITION */
     struct yd_log_recovery recovery;
     bool said_failed, said_no_space;
 };
@@ -41,7 +43,9 @@ static const struct yd_param_class params[] = {
     {.name = "from",
      .type = YD_PARAM_TEXT,
      .flags = YD_PARAM_REQUIRED,
-     .doc = "The leader's native address: `HOST:PORT` (numbers, or localhost) or `unix:PATH`."},
+     .doc =
+         "The leader's native address: `HOST:PORT`, `tls:HOST:PORT` or `unix:PATH`. HOST may be a name: each attempt "
+         "looks it up."},
     {.name = "stream",
      .type = YD_PARAM_TEXT,
      .flags = YD_PARAM_REQUIRED | YD_PARAM_STREAM,
@@ -55,6 +59,19 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_TEXT,
      .initial = "\"\"",
      .doc = "A file whose first line is the leader's secret; `\"\"`: none."},
+    {.name = "tls_ca",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .doc = "`tls:`: who may have signed the leader's certificate (PEM); `\"\"`: the system's authorities."},
+    {.name = "tls_cert",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .doc = "`tls:`: the certificate shown to a leader that asks for one (PEM); wants `tls_key`."},
+    {.name = "tls_key", .type = YD_PARAM_TEXT, .initial = "\"\"", .doc = "The certificate's key (PEM)."},
+    {.name = "tls_name",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .doc = "`tls:`: what the leader's certificate must be for; `\"\"`: the HOST of `from`."},
     {.name = "keep",
      .type = YD_PARAM_DURATION,
      .initial = "0s",
@@ -86,6 +103,37 @@ static int64_t wall(void *arg)
     return yd_element_wall(arg);
 }
 
+/* "tls:HOST:PORT" without its first part. */
+static bool is_tls(struct yd_str from)
+{
+    return yd_str_starts(from, YD_STR("tls:"));
+}
+static const char *plain_from(struct yd_str from)
+{
+    return from.data + (is_tls(from) ? sizeof "tls:" - 1 : 0);
+}
+
+static int check_leader(const struct yd_args *args, char *why, size_t why_size)
+{
+    struct yd_str from = yd_args_text(args, "from");
+    bool tls = is_tls(from), named;
+    bool cert = yd_args_text(args, "tls_cert").size, key = yd_args_text(args, "tls_key").size;
+    bool more = yd_args_text(args, "tls_ca").size || yd_args_text(args, "tls_name").size;
+    struct yd_trail trail = {0};
+    const char *wrong = NULL;
+    if (yd_address_check(yd_str_of(plain_from(from)), &named, &trail) < 0)
+        wrong = yd_trail_text(&trail);
+    else if (tls && yd_str_starts(yd_str_of(plain_from(from)), YD_STR("unix:")))
+        wrong = "a Unix socket does not speak TLS";
+    else if (cert != key)
+        wrong = "`tls_cert` and `tls_key` go together";
+    else if (!tls && (cert || more))
+        wrong = "`tls_` parameters want an address with `tls:` before it";
+    if (!wrong) return 0;
+    (void)snprintf(why, why_size, "%s", wrong);
+    return YD_EINVAL;
+}
+
 static int check(const struct yd_args *args, char *why, size_t why_size)
 {
     struct yd_str stream = yd_args_text(args, "stream");
@@ -94,7 +142,7 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
         char c = stream.data[i];
         good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || memchr("._-", c, 3);
     }
-    if (good) return 0;
+    if (good) return check_leader(args, why, why_size);
     (void)snprintf(why, why_size, "a stream's name is letters, digits, `.`, `_` and `-`, not beginning with `.`");
     return YD_EINVAL;
 }
@@ -110,6 +158,20 @@ static int read_token(struct yd_element *element, struct state *state)
     return 0;
 }
 
+/* What is wrong with the certificates is said at the start. */
+static int load_tls(struct yd_element *element, struct state *state)
+{
+    const struct yd_args *args = yd_element_args(element);
+    struct yd_str ca = yd_args_text(args, "tls_ca"), cert = yd_args_text(args, "tls_cert");
+    if (!is_tls(yd_args_text(args, "from"))) return 0;
+    struct yd_tls_options options = {.ca_file = ca.size ? ca.data : NULL,
+                                     .cert_file = cert.size ? cert.data : NULL,
+                                     .key_file = cert.size ? yd_args_text(args, "tls_key").data : NULL};
+    struct yd_trail trail = {0};
+    int r = yd_tls_create(&options, &state->tls, &trail);
+    return r < 0 ? yd_element_fail(element, r, "%s", trail.size ? yd_trail_text(&trail) : yd_error_text(r)) : 0;
+}
+
 static int open(struct yd_element *element, void *opaque)
 {
     struct state *state = opaque;
@@ -119,6 +181,7 @@ static int open(struct yd_element *element, void *opaque)
     struct yd_trail trail = {0};
     state->element = element;
     int r = read_token(element, state);
+    if (r == 0) r = load_tls(element, state);
     if (r < 0) return r;
     (void)snprintf(state->stream, sizeof state->stream, "%s/%lld", name, (long long)yd_args_int(args, "partition"));
     if (snprintf(dir, sizeof dir, "%s/streams/%s", yd_element_data(element), state->stream) >= (int)sizeof dir)
@@ -144,7 +207,9 @@ static void close(void *opaque)
 {
     struct state *state = opaque;
     free(state->token);
+    yd_tls_unref(state->tls);
     state->token = NULL;
+    state->tls = NULL;
     if (!state->log) return;
     yd_streams_remove(yd_element_streams(state->element), state->stream);
     (void)yd_log_close(state->log); /* what a last flush could not do, recovery finds */
@@ -191,14 +256,16 @@ static int start(struct yd_pump *pump, void *opaque, void *element_state)
     struct pump *state = opaque;
     const struct state *element = element_state;
     const struct yd_args *args = yd_pump_args(pump);
-    struct yd_str name = yd_args_text(args, "name");
+    struct yd_str name = yd_args_text(args, "name"), tls_name = yd_args_text(args, "tls_name");
     struct yd_trail trail = {0};
     state->pump = pump;
     struct yd_follower_options options = {
         .loop = yd_pump_loop(pump),
         .pool = yd_pump_pool(pump),
         .log = element->log,
-        .from = yd_args_text(args, "from").data,
+        .from = plain_from(yd_args_text(args, "from")),
+        .tls = element->tls,
+        .tls_name = tls_name.size ? tls_name.data : NULL,
         .stream = element->stream,
         .id = name.size ? name.data : yd_pump_element(pump),
         .token = element->token,
@@ -242,6 +309,7 @@ const struct yd_element_class yd_class_replica = {
            "- It takes no appends. `yarder log promote` makes its copy the leader; the old one, when it comes back,\n"
            "  follows, and cuts what nobody else has: that is kept in `quarantine/`.\n"
            "- What its leader has retired before it came is gone: it begins anew, and says so.\n"
+           "- `tls:` before the address: TLS 1.3; the leader's certificate is verified, always.\n"
            "- `keep` and `size` are this node's own.\n",
     .example = "native :: Native(listen: \"127.0.0.1:4281\")\n"
                "copy :: Replica(from: \"127.0.0.1:4280\", stream: \"metrics\") -> history :: History()\n",

@@ -46,7 +46,13 @@ struct yd_address {
     socklen_t size;
 };
 int yd_address_parse(struct yd_str text, struct yd_address *ret,
-                     struct yd_trail *trail);                                   /* numeric hosts and localhost */
+                     struct yd_trail *trail); /* numeric hosts and localhost */
+/* For who connects: HOST may be a name, too. Without looking it up: */
+int yd_address_check(struct yd_str text, bool *ret_named, struct yd_trail *trail);
+/* Looks a name up, which blocks: from a file thread (yd_lane_submit), never from a loop. Of a host with several
+ * addresses the attempt'th, round and round. YD_ENOENT: nobody has that name; YD_ETIMEOUT: nobody answers. */
+int yd_address_find(struct yd_loop *loop, struct yd_str text, unsigned attempt, struct yd_address *ret,
+                    struct yd_trail *trail);
 size_t yd_address_put(const struct yd_address *address, char *to, size_t size); /* as parsed; text, terminated */
 bool yd_address_loopback(const struct yd_address *address);                     /* also every unix: path */
 

@@ -1,7 +1,7 @@
 /* io/loop_inner.h: what the loops have in common: dispatch, cached clocks, the heap of timers. Nobody else includes it.
  *
  *   loop.c        the functions of loop.h: dispatch by the loop's table; timers, the same for both kinds
- *   address.c     addresses as text
+ *   address.c     addresses as text              names.c         host names, looked up
  *   loop_uv.c     the Linux loop on libuv: run, wake, post, descriptors, signals
  *   stream_uv.c   its listeners and streams      datagrams_uv.c  its datagrams      child_uv.c  its child processes
  *   tls.c         a stream in front of a stream
@@ -44,6 +44,8 @@ struct yd__loop_ops {
     void (*listener_address)(struct yd_listener *listener, struct yd_address *ret);
     void (*listener_pause)(struct yd_listener *listener, bool paused);
     void (*listener_close)(struct yd_listener *listener);
+    int (*find_host)(struct yd_loop *loop, const char *host, unsigned attempt, struct yd_address *ret,
+                     struct yd_trail *trail); /* blocks; any thread */
     int (*connect)(struct yd_loop *loop, const struct yd_address *to, const struct yd_stream_ops *ops, void *arg,
                    struct yd_stream **ret_stream, struct yd_trail *trail);
     void (*stream_start)(struct yd_stream *stream, const struct yd_stream_ops *ops, void *arg);
@@ -85,6 +87,9 @@ struct yd_loop {
 #define YD__PEEK_SIZE    64
 
 void yd__loop_init(struct yd_loop *loop, const struct yd__loop_ops *ops, uint64_t seed);
+void yd__address_port(struct yd_address *address, uint16_t port); /* IPv4 and IPv6 */
+int yd__linux_find_host(struct yd_loop *loop, const char *host, unsigned attempt, struct yd_address *ret,
+                        struct yd_trail *trail);
 void yd__loop_fini(struct yd_loop *loop);                /* asserts that no timer is left */
 int64_t yd__loop_next_timer(const struct yd_loop *loop); /* INT64_MAX: none */
 void yd__loop_fire_timers(struct yd_loop *loop);         /* those due at loop->mono */

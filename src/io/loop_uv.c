@@ -310,6 +310,7 @@ const struct yd__loop_ops yd__uv_ops = {
     .stream_peek = yd__uv_stream_peek,
     .stream_detach = yd__uv_stream_detach,
     .stream_peer_user = yd__uv_stream_peer_user,
+    .find_host = yd__linux_find_host,
     .datagrams_open = yd__uv_datagrams_open,
     .datagrams_address = yd__uv_datagrams_address,
     .datagrams_pause = yd__uv_datagrams_pause,

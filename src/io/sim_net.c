@@ -319,6 +319,46 @@ int yd__sim_fit(const struct yd_address *listening, const char *listening_node, 
     return same_node && (has_no_host(listening) || has_no_host(to)) ? 1 : 0;
 }
 
+/* ---- names of hosts ---- */
+
+struct yd__sim_host {
+    struct yd__sim_host *next;
+    char *name;
+    struct yd_address address;
+};
+
+void yd_sim_host(struct yd_sim *sim, const char *host, const char *address)
+{
+    struct yd__sim_host **at = &sim->hosts;
+    while (*at) {
+        struct yd__sim_host *one = *at;
+        if (address || strcmp(one->name, host) != 0) {
+            at = &one->next;
+            continue;
+        }
+        *at = one->next;
+        free(one->name);
+        free(one);
+    }
+    if (!address) return;
+    *at = yd__sim_net_get(sizeof **at);
+    (*at)->name = copy_text(host);
+    YD_ASSERT(yd_address_parse(yd_str_of(address), &(*at)->address, NULL) == 0);
+}
+
+static int find_host(struct yd_loop *loop, const char *host, unsigned attempt, struct yd_address *ret,
+                     struct yd_trail *trail)
+{
+    const struct yd_sim *sim = yd__sim_loop(loop)->sim;
+    unsigned count = 0;
+    for (const struct yd__sim_host *at = sim->hosts; at; at = at->next) count += strcmp(at->name, host) == 0;
+    if (!count) return yd_trail_add(trail, YD_ENOENT, "looking up %s: nobody has that name", host);
+    unsigned skip = attempt % count;
+    for (const struct yd__sim_host *at = sim->hosts; at; at = at->next)
+        if (strcmp(at->name, host) == 0 && skip-- == 0) *ret = at->address;
+    return 0;
+}
+
 /* ---- life of a simulation ---- */
 
 int yd_sim_create(uint64_t seed, struct yd_sim **ret_sim)
@@ -341,6 +381,7 @@ void yd_sim_destroy(struct yd_sim *sim)
     yd__sim_drop_connections(sim);
     for (uint32_t i = 0; i < sim->apart_count; i++) free(sim->aparts[i].a), free(sim->aparts[i].b);
     free(sim->aparts);
+    while (sim->hosts) yd_sim_host(sim, sim->hosts->name, NULL);
     free(sim);
 }
 
@@ -367,6 +408,7 @@ const struct yd__loop_ops yd__sim_loop_ops = {
     .listener_address = yd__sim_listener_address,
     .listener_pause = yd__sim_listener_pause,
     .listener_close = yd__sim_listener_close,
+    .find_host = find_host,
     .connect = yd__sim_connect,
     .stream_start = yd__sim_stream_start,
     .stream_pause = yd__sim_stream_pause,

@@ -49,6 +49,9 @@ void yd_sim_step_wall(struct yd_loop *sim_loop, int64_t ns); /* that loop's wall
 void yd_sim_apart(struct yd_sim *sim, const char *a, const char *b, bool apart);
 void yd_sim_cut(struct yd_sim *sim, const char *a, const char *b); /* resets the connections between them, as above */
 
+/* A host has this address ("10.0.0.1:0") from now on, behind those that it has; NULL: nobody has the name any more. */
+void yd_sim_host(struct yd_sim *sim, const char *host, const char *address);
+
 struct yd_sim_net_faults *yd_sim_net_faults(struct yd_sim *sim);
 const struct yd_sim_net_counts *yd_sim_net_counts(const struct yd_sim *sim);
 uint64_t yd_sim_trace(const struct yd_sim *sim);

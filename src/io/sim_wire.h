@@ -46,6 +46,7 @@ struct yd_sim {
     struct yd__sim_listener *listeners;
     struct yd__sim_socket *sockets;
     struct yd__sim_connection *connections;
+    struct yd__sim_host *hosts; /* names, in order */
 };
 
 extern const struct yd__loop_ops yd__sim_loop_ops;

@@ -12,6 +12,7 @@
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,7 @@ struct tls_stream {
     size_t in_at, in_end, limit;
     struct yd_buf waiting; /* written before the handshake was over */
     int inner_ended;       /* 0: not yet */
+    char trouble[200];     /* for people; "" */
     unsigned depth;        /* callbacks under way, and a post: not to be freed */
     bool ready, ended, closed, paused, shut, posted, refused;
 };
@@ -172,6 +174,29 @@ static int reason(const struct tls_stream *tls, int code)
     }
 }
 
+/* What a person needs to know of it, while GnuTLS still knows. */
+static void note_trouble(struct tls_stream *tls, int code)
+{
+    gnutls_datum_t text = {0};
+    const char *why = gnutls_strerror(code), *before = "";
+    if (code == GNUTLS_E_CERTIFICATE_VERIFICATION_ERROR) {
+        unsigned status = gnutls_session_get_verify_cert_status(tls->session);
+        (void)gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0);
+        if (text.data) why = (const char *)text.data;
+    } else if (code == GNUTLS_E_FATAL_ALERT_RECEIVED) {
+        const char *alert = gnutls_alert_get_name(gnutls_alert_get(tls->session));
+        before = "the other side says: ";
+        if (alert) why = alert;
+    } else if (code == GNUTLS_E_UNEXPECTED_PACKET_LENGTH || code == GNUTLS_E_UNEXPECTED_PACKET ||
+               code == GNUTLS_E_UNSUPPORTED_VERSION_PACKET || code == GNUTLS_E_RECORD_OVERFLOW) {
+        why = "the other side does not speak TLS";
+    }
+    (void)snprintf(tls->trouble, sizeof tls->trouble, "%s%.*s", before, (int)strcspn(why, "\n"), why);
+    for (size_t size = strlen(tls->trouble); size && tls->trouble[size - 1] == ' '; size--)
+        tls->trouble[size - 1] = '\0';
+    gnutls_free(text.data);
+}
+
 static void end(struct tls_stream *tls, int error)
 {
     if (tls->ended || tls->closed) return;
@@ -205,6 +230,7 @@ static bool shake(struct tls_stream *tls)
     while (code < 0 && code != GNUTLS_E_AGAIN && !gnutls_error_is_fatal(code));
     if (code == GNUTLS_E_AGAIN) return false;
     if (code < 0) {
+        note_trouble(tls, code);
         (void)gnutls_alert_send_appropriate(tls->session, code); /* the peer should know; it may be gone */
         end(tls, reason(tls, code));
         return false;
@@ -251,8 +277,10 @@ static void deliver(struct tls_stream *tls)
             break;
         else if (got == 0)
             end(tls, YD_EEOF);
-        else if (gnutls_error_is_fatal((int)got))
+        else if (gnutls_error_is_fatal((int)got)) {
+            note_trouble(tls, (int)got);
             end(tls, reason(tls, (int)got));
+        }
     }
     leave(tls);
 }
@@ -460,6 +488,13 @@ int yd_stream_secure(struct yd_stream **stream, struct yd_tls *context, const ch
     yd_stream_limit(tls->inner, INNER_LIMIT);
     *stream = &tls->stream;
     return 0;
+}
+
+bool yd_stream_tls_trouble(struct yd_stream *stream, char *to, size_t size)
+{
+    if (!stream || stream->ops != &tls_ops || !of(stream)->trouble[0]) return false;
+    (void)snprintf(to, size, "%s", of(stream)->trouble);
+    return true;
 }
 
 bool yd_stream_peer_name(struct yd_stream *stream, char *to, size_t size)

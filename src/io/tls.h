@@ -22,6 +22,9 @@ void yd_tls_unref(struct yd_tls *tls); /* NULL is quiet */
  * meanwhile waits. `connected` comes after it at both ends; a failed one comes as `ended` (YD_EPERM: the certificate
  * was refused; YD_EFORMAT: that was not TLS). A handshake that takes longer than 10 s is ended. */
 int yd_stream_secure(struct yd_stream **stream, struct yd_tls *tls, const char *hostname);
+/* Why its handshake failed or the peer refused us, for people, once `ended` has come: "the certificate is not trusted
+ * …". false: nothing is known. */
+bool yd_stream_tls_trouble(struct yd_stream *stream, char *to, size_t size);
 /* The subject's common name of the peer's certificate, after the handshake: for people and for rights. false: none. */
 bool yd_stream_peer_name(struct yd_stream *stream, char *to, size_t size);
 

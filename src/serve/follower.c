@@ -13,13 +13,14 @@
 
 #include "base/base.h"
 #include "base/text.h"
+#include "io/tls.h"
 #include <yarder/protocol.h>
 
 #define BUFFER_FIRST ((size_t)64 << 10)
 #define RETRY_FIRST  (100 * YD_NS_PER_MS)
 #define BEAT_NS      YD_NS_PER_S /* FOLLOWED also says that we live */
 
-enum phase { APART, CONNECTING, GREETING, OPENING, ASKING, CHANGING, FOLLOWING };
+enum phase { APART, FINDING, CONNECTING, GREETING, OPENING, ASKING, CHANGING, FOLLOWING };
 
 struct item {
     struct item *next;
@@ -31,7 +32,12 @@ struct item {
 struct yd_follower {
     struct yd_follower_options options;
     char *from, *stream_name, *id, *token;
+    char *tls_name;
     struct yd_address address;
+    bool named;       /* from's host is a name: each attempt looks it up */
+    unsigned attempt; /* which of its addresses */
+    int job_find_error;
+    struct yd_trail job_find_trail;
     struct yd_stream *stream;
     struct yd_lane *lane;
     struct yd_timer *timer;
@@ -74,6 +80,16 @@ static void say(struct yd_follower *follower, int level, const char *format, ...
     if (follower->options.said) follower->options.said(follower->options.arg, level, text);
 }
 
+/* The host of an address, as a certificate names it. */
+static char *host_of(const char *address)
+{
+    if (strncmp(address, "unix:", 5) == 0) return strdup("localhost");
+    const char *colon = strrchr(address, ':');
+    size_t size = colon ? (size_t)(colon - address) : strlen(address);
+    if (size > 1 && address[0] == '[' && address[size - 1] == ']') address++, size -= 2;
+    return strndup(address, size);
+}
+
 static void free_items(struct item *item)
 {
     while (item) {
@@ -90,6 +106,7 @@ static void part(struct yd_follower *follower, int error)
     if (follower->phase == APART) return;
     yd_stream_close(follower->stream);
     follower->stream = NULL;
+    follower->attempt++;
     follower->phase = APART;
     follower->round++;
     follower->stat.connected = follower->stat.following = false;
@@ -295,6 +312,8 @@ static void finish(struct yd_follower *follower)
     free(follower->stream_name);
     free(follower->id);
     free(follower->token);
+    free(follower->tls_name);
+    yd_tls_unref(follower->options.tls);
     free(follower);
     if (stopped) stopped(arg);
 }
@@ -452,8 +471,18 @@ static void take_frame(struct yd_follower *follower, const struct yd_frame *fram
     }
 }
 
+/* The first bytes of a TLS record with an alert: what a leader that wants TLS answers a HELLO with. */
+static bool is_alert(const struct yd_follower *follower)
+{
+    return follower->phase == GREETING && follower->size >= 3 && memcmp(follower->bytes, "\x15\x03", 2) == 0;
+}
+
 static void take_frames(struct yd_follower *follower)
 {
+    if (is_alert(follower)) {
+        give_up(follower, YD_EFORMAT, "speaks TLS: write \"tls:\" before its address");
+        return;
+    }
     unsigned round = follower->round;
     size_t at = 0;
     while (follower->round == round && follower->size - at >= sizeof(struct yd_frame)) {
@@ -513,6 +542,12 @@ static void data(void *arg, size_t size)
 static void ended(void *arg, int error)
 {
     struct yd_follower *follower = arg;
+    char why[200], text[300];
+    if (yd_stream_tls_trouble(follower->stream, why, sizeof why)) {
+        (void)snprintf(text, sizeof text, "TLS: %s", why);
+        give_up(follower, error, text);
+        return;
+    }
     give_up(follower, error ? error : YD_EEOF, follower->phase == CONNECTING ? "cannot be reached" : "went");
 }
 
@@ -532,6 +567,51 @@ static void connected(void *arg)
 
 static const struct yd_stream_ops stream_ops = {.room = room, .data = data, .ended = ended, .connected = connected};
 
+static void begin_connecting(struct yd_follower *follower)
+{
+    struct yd_trail trail = {0};
+    struct yd_loop *loop = follower->options.loop;
+    follower->phase = CONNECTING;
+    follower->heard_ns = yd_loop_mono(loop);
+    int error = yd_connect(loop, &follower->address, &stream_ops, follower, &follower->stream, &trail);
+    if (!error && follower->options.tls) {
+        error = yd_stream_secure(&follower->stream, follower->options.tls, follower->tls_name);
+        if (!error) yd_stream_start(follower->stream, &stream_ops, follower);
+    }
+    if (error) give_up(follower, error, "cannot be reached");
+}
+
+/* ---- the leader's name ---- */
+
+static void find(void *arg) /* on a file thread */
+{
+    struct yd_follower *follower = arg;
+    follower->job_find_trail = (struct yd_trail){0};
+    follower->job_find_error = yd_address_find(follower->options.loop, yd_str_of(follower->from), follower->attempt,
+                                               &follower->address, &follower->job_find_trail);
+}
+
+static void found(void *arg)
+{
+    struct yd_follower *follower = arg;
+    follower->busy = false;
+    if (follower->stopping)
+        finish(follower);
+    else if (follower->job_find_error)
+        give_up(follower, follower->job_find_error, yd_trail_text(&follower->job_find_trail));
+    else
+        begin_connecting(follower);
+}
+
+static void find_leader(struct yd_follower *follower)
+{
+    follower->phase = FINDING;
+    follower->busy = true;
+    if (yd_lane_submit(follower->lane, find, follower->options.loop, found, follower) == 0) return;
+    follower->busy = false;
+    give_up(follower, YD_ENOMEM, "no memory for a job");
+}
+
 static void try_again(struct yd_follower *follower)
 {
     struct yd_log_position position;
@@ -543,12 +623,10 @@ static void try_again(struct yd_follower *follower)
         follower->said = YD_EREADONLY;
         return;
     }
-    struct yd_trail trail = {0};
-    follower->phase = CONNECTING;
-    follower->heard_ns = yd_loop_mono(follower->options.loop);
-    int error =
-        yd_connect(follower->options.loop, &follower->address, &stream_ops, follower, &follower->stream, &trail);
-    if (error) give_up(follower, error, "cannot be reached");
+    if (follower->named)
+        find_leader(follower);
+    else
+        begin_connecting(follower);
 }
 
 static void beat(void *arg)
@@ -557,6 +635,7 @@ static void beat(void *arg)
     int64_t now = yd_loop_mono(follower->options.loop);
     if (follower->phase == APART) {
         if (now >= follower->next_try_ns && !follower->busy) try_again(follower);
+    } else if (follower->phase == FINDING) { /* the resolver has bounds of its own */
     } else if (now - follower->heard_ns > follower->options.silence_ns && !follower->paused) {
         give_up(follower, YD_ETIMEOUT, "is silent");
     } else if (follower->phase == FOLLOWING) {
@@ -588,8 +667,10 @@ int yd_follower_start(const struct yd_follower_options *options, struct yd_follo
     follower->stream_name = strdup(options->stream);
     follower->id = strdup(options->id ? options->id : "follower");
     follower->token = options->token ? strdup(options->token) : NULL;
-    int error = follower->from && follower->stream_name && follower->id ? 0 : YD_ENOMEM;
-    if (!error) error = yd_address_parse(yd_str_of(options->from), &follower->address, trail);
+    follower->tls_name = options->tls_name ? strdup(options->tls_name) : host_of(options->from);
+    int error = follower->from && follower->stream_name && follower->id && follower->tls_name ? 0 : YD_ENOMEM;
+    if (!error) error = yd_address_check(yd_str_of(options->from), &follower->named, trail);
+    if (!error && !follower->named) error = yd_address_parse(yd_str_of(options->from), &follower->address, trail);
     if (!error) error = yd_lane_open(options->pool, &follower->lane);
     if (!error) error = yd_timer_create(options->loop, beat, follower, &follower->timer);
     if (error) {
@@ -598,9 +679,11 @@ int yd_follower_start(const struct yd_follower_options *options, struct yd_follo
         free(follower->stream_name);
         free(follower->id);
         free(follower->token);
+        free(follower->tls_name);
         free(follower);
         return error;
     }
+    if (options->tls) (void)yd_tls_ref(options->tls);
     yd_log_ref(options->log);
     yd_timer_start(follower->timer, yd_loop_mono(options->loop));
     *ret_follower = follower;

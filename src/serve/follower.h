@@ -14,17 +14,20 @@
 #include <yarder/log.h>
 
 struct yd_follower;
+struct yd_tls;
 struct yd_follower_options {
     struct yd_loop *loop;
     struct yd_pool *pool;
-    struct yd_log *log; /* opened with options.follower; the follower has a reference */
-    const char *from;   /* the leader's address */
-    const char *stream; /* "NAME/PARTITION" at the leader */
-    const char *id;     /* who we are, for people */
-    const char *token;  /* NULL: none */
-    int64_t retry_ns;   /* the longest pause between two attempts; 0: 5 s */
-    int64_t silence_ns; /* without a byte for so long it is taken for gone; 0: 15 s */
-    size_t inbox_max;   /* bytes taken and not yet written; 0: 16 MiB */
+    struct yd_log *log;   /* opened with options.follower; the follower has a reference */
+    const char *from;     /* the leader's address: HOST:PORT, where HOST may be a name, or unix:PATH */
+    struct yd_tls *tls;   /* of io/tls.h, of which it keeps a reference; NULL: plain */
+    const char *tls_name; /* what the leader's certificate must be for; NULL: the HOST of `from` */
+    const char *stream;   /* "NAME/PARTITION" at the leader */
+    const char *id;       /* who we are, for people */
+    const char *token;    /* NULL: none */
+    int64_t retry_ns;     /* the longest pause between two attempts; 0: 5 s */
+    int64_t silence_ns;   /* without a byte for so long it is taken for gone; 0: 15 s */
+    size_t inbox_max;     /* bytes taken and not yet written; 0: 16 MiB */
     void (*said)(void *arg, int level, const char *text); /* for people; in the loop's thread */
     void *arg;
 };

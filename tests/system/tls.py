@@ -2,6 +2,7 @@
 """The native protocol over TLS: certificates of both sides, refusals, much data, a slow reader, a kill in the middle."""
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -156,6 +157,89 @@ def a_kill_in_the_middle_is_survived(folder):
         d.kill()
 
 
+LEADER = '''
+graphite :: Graphite(listen: "127.0.0.1:{graphite}")
+native :: Native(listen: "127.0.0.1:{native}", tls_cert: "%s/server.pem", tls_key: "%s/server.key", tls_ca: "%s/ca.pem")
+graphite -> metrics :: Log(stream: "metrics", segment: 1MiB) -> nowhere :: Null()
+'''
+
+
+def follower(folder, name, *options):
+    """A process that follows, and the file of what it says."""
+    out = open(f'{folder}/{name}.log', 'w')
+    process = subprocess.Popen([YARDER, 'log', 'follow', '--stream', 'metrics', '--data', f'{folder}/{name}', *options],
+                               stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    out.close()
+    return process
+
+
+def said(folder, name):
+    with open(f'{folder}/{name}.log') as f:
+        return f.read()
+
+
+def durable(data):
+    out = yarder('log', 'stat', 'metrics', '--data', data, '--json', check=None).stdout
+    found = re.search(r'"durable":\s*(\d+)', out)
+    return int(found.group(1)) if found else None
+
+
+def a_replica_follows_over_tls(folder):
+    """a replica follows over TLS by its leader's name, with a certificate of its own, also after kill -9 of the leader"""
+    world(folder)
+    ports = {'native': free_port(), 'graphite': free_port(), 'tsdb': 0}
+    d = Daemon(folder, LEADER % (folder, folder, folder), ports=ports).start()
+    one = None
+    try:
+        d.lines(''.join(f'load.{i % 40} {i} 1700000000\n' for i in range(20000)))
+        one = follower(folder, 'copy', '--from', at(d), '--ca', f'{folder}/ca.pem', '--cert', f'{folder}/client.pem',
+                       '--key', f'{folder}/client.key')
+        wait_for(lambda: durable(f'{folder}/copy') == 20000, why='the copy')
+        d.kill()
+        d.start()
+        d.lines(''.join(f'load.{i % 40} {i} 1700000000\n' for i in range(5000)))
+        wait_for(lambda: durable(f'{folder}/copy') == 25000, why='the copy after the crash')
+    finally:
+        if one:
+            one.kill()
+            one.wait()
+        d.kill()
+    yarder('log', 'verify', 'metrics', '--data', f'{folder}/copy', check=0)
+
+
+def followers_that_are_refused_say_why(folder):
+    """a wrong authority, a wrong name, no certificate, no TLS at either end, no such host: each follower says it"""
+    world(folder)
+    ports = {'native': free_port(), 'graphite': free_port(), 'tsdb': 0}
+    plain = free_port()
+    topology = LEADER % (folder, folder, folder) + 'plain :: Native(listen: "127.0.0.1:%d")\n' % plain
+    ours = ('--cert', f'{folder}/client.pem', '--key', f'{folder}/client.key')
+    good = ('--ca', f'{folder}/ca.pem')
+    with Daemon(folder, topology, ports=ports) as d:
+        cases = {
+            'stranger': (('--from', at(d), '--ca', f'{folder}/stranger.pem', *ours), 'issuer is unknown'),
+            'name': (('--from', at(d), *good, *ours, '--tls-name', 'other.example'), 'does not match the expected'),
+            'nobody': (('--from', at(d), *good), 'ertificate'),
+            'plain': (('--from', f'127.0.0.1:{ports["native"]}',), 'speaks TLS'),
+            'leader': (('--from', f'tls:localhost:{plain}', *good, *ours), 'does not speak TLS'),
+            'host': (('--from', 'nobody.invalid:4280',), 'looking up nobody.invalid'),
+        }
+        processes = {name: follower(folder, name, *options) for name, (options, _) in cases.items()}
+        try:
+            for name, (_, text) in cases.items():
+                try:
+                    wait_for(lambda n=name, t=text: t in said(folder, n))
+                except AssertionError:
+                    raise AssertionError(f'{name}: {text!r} is not in: {said(folder, name)}')
+                assert processes[name].poll() is None, name + ' gave up'
+                assert durable(f'{folder}/{name}') in (0, None)
+        finally:
+            for process in processes.values():
+                process.kill()
+                process.wait()
+
+
 if __name__ == '__main__':
     main(records_go_both_ways, strangers_are_refused, client_certificates_are_asked_for,
-         beyond_this_machine_certificates_are_enough, much_data_and_a_slow_reader, a_kill_in_the_middle_is_survived)
+         beyond_this_machine_certificates_are_enough, much_data_and_a_slow_reader, a_kill_in_the_middle_is_survived,
+         a_replica_follows_over_tls, followers_that_are_refused_say_why)
