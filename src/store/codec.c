@@ -380,22 +380,22 @@ struct yd__chunk *yd__chunk_seal(struct yd_alloc *alloc, const uint8_t *from, ui
 }
 _Static_assert(COLUMNS_ROOM <= UINT16_MAX && STREAM_ROOM <= UINT16_MAX, "sizes fit their field");
 
-static const uint8_t *get_times(const struct yd__chunk *chunk, int64_t *times)
+static const uint8_t *get_times(const struct yd__chunk *chunk, const uint8_t *data, int64_t *times)
 {
-    const uint8_t *at = yd__column_get(chunk->data, chunk->count, times);
+    const uint8_t *at = yd__column_get(data, chunk->count, times);
     uint64_t first = (uint64_t)chunk->first, unit = (uint64_t)units[chunk->unit];
     for (uint32_t i = 0; i < chunk->count; i++) times[i] = (int64_t)(first + (uint64_t)times[i] * unit);
     return at;
 }
 
-void yd__chunk_points(const struct yd__chunk *chunk, struct yd__points *points)
+void yd__chunk_points_at(const struct yd__chunk *chunk, const uint8_t *data, struct yd__points *points)
 {
     uint32_t from = points->count, count = chunk->count;
     if (chunk->kind == YD__MODE_COUNT) {
-        yd__stream_points(chunk->data, count, chunk->first, points);
+        yd__stream_points(data, count, chunk->first, points);
         return;
     }
-    const uint8_t *at = get_times(chunk, points->times + from);
+    const uint8_t *at = get_times(chunk, data, points->times + from);
     uint64_t *bits = points->bits + from;
     (void)yd__column_get(at, count, (int64_t *)bits); /* its end is the chunk's */
     if (chunk->kind <= YD__DECIMALS_MAX) {
@@ -408,14 +408,14 @@ void yd__chunk_points(const struct yd__chunk *chunk, struct yd__points *points)
     points->count += count;
 }
 
-void yd__chunk_numbers(const struct yd__chunk *chunk, struct yd__numbers *numbers)
+void yd__chunk_numbers_at(const struct yd__chunk *chunk, const uint8_t *data, struct yd__numbers *numbers)
 {
     uint32_t from = numbers->count, count = chunk->count;
     if (chunk->kind == YD__MODE_COUNT) {
-        yd__stream_numbers(chunk->data, count, chunk->first, numbers);
+        yd__stream_numbers(data, count, chunk->first, numbers);
         return;
     }
-    const uint8_t *at = get_times(chunk, numbers->times + from);
+    const uint8_t *at = get_times(chunk, data, numbers->times + from);
     double *values = numbers->values + from;
     int64_t integers[YD__CHUNK_MAX + 32];
     (void)yd__column_get(at, count, integers); /* its end is the chunk's */

@@ -18,9 +18,9 @@
 
 #include "base/alloc.h"
 
-#define YD__CHUNK_MAX    512 /* points of a sealed chunk */
-#define YD__OPEN_MAX     256 /* points of a stream before it is sealed */
-#define YD__SIDE_MAX     64  /* points out of order that wait beside a series */
+#define YD__CHUNK_MAX    1024 /* points of a sealed chunk */
+#define YD__OPEN_MAX     256  /* points of a stream before it is sealed */
+#define YD__SIDE_MAX     64   /* points out of order that wait beside a series */
 #define YD__POINTS_MAX   (YD__CHUNK_MAX + YD__SIDE_MAX)
 #define YD__POINTS_ROOM  (YD__POINTS_MAX + 32) /* columns are unpacked in groups of 32 */
 #define YD__TOKEN_MAX    19                    /* bytes: mode change, control, time, value */
@@ -58,10 +58,10 @@ struct yd__numbers {
 struct yd__chunk {
     int64_t first, last; /* times */
     uint16_t count, size;
-    uint8_t kind;  /* a mode for columns; YD__MODE_COUNT: a stream */
-    uint8_t scale; /* YD__MODE_RAW: bits shifted out */
-    uint8_t unit;  /* of time: index into 1, 1e3, 1e6, 1e9 ns */
-    uint8_t spare;
+    uint8_t kind;    /* a mode for columns; YD__MODE_COUNT: a stream */
+    uint8_t scale;   /* YD__MODE_RAW: bits shifted out */
+    uint8_t unit;    /* of time: index into 1, 1e3, 1e6, 1e9 ns */
+    uint8_t leaving; /* the keeper's, in memory: it is on its way into a block. On disk 0 */
     uint8_t data[];
 };
 _Static_assert(sizeof(struct yd__chunk) == 24, "headers are most of small chunks");
@@ -102,9 +102,18 @@ static inline size_t yd__chunk_bytes(const struct yd__chunk *chunk)
 {
     return sizeof *chunk + chunk->size + YD__STREAM_SLACK;
 }
-/* Appends a chunk's points at ->count. */
-void yd__chunk_points(const struct yd__chunk *chunk, struct yd__points *points);
-void yd__chunk_numbers(const struct yd__chunk *chunk, struct yd__numbers *numbers);
+/* Appends a chunk's points at ->count. `data`: the chunk's own, or elsewhere (of a block, YD__STREAM_SLACK readable
+ * bytes behind it). */
+void yd__chunk_points_at(const struct yd__chunk *chunk, const uint8_t *data, struct yd__points *points);
+void yd__chunk_numbers_at(const struct yd__chunk *chunk, const uint8_t *data, struct yd__numbers *numbers);
+static inline void yd__chunk_points(const struct yd__chunk *chunk, struct yd__points *points)
+{
+    yd__chunk_points_at(chunk, chunk->data, points);
+}
+static inline void yd__chunk_numbers(const struct yd__chunk *chunk, struct yd__numbers *numbers)
+{
+    yd__chunk_numbers_at(chunk, chunk->data, numbers);
+}
 
 /* Columns of integers, for tests too. put: `to` has room for yd__column_room(count); returns the bytes. get: `values`
  * has room for count rounded up to 32, and 8 bytes past the column may be read; returns the column's end. */

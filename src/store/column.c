@@ -135,11 +135,11 @@ size_t yd__line_put(uint8_t *to, int64_t first, int64_t step)
     return (size_t)(at - to);
 }
 
-#define GROUPS ((YD__POINTS_ROOM + GROUP - 1) / GROUP)
+#define GROUPS (YD__CHUNK_MAX / GROUP)
 
 size_t yd__column_put(uint8_t *to, const int64_t *values, uint32_t count)
 {
-    int64_t differences[YD__POINTS_ROOM], base[PLANS] = {values[0], 0, 0};
+    int64_t differences[YD__CHUNK_MAX], base[PLANS] = {values[0], 0, 0};
     struct range ranges[2][GROUPS];
     uint8_t widths[PLANS][GROUPS];
     uint32_t lefts[PLANS] = {count, count - 1, count - 1};

@@ -46,12 +46,17 @@ int yd_history_create(const struct yd_history_options *options, struct yd_histor
     history->counts.time_min = INT64_MAX;
     history->counts.time_max = INT64_MIN;
     yd__index_init(&history->index, &history->index_meter.alloc);
-    for (int i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < YD_COUNT(history->scratch); i++) {
         history->scratch[i] = yd_alloc_get(below, sizeof *history->scratch[i]);
         if (!history->scratch[i]) {
             yd_history_destroy(history);
             return YD_ENOMEM;
         }
+    }
+    history->pieces = yd_alloc_get(below, YD__PIECES_MEMORY * sizeof *history->pieces);
+    if (!history->pieces) {
+        yd_history_destroy(history);
+        return YD_ENOMEM;
     }
     *ret_history = history;
     return YD_OK;
@@ -75,10 +80,16 @@ void yd_history_destroy(struct yd_history *history)
     yd_alloc_put(alloc, history->pages, history->page_room * sizeof *history->pages);
     yd_alloc_put(alloc, history->page_live, history->page_room * sizeof *history->page_live);
     yd__heap_fini(history);
+    yd__flush_fini(history);
     yd__index_fini(&history->index);
     yd_alloc_put(alloc, history->map, history->map_room * sizeof *history->map);
     YD_ASSERT(history->index_meter.bytes == 0 && history->column_meter.bytes == 0);
-    for (int i = 0; i < 2; i++) yd_alloc_put(below, history->scratch[i], sizeof *history->scratch[i]);
+    for (unsigned i = 0; i < YD_COUNT(history->scratch); i++)
+        yd_alloc_put(below, history->scratch[i], sizeof *history->scratch[i]);
+    if (history->blocks) yd_alloc_put(below, history->blocks, history->block_room * sizeof *history->blocks);
+    if (history->pieces)
+        yd_alloc_put(below, history->pieces,
+                     ((size_t)history->block_room + YD__PIECES_MEMORY) * sizeof *history->pieces);
     yd_alloc_put(below, history, sizeof *history);
 }
 
@@ -268,6 +279,7 @@ static int append(struct yd_history *history, const struct yd_view *view, const 
     if (record->time_ns < counts->time_min) counts->time_min = record->time_ns;
     if (record->time_ns > counts->time_max) counts->time_max = record->time_ns;
     counts->stored++;
+    history->unflushed = true;
     return YD_OK;
 }
 
@@ -276,6 +288,7 @@ static int settle(struct yd_history *history)
 {
     int64_t from = keep_from(history);
     const struct yd__heap *heap = &history->heap;
+    if (history->options.durable) return YD_OK; /* points go into blocks, and by whole blocks */
     bool full = yd__memory(history) > history->options.memory_max;
     bool old = history->options.keep_ns > 0 && (!heap->built || (heap->count && heap->entries[0].key < from));
     return full || old ? yd__heap_evict(history, history->options.memory_max, from) : YD_OK;

@@ -17,6 +17,8 @@ struct yd_history_options {
     uint64_t series_max; /* new ones beyond are refused; 0: no limit but memory */
     int64_t keep_ns;     /* by record time against the newest of all; 0: as long as memory lasts. A record counts as
                             newest at most ten minutes ahead of its batch's append time, where there is one */
+    bool durable; /* points leave memory for blocks on disk (keeper.h); nothing is evicted, whatever the cap: the caller
+                     flushes when yd_history_wants_flush says so, and stops folding while yd_history_is_full */
     struct yd_alloc *alloc;
 };
 /* Every record of a fold is in exactly one of stored, refused_samples, late and ignored.

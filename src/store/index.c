@@ -202,11 +202,10 @@ static struct yd_str plain(struct yd_str escaped, char *to)
     return (struct yd_str){to, yd_name_unescape(escaped, to)};
 }
 
-static int pages_reserve(struct yd_history *history, uint32_t id)
+static int page_add(struct yd_history *history, uint32_t id)
 {
     struct yd_alloc *alloc = &history->index_meter.alloc;
-    uint32_t page = id / YD__PAGE;
-    if (page < history->page_count) return YD_OK;
+    uint32_t page = history->page_count;
     if (page == history->page_room) {
         uint32_t room = YD_MAX(history->page_room * 2, 8);
         struct yd__series **pages =
@@ -223,12 +222,22 @@ static int pages_reserve(struct yd_history *history, uint32_t id)
         history->page_live = live;
         history->page_room = room;
     }
-    struct yd__series *series = yd_alloc_zero(alloc, YD__PAGE * sizeof *series);
-    if (!series) return YD_ENOMEM;
+    struct yd__series *series = NULL;
+    if (id / YD__PAGE == page) { /* else: a page of ids that are all gone */
+        series = yd_alloc_zero(alloc, YD__PAGE * sizeof *series);
+        if (!series) return YD_ENOMEM;
+    }
     history->pages[page] = series;
     history->page_live[page] = 0;
     history->page_count++;
     return YD_OK;
+}
+
+static int pages_reserve(struct yd_history *history, uint32_t id)
+{
+    int error = YD_OK;
+    while (!error && id / YD__PAGE >= history->page_count) error = page_add(history, id);
+    return error;
 }
 
 static size_t label_size(const struct yd__label *label)
@@ -238,9 +247,15 @@ static size_t label_size(const struct yd__label *label)
 
 int yd__index_add(struct yd_history *history, struct yd_str text, uint32_t *ret_id)
 {
+    *ret_id = history->id_count;
+    return yd__index_restore(history, text, history->id_count);
+}
+
+int yd__index_restore(struct yd_history *history, struct yd_str text, uint32_t id)
+{
     struct yd__index *index = &history->index;
     struct yd_name name;
-    uint32_t pairs[YD_NAME_TAGS_MAX], metric, id = history->id_count;
+    uint32_t pairs[YD_NAME_TAGS_MAX], metric;
     char scratch[2][YD_NAME_SIZE_MAX + 1];
     if (text.size > YD_NAME_SIZE_MAX || yd_name_parse(text, &name, NULL) < 0 || !name.sorted) return YD_EFORMAT;
     if (id == UINT32_MAX - 1) return YD_EFULL;
@@ -259,7 +274,8 @@ int yd__index_add(struct yd_history *history, struct yd_str text, uint32_t *ret_
     struct yd__label head = {.metric = metric,
                              .tag_count = (uint16_t)name.tag_count,
                              .name_size = (uint16_t)text.size,
-                             .hash = tag_of(yd_hash_str(text))};
+                             .hash = tag_of(yd_hash_str(text)),
+                             .id = id};
     struct yd__label *label = yd_alloc_get(index->alloc, label_size(&head));
     if (!label) return YD_ENOMEM;
 
@@ -276,9 +292,8 @@ int yd__index_add(struct yd_history *history, struct yd_str text, uint32_t *ret_
     struct yd__series *series = yd__series_at(history, id);
     *series = (struct yd__series){.label = label, .stream.time = INT64_MIN, .stream.spare = (uint8_t)label->hash};
     history->page_live[id / YD__PAGE]++;
-    history->id_count++;
+    history->id_count = id + 1;
     history->live++;
-    *ret_id = id;
     return YD_OK;
 }
 
@@ -298,6 +313,7 @@ void yd__index_remove(struct yd_history *history, uint32_t id)
     struct yd__series *series = yd__series_at(history, id);
     uint32_t page = id / YD__PAGE;
     slot_remove(index, series->label->hash, id);
+    yd__flush_gone(history, id);
     yd__series_clear(history, series);
     yd_alloc_put(index->alloc, series->label, label_size(series->label));
     *series = (struct yd__series){0};

@@ -9,6 +9,7 @@
 #define STORE_INTERNAL_H
 
 #include "base/hash.h"
+#include "store/block.h"
 #include "store/codec.h"
 #include "store/history.h"
 
@@ -25,7 +26,8 @@ struct yd__meter {
 struct yd__label {
     uint32_t metric;
     uint16_t tag_count, name_size;
-    uint32_t hash;    /* its high half: the slot's tag */
+    uint32_t hash; /* its high half: the slot's tag */
+    uint32_t id;
     uint32_t pairs[]; /* in the name's order; then the name's bytes */
 };
 static inline struct yd_str yd__label_name(const struct yd__label *label)
@@ -55,6 +57,18 @@ struct yd__series {
     struct yd__past *past;
 };
 _Static_assert(sizeof(struct yd__series) == 64, "one line");
+
+/* What one place holds of a series at some time (read.h). */
+struct yd__piece {
+    int64_t first, last;
+    struct yd__block *block;       /* with entry */
+    const struct yd__entry *entry; /* of a block */
+    const struct yd__chunk *chunk; /* in memory */
+    const struct yd__series *stream;
+    const struct yd__past *side; /* points beside, from `from` on */
+    uint32_t from;
+};
+#define YD__PIECES_MEMORY 2 /* chunk or open stream, and points beside */
 
 #define YD__PAGE 4096 /* series of a page */
 
@@ -94,6 +108,19 @@ struct yd__heap { /* series by age, built when something must go for the first t
     bool built;
 };
 
+/* Points on their way into a block, and what goes with them (flush.c). */
+struct yd__flush {
+    enum { YD__FLUSH_IDLE, YD__FLUSH_TAKING, YD__FLUSH_WRITING, YD__FLUSH_STORED, YD__FLUSH_FAILED } phase;
+    uint32_t next, limit; /* ids: where the walk is, and where it ends */
+    uint32_t named;       /* ids below this have had their names stored */
+    uint32_t naming;      /* … or are on their way */
+    uint32_t *dead;       /* ids below `naming` that went and are not yet stored as gone */
+    uint32_t dead_count, dead_room, dead_taken;
+    bool sweeping; /* a block went: series may be without points now */
+    uint32_t sweep;
+    uint64_t residue; /* bytes of columns that the last one left in memory */
+};
+
 struct yd_history {
     struct yd_history_options options;
     struct yd__meter index_meter, column_meter;
@@ -113,7 +140,13 @@ struct yd_history {
     uint32_t map_next, map_crc, map_count;
     uint32_t last_found; /* id */
     bool in_order;       /* names come in the order of their ids */
-    struct yd__points *scratch[2];
+    struct yd__points *scratch[4];
+    /* on disk */
+    struct yd__block **blocks; /* of two with a point of one time the later in here wins */
+    uint32_t block_count, block_room;
+    struct yd__piece *pieces; /* a window's: block_room and YD__PIECES_MEMORY */
+    struct yd__flush flush;
+    bool unflushed; /* something was folded since the last flush began */
 };
 
 static inline struct yd__series *yd__series_at(const struct yd_history *history, uint32_t id)
@@ -144,6 +177,16 @@ bool yd__series_oldest(const struct yd__series *series, int64_t *ret_time);
 void yd__series_evict(struct yd_history *history, uint32_t id);
 void yd__series_clear(struct yd_history *history, struct yd__series *series); /* all of its points, uncounted */
 uint64_t yd__series_points(const struct yd__series *series);
+int yd__series_seal(struct yd_history *history, struct yd__series *series); /* the open stream becomes a chunk */
+int yd__series_merge(struct yd_history *history, uint32_t id);              /* points beside go where they belong */
+void yd__series_chunk_free(struct yd_history *history, struct yd__chunk *chunk);
+void yd__series_past_free(struct yd_history *history, struct yd__series *series); /* it holds nothing */
+void yd__series_open_free(struct yd_history *history, struct yd__series *series);
+/* The first chunk that ends at `time` or later; the first point beside at `time` or later. */
+uint32_t yd__chunk_find(const struct yd__past *past, int64_t time);
+uint32_t yd__side_find(const struct yd__past *past, int64_t time);
+
+/* read.c */
 /* Time of the newest point, its type and bits. */
 bool yd__series_last(struct yd_history *history, const struct yd__series *series, int64_t *ret_time, uint8_t *ret_type,
                      uint64_t *ret_bits);
@@ -158,11 +201,15 @@ bool yd__series_numbers(struct yd_history *history, const struct yd__series *ser
 bool yd__series_exact(struct yd_history *history, const struct yd__series *series, struct yd__cursor *cursor,
                       struct yd__points *ret);
 /* False: surely no point in [from, to]. */
-static inline bool yd__series_may_have(const struct yd__series *series, int64_t from, int64_t to)
+bool yd__blocks_may_have(const struct yd_history *history, uint32_t id, int64_t from, int64_t to);
+static inline bool yd__series_may_have(const struct yd_history *history, const struct yd__series *series, int64_t from,
+                                       int64_t to)
 {
-    if (series->stream.time < from) return false;
-    if (series->past && (series->past->count || series->past->side_count)) return true;
-    return series->stream.count && series->first <= to;
+    if (series->stream.time >= from) {
+        if (series->past && (series->past->count || series->past->side_count)) return true;
+        if (series->stream.count && series->first <= to) return true;
+    }
+    return history->block_count && yd__blocks_may_have(history, series->label->id, from, to);
 }
 
 /* heap.c */
@@ -172,6 +219,10 @@ void yd__store_heap_remove(struct yd_history *history, uint32_t id);
 /* Drops chunks, oldest first, until memory is below `memory_max` and none is older than `time`. */
 int yd__heap_evict(struct yd_history *history, uint64_t memory_max, int64_t time);
 void yd__heap_fini(struct yd_history *history);
+
+/* flush.c */
+void yd__flush_gone(struct yd_history *history, uint32_t id); /* a series left the index */
+void yd__flush_fini(struct yd_history *history);
 
 /* index.c */
 void yd__index_init(struct yd__index *index, struct yd_alloc *alloc);
@@ -189,6 +240,8 @@ static inline uint32_t yd__index_guess(const struct yd__index *index, uint64_t h
 uint32_t yd__index_find(const struct yd_history *history, struct yd_str name, uint64_t hash);
 /* A new series, not yet there. YD_EFORMAT: no name; YD_EFULL: refused; YD_ENOMEM. */
 int yd__index_add(struct yd_history *history, struct yd_str name, uint32_t *ret_id);
+/* One that has an id, above all given so far. YD_EFORMAT, YD_ENOMEM. */
+int yd__index_restore(struct yd_history *history, struct yd_str name, uint32_t id);
 void yd__index_remove(struct yd_history *history, uint32_t id); /* the series holds nothing any more */
 uint32_t yd__index_pair(const struct yd__index *index, uint32_t key, uint32_t value); /* YD__NONE */
 static inline struct yd_str yd__pair_value(const struct yd__index *index, uint32_t pair)

@@ -327,7 +327,7 @@ static int choose(struct yd_query_run *run, struct yd_trail *trail)
         spend(run, count * COST_MATCH);
         for (uint32_t i = 0; i < count; i++) {
             const struct yd__series *series = yd__series_at(history, ids[i]);
-            if (!yd__series_may_have(series, run->plan.read_from, run->plan.read_to)) continue;
+            if (!yd__series_may_have(history, series, run->plan.read_from, run->plan.read_to)) continue;
             int r = yd__filters_match(run->filters, history, series->label, trail);
             if (r < 0) return r;
             if (!r) continue;

@@ -1,7 +1,7 @@
 /* One series: its open stream, the sealed chunks behind it, and the few points that came out of order.
  *
  *   chunks[0] … chunks[n-1] | open stream          side: points not later than the stream's last, by time
- *   each of up to 512 points, apart in time        at most 64; then they are merged into the chunks they belong to
+ *   each of up to 1,024 points, apart in time        at most 64; then they are merged into the chunks they belong to
  *
  * A stream is sealed at 256 points or 1 KiB; small neighbours become one, so that headers stay rare. A point beside
  * always came after the one of the same time in a chunk or stream (those had passed that time), so it wins. What can
@@ -34,13 +34,13 @@ static int past_reserve(struct yd_history *history, struct yd__series *series, u
     return YD_OK;
 }
 
-static void chunk_free(struct yd_history *history, struct yd__chunk *chunk)
+void yd__series_chunk_free(struct yd_history *history, struct yd__chunk *chunk)
 {
     yd_alloc_put(memory(history), chunk, yd__chunk_bytes(chunk));
     history->counts.chunks--;
 }
 
-static void open_free(struct yd_history *history, struct yd__series *series)
+void yd__series_open_free(struct yd_history *history, struct yd__series *series)
 {
     if (series->open) yd_alloc_put(memory(history), series->open, series->stream.room + YD__STREAM_SLACK);
     series->open = NULL;
@@ -55,7 +55,7 @@ static void side_free(struct yd_history *history, struct yd__past *past)
 }
 
 /* The first chunk that ends at `time` or later. */
-static uint32_t chunk_find(const struct yd__past *past, int64_t time)
+uint32_t yd__chunk_find(const struct yd__past *past, int64_t time)
 {
     uint32_t low = 0, high = past ? past->count : 0;
     while (low < high) {
@@ -68,7 +68,7 @@ static uint32_t chunk_find(const struct yd__past *past, int64_t time)
     return low;
 }
 
-static uint32_t side_find(const struct yd__past *past, int64_t time)
+uint32_t yd__side_find(const struct yd__past *past, int64_t time)
 {
     uint32_t low = 0, high = past ? past->side_count : 0;
     while (low < high) {
@@ -95,8 +95,8 @@ static void compact(struct yd_history *history, struct yd__past *past)
         yd__chunk_points(last[1], both);
         struct yd__chunk *chunk = yd__chunk_build(memory(history), both, 0, both->count);
         if (!chunk) return;
-        chunk_free(history, last[0]);
-        chunk_free(history, last[1]);
+        yd__series_chunk_free(history, last[0]);
+        yd__series_chunk_free(history, last[1]);
         last[0] = chunk;
         past->count--;
         history->counts.chunks++;
@@ -109,7 +109,7 @@ static int push(struct yd_history *history, struct yd__series *series, struct yd
     history->counts.chunks++;
     int error = past_reserve(history, series, 1);
     if (error) {
-        chunk_free(history, chunk);
+        yd__series_chunk_free(history, chunk);
         return error;
     }
     series->past->chunks[series->past->count++] = chunk;
@@ -131,7 +131,7 @@ static void open_shrink(struct yd_history *history, struct yd__series *series)
     stream->room = room;
 }
 
-static int seal(struct yd_history *history, struct yd__series *series)
+int yd__series_seal(struct yd_history *history, struct yd__series *series)
 {
     int error =
         push(history, series,
@@ -179,7 +179,7 @@ static int merge_chunk(struct yd_history *history, struct yd__series *series, ui
 {
     struct yd__points *base = history->scratch[0], *all = history->scratch[1];
     struct yd__chunk *old = series->past->chunks[at], *halves[2] = {NULL, NULL};
-    uint32_t side_count = side_find(series->past, old->last);
+    uint32_t side_count = yd__side_find(series->past, old->last);
     if (side_count < series->past->side_count && series->past->side[side_count].time == old->last) side_count++;
     int error = past_reserve(history, series, 1);
     if (error) return error;
@@ -194,7 +194,7 @@ static int merge_chunk(struct yd_history *history, struct yd__series *series, ui
     if (first < all->count) {
         halves[1] = yd__chunk_build(memory(history), all, first, all->count - first);
         if (!halves[1]) {
-            chunk_free(history, halves[0]);
+            yd__series_chunk_free(history, halves[0]);
             return YD_ENOMEM;
         }
         history->counts.chunks++;
@@ -203,19 +203,19 @@ static int merge_chunk(struct yd_history *history, struct yd__series *series, ui
         past->count++;
     }
     past->chunks[at] = halves[0];
-    chunk_free(history, old);
+    yd__series_chunk_free(history, old);
     side_consume(past, side_count);
     history->counts.duplicate += duplicates;
     return YD_OK;
 }
 
 /* All that wait beside go where they belong; what is later than every chunk is sealed together with the stream. */
-static int merge(struct yd_history *history, uint32_t id)
+int yd__series_merge(struct yd_history *history, uint32_t id)
 {
     struct yd__series *series = yd__series_at(history, id);
     struct yd__past *past = series->past;
     while (past->side_count) {
-        uint32_t at = chunk_find(past, past->side[0].time);
+        uint32_t at = yd__chunk_find(past, past->side[0].time);
         if (at < past->count) {
             int error = merge_chunk(history, series, at);
             if (error) return error;
@@ -241,10 +241,10 @@ static int set_aside(struct yd_history *history, uint32_t id, int64_t time, uint
 {
     struct yd__series *series = yd__series_at(history, id);
     int error = past_reserve(history, series, 0);
-    if (!error && series->past->side_count == YD__SIDE_MAX) error = merge(history, id);
+    if (!error && series->past->side_count == YD__SIDE_MAX) error = yd__series_merge(history, id);
     if (error) return error;
     struct yd__past *past = series->past;
-    uint32_t at = side_find(past, time);
+    uint32_t at = yd__side_find(past, time);
     if (at < past->side_count && past->side[at].time == time) {
         past->side[at].bits = bits;
         past->side[at].type = type;
@@ -281,7 +281,7 @@ int yd__series_append(struct yd_history *history, uint32_t id, int64_t time, uin
     }
     if (time <= stream->time) return set_aside(history, id, time, type, bits);
     if (stream->count >= YD__OPEN_MAX || stream->used + 1 + YD__TOKEN_MAX > YD__STREAM_CAP) {
-        int error = seal(history, series);
+        int error = yd__series_seal(history, series);
         if (error) return error;
     }
     while (stream->used + 1 + YD__TOKEN_MAX > stream->room) {
@@ -329,14 +329,14 @@ void yd__series_evict(struct yd_history *history, uint32_t id)
     uint64_t gone = 0;
     if (past && past->count) {
         struct yd__chunk *oldest = past->chunks[0];
-        side_count = side_find(past, oldest->last);
+        side_count = yd__side_find(past, oldest->last);
         if (side_count < past->side_count && past->side[side_count].time == oldest->last) side_count++;
         gone += oldest->count;
-        chunk_free(history, oldest);
+        yd__series_chunk_free(history, oldest);
         memmove(past->chunks, past->chunks + 1, --past->count * sizeof *past->chunks);
     } else {
         gone += series->stream.count;
-        open_free(history, series);
+        yd__series_open_free(history, series);
     }
     if (side_count) {
         /* Those that replace a point here and were counted as duplicates are one point with it. */
@@ -347,15 +347,21 @@ void yd__series_evict(struct yd_history *history, uint32_t id)
     history->counts.evicted_samples += gone;
 }
 
-void yd__series_clear(struct yd_history *history, struct yd__series *series)
+void yd__series_past_free(struct yd_history *history, struct yd__series *series)
 {
     struct yd__past *past = series->past;
-    open_free(history, series);
-    if (!past) return;
-    for (uint32_t i = 0; i < past->count; i++) chunk_free(history, past->chunks[i]);
     side_free(history, past);
     yd_alloc_put(memory(history), past, past_size(past->room));
     series->past = NULL;
+}
+
+void yd__series_clear(struct yd_history *history, struct yd__series *series)
+{
+    struct yd__past *past = series->past;
+    yd__series_open_free(history, series);
+    if (!past) return;
+    for (uint32_t i = 0; i < past->count; i++) yd__series_chunk_free(history, past->chunks[i]);
+    yd__series_past_free(history, series);
 }
 
 uint64_t yd__series_points(const struct yd__series *series)
@@ -365,134 +371,4 @@ uint64_t yd__series_points(const struct yd__series *series)
     for (uint32_t i = 0; past && i < past->count; i++) points += past->chunks[i]->count;
     for (uint32_t i = 0; past && i < past->side_count; i++) points += !past->side[i].counted;
     return points;
-}
-
-/* ---- reading ---- */
-
-/* Keeps [from, to] of rising times: the range of indexes. */
-static void trim(const int64_t *times, uint32_t count, const struct yd__cursor *cursor, uint32_t *ret_first,
-                 uint32_t *ret_end)
-{
-    uint32_t first = 0, end = count;
-    if (count && times[0] < cursor->from)
-        while (first < count && times[first] < cursor->from) first++;
-    if (count && times[count - 1] > cursor->to)
-        while (end > first && times[end - 1] > cursor->to) end--;
-    *ret_first = first;
-    *ret_end = end;
-}
-
-/* What comes next: a chunk, or the stream (chunk NULL), or neither; `until` is where this step ends. */
-struct step {
-    const struct yd__chunk *chunk;
-    bool stream;
-    int64_t until;
-};
-static bool next(const struct yd__series *series, const struct yd__cursor *cursor, struct step *ret)
-{
-    const struct yd__past *past = series->past;
-    uint32_t at = chunk_find(past, cursor->from);
-    *ret = (struct step){.until = cursor->to};
-    if (past && at < past->count) {
-        const struct yd__chunk *chunk = past->chunks[at];
-        if (chunk->first <= cursor->to) ret->chunk = chunk;
-        ret->until = YD_MIN(chunk->last, cursor->to);
-        return true;
-    }
-    ret->stream = series->stream.count && series->stream.time >= cursor->from && series->first <= cursor->to;
-    return ret->stream || (past && past->side_count);
-}
-
-static void advance(struct yd__cursor *cursor, int64_t until)
-{
-    cursor->done = until >= cursor->to;
-    if (!cursor->done) cursor->from = until + 1;
-}
-
-bool yd__series_exact(struct yd_history *history, const struct yd__series *series, struct yd__cursor *cursor,
-                      struct yd__points *ret)
-{
-    struct step step;
-    while (!cursor->done && cursor->from <= cursor->to && next(series, cursor, &step)) {
-        struct yd__points *base = history->scratch[0];
-        const struct yd__past *past = series->past;
-        base->count = 0;
-        if (step.chunk)
-            yd__chunk_points(step.chunk, base);
-        else if (step.stream)
-            yd__stream_points(series->open, series->stream.count, series->first, base);
-        uint32_t from = side_find(past, cursor->from), end = side_find(past, step.until);
-        if (past && end < past->side_count && past->side[end].time == step.until) end++;
-        (void)overlay(base, end > from ? past->side + from : NULL, end - from, ret); /* counted when merged */
-        uint32_t first, last;
-        trim(ret->times, ret->count, cursor, &first, &last);
-        memmove(ret->times, ret->times + first, (last - first) * sizeof *ret->times);
-        memmove(ret->bits, ret->bits + first, (last - first) * sizeof *ret->bits);
-        memmove(ret->types, ret->types + first, last - first);
-        ret->count = last - first;
-        advance(cursor, step.until);
-        if (ret->count) return true;
-    }
-    cursor->done = true;
-    return false;
-}
-
-bool yd__series_numbers(struct yd_history *history, const struct yd__series *series, struct yd__cursor *cursor,
-                        struct yd__numbers *ret)
-{
-    if (series->past && series->past->side_count) {
-        struct yd__points *points = history->scratch[1];
-        if (!yd__series_exact(history, series, cursor, points)) return false;
-        ret->count = points->count;
-        memcpy(ret->times, points->times, points->count * sizeof *ret->times);
-        for (uint32_t i = 0; i < points->count; i++) ret->values[i] = yd__number(points->types[i], points->bits[i]);
-        return true;
-    }
-    struct step step;
-    while (!cursor->done && cursor->from <= cursor->to && next(series, cursor, &step)) {
-        ret->count = 0;
-        if (step.chunk)
-            yd__chunk_numbers(step.chunk, ret);
-        else if (step.stream)
-            yd__stream_numbers(series->open, series->stream.count, series->first, ret);
-        uint32_t first, last;
-        trim(ret->times, ret->count, cursor, &first, &last);
-        if (first) {
-            memmove(ret->times, ret->times + first, (last - first) * sizeof *ret->times);
-            memmove(ret->values, ret->values + first, (last - first) * sizeof *ret->values);
-        }
-        ret->count = last - first;
-        advance(cursor, step.until);
-        if (ret->count) return true;
-    }
-    cursor->done = true;
-    return false;
-}
-
-bool yd__series_last(struct yd_history *history, const struct yd__series *series, int64_t *ret_time, uint8_t *ret_type,
-                     uint64_t *ret_bits)
-{
-    const struct yd__past *past = series->past;
-    const struct yd__side *side = past && past->side_count ? &past->side[past->side_count - 1] : NULL;
-    int64_t time = INT64_MIN;
-    if (series->stream.count) {
-        time = series->stream.time;
-        *ret_type = yd__stream_last(&series->stream, ret_bits);
-    } else if (past && past->count) {
-        struct yd__points *points = history->scratch[0];
-        points->count = 0;
-        yd__chunk_points(past->chunks[past->count - 1], points);
-        time = points->times[points->count - 1];
-        *ret_type = points->types[points->count - 1];
-        *ret_bits = points->bits[points->count - 1];
-    } else if (!side) {
-        return false;
-    }
-    if (side && side->time >= time) {
-        time = side->time;
-        *ret_type = side->type;
-        *ret_bits = side->bits;
-    }
-    *ret_time = time;
-    return true;
 }
