@@ -30,6 +30,9 @@ struct yd_log_options {
     const char *stream;            /* "metrics/0": kept in segment headers and checked */
     uint64_t (*random)(void *arg); /* for log_id; NULL: the kernel's */
     int64_t (*wall)(void *arg);    /* the server's clock, ns since 1970: append_time, retention; NULL: the kernel's */
+    /* ns, never steps: bounds what a wall clock that steps ahead can make retention do. NULL: the kernel's; with a wall
+     * clock of your own and none of these, nothing bounds it. */
+    int64_t (*mono)(void *arg);
     void *clock_arg;
     uint64_t segment_size_min, segment_size_max; /* 0: 1 MiB, 256 MiB; grows with the stream's rate */
     uint64_t
@@ -88,6 +91,8 @@ struct yd_log_position {
     /* The cursor for whose sake more is kept than `retain_…` says, at the last look; empty: none. Cut to fit. */
     char held_by[64];
     uint64_t ballast; /* bytes set aside now; 0: none, or given back */
+    /* The segment, by its first seqno, and the place in it where `written` ends: for who has the files. 0, 0: none. */
+    uint64_t segment, offset;
 };
 
 /* What opening found and did. */

@@ -15,6 +15,7 @@
 #include "elements/log_part.h"
 #include "flow/run.h"
 #include "io/file.h"
+#include "io/loop.h"
 #include "log/layout.h"
 
 #define HOLD_MAX  64
@@ -179,6 +180,11 @@ static int64_t wall(void *arg)
 {
     return yd_element_wall(arg);
 }
+static int64_t mono(void *arg)
+{
+    (void)arg;
+    return yd_clock_mono();
+}
 
 static int partition_path(struct yd_element *element, const char *name, unsigned partition, char path[4096])
 {
@@ -281,6 +287,7 @@ static int open_part(struct state *state, unsigned index, const char *name, cons
                                      .stream = part->stream,
                                      .random = random_,
                                      .wall = wall,
+                                     .mono = yd_element_simulated(element) ? NULL : mono,
                                      .clock_arg = element,
                                      .segment_size_max = (uint64_t)yd_args_int(args, "segment"),
                                      .memory_bytes_max = divided(state, "tail", SHARE_MIN),

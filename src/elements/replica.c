@@ -10,6 +10,7 @@
 #include "elements/classes.h"
 #include "flow/run.h"
 #include "io/file.h"
+#include "io/loop.h"
 #include "io/tls.h"
 #include "serve/follower.h"
 
@@ -102,6 +103,11 @@ static int64_t wall(void *arg)
 {
     return yd_element_wall(arg);
 }
+static int64_t mono(void *arg)
+{
+    (void)arg;
+    return yd_clock_mono();
+}
 
 /* "tls:HOST:PORT" without its first part. */
 static bool is_tls(struct yd_str from)
@@ -191,6 +197,7 @@ static int open(struct yd_element *element, void *opaque)
                                      .stream = state->stream,
                                      .random = random_,
                                      .wall = wall,
+                                     .mono = yd_element_simulated(element) ? NULL : mono,
                                      .clock_arg = element,
                                      .memory_bytes_max = (uint64_t)yd_args_int(args, "tail"),
                                      .retain_ns = yd_args_int(args, "keep"),

@@ -369,6 +369,8 @@ struct yd_log {
     void (*progress)(void *arg);
     void *progress_arg;
 
+    int64_t age, age_mono; /* with io: the time that age is judged by, and when that was; 0: not looked at yet */
+
     pthread_mutex_t watch_lock; /* held while they are called: behind io, before mutex */
     struct yd_log_watch *watches;
 };

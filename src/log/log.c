@@ -73,6 +73,12 @@ static int64_t monotonic_now(void)
     return at.tv_sec * YD_NS_PER_S + at.tv_nsec;
 }
 
+static int64_t kernel_mono(void *arg)
+{
+    (void)arg;
+    return monotonic_now();
+}
+
 static uint64_t kernel_random(void *arg)
 {
     uint64_t value;
@@ -94,6 +100,7 @@ static void fill_defaults(struct yd_log_options *options)
 {
     if (!options->fs) options->fs = yd_fs_linux();
     if (!options->random) options->random = kernel_random;
+    if (!options->wall && !options->mono) options->mono = kernel_mono;
     if (!options->wall) options->wall = kernel_wall;
     const int64_t week = INT64_C(7) * 24 * 3600 * YD_NS_PER_S;
     if (!options->segment_size_min) options->segment_size_min = UINT64_C(1) << 20;
@@ -546,6 +553,8 @@ void yd_log_position(struct yd_log *log, struct yd_log_position *ret)
         .closed = log->closed,
     };
     memcpy(ret->held_by, log->held_by, sizeof ret->held_by);
+    const struct yd__segment *last = log->segment_count ? log->segments[log->segment_count - 1] : NULL;
+    if (last) ret->segment = last->base, ret->offset = last->data_end;
     pthread_mutex_unlock(&log->mutex);
 }
 

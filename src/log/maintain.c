@@ -266,6 +266,30 @@ static int quarantine_rots(struct yd_log *log)
 
 /* ---- retention: whole sealed segments, oldest first, by append time and by size ---- */
 
+/* The time by which age is judged: the wall clock's, but from the newest record that was there at the start on it runs
+ * at most AGE_SPEED times as fast as time does. A clock that steps ahead by a year takes a minute to age anything by an
+ * hour, and a day stopped is made up for in 24 minutes. */
+#define AGE_SPEED 60
+
+static int64_t age_now(struct yd_log *log)
+{
+    int64_t wall = yd__log_now(log), mono, newest = INT64_MIN;
+    if (!log->options.mono) return wall;
+    mono = YD_MAX(log->options.mono(log->options.clock_arg), 1);
+    if (log->age_mono == 0) {
+        pthread_mutex_lock(&log->mutex);
+        for (uint32_t i = 0; i < log->segment_count; i++)
+            if (log->segments[i]->batches > 0) newest = YD_MAX(newest, log->segments[i]->append_max);
+        pthread_mutex_unlock(&log->mutex);
+        log->age = newest == INT64_MIN ? wall : YD_MIN(wall, newest);
+    } else {
+        int64_t passed = YD_MIN(YD_MAX(mono - log->age_mono, 0), INT64_C(365) * 24 * 3600 * YD_NS_PER_S / AGE_SPEED);
+        log->age = YD_MIN(wall, log->age + passed * AGE_SPEED);
+    }
+    log->age_mono = mono;
+    return log->age;
+}
+
 /* Takes the oldest segment off the list when it may go. */
 static struct yd__segment *retire_one(struct yd_log *log, int64_t now)
 {
@@ -297,7 +321,7 @@ static struct yd__segment *retire_one(struct yd_log *log, int64_t now)
 int yd__retain(struct yd_log *log)
 {
     if (log->options.retain_ns == 0 && log->options.retain_bytes == 0) return 0;
-    int64_t now = yd__log_now(log);
+    int64_t now = age_now(log);
     struct yd__segment *segment;
     while ((segment = retire_one(log, now))) {
         char path[YD__PATH_SIZE];

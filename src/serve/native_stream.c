@@ -237,7 +237,8 @@ struct open_job {
     struct yd__native_job job;
     uint64_t correlation, producer_id;
     char name[256];
-    bool create, plain; /* plain: no partition was named */
+    bool create, plain;
+    bool create_refused; /* asked for, where peers may not */ /* plain: no partition was named */
     int error;
     struct yd_log *log; /* a reference */
     struct yd_layout layout;
@@ -279,6 +280,12 @@ static void attach(struct yd__native_peer *peer, const struct open_job *open, st
                     (struct yd_str){dir, (size_t)dir_size});
 }
 
+static int64_t mono(void *arg)
+{
+    (void)arg;
+    return yd_clock_mono();
+}
+
 /* Opens the stream's folder, runs it and tells everybody where it is. On the server's lane, as all that calls it. */
 static int open_folder(struct yd_native *native, const char *name, bool create, struct yd_log **ret_log,
                        struct yd_trail *trail)
@@ -303,6 +310,7 @@ static int open_folder(struct yd_native *native, const char *name, bool create, 
                                  .stream = name,
                                  .random = yd__native_random,
                                  .wall = yd__native_wall,
+                                 .mono = options->simulated ? NULL : mono,
                                  .clock_arg = native,
                                  .retain_ns = layout.keep_ns,
                                  .retain_bytes = layout.size_bytes / layout.partitions};
@@ -336,6 +344,13 @@ static void open_work(struct yd__native_job *job)
     struct yd_native *native = job->native;
     char stream[256];
     open->error = yd__native_open_stream(native, open->name, open->create, &open->log, &open->trail);
+    if (open->error == YD_ENOENT && open->create_refused) {
+        open->trail = (struct yd_trail){0};
+        (void)yd_trail_add(
+            &open->trail, YD_ENOENT,
+            "there is no such stream, and this server makes none for its clients (Native: `create: true`, or "
+            "`yarder log create` there)");
+    }
     if (open->error) return;
     (void)snprintf(stream, sizeof stream, "%.*s", (int)strcspn(open->name, "/"), open->name);
     open->layout = (struct yd_layout){.partitions = 1};
@@ -375,7 +390,8 @@ int yd__native_open(struct yd__native_peer *peer, const struct yd__native_frame 
     struct open_job asked = {.job = {.work = open_work, .done = open_done},
                              .correlation = frame->head.correlation,
                              .producer_id = message->producer_id,
-                             .create = native->options.create && (message->flags & YD_OPEN_CREATE_STREAM)};
+                             .create = native->options.create && (message->flags & YD_OPEN_CREATE_STREAM),
+                             .create_refused = !native->options.create && (message->flags & YD_OPEN_CREATE_STREAM)};
     if (!yd__native_text(frame, &at, message->stream_size, &text)) return YD_EFORMAT;
     asked.plain = !memchr(text.data, '/', text.size);
     if (!yd__native_stream_name(text, asked.name)) {

@@ -396,6 +396,8 @@ static void tell_position(struct yd__native_sub *sub)
                                       .written = position->written,
                                       .durable = position->durable,
                                       .replicated = position->replicated,
+                                      .segment = position->segment,
+                                      .offset = position->offset,
                                       .epoch = position->epoch};
     sub->told_ns = yd_loop_mono(sub->peer->native->loop);
     yd__native_send(sub->peer, YD_MSG_POSITION, 0, sub->correlation, &message, sizeof message, (struct yd_str){0});

@@ -410,6 +410,50 @@ static void a_wall_clock_that_steps_forward_retires_early_but_not_what_a_reader_
     assert_int_equal(world_close(world, log), 0);
 }
 
+static uint64_t first_after_maintaining(struct yd_log *log)
+{
+    struct yd_log_position position;
+    assert_int_equal(yd_log_maintain(log), 0);
+    yd_log_position(log, &position);
+    return position.first;
+}
+
+static void a_wall_clock_that_steps_forward_ages_records_at_a_bounded_speed(void **state)
+{
+    struct world *world = *state;
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 64 << 10;
+    options.retain_ns = 6000 * YD_NS_PER_S;
+    options.mono = world_mono;
+    world->mono = 500 * YD_NS_PER_S;
+    struct yd_log *log = world_open(world, &options, NULL);
+    for (int i = 0; i < 200; i++) {
+        append(log, 1, 3000);
+        assert_int_equal(yd_log_flush(log), 0);
+    }
+    assert_int_equal(first_after_maintaining(log), 0);
+    const int64_t right = world->now, year = INT64_C(365) * 24 * 3600 * YD_NS_PER_S;
+    world->now = right + year;
+    for (int i = 0; i < 9; i++) { /* 90 s: not yet 6000 s at 60 times the speed */
+        world->now += 10 * YD_NS_PER_S;
+        world->mono += 10 * YD_NS_PER_S;
+        assert_int_equal(first_after_maintaining(log), 0);
+    }
+    world->now = right + 100 * YD_NS_PER_S; /* it was noticed, and nothing is lost */
+    world->mono += 10 * YD_NS_PER_S;
+    assert_int_equal(first_after_maintaining(log), 0);
+    /* A start after a long stop: the same, from the newest record on. Then the clock is believed. */
+    assert_int_equal(world_close(world, log), 0);
+    world->now = right + year;
+    log = world_open(world, &options, NULL);
+    assert_int_equal(first_after_maintaining(log), 0);
+    world->mono += 99 * YD_NS_PER_S;
+    assert_int_equal(first_after_maintaining(log), 0);
+    world->mono += 2 * YD_NS_PER_S;
+    assert_true(first_after_maintaining(log) > 100);
+    assert_int_equal(world_close(world, log), 0);
+}
+
 static void retention_by_size_keeps_the_newest(void **state)
 {
     struct world *world = *state;
@@ -501,6 +545,7 @@ int main(void)
         WORLD(retention_by_size_keeps_the_newest),
         WORLD(a_wall_clock_that_steps_back_loses_and_repeats_nothing),
         WORLD(a_wall_clock_that_steps_forward_retires_early_but_not_what_a_reader_needs),
+        WORLD(a_wall_clock_that_steps_forward_ages_records_at_a_bounded_speed),
         WORLD(a_folder_is_read_without_its_writer_live_and_stopped),
         WORLD(bad_options_are_refused),
     };

@@ -22,7 +22,7 @@
 struct world {
     struct yd_fs *fs;
     struct yd_rng rng;
-    int64_t now;
+    int64_t now, mono; /* mono: for tests that give it to the log */
     char dir[256];
     bool sim;
     uint32_t opened, closed;
@@ -35,6 +35,11 @@ static inline uint64_t world_random(void *arg)
 static inline int64_t world_wall(void *arg)
 {
     return ((struct world *)arg)->now;
+}
+
+static inline int64_t world_mono(void *arg)
+{
+    return ((struct world *)arg)->mono;
 }
 
 static inline int world_setup_linux(void **state)

@@ -203,7 +203,11 @@ static void names_of_streams_cannot_leave_the_folder(void **state)
     world_start(world);
     client = client_open(world);
     client_ask_open(client, 3, "other", true, 0);
-    (void)client_refused(client, 3, YD_ENOENT);
+    const struct yd_msg_refused *refused = client_refused(client, 3, YD_ENOENT);
+    assert_non_null(strstr((const char *)(refused + 1), "create: true"));
+    client_ask_open(client, 5, "other", false, 0);
+    refused = client_refused(client, 5, YD_ENOENT);
+    assert_null(strstr((const char *)(refused + 1), "create: true"));
     client_ask_open(client, 4, "made", false, 0);
     client_expect(client, YD_MSG_OPENED, 4);
     client_close(client);
@@ -616,6 +620,8 @@ static void notifiers_are_told_positions_and_not_more_often_than_asked(void **st
         told++;
     }
     assert_int_equal(position.durable, 200);
+    assert_int_equal(position.segment, 0);
+    assert_true(position.offset > 4096 && position.offset % 8 == 0);
     assert_in_range(told, 1, (yd_sim_now(world->sim) - began) / YD_NS_PER_S + 1);
     client_send(client, YD_MSG_CANCEL, 9, NULL, 0, (struct yd_str){0});
     client_expect(client, YD_MSG_END, 9);
