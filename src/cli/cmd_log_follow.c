@@ -5,8 +5,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <yarder/client.h>
+
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "io/file.h"
+#include "log/layout.h"
+
+#define ASK_NS (5 * YD_NS_PER_S)
 
 /* In a topology's text: no quotes, no line ends. */
 static bool plain(const char *text)
@@ -22,6 +28,36 @@ static bool add(const struct cli_args *args, int fd, const char *option, const c
     return !value || plain(value);
 }
 
+/* How many partitions the stream has: as an earlier run found out, or as the leader says. When it cannot be asked now,
+ * one; the Replica says so when there are more. */
+static uint32_t partitions_of(const struct cli_args *args, const char *from, const char *stream, const char *data)
+{
+    struct yd_layout layout;
+    const char *token_file = cli_value(args, "token-file");
+    char *token = NULL;
+    size_t size;
+    if (yd_layout_load(yd_fs_linux(), data, stream, &layout) == 0) return layout.partitions;
+    if (token_file && yd_fs_read_all(yd_fs_linux(), token_file, 4096, &token, &size) < 0) return 1;
+    if (token) token[strcspn(token, "\r\n")] = '\0';
+    const struct yd_client_options options = {.address = from,
+                                              .token = token,
+                                              .ca_file = cli_value(args, "ca"),
+                                              .cert_file = cli_value(args, "cert"),
+                                              .key_file = cli_value(args, "key"),
+                                              .timeout_ns = ASK_NS};
+    struct yd_client *client;
+    struct yd_client_stream *opened;
+    struct yd_client_info info = {.partitions = 1};
+    struct yd_trail trail;
+    yd_trail_clear(&trail);
+    if (yd_client_open(&options, &client, &trail) == 0) {
+        if (yd_client_stream(client, stream, &opened) == 0) yd_client_info(opened, &info);
+        yd_client_close(client);
+    }
+    free(token);
+    return info.partitions >= 1 && info.partitions <= 1024 ? info.partitions : 1;
+}
+
 /* The topology is a file without a name; `yarder run` takes over this process. */
 static int run(struct cli_args *args)
 {
@@ -35,14 +71,22 @@ static int run(struct cli_args *args)
     if (slash) *slash++ = '\0';
     int fd = memfd_create("yarder-follow.yd", 0);
     if (fd < 0) return cli_fail(args, "no memory for a topology");
-    dprintf(fd, "copy :: Replica(from: \"%s\", stream: \"%s\", partition: %d", from, name, slash ? atoi(slash) : 0);
-    if (!add(args, fd, "token-file", "token_file") || !add(args, fd, "ca", "tls_ca") ||
-        !add(args, fd, "cert", "tls_cert") || !add(args, fd, "key", "tls_key") ||
-        !add(args, fd, "tls-name", "tls_name")) {
-        close(fd);
-        return cli_usage(args, "a value has a quote in it, or is empty");
+    uint32_t first = slash ? (uint32_t)atoi(slash) : 0;
+    uint32_t count = slash ? 1 : partitions_of(args, from, name, data ? data : "./data");
+    for (uint32_t i = first; i < first + count; i++) {
+        if (count == 1)
+            dprintf(fd, "copy :: ");
+        else
+            dprintf(fd, "copy%u :: ", i);
+        dprintf(fd, "Replica(from: \"%s\", stream: \"%s\", partition: %u", from, name, i);
+        if (!add(args, fd, "token-file", "token_file") || !add(args, fd, "ca", "tls_ca") ||
+            !add(args, fd, "cert", "tls_cert") || !add(args, fd, "key", "tls_key") ||
+            !add(args, fd, "tls-name", "tls_name")) {
+            close(fd);
+            return cli_usage(args, "a value has a quote in it, or is empty");
+        }
+        dprintf(fd, ") -> Null()\n");
     }
-    dprintf(fd, ") -> nowhere :: Null()\n");
     if (address) dprintf(fd, "native :: Native(listen: \"%s\")\n", address);
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     const char *arguments[] = {"yarder", "run", path, "--data", data ? data : "./data", NULL};
@@ -52,7 +96,7 @@ static int run(struct cli_args *args)
 
 static const struct cli_option options[] = {
     {"from", "ADDRESS", "the leader's: HOST:PORT, tls:HOST:PORT or unix:PATH; HOST may be a name"},
-    {"stream", "NAME", "the stream, or NAME/PARTITION"},
+    {"stream", "NAME", "the stream with all its partitions, or NAME/PARTITION"},
     {"listen", "ADDR", "serves readers there by the native protocol; default: nowhere"},
     {"data", "DIR", "where the copy is; default ./data"},
     {"token-file", "FILE", "its first line is the leader's secret"},

@@ -12,6 +12,7 @@
 #include "io/file.h"
 #include "io/loop.h"
 #include "io/tls.h"
+#include "log/layout.h"
 #include "serve/follower.h"
 
 #define TOKEN_MAX 4096
@@ -29,6 +30,8 @@ struct state {
 struct pump {
     struct yd_pump *pump;
     struct yd_follower *follower;
+    const struct state *element;
+    bool told; /* the lane's: about the partitions */
 };
 
 static const struct yd_port_class ports[] = {
@@ -258,6 +261,37 @@ static void said(void *arg, int level, const char *text)
     yd_pump_say(((struct pump *)arg)->pump, level, "%s", text);
 }
 
+/* The copy's stream.json: with it servers here know the partitions, and the copy can become the stream. Who follows one
+ * of several and not the others is told once. */
+static void laid_out(void *arg, uint32_t partitions, bool by_producer)
+{
+    struct pump *pump = arg;
+    const struct state *state = pump->element;
+    struct yd_layout layout,
+        asked = {.partitions = partitions, .by = by_producer ? YD_LAYOUT_BY_PRODUCER : YD_LAYOUT_BY_NAME};
+    char name[256], partition[300];
+    if (partitions < 2 || partitions > YD_LAYOUT_PARTITIONS_MAX || pump->told) return;
+    pump->told = true;
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(state->stream, "/"), state->stream);
+    struct yd_fs *fs = yd_pump_fs(pump->pump);
+    const char *data = yd_element_data(state->element);
+    int r = yd_layout_load(fs, data, name, &layout);
+    if (r == YD_ENOENT) r = yd_layout_save(fs, data, name, &asked);
+    if (r < 0) yd_pump_say(pump->pump, 1, "stream %s: its stream.json: %s", name, yd_error_text(r));
+    uint32_t missing = 0;
+    for (uint32_t i = 0; i < partitions; i++) {
+        (void)snprintf(partition, sizeof partition, "%s/%u", name, i);
+        struct yd_log *log = yd_streams_find(yd_element_streams(state->element), partition);
+        missing += log == NULL;
+        yd_log_unref(log);
+    }
+    if (missing)
+        yd_pump_say(pump->pump, 1,
+                    "stream %s has %u partitions at its leader and %u of them are not followed here: give "
+                    "each a Replica(partition: …)",
+                    name, partitions, missing);
+}
+
 static int start(struct yd_pump *pump, void *opaque, void *element_state)
 {
     struct pump *state = opaque;
@@ -266,6 +300,7 @@ static int start(struct yd_pump *pump, void *opaque, void *element_state)
     struct yd_str name = yd_args_text(args, "name"), tls_name = yd_args_text(args, "tls_name");
     struct yd_trail trail = {0};
     state->pump = pump;
+    state->element = element;
     struct yd_follower_options options = {
         .loop = yd_pump_loop(pump),
         .pool = yd_pump_pool(pump),
@@ -277,6 +312,7 @@ static int start(struct yd_pump *pump, void *opaque, void *element_state)
         .id = name.size ? name.data : yd_pump_element(pump),
         .token = element->token,
         .said = said,
+        .laid_out = laid_out,
         .arg = state,
     };
     int r = yd_follower_start(&options, &state->follower, &trail);

@@ -43,7 +43,8 @@ struct yd_follower {
     struct yd_timer *timer;
     enum phase phase;
     int64_t retry_ns, heard_ns, next_try_ns;
-    uint32_t handle;
+    uint32_t handle, partitions; /* partitions: of the leader's stream */
+    bool by_producer;
     uint64_t correlation, told; /* told: durable, as our leader knows */
     struct yd_follower_stat stat;
     int said; /* the error last said: each once */
@@ -59,6 +60,8 @@ struct yd_follower {
     unsigned round, job_round; /* of connections: what belongs to an older one is thrown away */
     struct item *job_items;
     struct yd_msg_following job_following;
+    uint32_t job_partitions; /* 0: not known yet */
+    bool job_by_producer;
     bool job_change;
     bool change_wanted; /* what `wanted` says comes before anything else */
     struct yd_msg_following wanted;
@@ -240,6 +243,8 @@ static void work(void *arg)
     struct yd_follower *follower = arg;
     struct yd_log *log = follower->options.log;
     int error = follower->job_change ? change_log(follower) : 0;
+    if (follower->job_change && follower->options.laid_out && follower->job_partitions)
+        follower->options.laid_out(follower->options.arg, follower->job_partitions, follower->job_by_producer);
     while (!error && follower->job_items) {
         struct item *item = follower->job_items;
         error = apply(follower, item);
@@ -291,6 +296,8 @@ static void run(struct yd_follower *follower)
 static void change(struct yd_follower *follower)
 {
     follower->job_following = follower->wanted;
+    follower->job_partitions = follower->partitions;
+    follower->job_by_producer = follower->by_producer;
     follower->job_change = true;
     follower->change_wanted = false;
     free_items(follower->job_items); /* of before */
@@ -407,6 +414,8 @@ static void following(struct yd_follower *follower, const struct yd_msg_followin
 static void opened(struct yd_follower *follower, const struct yd_msg_opened *message)
 {
     follower->handle = message->handle;
+    follower->partitions = message->partitions;
+    follower->by_producer = message->flags & YD_OPENED_BY_PRODUCER;
     follower->stat.connected = true;
     ask(follower);
 }

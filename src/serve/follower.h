@@ -29,6 +29,8 @@ struct yd_follower_options {
     int64_t silence_ns;   /* without a byte for so long it is taken for gone; 0: 15 s */
     size_t inbox_max;     /* bytes taken and not yet written; 0: 16 MiB */
     void (*said)(void *arg, int level, const char *text); /* for people; in the loop's thread */
+    /* What the leader's stream is as a whole, once it is known, for each connection; on the lane: it may block. */
+    void (*laid_out)(void *arg, uint32_t partitions, bool by_producer);
     void *arg;
 };
 int yd_follower_start(const struct yd_follower_options *options, struct yd_follower **ret_follower,

@@ -54,8 +54,9 @@ static int check_header(const struct yd__block_header *head, uint64_t size)
 {
     if (head->magic != YD__BLOCK_MAGIC || header_crc(head) != head->crc) return YD_ECORRUPT;
     if (head->version != YD__BLOCK_VERSION) return YD_EVERSION;
-    if (head->kind >= YD__BLOCK_KINDS || head->lo > head->hi || head->chunks > UINT32_MAX || head->series > head->chunks ||
-        head->data_size > YD__BLOCK_SIZE + (UINT64_C(1) << 30) || layout(head).size != head->index_size)
+    if (head->kind >= YD__BLOCK_KINDS || head->lo > head->hi || head->chunks > UINT32_MAX ||
+        head->series > head->chunks || head->data_size > YD__BLOCK_SIZE + (UINT64_C(1) << 30) ||
+        layout(head).size != head->index_size)
         return YD_ECORRUPT;
     uint64_t index = YD__BLOCK_PAGE + YD_ALIGN_UP(head->data_size, YD__BLOCK_PAGE);
     return index + head->index_size + head->index_size / YD__BLOCK_PAGE * 4 == size ? YD_OK : YD_ECORRUPT;
@@ -114,8 +115,9 @@ int yd__block_open(struct yd_fs *fs, struct yd_alloc *alloc, const char *folder,
     block->sums = (const uint32_t *)(index + head->index_size);
     block->good = yd_alloc_zero(alloc, flags_size(block));
     block->bad = yd_alloc_zero(alloc, flags_size(block));
-    error = !block->good || !block->bad ? YD_ENOMEM
-            : yd_crc32c(0, block->sums, (size_t)block->pages * 4) == head->sums_crc ? YD_OK : YD_ECORRUPT;
+    error = !block->good || !block->bad                                             ? YD_ENOMEM
+            : yd_crc32c(0, block->sums, (size_t)block->pages * 4) == head->sums_crc ? YD_OK
+                                                                                    : YD_ECORRUPT;
     if (error < 0) {
         yd__block_close(block);
         return error;
@@ -245,7 +247,7 @@ struct yd__block_writer {
 };
 
 int yd__block_writer_create(struct yd_fs *fs, struct yd_alloc *alloc, const char *folder, uint64_t number,
-                     struct yd__block_writer **ret_writer)
+                            struct yd__block_writer **ret_writer)
 {
     struct yd__block_writer *w = yd_alloc_zero(alloc, sizeof *w);
     if (!w) return YD_ENOMEM;
@@ -368,7 +370,8 @@ static int complete(struct yd__block_writer *w, struct yd__block_header *head)
     if (w->error) return w->error;
     head->data_size = w->flushed;
     head->index_size = layout(head).size;
-    uint64_t at = YD__BLOCK_PAGE + YD_ALIGN_UP(head->data_size, YD__BLOCK_PAGE), pages = head->index_size / YD__BLOCK_PAGE;
+    uint64_t at = YD__BLOCK_PAGE + YD_ALIGN_UP(head->data_size, YD__BLOCK_PAGE),
+             pages = head->index_size / YD__BLOCK_PAGE;
     size_t size = (size_t)(head->index_size + pages * 4);
     uint8_t *index = yd_alloc_zero(w->alloc, size);
     if (!index) return YD_ENOMEM;

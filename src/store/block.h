@@ -98,7 +98,7 @@ static inline uint32_t yd__entry_find(const struct yd__entry *entries, uint32_t 
 /* ---- writing: ids rising, each one's chunks by time ---- */
 struct yd__block_writer;
 int yd__block_writer_create(struct yd_fs *fs, struct yd_alloc *alloc, const char *folder, uint64_t number,
-                     struct yd__block_writer **ret_writer);
+                            struct yd__block_writer **ret_writer);
 int yd__block_add(struct yd__block_writer *writer, uint32_t id, const struct yd__chunk *chunk, const uint8_t *data);
 uint64_t yd__block_written(const struct yd__block_writer *writer); /* bytes of data so far */
 /* Completes, syncs and names the file (the folder is the caller's to sync). The header's kind, level, lo, hi and part

@@ -11,11 +11,11 @@
 #include "store/flush.h"
 #include "store/internal.h"
 
-#define PIECE        (1 << 20)
-#define SLICE_UNITS  100000 /* of about 10 ns */
-#define COST_IDLE    1
-#define COST_CHUNK   60
-#define COST_NAME    10
+#define PIECE       (1 << 20)
+#define SLICE_UNITS 100000 /* of about 10 ns */
+#define COST_IDLE   1
+#define COST_CHUNK  60
+#define COST_NAME   10
 
 void yd__flush_fini(struct yd_history *history)
 {
@@ -32,7 +32,8 @@ void yd__flush_gone(struct yd_history *history, uint32_t id)
         uint32_t room = flush->dead_room ? flush->dead_room * 2 : 16;
         uint32_t *dead = yd_alloc_resize(&history->index_meter.alloc, flush->dead, flush->dead_room * sizeof *dead,
                                          room * sizeof *dead);
-        if (!dead) return; /* it comes back with the next start, without its newest points' series: as if forgotten late */
+        if (!dead)
+            return; /* it comes back with the next start, without its newest points' series: as if forgotten late */
         flush->dead = dead;
         flush->dead_room = room;
     }

@@ -47,7 +47,7 @@ int yd__keeper_grow(struct yd_keeper *keeper, void **items, uint32_t count, uint
     *room = more;
     return YD_OK;
 }
-#define GROW(keeper, items, count, room) \
+#define GROW(keeper, items, count, room)                                                                               \
     yd__keeper_grow(keeper, (void **)&(keeper)->items, (keeper)->count, &(keeper)->room, sizeof *(keeper)->items)
 
 static int path_of(const struct yd_keeper *keeper, const char *name, char *to, size_t size)
@@ -109,7 +109,8 @@ static int manifest_write(struct yd_keeper *keeper)
 
 static void stray(struct yd_keeper *keeper, uint64_t number)
 {
-    if (GROW(keeper, strays, stray_count, stray_room) == YD_OK) keeper->strays[keeper->stray_count++] = number; /* else the next start finds it */
+    if (GROW(keeper, strays, stray_count, stray_room) == YD_OK)
+        keeper->strays[keeper->stray_count++] = number; /* else the next start finds it */
 }
 
 static int by_flush(const void *a, const void *b)
@@ -288,8 +289,7 @@ static int manifest_parse(struct yd_keeper *keeper, const char *data, size_t siz
         int error = GROW(keeper, blocks, block_count, block_room);
         if (!error) error = GROW(keeper, lost, lost_count, lost_room);
         if (error) return error;
-        error = yd__block_open(keeper->fs, keeper->alloc, keeper->folder, number,
-                               &keeper->blocks[keeper->block_count]);
+        error = yd__block_open(keeper->fs, keeper->alloc, keeper->folder, number, &keeper->blocks[keeper->block_count]);
         if (error == YD_ENOMEM) return error;
         if (error >= 0) {
             keeper->block_count++;
@@ -510,8 +510,8 @@ int yd_keeper_take(struct yd_keeper *keeper, struct yd_flush_piece *piece)
         keeper->top_id = 0;
         yd__names_begin(&keeper->new_names, keeper->alloc);
         keeper->writer_number = keeper->next_number++;
-        keeper->flush_error = yd__block_writer_create(keeper->fs, keeper->alloc, keeper->folder, keeper->writer_number,
-                                               &keeper->writer);
+        keeper->flush_error =
+            yd__block_writer_create(keeper->fs, keeper->alloc, keeper->folder, keeper->writer_number, &keeper->writer);
         if (keeper->flush_error < 0) keeper->writer = NULL;
     }
     if (!keeper->flush_error) keeper->flush_error = take_chunks(keeper, &piece->chunks);

@@ -22,10 +22,10 @@ struct yd__merge {
     int64_t next;                 /* the first time seen behind it; INT64_MAX: none */
     uint32_t id;                  /* where the pass is */
     struct yd__block_writer *writer;
-    uint64_t number;                     /* of the writer's file */
-    uint64_t *outputs;                   /* numbers of those that are complete */
+    uint64_t number;   /* of the writer's file */
+    uint64_t *outputs; /* numbers of those that are complete */
     uint32_t output_count, output_room;
-    uint64_t damaged;                    /* of the inputs, before */
+    uint64_t damaged; /* of the inputs, before */
     struct yd__points *work[3], *pending;
     struct yd__piece *pieces;
 };

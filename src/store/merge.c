@@ -12,11 +12,11 @@
 
 #define FAN_IN      8
 #define FAN_IN_PART 6
-#define LARGE       512                     /* points: a chunk that is copied */
-#define OUTPUT_MAX  (UINT64_C(1) << 30)     /* bytes of data; then another block is begun */
-#define PART_MAX    (UINT64_C(2) << 30)     /* what is merged for the sake of its part, at most */
-#define SLICE_UNITS (8 << 20)               /* points or bytes, about */
-#define PARTED      2                       /* levels from here on lie within a part */
+#define LARGE       512                 /* points: a chunk that is copied */
+#define OUTPUT_MAX  (UINT64_C(1) << 30) /* bytes of data; then another block is begun */
+#define PART_MAX    (UINT64_C(2) << 30) /* what is merged for the sake of its part, at most */
+#define SLICE_UNITS (8 << 20)           /* points or bytes, about */
+#define PARTED      2                   /* levels from here on lie within a part */
 
 /* ---- choosing ---- */
 
@@ -128,8 +128,7 @@ static int rooms(struct yd_keeper *keeper)
         ok = ok && m->work[i];
     }
     if (!m->pending) m->pending = yd_alloc_get(keeper->alloc, sizeof *m->pending);
-    if (!m->pieces)
-        m->pieces = yd_alloc_get(keeper->alloc, (YD__MERGE_MAX + YD__PIECES_MEMORY) * sizeof *m->pieces);
+    if (!m->pieces) m->pieces = yd_alloc_get(keeper->alloc, (YD__MERGE_MAX + YD__PIECES_MEMORY) * sizeof *m->pieces);
     return ok && m->pending && m->pieces ? YD_OK : YD_ENOMEM;
 }
 
@@ -175,8 +174,7 @@ static int writer_close(struct yd_keeper *keeper)
     struct yd__merge *m = &keeper->merge;
     if (!m->writer) return YD_OK;
     struct yd__block_writer *writer = m->writer;
-    int error =
-        yd__keeper_grow(keeper, (void **)&m->outputs, m->output_count, &m->output_room, sizeof *m->outputs);
+    int error = yd__keeper_grow(keeper, (void **)&m->outputs, m->output_count, &m->output_room, sizeof *m->outputs);
     if (error) return error;
     m->writer = NULL;
     error = yd__block_finish(writer, &m->head);
@@ -241,8 +239,7 @@ static int merge_series(struct yd_keeper *keeper, uint32_t id, uint64_t *cost)
     int64_t from = m->from;
     int error = YD_OK;
     m->pending->count = 0;
-    while (error >= 0 &&
-           yd__window_open(m->inputs, m->input_count, id, NULL, from, m->end, &window)) {
+    while (error >= 0 && yd__window_open(m->inputs, m->input_count, id, NULL, from, m->end, &window)) {
         if (window.count && copies(m, &window, from)) {
             const struct yd__entry *entry = window.pieces[0].entry;
             const uint8_t *data = yd__block_data(window.pieces[0].block, entry);
@@ -312,8 +309,7 @@ void yd__merge_fini(struct yd_keeper *keeper)
     for (unsigned i = 0; i < YD_COUNT(m->work); i++)
         if (m->work[i]) yd_alloc_put(keeper->alloc, m->work[i], sizeof *m->work[i]);
     if (m->pending) yd_alloc_put(keeper->alloc, m->pending, sizeof *m->pending);
-    if (m->pieces)
-        yd_alloc_put(keeper->alloc, m->pieces, (YD__MERGE_MAX + YD__PIECES_MEMORY) * sizeof *m->pieces);
+    if (m->pieces) yd_alloc_put(keeper->alloc, m->pieces, (YD__MERGE_MAX + YD__PIECES_MEMORY) * sizeof *m->pieces);
     if (m->outputs) yd_alloc_put(keeper->alloc, m->outputs, m->output_room * sizeof *m->outputs);
 }
 
@@ -321,8 +317,7 @@ static int complete(struct yd_keeper *keeper, struct yd_store_change **ret_chang
 {
     struct yd__merge *m = &keeper->merge;
     uint64_t damaged = 0;
-    for (uint32_t i = 0; i < m->input_count; i++)
-        damaged += __atomic_load_n(&m->inputs[i]->damaged, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < m->input_count; i++) damaged += __atomic_load_n(&m->inputs[i]->damaged, __ATOMIC_RELAXED);
     int error = yd__keeper_replace(keeper, m->inputs, m->input_count, m->outputs, m->output_count, ret_change, trail);
     m->active = false; /* also if it failed: then its files are strays */
     if (error < 0) return error;

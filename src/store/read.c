@@ -1,4 +1,5 @@
-/* Reading a series; see read.h for the picture. Nothing can fail: a damaged chunk is passed over (block.h counts it). */
+/* Reading a series; see read.h for the picture. Nothing can fail: a damaged chunk is passed over (block.h counts it).
+ */
 #include "store/read.h"
 
 /* ---- windows ---- */
@@ -25,11 +26,10 @@ static void offer_memory(struct yd__window *w, const struct yd__series *series, 
     }
     at = yd__side_find(past, from);
     if (past && at < past->side_count)
-        offer(w, to,
-              &(struct yd__piece){.first = past->side[at].time,
-                                  .last = past->side[past->side_count - 1].time,
-                                  .side = past,
-                                  .from = at});
+        offer(
+            w, to,
+            &(struct yd__piece){
+                .first = past->side[at].time, .last = past->side[past->side_count - 1].time, .side = past, .from = at});
 }
 
 bool yd__window_open(struct yd__block *const *blocks, uint32_t block_count, uint32_t id,
@@ -231,9 +231,9 @@ bool yd__series_numbers(struct yd_history *history, const struct yd__series *ser
         if (window.count == 1 && !window.pieces[0].side) {
             single(&window.pieces[0], ret);
         } else {
-            to_numbers(yd__window_points(&window, cursor->from,
-                                         (struct yd__points *const[]){history->scratch[0], history->scratch[2],
-                                                                      history->scratch[3]}),
+            to_numbers(yd__window_points(
+                           &window, cursor->from,
+                           (struct yd__points *const[]){history->scratch[0], history->scratch[2], history->scratch[3]}),
                        ret);
         }
         uint32_t first = 0, end = ret->count;

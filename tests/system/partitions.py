@@ -232,7 +232,8 @@ def replicas(folder):
     assert [cat(copy, f'metrics/{i}') for i in range(4)] == [cat(leader, f'metrics/{i}') for i in range(4)]
     for i in range(4):
         yarder('log', 'promote', f'metrics/{i}', '--data', copy.data, check=0)
-    with daemon_in(copy_folder, topology.replace(', replicas: 1', '')) as promoted:
+    # The copy knows what it is: nothing needs to be said about its partitions.
+    with daemon_in(copy_folder, topology.replace(', partitions: 4, by: name, replicas: 1', '')) as promoted:
         promoted.lines(''.join(f'n{i % 20} {i} 1700000000\n' for i in range(2000, 2100)))
         wait_for(lambda: sum(durable(promoted, 'metrics').values()) == 2100, why='it takes more')
         promoted.stop()
@@ -241,5 +242,35 @@ def replicas(folder):
     assert len(where) == 20
 
 
+def one_replica_of_four(folder):
+    """who follows one partition of several is told; `log follow NAME` follows them all"""
+    leader_folder, copy_folder, other = (os.path.join(folder, name) for name in ('leader', 'copy', 'other'))
+    for path in (leader_folder, copy_folder, other):
+        os.mkdir(path)
+    with daemon_in(leader_folder) as leader:
+        leader.lines(''.join(f'n{i % 20} {i} 1700000000\n' for i in range(100)))
+        wait_for(lambda: sum(durable(leader, 'metrics').values()) == 100, why='all are durable')
+        follower = (f'r :: Replica(from: "127.0.0.1:{leader.ports["native"]}", stream: "metrics", partition: 1) -> Null()\n')
+        with Daemon(copy_folder, follower, ports={}) as copy:
+            wait_for(lambda: 'metrics has 4 partitions at its leader and 3 of them are not followed here' in copy.stderr(),
+                     why='it is told')
+            copy.stop()
+        data = os.path.join(other, 'data')
+        follow = subprocess.Popen([YARDER, 'log', 'follow', '--from', f'127.0.0.1:{leader.ports["native"]}', '--stream',
+                                   'metrics', '--data', data], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        leader.children.append(follow)
+
+        def followed():
+            listed = json.loads(yarder('log', 'ls', '--json', '--data', data).stdout or '[]')
+            return sum(s['durable'] for s in listed) == 100 and len(listed) == 4
+
+        wait_for(followed, why='all four are followed')
+        follow.terminate()
+        assert follow.wait(20) == 0
+        assert yarder('log', 'cat', 'metrics', '--data', data, check=0).stdout == cat(leader, 'metrics')
+        leader.stop()
+
+
 if __name__ == '__main__':
-    main(killed_between, one_hash, the_name_is_all_of_them, refusals, retention, replicas)
+    main(killed_between, one_hash, the_name_is_all_of_them, refusals, retention, replicas,
+         one_replica_of_four)

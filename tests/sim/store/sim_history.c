@@ -1,6 +1,7 @@
 /* A history on a disk that fails and crashes, beside a model of all its points.
  *
- *   fold (in order, late, twice, forgotten) ─ flush ─ merge ─ retention … ─ cut, kill, crash, rot ─ open ─ check ─ replay
+ *   fold (in order, late, twice, forgotten) ─ flush ─ merge ─ retention … ─ cut, kill, crash, rot ─ open ─ check ─
+ * replay
  *
  * The stream is played by a list of what was folded since the last flush that was acknowledged. After a crash each
  * point must be what it was at that flush or anything folded there since: nothing acknowledged is missing, nothing is
@@ -40,8 +41,8 @@ struct world {
     table now, acknowledged;
     struct op *ops; /* since `acknowledged` */
     size_t count, room;
-    size_t begun;   /* of ops, when the flush began */
-    bool rotten;    /* points may be missing */
+    size_t begun; /* of ops, when the flush began */
+    bool rotten;  /* points may be missing */
     uint64_t flushes, merges, crashes, failed, said, retired;
 };
 
@@ -85,9 +86,9 @@ static void fold_ops(struct world *w, const struct op *ops, size_t count)
         name_of(ops[i].series, name, sizeof name);
         (void)yd_builder_name(builder, yd_str_of(name), &index);
         union yd_value value = {.bits = ops[i].value.bits};
-        int r = yd_builder_add(builder, EPOCH + ops[i].slot * STEP, index, YD_SAMPLE,
-                               forget ? YD_I64 : (enum yd_type)ops[i].value.type, forget ? YD_RECORD_TOMBSTONE : 0,
-                               value);
+        int r =
+            yd_builder_add(builder, EPOCH + ops[i].slot * STEP, index, YD_SAMPLE,
+                           forget ? YD_I64 : (enum yd_type)ops[i].value.type, forget ? YD_RECORD_TOMBSTONE : 0, value);
         CHECK(w, r >= 0, "add: %d", r);
     }
     CHECK(w, yd_builder_seal(builder, &batch) == 0, "seal");
@@ -103,7 +104,7 @@ static void apply(table *t, const struct op *op)
         return;
     }
     if (getenv("SIM_VERBOSE")) fprintf(stderr, "forget %u\n", op->series);
-    memset((*t)[op->series], 0, sizeof (*t)[op->series]);
+    memset((*t)[op->series], 0, sizeof(*t)[op->series]);
 }
 
 static struct op random_op(struct world *w, unsigned at)
@@ -215,8 +216,9 @@ static void check_survivors(struct world *w)
                             w->history->blocks[b]->head.lo, w->history->blocks[b]->head.hi,
                             w->history->blocks[b]->damaged);
             }
-            CHECK(w, good || w->rotten, "after the crash: series %u slot %u is %u:%" PRIx64 ", acknowledged %u:%" PRIx64, s,
-                  k, got[k].type, got[k].bits, w->acknowledged[s][k].type, w->acknowledged[s][k].bits);
+            CHECK(w, good || w->rotten,
+                  "after the crash: series %u slot %u is %u:%" PRIx64 ", acknowledged %u:%" PRIx64, s, k, got[k].type,
+                  got[k].bits, w->acknowledged[s][k].type, w->acknowledged[s][k].bits);
         }
     }
 }

@@ -16,13 +16,17 @@ static void what_is_an_address_and_what_a_name_is_known_without_asking(void **st
         const char *text;
         bool good, named;
     } cases[] = {
-        {"127.0.0.1:1", true, false},  {"[::1]:1", true, false},     {"localhost:1", true, false},
-        {":1", true, false},           {"unix:/a", true, false},     {"leader:4280", true, true},
-        {"a.b-c.d_e:65535", true, true}, {"4u.example:1", true, true}, {"leader", false, false},
-        {"leader:", false, false},     {"leader:65536", false, false}, {"leader:x", false, false},
-        {"lea der:1", false, false},   {"-leader:1", false, false},  {".leader:1", false, false},
-        {"127.0.0.256:1", false, false}, {"1.2.3:1", false, false},  {"unix:", false, false},
-        {"a/b:1", false, false},       {"", false, false},           {"[::g]:1", false, false},
+        {"127.0.0.1:1", true, false},    {"[::1]:1", true, false},
+        {"localhost:1", true, false},    {":1", true, false},
+        {"unix:/a", true, false},        {"leader:4280", true, true},
+        {"a.b-c.d_e:65535", true, true}, {"4u.example:1", true, true},
+        {"leader", false, false},        {"leader:", false, false},
+        {"leader:65536", false, false},  {"leader:x", false, false},
+        {"lea der:1", false, false},     {"-leader:1", false, false},
+        {".leader:1", false, false},     {"127.0.0.256:1", false, false},
+        {"1.2.3:1", false, false},       {"unix:", false, false},
+        {"a/b:1", false, false},         {"", false, false},
+        {"[::g]:1", false, false},
     };
     (void)state;
     for (size_t i = 0; i < YD_COUNT(cases); i++) {

@@ -1,6 +1,6 @@
 /* A follower and its leader's server in a simulation: names that move, a lying or silent leader, stopping meanwhile. */
-#include "native_world.h"
 #include "serve/follower.h"
+#include "native_world.h"
 
 struct copy {
     struct world *world;
