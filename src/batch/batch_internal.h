@@ -49,6 +49,8 @@ struct yd__box {
 /* A batch around header and body, taking over the caller's reference to the body; on failure he keeps it. */
 int yd__batch_wrap(struct yd_alloc *alloc, const struct yd_header *header, struct yd_body *body,
                    const struct yd_view *view, struct yd_batch **ret_batch);
+/* These records, in this order, as a part of a stream's partition: with the whole's producer_*. */
+int yd__batch_pick(const struct yd_batch *batch, const uint32_t *list, uint32_t count, struct yd_batch **ret_batch);
 
 /* Fills what the producer sets, from the facts; header_crc last. Log's and producer's fields are zero. */
 void yd__header_fill(struct yd_header *header, const struct yd__facts *facts, uint32_t count, uint32_t names,

@@ -6,9 +6,10 @@
 
 struct plan {
     const struct yd_view *view;
-    const uint8_t *keep; /* NULL: all of the range */
-    uint32_t first, end;
-    uint32_t *names; /* by old index: the new one, or YD_NO_NAME */
+    const uint8_t *keep;  /* by record; NULL: all of the range */
+    const uint32_t *list; /* the records, in order; NULL: those of the range */
+    uint32_t first, end;  /* of the list, or of the records */
+    uint32_t *names;      /* by old index: the new one, or YD_NO_NAME */
     uint32_t name_count, count;
     uint64_t heap_size;
     struct yd_record *to_records;
@@ -20,6 +21,11 @@ struct plan {
 static inline bool is_kept(const struct plan *plan, uint32_t index)
 {
     return !plan->keep || plan->keep[index];
+}
+
+static inline const struct yd_record *record_at(const struct plan *plan, uint32_t index)
+{
+    return &plan->view->records[plan->list ? plan->list[index] : index];
 }
 
 static void count_name(struct plan *plan, uint32_t name)
@@ -76,7 +82,7 @@ static void write_all(struct plan *plan)
     struct yd_record *to = plan->to_records;
     for (uint32_t i = plan->first; i < plan->end; i++) {
         if (!is_kept(plan, i)) continue;
-        struct yd_record record = view->records[i];
+        struct yd_record record = *record_at(plan, i);
         record.name = plan->names[record.name];
         record.value = move_value(plan, record.type, record.value);
         *to++ = record;
@@ -94,8 +100,9 @@ static int extract(const struct yd_batch *batch, struct plan *plan, struct yd_ba
     for (uint32_t i = plan->first; i < plan->end; i++) {
         if (!is_kept(plan, i)) continue;
         plan->count++;
-        count_name(plan, plan->view->records[i].name);
-        count_value(plan, plan->view->records[i].type, plan->view->records[i].value);
+        const struct yd_record *record = record_at(plan, i);
+        count_name(plan, record->name);
+        count_value(plan, record->type, record->value);
     }
     r = YD_EAGAIN;
     if (plan->count == 0) goto out;
@@ -116,7 +123,12 @@ static int extract(const struct yd_batch *batch, struct plan *plan, struct yd_ba
     YD_ASSERT(!facts.bad && plan->cursor == plan->heap_size);
     struct yd_header header;
     yd__header_fill(&header, &facts, plan->count, plan->name_count, (uint32_t)size, yd_crc32c(0, data, size));
-    if (!plan->keep) {
+    if (plan->list) {
+        header.producer_id = batch->header.producer_id;
+        header.producer_seq = batch->header.producer_seq;
+        header.producer_epoch = batch->header.producer_epoch;
+        header.header_crc = yd_header_crc(&header);
+    } else if (!plan->keep) {
         header.base_seqno = batch->header.base_seqno + plan->first;
         header.log_id = batch->header.log_id;
         header.epoch = batch->header.epoch;
@@ -136,6 +148,12 @@ int yd_batch_slice(const struct yd_batch *batch, uint32_t first, uint32_t count,
     if (batch->header.codec != YD_CODEC_NONE) return YD_ENOTSUP;
     if (first > batch->view.count || count > batch->view.count - first) return YD_ERANGE;
     struct plan plan = {.view = &batch->view, .first = first, .end = first + count};
+    return extract(batch, &plan, ret_batch);
+}
+
+int yd__batch_pick(const struct yd_batch *batch, const uint32_t *list, uint32_t count, struct yd_batch **ret_batch)
+{
+    struct plan plan = {.view = &batch->view, .list = list, .end = count};
     return extract(batch, &plan, ret_batch);
 }
 

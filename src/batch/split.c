@@ -4,38 +4,34 @@
 #include "base/hash.h"
 #include "batch/batch_internal.h"
 
-/* Only records count: a name that merely stands in a cell belongs nowhere. `of` has room for one number per record.
- * Returns how many parts there are, and in *ret_any one of them. */
-static uint32_t place(const struct yd_view *view, uint32_t partitions, uint32_t *of, struct yd_batch **to,
-                      struct yd_batch *seen, uint32_t *ret_any)
+/* The records of each partition, in their order, one partition behind the other in `list`; ends[p]: where those of p
+ * end. Only records count: a name that merely stands in a cell belongs nowhere. */
+static void sort(const struct yd_view *view, const uint32_t *of_name, uint32_t partitions, uint32_t *list,
+                 uint32_t *ends)
 {
-    uint32_t parts = 0;
-    for (uint32_t i = 0; i < view->count; i++) {
-        of[i] = yd_partition_of(view->names[view->records[i].name].hash, partitions);
-        if (to[of[i]]) continue;
-        to[of[i]] = seen; /* a mark, nothing is held */
-        *ret_any = of[i];
-        parts++;
+    memset(ends, 0, partitions * sizeof *ends);
+    for (uint32_t i = 0; i < view->count; i++) ends[of_name[view->records[i].name]]++;
+    uint32_t at = 0;
+    for (uint32_t p = 0; p < partitions; p++) { /* where each begins, for now */
+        uint32_t count = ends[p];
+        ends[p] = at;
+        at += count;
     }
-    return parts;
+    for (uint32_t i = 0; i < view->count; i++) list[ends[of_name[view->records[i].name]]++] = i;
 }
 
-static int part(const struct yd_batch *batch, const uint8_t *keep, struct yd_batch **ret)
+static int split(struct yd_batch *batch, uint32_t partitions, const uint32_t *list, const uint32_t *ends,
+                 struct yd_batch **to)
 {
-    const struct yd_header *whole = &batch->header;
-    struct yd_batch *selected;
-    int error = yd_batch_select(batch, keep, &selected);
-    if (error < 0) return error;
-    if (!whole->producer_id) {
-        *ret = selected;
-        return 0;
+    int error = 0;
+    for (uint32_t p = 0, first = 0; p < partitions && error == 0; first = ends[p++]) {
+        uint32_t count = ends[p] - first;
+        if (count == 0) continue;
+        if (count == batch->view.count)
+            to[p] = yd_batch_ref(batch);
+        else
+            error = yd__batch_pick(batch, list + first, count, &to[p]);
     }
-    struct yd_header header = selected->header;
-    header.producer_id = whole->producer_id;
-    header.producer_seq = whole->producer_seq;
-    header.producer_epoch = whole->producer_epoch;
-    error = yd_batch_restamp(selected, &header, ret);
-    yd_batch_unref(selected);
     return error;
 }
 
@@ -45,26 +41,17 @@ int yd_batch_split(struct yd_batch *batch, uint32_t partitions, struct yd_batch 
     struct yd_alloc *alloc = YD_CONTAINER(batch, struct yd__box, batch)->alloc;
     memset(to, 0, partitions * sizeof *to);
     if (batch->header.codec != YD_CODEC_NONE) return YD_ENOTSUP;
-    size_t size = view->count * (sizeof(uint32_t) + 1);
-    uint32_t *of = yd_alloc_get(alloc, size), any = 0;
-    if (!of) return YD_ENOMEM;
-    uint8_t *keep = (uint8_t *)(of + view->count);
-    int error = 0;
-    if (place(view, partitions, of, to, batch, &any) == 1) {
-        to[any] = yd_batch_ref(batch);
-    } else {
-        for (uint32_t p = 0; p < partitions; p++) {
-            if (!to[p]) continue;
-            to[p] = NULL;
-            if (error < 0) continue;
-            for (uint32_t i = 0; i < view->count; i++) keep[i] = of[i] == p;
-            error = part(batch, keep, &to[p]);
-        }
-    }
+    size_t size = ((size_t)view->count + view->name_count + partitions) * sizeof(uint32_t);
+    uint32_t *list = yd_alloc_get(alloc, size);
+    if (!list) return YD_ENOMEM;
+    uint32_t *of_name = list + view->count, *ends = of_name + view->name_count;
+    for (uint32_t i = 0; i < view->name_count; i++) of_name[i] = yd_partition_of(view->names[i].hash, partitions);
+    sort(view, of_name, partitions, list, ends);
+    int error = split(batch, partitions, list, ends, to);
     for (uint32_t p = 0; error < 0 && p < partitions; p++) {
         yd_batch_unref(to[p]);
         to[p] = NULL;
     }
-    yd_alloc_put(alloc, of, size);
+    yd_alloc_put(alloc, list, size);
     return error;
 }

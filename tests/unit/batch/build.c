@@ -531,7 +531,7 @@ static void restamping_shares_the_body_and_outlives_its_source(void **state)
 static int scene(struct yd_alloc *alloc)
 {
     struct yd_builder *builder;
-    struct yd_batch *batch = NULL, *part = NULL, *stamped = NULL;
+    struct yd_batch *batch = NULL, *part = NULL, *stamped = NULL, *parts[5] = {NULL};
     int r = yd_builder_create(&(struct yd_builder_options){.alloc = alloc}, &builder);
     if (r < 0) return r;
     for (int i = 0; r == 0 && i < 700; i++) {
@@ -557,6 +557,11 @@ static int scene(struct yd_alloc *alloc)
     if (r == 0) r = yd_batch_slice(batch, 10, 100, &part);
     if (r == 0) r = yd_batch_restamp(part, &part->header, &stamped);
     if (r == 0) yd_batch_unref(reread(stamped));
+    if (r == 0) r = yd_batch_split(batch, 5, parts);
+    for (int i = 0; i < 5; i++) {
+        if (r < 0) assert_null(parts[i]);
+        yd_batch_unref(parts[i]);
+    }
     yd_batch_unref(batch);
     yd_batch_unref(part);
     yd_batch_unref(stamped);

@@ -72,6 +72,46 @@ static void what_was_acknowledged_is_there_after_a_restart(void **state)
     world_close(&w);
 }
 
+/* Each partition has a writer's thread of its own, and what reads them all is one process. */
+static void a_log_of_several_partitions_is_one_stream_to_who_asks(void **state)
+{
+    static const char wide[] =
+        "tsdb :: OpenTsdb(listen: \"127.0.0.1:0\")\n"
+        "tsdb -> metrics :: Log(stream: \"metrics\", partitions: 5) -> history :: History()\n"
+        "metrics -[cursor: \"copy\"]-> Filter() -> copy :: Log(stream: \"copy\", partitions: 2)\n"
+        "tsdb => history\n";
+    struct world w;
+    (void)state;
+    world_open(&w);
+    for (int run = 0; run < 2; run++) {
+        world_start(&w, wide);
+        int port = world_port(&w, "tsdb", "");
+        for (int i = 0; i < 20; i++) {
+            char body[2048] = "[";
+            for (int k = 0; k < 12; k++) {
+                size_t size = strlen(body);
+                (void)snprintf(body + size, sizeof body - size,
+                               "%s{\"metric\":\"m%d\",\"timestamp\":%d,\"value\":%d,\"tags\":{\"a\":\"b\"}}",
+                               k ? "," : "", k, 1700000000 + run * 20 + i, i);
+            }
+            (void)snprintf(body + strlen(body), sizeof body - strlen(body), "]");
+            expect_part(world_http(port, "POST", "/api/put?sync&details", body),
+                        "{\"success\":12,\"failed\":0,\"errors\":[]}");
+        }
+        for (int k = 0; k < 12; k++) { /* of both runs: the second History has read all partitions from the oldest */
+            char query[128], last[64];
+            (void)snprintf(query, sizeof query, "/api/query?start=1700000000&end=1700001000&m=sum:1000s-count:m%d",
+                           k);
+            (void)snprintf(last, sizeof last, ":%d}", run * 20 + 20);
+            expect_part(world_http_until(port, "GET", query, NULL, last), last);
+        }
+        for (int tries = 0; world_counts(&w, "copy", "input").consumed < 240 && tries < 1000; tries++) usleep(10000);
+        assert_true(world_counts(&w, "copy", "input").consumed >= 240);
+        world_stop(&w);
+    }
+    world_close(&w);
+}
+
 static void counters_add_up_with_garbage_among_the_lines(void **state)
 {
     struct world w;
@@ -237,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_graphite_line_and_a_put_come_back_from_a_query),
         cmocka_unit_test(what_was_acknowledged_is_there_after_a_restart),
+        cmocka_unit_test(a_log_of_several_partitions_is_one_stream_to_who_asks),
         cmocka_unit_test(counters_add_up_with_garbage_among_the_lines),
         cmocka_unit_test(datagrams_are_taken_with_and_without_line_ends),
         cmocka_unit_test(telnet_answers_in_opentsdbs_words),
