@@ -381,7 +381,12 @@ void yd_sim_destroy(struct yd_sim *sim)
     yd__sim_drop_connections(sim);
     for (uint32_t i = 0; i < sim->apart_count; i++) free(sim->aparts[i].a), free(sim->aparts[i].b);
     free(sim->aparts);
-    while (sim->hosts) yd_sim_host(sim, sim->hosts->name, NULL);
+    while (sim->hosts) {
+        struct yd__sim_host *host = sim->hosts;
+        sim->hosts = host->next;
+        free(host->name);
+        free(host);
+    }
     free(sim);
 }
 
