@@ -320,7 +320,9 @@ static void *run_log(void *arg)
         if (!work || error == YD_ENOSPC || error == YD_ENOMEM) {
             unsigned hint = atomic_load_explicit(&log->queued_hint, memory_order_relaxed);
             int64_t wait = next_maintain - monotonic_now();
-            if (!work && hint == seen && log->rot_count == 0) wait += MAINTAIN_IDLE - MAINTAIN_EVERY;
+            /* A follower that is silent has to leave the set while somebody may wait for it. */
+            bool waits = log->in_sync > 0 && log->replicated < log->durable;
+            if (!work && hint == seen && log->rot_count == 0 && !waits) wait += MAINTAIN_IDLE - MAINTAIN_EVERY;
             if (work) wait = YD_MIN(wait, NO_SPACE_RETRY);
             struct timespec until = deadline(YD_MAX(wait, 0));
             log->sleeping = !work;

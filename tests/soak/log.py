@@ -3,7 +3,7 @@
 
 Each round: writers put points and note what was acknowledged; tails read along; then one kind of trouble: kill -9, a full
 disk (a file system of its own when we may mount one), flipped bits that are repaired from a backup, a backup and its
-restoring, an orderly stop. After each round the folder is verified, and the stream must hold every acknowledged point
+restoring, an orderly stop, a leader and three followers whose network goes wrong (system/netns.py). After each round the folder is verified, and the stream must hold every acknowledged point
 once and nothing that was never sent. Prints its seed; the same seed makes the same choices.
 """
 import argparse
@@ -143,6 +143,15 @@ class Soak:
         yarder('log', 'restore', backup, '--data', elsewhere, check=0)
         yarder('log', 'verify', '--data', elsewhere, check=0)
 
+    def network(self):
+        """four nodes in network namespaces, and trouble between them"""
+        seed = self.rng.randrange(1 << 32)
+        done = subprocess.run([sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), '../system/netns.py'),
+                               '30', str(seed)], capture_output=True, text=True, timeout=300)
+        if done.returncode:
+            raise AssertionError(f'netns.py 30 {seed}:\n{done.stdout}{done.stderr}')
+        self.daemon.stop()
+
     def check(self):
         """Every acknowledged point once, nothing invented, no damage."""
         total = sum(map(len, self.ledger.acknowledged.values()))
@@ -161,7 +170,7 @@ class Soak:
         return total
 
     def round(self, number):
-        kinds = [self.kill, self.kill, self.stop, self.rot, self.restored] + ([self.full] if self.mounted else [])
+        kinds = [self.kill, self.kill, self.stop, self.rot, self.restored, self.network] + ([self.full] if self.mounted else [])
         trouble = self.rng.choice(kinds)
         self.start()
         tail = subprocess.Popen([YARDER, 'log', 'tail', 'metrics', '--from', 'oldest', '--data', self.data + '/yarder'],
