@@ -446,7 +446,7 @@ static const char *understand(struct ask *ask)
         ask->act = ops[i].act;
         ask->reach = ops[i].reach;
         if (ask->reach == OF_ALL) return NULL;
-        ask->plain = !memchr(stream.data, '/', stream.size);
+        ask->plain = stream.size && !memchr(stream.data, '/', stream.size);
         if (!stream.size || !yd__native_stream_name(stream, ask->stream))
             return "`stream` is wanted: NAME or NAME/PARTITION";
         (void)snprintf(ask->name, sizeof ask->name, "%.*s", (int)strcspn(ask->stream, "/"), ask->stream);

@@ -100,8 +100,7 @@ static void a_log_of_several_partitions_is_one_stream_to_who_asks(void **state)
         }
         for (int k = 0; k < 12; k++) { /* of both runs: the second History has read all partitions from the oldest */
             char query[128], last[64];
-            (void)snprintf(query, sizeof query, "/api/query?start=1700000000&end=1700001000&m=sum:1000s-count:m%d",
-                           k);
+            (void)snprintf(query, sizeof query, "/api/query?start=1700000000&end=1700001000&m=sum:1000s-count:m%d", k);
             (void)snprintf(last, sizeof last, ":%d}", run * 20 + 20);
             expect_part(world_http_until(port, "GET", query, NULL, last), last);
         }

@@ -356,6 +356,9 @@ static int log_open(struct yd_element *element, void *state)
 {
     struct log_state *l = state;
     (void)open_base(element, state);
+    int64_t reopen_fails = yd_args_int(l->base.args, "reopen_fails");
+    if (l->base.seen->opens > 1 && l->base.seen->opens <= 1 + (uint64_t)reopen_fails)
+        return yd_element_fail(element, YD_EIO, "not now");
     char dir[256];
     snprintf(dir, sizeof dir, "%s/streams/%s/0", yd_element_data(element), yd_element_name(element));
     struct yd_log_options options = {.fs = yd_element_fs(element),

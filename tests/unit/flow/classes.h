@@ -33,7 +33,7 @@ extern const struct yd_element_class sink_class;
 extern const struct yd_element_class asker_class;
 /* STATEFUL, REPEATS: sums; emits the running total. In 0, out 1. fail_at, fails. */
 extern const struct yd_element_class counter_class;
-/* A Log. In 0, out 1 (cursor). */
+/* A Log. In 0, out 1 (cursor). fail_at, fails; reopen_fails: so often it cannot be opened again. */
 extern const struct yd_element_class log_class;
 /* A source with a pump in the loop: emits `batches` of `records`, one each `every` ns. Out 0. */
 extern const struct yd_element_class pumped_class;

@@ -350,6 +350,28 @@ static void a_crash_of_a_log_is_survived_by_its_readers(void **state)
     seen_clear();
 }
 
+/* Its readers have let go of it once, and are asked again before each further attempt. */
+static void a_log_that_cannot_be_opened_again_at_once_is_opened_later(void **state)
+{
+    (void)state;
+    struct world w;
+    chain(&w, 11, 200, &sink_class);
+    world_int(&w, 1, "fail_at", 1000);
+    world_int(&w, 1, "fails", 1);
+    world_int(&w, 1, "reopen_fails", 3);
+    assert_int_equal(world_start(&w, NULL), 0);
+    assert_true(world_until_finished(&w, 60 * YD_NS_PER_S));
+    assert_int_equal(seen_of("l")->opens, 5);
+    struct seen *c = seen_of("c");
+    int64_t top = 0;
+    for (uint64_t i = 0; i < c->count; i++)
+        if (c->values[i] == top) top++;
+    assert_int_equal(top, 2000);
+    world_check_identity(&w);
+    world_fini(&w);
+    seen_clear();
+}
+
 /* ---- saved state ---- */
 
 static void a_counter_counts_each_once_whatever_crashes(void **state)
@@ -634,6 +656,7 @@ int main(void)
         cmocka_unit_test(a_stopped_element_drops_counted_but_a_cursor_keeps_its_place),
         cmocka_unit_test(on_crash_exit_ends_the_run),
         cmocka_unit_test(a_crash_of_a_log_is_survived_by_its_readers),
+        cmocka_unit_test(a_log_that_cannot_be_opened_again_at_once_is_opened_later),
         cmocka_unit_test(a_counter_counts_each_once_whatever_crashes),
         cmocka_unit_test(a_counter_behind_a_source_keeps_what_it_acknowledged),
         cmocka_unit_test(poison_of_a_counter_is_parked_once),
