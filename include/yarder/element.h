@@ -123,6 +123,7 @@ enum yd_input_type {
     YD_INPUT_ACK,     /* all that was emitted with this cookie has been answered: error 0 and level, or why not */
     YD_INPUT_PUMP,    /* from the own pump: cookie: its type; data, batch */
     YD_INPUT_MOVED,   /* the stream that class->stream gives has got further (written, durable) or failed. Coalesced */
+    YD_INPUT_SETTLE,  /* somebody waits for what is kept (yd_keep) before he can end. Only with YD_CLASS_KEEPS */
     YD_INPUT_BLOCKED, /* this element's outputs are full: error 1, or no longer: 0. Only with YD_CLASS_WATCHES */
 };
 struct yd_input {
@@ -166,6 +167,9 @@ uint64_t yd_keep_query(struct yd_out *out); /* the handle of the query at hand, 
  * then. */
 uint64_t yd_hold(struct yd_out *out);
 void yd_release(struct yd_out *out, uint64_t hold, int error, unsigned level);
+/* As yd_hold, but the input counts as consumed and its credit goes back: for who keeps many for long. Released by
+ * yd_release. 0: out of memory, the turn counts as failed. */
+uint64_t yd_keep(struct yd_out *out);
 void yd_timer_at(struct yd_out *out, uint64_t id, int64_t mono_ns); /* the same id again: moves it. id < 2^62 */
 void yd_timer_off(struct yd_out *out, uint64_t id);
 /* A word to the own pump. Takes batch and data (released by `release` if the pump is gone). */
@@ -257,9 +261,10 @@ int64_t yd_element_wall(struct yd_element *element);     /* any thread */
 bool yd_element_simulated(struct yd_element *element);   /* no threads, no real sockets */
 
 enum yd_class_flags {
-    YD_CLASS_COMPUTE = 1, /* receive runs on the compute pool */
-    YD_CLASS_SOURCE = 2,  /* makes records out of nothing or out of the world */
-    YD_CLASS_REPLAYS = 4, /* a source that can replay: acknowledgement behind it makes sense */
+    YD_CLASS_KEEPS = 1024, /* keeps tickets for long (yd_keep), and is told YD_INPUT_SETTLE */
+    YD_CLASS_COMPUTE = 1,  /* receive runs on the compute pool */
+    YD_CLASS_SOURCE = 2,   /* makes records out of nothing or out of the world */
+    YD_CLASS_REPLAYS = 4,  /* a source that can replay: acknowledgement behind it makes sense */
     YD_CLASS_REBUILDS =
         8, /* its state is rebuilt from the stream: a cursor wire into it starts at the oldest, always */
     YD_CLASS_STATEFUL = 16, /* has save and load: tickets are held until a save is stored */
@@ -305,6 +310,9 @@ struct yd_element_class {
      * producer_* into the headers of the batches that come in (append them as they are, or split by yd_batch_split),
      * and reads the cursors of the wires: a cursor has a position in each partition. */
     void *(*stream)(void *state, unsigned partition);
+    /* After `open`: true: it has nothing, the cursors of wires into it begin where the wire says, whatever they had
+     * acknowledged to an earlier state. */
+    bool (*fresh)(void *state);
 };
 
 #endif

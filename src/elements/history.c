@@ -1,20 +1,39 @@
 /* History: folds samples into columns and answers questions about them (ask.h).
  *
  * Both come in slices of about a millisecond, taken in turn by the runtime, so a long query does not stop the stream,
- * nor a burst the queries. Nothing is kept on disk: the stream before it is its memory, read again from the oldest on
- * after a start (YD_CLASS_REBUILDS).
- * What can fail: memory (new series are refused at the cap, and counted), and questions, each with a reason. */
+ * nor a burst the queries. What is in memory goes into blocks on disk (store/keeper.h):
+ *
+ *   batch ─ fold ─ keep its ticket ─┐ every `checkpoint`, or when there is much of it
+ *     flush: pieces ─▶ pump (a file thread): block, names, manifest, each synced ─▶ install ─▶ tickets: durable
+ *                      beside: merging and retention, in slices
+ *
+ * A Log before it is its write-ahead log: the cursor moves when the tickets are answered, so a crash replays what is in
+ * no block yet, and folding it twice changes nothing.
+ * What can fail: memory (new series are refused at the cap, and counted), the disk (said; what is in memory stays there
+ * until a later flush stores it, and at the cap the senders wait), and questions, each with a reason. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "elements/ask.h"
 #include "elements/classes.h"
+#include "store/keeper.h"
 
 enum { INPUT, QUERY };
 enum { REASON_SERIES, REASON_MEMORY, REASON_LATE };
 
 #define RUNS_MAX     256
-#define FORGOTTEN_NS (60 * YD_NS_PER_S) /* a run that nobody called for so long: its asker has gone */
-#define ANSWERS      8192               /* records of an answer that is no series: per turn */
+#define FORGOTTEN_NS (60 * YD_NS_PER_S)    /* a run that nobody called for so long: its asker has gone */
+#define ANSWERS      8192                  /* records of an answer that is no series: per turn */
+#define FLUSH_BYTES  (UINT64_C(384) << 20) /* of batches, after which a flush does not wait for its time */
+#define KEPT_MAX     16384                 /* tickets, likewise: a cursor has 65,536 out at most */
+#define SETTLE_NS    (20 * YD_NS_PER_MS)   /* until a flush when somebody waits to end */
+#define RETRY_NS     YD_NS_PER_S           /* after a flush that failed */
+#define WORK_RETRY   (30 * YD_NS_PER_S)
+#define IDLE_NS      (3600 * YD_NS_PER_S)
+
+enum { TIMER_SWEEP, TIMER_FLUSH, TIMER_STEP };
+enum { COMMAND_PIECE, COMMAND_COMMIT, COMMAND_RETIRE }; /* to the pump */
+enum { TOLD_COMMIT, TOLD_CHANGE };                      /* by it */
 
 /* A series query between two of its slices. */
 struct running {
@@ -23,13 +42,41 @@ struct running {
     struct yd_arena arena;
     int64_t last_ns;
 };
+/* A word of the pump that could not be dealt with at once. */
+struct told {
+    struct told *next;
+    bool commit;
+    int error;
+    struct yd_store_change *change;
+    char text[256];
+};
+/* A batch that there was no room for. */
+struct waiting {
+    struct waiting *next;
+    struct yd_batch *batch;
+    uint64_t hold;
+    uint32_t folded;
+};
 
 struct state {
     struct yd_element *element;
     struct yd_history *history;
+    struct yd_keeper *keeper;
     uint32_t folded; /* of the batch at hand */
     struct running running[RUNS_MAX];
     unsigned count;
+    /* flushing */
+    enum { IDLE, TAKING, WRITING, SETTLING } phase;
+    int64_t checkpoint_ns, retry_ns;
+    uint64_t *kept; /* tickets; the first `begun` are those of the flush under way */
+    size_t kept_count, kept_room, begun;
+    uint64_t bytes;         /* of batches since the last flush began */
+    uint64_t damage;        /* found so far */
+    bool due, eager, armed; /* armed: TIMER_FLUSH runs */
+    struct told *first_told, **last_told;
+    struct waiting *first_waiting, **last_waiting;
+    struct yd_pump *pump;
+    struct yd_buf said; /* at opening: texts, each with its end */
 };
 
 static const char *const reasons[] = {"new series refused: memory or series limit", "not stored: out of memory",
@@ -53,14 +100,28 @@ static const struct yd_param_class params[] = {
     {.name = "keep",
      .type = YD_PARAM_DURATION,
      .initial = "0s",
-     .doc = "How long samples are kept, by their time against the newest of all; `0s`: as long as memory lasts."},
+     .doc = "How long samples are kept, by their time against the newest of all; `0s`: for ever."},
+    {.name = "size",
+     .type = YD_PARAM_SIZE,
+     .initial = "0B",
+     .flags = YD_PARAM_DISK,
+     .doc = "At most so much on disk: the oldest blocks go; `0B`: no limit."},
+    {.name = "checkpoint",
+     .type = YD_PARAM_DURATION,
+     .initial = "30s",
+     .min = 0.1e9,
+     .max = 3600e9,
+     .doc =
+         "What is in memory goes into a block after so long at the latest, and only then is acknowledged: so much of "
+         "the stream is read again after a crash."},
     {.name = "memory",
      .type = YD_PARAM_SIZE,
      .initial = "512MiB",
      .flags = YD_PARAM_MEMORY,
      .min = 1 << 20,
      .max = (double)(UINT64_C(1) << 46),
-     .doc = "Columns, names and index together. When full, the oldest samples go, and new series are refused."},
+     .doc = "Names, index, and columns that are in no block yet. When half of it is used they are written; when names "
+            "and index fill half of it, new series are refused."},
     {.name = "series",
      .type = YD_PARAM_INT,
      .initial = "0",
@@ -69,16 +130,50 @@ static const struct yd_param_class params[] = {
      .doc = "At most so many series; more are refused, those that are there go on. `0`: no limit but memory."},
     {0}};
 
+static void say_later(void *arg, const char *text)
+{
+    struct state *state = arg;
+    if (state->pump)
+        yd_pump_say(state->pump, 2, "%s", text);
+    else
+        yd_buf_add(&state->said, text, strlen(text) + 1);
+}
+
 static int open(struct yd_element *element, void *opaque)
 {
     struct state *state = opaque;
     const struct yd_args *args = yd_element_args(element);
     struct yd_history_options options = {.memory_max = (uint64_t)yd_args_int(args, "memory"),
                                          .series_max = (uint64_t)yd_args_int(args, "series"),
-                                         .keep_ns = yd_args_int(args, "keep")};
+                                         .keep_ns = yd_args_int(args, "keep"),
+                                         .durable = true};
+    struct yd_trail trail = {0};
+    char *folder;
     state->element = element;
+    state->checkpoint_ns = yd_args_int(args, "checkpoint");
+    state->last_told = &state->first_told;
+    state->last_waiting = &state->first_waiting;
+    yd_buf_init(&state->said, NULL);
     int r = yd_history_create(&options, &state->history);
-    return r < 0 ? yd_element_fail(element, r, "no memory for a history: %s", yd_error_text(r)) : 0;
+    if (r < 0) return yd_element_fail(element, r, "no memory for a history: %s", yd_error_text(r));
+    if (asprintf(&folder, "%s/history/%s", yd_element_data(element), yd_element_name(element)) < 0) folder = NULL;
+    struct yd_keeper_options keeping = {.fs = yd_element_fs(element),
+                                        .folder = folder,
+                                        .keep_ns = options.keep_ns,
+                                        .size_max = (uint64_t)yd_args_int(args, "size")};
+    r = folder ? yd_keeper_open(&keeping, state->history, say_later, state, &state->keeper, &trail) : YD_ENOMEM;
+    free(folder);
+    if (r >= 0) return 0;
+    yd_history_destroy(state->history);
+    yd_buf_fini(&state->said);
+    const char *text = yd_trail_text(&trail);
+    return yd_element_fail(element, r, "%s", *text ? text : yd_error_text(r));
+}
+
+static bool fresh(void *opaque)
+{
+    struct state *state = opaque;
+    return yd_keeper_fresh(state->keeper);
 }
 
 static void forget_run(struct state *state, unsigned i)
@@ -88,26 +183,112 @@ static void forget_run(struct state *state, unsigned i)
     state->running[i] = state->running[--state->count];
 }
 
+static void told_free(void *opaque)
+{
+    struct told *told = opaque;
+    yd_store_change_free(told->change);
+    free(told);
+}
+
+static void piece_free(void *piece)
+{
+    yd_flush_piece_free(piece);
+}
+
 static void close(void *opaque)
 {
     struct state *state = opaque;
     while (state->count) forget_run(state, 0);
+    for (struct told *next, *told = state->first_told; told; told = next) {
+        next = told->next;
+        told_free(told);
+    }
+    for (struct waiting *next, *waiting = state->first_waiting; waiting; waiting = next) {
+        next = waiting->next;
+        yd_batch_unref(waiting->batch);
+        free(waiting);
+    }
     yd_history_destroy(state->history);
+    yd_keeper_close(state->keeper);
+    yd_buf_fini(&state->said);
+    free(state->kept);
     state->history = NULL;
+    state->keeper = NULL;
+}
+
+/* ---- flushing ---- */
+
+static void begin_flush(struct state *state, int64_t now_ns, struct yd_out *out)
+{
+    state->due = true;
+    if (state->phase != IDLE || now_ns < state->retry_ns) return;
+    state->due = false;
+    if (!yd_history_has_unflushed(state->history) && state->kept_count == 0) return;
+    yd_history_flush_begin(state->history);
+    state->begun = state->kept_count;
+    state->bytes = 0;
+    state->phase = TAKING;
+    state->armed = false;
+    yd_timer_off(out, TIMER_FLUSH);
+    yd_timer_at(out, TIMER_STEP, now_ns);
+}
+
+/* Something was folded: it has to be flushed in time. */
+static void flush_later(struct state *state, int64_t now_ns, struct yd_out *out)
+{
+    if (state->bytes >= FLUSH_BYTES || state->kept_count - state->begun >= KEPT_MAX ||
+        yd_history_wants_flush(state->history)) {
+        begin_flush(state, now_ns, out);
+    } else if (!state->armed) {
+        state->armed = true;
+        yd_timer_at(out, TIMER_FLUSH, now_ns + (state->eager ? SETTLE_NS : state->checkpoint_ns));
+    }
+}
+
+static bool remember(struct state *state, uint64_t hold)
+{
+    if (state->kept_count == state->kept_room) {
+        size_t room = state->kept_room ? state->kept_room * 2 : 256;
+        uint64_t *kept = realloc(state->kept, room * sizeof *kept);
+        if (!kept) return false;
+        state->kept = kept;
+        state->kept_room = room;
+    }
+    state->kept[state->kept_count++] = hold;
+    return true;
+}
+
+/* The ticket waits for the flush that stores what has been folded. Who does not ask needs none, but for the first:
+ * while one is kept the element does not end. */
+static enum yd_turn_result keep_ticket(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    if (!input->level && state->kept_count > state->begun) return YD_DONE;
+    uint64_t hold = yd_keep(out);
+    if (!hold || !remember(state, hold)) return YD_FAIL;
+    return YD_DONE;
+}
+
+static void answer_kept(struct state *state, struct yd_out *out)
+{
+    for (size_t i = 0; i < state->begun; i++) yd_release(out, state->kept[i], 0, 3); /* durable */
+    state->kept_count -= state->begun;
+    if (state->kept_count) memmove(state->kept, state->kept + state->begun, state->kept_count * sizeof *state->kept);
+    state->begun = 0;
 }
 
 /* ---- folding ---- */
 
-static enum yd_turn_result fold(struct state *state, struct yd_input *input, struct yd_out *out)
+/* Returns what is done of it. */
+static uint32_t fold_some(struct state *state, struct yd_batch *batch, uint32_t from, struct yd_out *out)
 {
     struct yd_history_counts before, after;
-    uint32_t from = input->again ? state->folded : 0, done = from;
+    uint32_t done = from;
     yd_history_counts(state->history, &before);
-    int r = yd_history_fold(state->history, input->batch, from, &done);
+    int r = yd_history_fold(state->history, batch, from, &done);
     if (r < 0) { /* out of memory, or a batch that nobody can read: the rest of it is not stored, and said */
-        yd_count_rejected(out, REASON_MEMORY, input->batch->header.count - done, YD_STR(""));
+        yd_count_rejected(out, REASON_MEMORY, batch->header.count - done, YD_STR(""));
         yd_say(out, 2, "records not stored: %s", yd_error_text(r));
-        done = input->batch->header.count;
+        done = batch->header.count;
     }
     yd_history_counts(state->history, &after);
     if (after.refused_series > before.refused_series)
@@ -117,9 +298,218 @@ static enum yd_turn_result fold(struct state *state, struct yd_input *input, str
         yd_count_rejected(out, REASON_SERIES, after.refused_samples - before.refused_samples, YD_STR(""));
     if (after.late > before.late) yd_count_dropped(out, REASON_LATE, after.late - before.late);
     if (after.ignored > before.ignored) yd_count_folded(out, after.ignored - before.ignored);
-    state->folded = done;
-    return done < input->batch->header.count ? YD_MORE : YD_DONE;
+    return done;
 }
+
+/* No room until a flush has been stored: the batch is held, and with it the wire's credit. */
+static enum yd_turn_result let_wait(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    struct waiting *waiting = malloc(sizeof *waiting);
+    uint64_t hold = waiting ? yd_hold(out) : 0;
+    if (!hold) {
+        free(waiting);
+        return YD_FAIL;
+    }
+    *waiting = (struct waiting){.batch = yd_batch_ref(input->batch), .hold = hold};
+    *state->last_waiting = waiting;
+    state->last_waiting = &waiting->next;
+    begin_flush(state, input->mono_ns, out);
+    return YD_DONE;
+}
+
+static enum yd_turn_result fold(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    if (!input->again && (state->first_waiting || yd_history_is_full(state->history)))
+        return let_wait(state, input, out);
+    state->folded = fold_some(state, input->batch, input->again ? state->folded : 0, out);
+    if (state->folded < input->batch->header.count) return YD_MORE;
+    state->bytes += yd_batch_cost(input->batch);
+    enum yd_turn_result result = keep_ticket(state, input, out);
+    flush_later(state, input->mono_ns, out);
+    return result;
+}
+
+/* Those that waited, while there is room. True: a slice is over and there is more. (What is refused of them counts as
+ * received twice: it is no longer at hand.) */
+static bool fold_waiting(struct state *state, int64_t now_ns, struct yd_out *out)
+{
+    struct waiting *waiting = state->first_waiting;
+    if (!waiting || yd_history_is_full(state->history)) return false;
+    waiting->folded = fold_some(state, waiting->batch, waiting->folded, out);
+    if (waiting->folded < waiting->batch->header.count) return true;
+    state->bytes += yd_batch_cost(waiting->batch);
+    if (!remember(state, waiting->hold)) yd_release(out, waiting->hold, YD_ECANCELED, 0);
+    state->first_waiting = waiting->next;
+    if (!state->first_waiting) state->last_waiting = &state->first_waiting;
+    yd_batch_unref(waiting->batch);
+    free(waiting);
+    flush_later(state, now_ns, out);
+    return state->first_waiting != NULL;
+}
+
+/* ---- the flush's steps, and the pump's words ---- */
+
+static enum yd_turn_result take_step(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    struct yd_flush_piece *piece;
+    int r = yd_history_flush_step(state->history, &piece);
+    if (piece) (void)yd_out_command(out, COMMAND_PIECE, 0, NULL, piece, piece_free);
+    if (r > 0) return YD_MORE;
+    if (r < 0) { /* out of memory: it may be otherwise soon */
+        yd_timer_at(out, TIMER_STEP, input->mono_ns + 100 * YD_NS_PER_MS);
+        return YD_DONE;
+    }
+    state->phase = WRITING;
+    (void)yd_out_command(out, COMMAND_COMMIT, (uint64_t)yd_history_newest(state->history), NULL, NULL, NULL);
+    return YD_DONE;
+}
+
+static void committed(struct state *state, const struct told *told, int64_t now_ns, struct yd_out *out)
+{
+    yd_history_flush_end(state->history, told->error == 0);
+    state->phase = SETTLING;
+    if (told->error == 0) {
+        answer_kept(state, out);
+        return;
+    }
+    yd_say(out, 2, "%s. What is in memory stays there, nothing of it is acknowledged; it is tried again", told->text);
+    state->begun = 0;
+    state->due = true;
+    state->retry_ns = now_ns + RETRY_NS;
+    yd_timer_at(out, TIMER_FLUSH, state->retry_ns);
+}
+
+/* True: out of memory, to be tried again. */
+static bool take_told(struct state *state, int64_t now_ns, struct yd_out *out)
+{
+    while (state->first_told) {
+        struct told *told = state->first_told;
+        if (told->change && yd_history_install(state->history, told->change) < 0) return true;
+        if (told->change) (void)yd_out_command(out, COMMAND_RETIRE, 0, NULL, told->change, yd_store_change_free);
+        told->change = NULL;
+        if (told->commit) committed(state, told, now_ns, out);
+        state->first_told = told->next;
+        if (!state->first_told) state->last_told = &state->first_told;
+        free(told);
+    }
+    return false;
+}
+
+static enum yd_turn_result step(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    if (take_told(state, input->mono_ns, out)) {
+        yd_timer_at(out, TIMER_STEP, input->mono_ns + 100 * YD_NS_PER_MS);
+        return YD_DONE;
+    }
+    if (state->phase == TAKING) return take_step(state, input, out);
+    if (state->phase == WRITING) return YD_DONE;
+    if (yd_history_settle(state->history)) return YD_MORE;
+    state->phase = IDLE;
+    if (fold_waiting(state, input->mono_ns, out)) return YD_MORE;
+    if (state->due) begin_flush(state, input->mono_ns, out);
+    return YD_DONE;
+}
+
+static enum yd_turn_result pump_said(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    struct told *told = input->data;
+    input->data = NULL;
+    *state->last_told = told;
+    state->last_told = &told->next;
+    yd_timer_at(out, TIMER_STEP, input->mono_ns);
+    return YD_DONE;
+}
+
+static enum yd_turn_result drain(void *opaque, struct yd_out *out)
+{
+    struct state *state = opaque;
+    state->eager = true;
+    begin_flush(state, yd_now_mono(out), out);
+    return YD_DONE; /* the runtime waits for the tickets */
+}
+
+/* ---- the pump: the keeper's thread ---- */
+
+struct history_pump {
+    struct yd_pump *pump;
+    struct state *state; /* of it the keeper only */
+    int64_t newest;
+};
+
+static int pump_start(struct yd_pump *pump, void *opaque, void *element_state)
+{
+    struct history_pump *p = opaque;
+    p->pump = pump;
+    p->state = element_state;
+    p->newest = INT64_MIN;
+    p->state->pump = pump;
+    return 0;
+}
+
+static void pump_stop(void *opaque)
+{
+    struct history_pump *p = opaque;
+    yd_keeper_abandon(p->state->keeper);
+    yd_pump_stopped(p->pump);
+}
+
+static void tell(struct history_pump *p, bool commit, int error, struct yd_store_change *change,
+                 const struct yd_trail *trail)
+{
+    struct told *told = calloc(1, sizeof *told);
+    YD_ASSERT(told); /* a few bytes: without them nothing can be told at all */
+    told->commit = commit;
+    told->error = error;
+    told->change = change;
+    const char *text = error ? yd_trail_text(trail) : "";
+    snprintf(told->text, sizeof told->text, "%s", *text || !error ? text : yd_error_text(error));
+    (void)yd_pump_tell(p->pump, commit ? TOLD_COMMIT : TOLD_CHANGE, NULL, told, told_free);
+}
+
+static void pump_command(void *opaque, struct yd_command *command)
+{
+    struct history_pump *p = opaque;
+    struct yd_keeper *keeper = p->state->keeper;
+    struct yd_store_change *change = NULL;
+    struct yd_trail trail = {0};
+    void *data = command->data;
+    command->data = NULL;
+    switch (command->type) {
+    case COMMAND_PIECE:
+        (void)yd_keeper_take(keeper, data); /* an error sticks until the commit */
+        break;
+    case COMMAND_COMMIT: {
+        p->newest = (int64_t)command->arg;
+        int error = yd_keeper_commit(keeper, p->newest, &change, &trail);
+        tell(p, true, error, change, &trail);
+        yd_pump_sleep(p->pump, 1); /* there may be something to merge */
+        break;
+    }
+    case COMMAND_RETIRE:
+        yd_keeper_retire(keeper, data);
+        break;
+    default:
+        break;
+    }
+}
+
+static void pump_run(void *opaque)
+{
+    struct history_pump *p = opaque;
+    struct yd_store_change *change = NULL;
+    struct yd_trail trail = {0};
+    int r = yd_keeper_work(p->state->keeper, p->newest, &change, &trail);
+    if (change) tell(p, false, 0, change, NULL);
+    if (r < 0) yd_pump_say(p->pump, 2, "%s: %s. It is tried again", yd_trail_text(&trail), yd_error_text(r));
+    if (r <= 0) yd_pump_sleep(p->pump, r ? WORK_RETRY : IDLE_NS);
+}
+
+static const struct yd_pump_class pump_class = {.state_size = sizeof(struct history_pump),
+                                                .files = true,
+                                                .start = pump_start,
+                                                .stop = pump_stop,
+                                                .command = pump_command,
+                                                .run = pump_run};
 
 /* ---- answering ---- */
 
@@ -144,8 +534,8 @@ static void sweep(struct state *state, int64_t now_ns)
         if (now_ns - state->running[i].last_ns > FORGOTTEN_NS) forget_run(state, i);
 }
 
-static enum yd_turn_result step(struct state *state, struct running *running, struct yd_input *input,
-                                struct yd_out *out)
+static enum yd_turn_result run_step(struct state *state, struct running *running, struct yd_input *input,
+                                    struct yd_out *out)
 {
     struct yd_trail trail = {0};
     struct yd_batch *batch = NULL;
@@ -156,6 +546,8 @@ static enum yd_turn_result step(struct state *state, struct running *running, st
         if (yd_reply(out, 0, batch, true) != YD_ENOENT) return YD_MORE;
     }
     forget_run(state, (unsigned)(running - state->running));
+    const char *damaged = yd_history_damage(state->history, &state->damage);
+    if (damaged) yd_say(out, 2, "%s is damaged: what is in the damaged places is missing in answers", damaged);
     if (r < 0) return refuse(out, r, &trail);
     if (r == 0) (void)yd_reply(out, 0, batch, false); /* the asker may have gone */
     return YD_DONE;
@@ -179,8 +571,8 @@ static enum yd_turn_result start(struct state *state, struct yd_ask *ask, struct
         return refuse(out, r, &trail);
     }
     state->count++;
-    yd_timer_at(out, 0, input->mono_ns + FORGOTTEN_NS + YD_NS_PER_S);
-    return step(state, running, input, out);
+    yd_timer_at(out, TIMER_SWEEP, input->mono_ns + FORGOTTEN_NS + YD_NS_PER_S);
+    return run_step(state, running, input, out);
 }
 
 /* Answers that are short: built at once, sent when a batch is full. */
@@ -331,7 +723,7 @@ static enum yd_turn_result answer(struct state *state, struct yd_input *input, s
 {
     if (input->again) {
         struct running *running = find_run(state, input->cookie);
-        if (running) return step(state, running, input, out);
+        if (running) return run_step(state, running, input, out);
         (void)yd_reply_error(out, 0, YD_ETIMEOUT, "the query lay too long unread"); /* the asker may have gone */
         return YD_DONE;
     }
@@ -346,17 +738,39 @@ static enum yd_turn_result answer(struct state *state, struct yd_input *input, s
     return result;
 }
 
+static enum yd_turn_result timer(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    if (input->cookie == TIMER_STEP) return step(state, input, out);
+    if (input->cookie == TIMER_FLUSH) {
+        begin_flush(state, input->mono_ns, out);
+        return YD_DONE;
+    }
+    sweep(state, input->mono_ns);
+    if (state->count) yd_timer_at(out, TIMER_SWEEP, input->mono_ns + FORGOTTEN_NS + YD_NS_PER_S);
+    return YD_DONE;
+}
+
 static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
 {
     struct state *state = opaque;
     switch (input->type) {
+    case YD_INPUT_START:
+        for (size_t at = 0; at < state->said.size; at += strlen(state->said.data + at) + 1)
+            yd_say(out, 2, "%s", state->said.data + at);
+        yd_buf_clear(&state->said);
+        yd_timer_at(out, TIMER_STEP, input->mono_ns); /* series without points are looked for */
+        return YD_DONE;
     case YD_INPUT_BATCH:
         return fold(state, input, out);
     case YD_INPUT_QUERY:
         return answer(state, input, out);
     case YD_INPUT_TIMER:
-        sweep(state, input->mono_ns);
-        if (state->count) yd_timer_at(out, 0, input->mono_ns + FORGOTTEN_NS + YD_NS_PER_S);
+        return timer(state, input, out);
+    case YD_INPUT_PUMP:
+        return pump_said(state, input, out);
+    case YD_INPUT_SETTLE:
+        state->eager = true;
+        begin_flush(state, input->mono_ns, out);
         return YD_DONE;
     default:
         return YD_DONE;
@@ -365,15 +779,19 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
 
 const struct yd_element_class yd_class_history = {
     .abi = YD_ELEMENT_ABI,
-    .flags = YD_CLASS_REBUILDS,
+    .flags = YD_CLASS_KEEPS,
     .name = "History",
-    .summary = "keeps samples in compressed columns in memory and answers questions about them",
-    .doc = "The past of every series, for Grafana and for other elements. It lives in memory, under a cap, and is read "
-           "again\n"
-           "from its stream at every start: put a `Log` before it.\n\n"
+    .summary = "keeps samples in compressed blocks on disk and answers questions about them",
+    .doc = "The past of every series, for Grafana and for other elements. What is new is in memory and goes into "
+           "blocks under\n"
+           "`DATA/history/NAME`. Put a `Log` before it: the stream is its write-ahead log, so nothing acknowledged is "
+           "ever missing.\n"
+           "Without one, what came since the last `checkpoint` is lost in a crash.\n\n"
            "- Samples may come late and in any order; of two with the same time the later one counts.\n"
-           "- At the cap the oldest samples of all go, and *new* series are refused and counted; known ones keep "
+           "- A start reads no samples: it maps the blocks and reads from the stream what is in none yet.\n"
+           "- When names and index fill half of `memory`, *new* series are refused and counted; known ones keep "
            "flowing.\n"
+           "- A damaged block is named and counted; the others are served.\n"
            "- A tombstone record forgets its series.\n"
            "- Queries run in slices between batches: neither waits for the other.\n",
     .example = "metrics :: Log(stream: \"metrics\") -> history :: History(keep: 30d)\n"
@@ -385,4 +803,7 @@ const struct yd_element_class yd_class_history = {
     .open = open,
     .close = close,
     .receive = receive,
+    .drain = drain,
+    .pump = &pump_class,
+    .fresh = fresh,
 };

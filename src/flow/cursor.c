@@ -22,7 +22,7 @@ int yd__cursor_open(struct yd__cursor *cursor, struct yd_log *log)
     cursor->log = log;
     struct yd_log_start start = cursor->start;
     struct yd_cursor kept;
-    int error = cursor->name ? yd_log_cursor_load(log, cursor->name, &kept) : YD_ENOENT;
+    int error = cursor->name && !cursor->fresh ? yd_log_cursor_load(log, cursor->name, &kept) : YD_ENOENT;
     if (error == 0) start = (struct yd_log_start){.from = YD_FROM_SEQNO, .seqno = kept.seqno, .epoch = kept.epoch};
     if (error < 0 && error != YD_ENOENT) return error;
     start.level = (enum yd_ack)cursor->level;

@@ -170,6 +170,14 @@ static void stream_up(struct yd__cursor_wire *c)
     }
 }
 
+/* What this cursor waits for may be kept until it is worth a write. */
+static void tell_keepers(struct yd__cursor_wire *c, struct yd_outbox *box)
+{
+    for (uint32_t i = 0; i < c->run->element_count; i++)
+        if (c->run->elements[i].class->flags & YD_CLASS_KEEPS)
+            (void)yd_out_new(box, c->run->elements[i].pid, YD__ENV_SETTLE, YD_SYSTEM);
+}
+
 static void stream_end(struct yd__cursor_wire *c, bool up)
 {
     c->ending = true;
@@ -248,9 +256,11 @@ static void handle(struct yd__cursor_wire *c, struct yd_envelope *e, struct yd_o
         break;
     case YD__ENV_STREAM_END:
         stream_end(c, e->arg[0]);
+        tell_keepers(c, box);
         break;
     case YD__ENV_STOP_READING:
         c->stopping = true;
+        tell_keepers(c, box);
         break;
     case YD__ENV_FORCE:
         c->stopping = true;
@@ -316,6 +326,8 @@ int yd__cursor_wire_open(struct yd__cursor_wire *c)
     const struct yd_wire *def = c->wire->def;
     c->cursors = calloc(c->from->stream.count, sizeof *c->cursors);
     if (!c->cursors) return YD_ENOMEM;
+    struct yd_element *reader = &c->run->elements[def->to];
+    bool fresh = reader->class->fresh && reader->class->fresh(reader->state);
     int error = 0;
     for (; !error && c->count < c->from->stream.count; c->count++) {
         struct yd__cursor *cursor = &c->cursors[c->count];
@@ -323,6 +335,7 @@ int yd__cursor_wire_open(struct yd__cursor_wire *c)
         cursor->owner = c->pid;
         cursor->key = c->count;
         cursor->name = c->name;
+        cursor->fresh = fresh;
         cursor->identity = c->wire->hash;
         cursor->level = c->level;
         if (!(c->run->elements[def->to].class->flags & YD_CLASS_REBUILDS))

@@ -180,7 +180,7 @@ static enum yd_turn_result receive_other(struct yd_element *e, struct yd__item *
     static const enum yd_input_type types[] = {
         [YD__ITEM_TELL] = YD_INPUT_PUMP,   [YD__ITEM_REPLY] = YD_INPUT_REPLY,     [YD__ITEM_REFUSAL] = YD_INPUT_ERROR,
         [YD__ITEM_TIMER] = YD_INPUT_TIMER, [YD__ITEM_ACK] = YD_INPUT_ACK,         [YD__ITEM_MOVED] = YD_INPUT_MOVED,
-        [YD__ITEM_START] = YD_INPUT_START, [YD__ITEM_BLOCKED] = YD_INPUT_BLOCKED,
+        [YD__ITEM_START] = YD_INPUT_START, [YD__ITEM_BLOCKED] = YD_INPUT_BLOCKED, [YD__ITEM_SETTLE] = YD_INPUT_SETTLE,
     };
     struct yd_input input = {.type = types[item->type],
                              .port = item->port,
@@ -625,6 +625,11 @@ static enum yd_turn dispatch(struct yd_element *e, struct yd_envelope *envelope)
     case YD__ENV_FORCE:
         yd__life_force(e);
         break;
+    case YD__ENV_SETTLE: {
+        struct yd__item item = {.type = YD__ITEM_SETTLE};
+        if (e->class->flags & YD_CLASS_KEEPS) yd__element_control(e, &item);
+        break;
+    }
     case YD__ENV_FEED:
         feed_came(e, envelope);
         break;

@@ -152,7 +152,7 @@ static void flush_emit(struct yd_out *out, struct yd__op *op, uint32_t at, bool 
 
 /* ---- holds ---- */
 
-uint64_t yd_hold(struct yd_out *out)
+static uint64_t hold(struct yd_out *out, bool keep)
 {
     struct yd_element *e = out->element;
     struct yd__item *item = out->item;
@@ -178,8 +178,19 @@ uint64_t yd_hold(struct yd_out *out)
     uint32_t slot = e->hold_free;
     e->hold_free = e->holds[slot].next_free;
     e->holds[slot].use = YD__HOLD_NEW;
+    op->more = keep;
     op->id = (uint64_t)e->holds[slot].generation << 32 | slot;
     return op->id;
+}
+
+uint64_t yd_hold(struct yd_out *out)
+{
+    return hold(out, false);
+}
+
+uint64_t yd_keep(struct yd_out *out)
+{
+    return hold(out, true);
 }
 
 static struct yd__hold *find_hold(struct yd_element *e, uint64_t handle)
@@ -208,13 +219,16 @@ static void flush_hold(struct yd_out *out, const struct yd__op *op)
     struct yd__hold *hold = find_hold(e, op->id);
     hold->use = YD__HOLD_KEPT;
     hold->ticket = yd__ticket_ref(item->ticket);
+    hold->input = input_of(e, item);
+    e->hold_count++;
+    hold->records = hold->bytes = hold->wire_records = 0;
+    hold->wire = UINT32_MAX;
+    if (op->more) return; /* kept: only the ticket is */
     hold->records = item->batch && !item->urgent ? item->batch->header.count - item->accounted : 0;
     hold->bytes = item->batch ? yd_batch_cost(item->batch) : 0;
-    hold->wire = item->type == YD__ITEM_BATCH ? item->wire : UINT32_MAX;
+    if (item->type == YD__ITEM_BATCH) hold->wire = item->wire;
     hold->wire_records = item->batch ? item->batch->header.count : 0;
-    hold->input = input_of(e, item);
     item->hold = op->id;
-    e->hold_count++;
 }
 
 static void release_hold(struct yd_element *e, struct yd__hold *hold, int error, unsigned level)

@@ -66,6 +66,7 @@ enum yd__envelope {
     YD__ENV_DRAIN,        /* sources: stop */
     YD__ENV_STOP_READING, /* cursors: enough for this run */
     YD__ENV_FORCE,        /* end now */
+    YD__ENV_SETTLE,       /* to elements that keep tickets: somebody waits */
     YD__ENV_STAT,         /* publish a snapshot */
     YD__ENV_FEED,         /* in-file tests: port; data: text; batch */
 };
@@ -135,6 +136,7 @@ enum yd__item_type {
     YD__ITEM_MOVED,
     YD__ITEM_START,
     YD__ITEM_BLOCKED,
+    YD__ITEM_SETTLE,
 };
 struct yd__item {
     uint8_t type;
@@ -289,6 +291,7 @@ struct yd__cursor {
     uint64_t acknowledged, saved, save_seqno;
     int save_error;
     uint32_t generation;
+    bool fresh;                   /* its reader has nothing: the kept position is not looked at */
     bool rewind, rebuild, closed; /* closed: its reader is stopped for good; the position stays for the next run */
     int64_t saved_at;
     uint64_t gaps, gap_records, rewinds;

@@ -277,6 +277,20 @@ int yd_history_settle(struct yd_history *history)
     return marks || flush->sweeping;
 }
 
+const char *yd_history_damage(const struct yd_history *history, uint64_t *seen)
+{
+    const char *path = NULL;
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < history->block_count; i++) {
+        uint64_t damaged = __atomic_load_n(&history->blocks[i]->damaged, __ATOMIC_RELAXED);
+        if (damaged && (!path || total + damaged > *seen)) path = history->blocks[i]->path;
+        total += damaged;
+    }
+    bool more = total > *seen;
+    *seen = total;
+    return more ? path : NULL;
+}
+
 int yd_history_install(struct yd_history *history, const struct yd_store_change *change)
 {
     if (change->count > history->block_room) {

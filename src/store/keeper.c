@@ -146,18 +146,18 @@ static struct yd_store_change *change_create(struct yd_keeper *keeper, uint32_t 
     return NULL;
 }
 
-bool yd_store_change_retires(const struct yd_store_change *change)
-{
-    return change->gone_count > 0;
-}
-
 void yd_keeper_retire(struct yd_keeper *keeper, struct yd_store_change *change)
 {
     if (!change) return;
-    for (uint32_t i = 0; i < change->gone_count; i++) {
-        keeper->damaged_gone += change->gone[i]->damaged;
-        yd__block_close(change->gone[i]);
-    }
+    for (uint32_t i = 0; i < change->gone_count; i++) keeper->damaged_gone += change->gone[i]->damaged;
+    yd_store_change_free(change);
+}
+
+void yd_store_change_free(void *opaque)
+{
+    struct yd_store_change *change = opaque;
+    if (!change) return;
+    for (uint32_t i = 0; i < change->gone_count; i++) yd__block_close(change->gone[i]);
     change_free(change);
 }
 

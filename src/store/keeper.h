@@ -56,7 +56,7 @@ struct yd_flush_piece;
 void yd_flush_piece_free(struct yd_flush_piece *piece);
 /* What changed: all blocks that count from now on, and those that no longer do. */
 struct yd_store_change;
-bool yd_store_change_retires(const struct yd_store_change *change);
+void yd_store_change_free(void *change); /* as yd_keeper_retire, by who has no keeper at hand; NULL is quiet */
 
 /* ---- the keeper's half ---- */
 int yd_keeper_take(struct yd_keeper *keeper, struct yd_flush_piece *piece); /* takes the piece over; an error sticks */
@@ -84,6 +84,8 @@ int yd_history_flush_step(struct yd_history *history, struct yd_flush_piece **re
  * and series that have no points anywhere. */
 void yd_history_flush_end(struct yd_history *history, bool stored);
 int yd_history_settle(struct yd_history *history);
+/* The file of a block in which damage has been found since *seen of it were; NULL: none. */
+const char *yd_history_damage(const struct yd_history *history, uint64_t *seen);
 /* YD_ENOMEM: nothing changed, to be called again. */
 int yd_history_install(struct yd_history *history, const struct yd_store_change *change);
 

@@ -333,7 +333,7 @@ def the_whole_folder_is_verified(folder):
     daemon.stop()
     assert verify(daemon.data)[0] == 0
     listed = yarder('log', 'ls', '--data', daemon.data, check=0).stdout
-    assert 'CURSORS: LAG' in listed and '1: ' in listed, listed
+    assert 'CURSORS: LAG' in listed and '2: ' in listed, listed
 
 
 main(every_flipped_byte_is_found_and_comes_back, truncations_and_missing_files_come_back,

@@ -1,0 +1,398 @@
+/* A history on disk: what comes back, what damage costs, what goes and when. The long way is tests/sim/store. */
+#include "answers.h"
+
+#include "io/sim_file.h"
+#include "store/internal.h"
+#include "store/keeper.h"
+
+#define EPOCH (1700000000 * SECOND)
+#define DAY   (86400 * SECOND)
+
+struct disk {
+    struct yd_fs *fs;
+    struct yd_history *history;
+    struct yd_keeper *keeper;
+    struct yd_keeper_options options;
+    unsigned said;
+};
+
+static void said(void *arg, const char *text)
+{
+    struct disk *disk = arg;
+    (void)text;
+    disk->said++;
+}
+
+static int disk_open(struct disk *disk)
+{
+    struct yd_trail trail = {0};
+    disk->history = test_history(&(struct yd_history_options){.durable = true, .keep_ns = disk->options.keep_ns});
+    disk->options.fs = disk->fs;
+    disk->options.folder = "h";
+    int error = yd_keeper_open(&disk->options, disk->history, said, disk, &disk->keeper, &trail);
+    if (error < 0) {
+        yd_history_destroy(disk->history);
+        disk->history = NULL;
+    }
+    return error;
+}
+
+static void disk_close(struct disk *disk)
+{
+    if (disk->history) yd_history_destroy(disk->history);
+    yd_keeper_close(disk->keeper);
+    disk->history = NULL;
+    disk->keeper = NULL;
+}
+
+static void disk_begin(struct disk *disk)
+{
+    assert_int_equal(yd_sim_fs_create(1, &disk->fs), 0);
+    assert_int_equal(disk_open(disk), 0);
+}
+
+static void disk_end(struct disk *disk)
+{
+    disk_close(disk);
+    yd_sim_fs_destroy(disk->fs);
+}
+
+static void install(struct disk *disk, struct yd_store_change *change)
+{
+    if (!change) return;
+    assert_int_equal(yd_history_install(disk->history, change), 0);
+    yd_keeper_retire(disk->keeper, change);
+    while (yd_history_settle(disk->history))
+        ;
+}
+
+static int flush(struct disk *disk)
+{
+    struct yd_flush_piece *piece;
+    struct yd_store_change *change;
+    int r;
+    yd_history_flush_begin(disk->history);
+    do {
+        r = yd_history_flush_step(disk->history, &piece);
+        assert_true(r >= 0);
+        if (piece) (void)yd_keeper_take(disk->keeper, piece);
+    } while (r > 0);
+    r = yd_keeper_commit(disk->keeper, yd_history_newest(disk->history), &change, NULL);
+    if (r == 0) install(disk, change);
+    yd_history_flush_end(disk->history, r == 0);
+    while (yd_history_settle(disk->history))
+        ;
+    return r;
+}
+
+static void work(struct disk *disk)
+{
+    struct yd_store_change *change;
+    int r;
+    do {
+        r = yd_keeper_work(disk->keeper, yd_history_newest(disk->history), &change, NULL);
+        assert_true(r >= 0);
+        install(disk, change);
+    } while (r > 0);
+}
+
+static void fold_range(struct disk *disk, unsigned series, int64_t from, int64_t step, unsigned count, double base)
+{
+    struct yd_builder *builder = test_builder();
+    for (unsigned s = 0; s < series; s++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "m host=h%u", s);
+        for (unsigned i = 0; i < count; i++) test_f64(builder, name, from + i * step, base + s + i / 8.0);
+    }
+    test_fold(disk->history, builder);
+    yd_builder_destroy(builder);
+}
+
+/* Points of a series; *ret_sum of their values. */
+static unsigned points_of(struct disk *disk, unsigned s, double *ret_sum)
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "m host=h%u", s);
+    uint32_t id = yd__index_find(disk->history, yd_str_of(name), yd_hash_str(yd_str_of(name)));
+    struct yd__cursor cursor = {INT64_MIN, INT64_MAX, false};
+    unsigned count = 0;
+    *ret_sum = 0;
+    if (id == YD__NONE) return 0;
+    struct yd__numbers *numbers = malloc(sizeof *numbers);
+    while (yd__series_numbers(disk->history, yd__series_at(disk->history, id), &cursor, numbers))
+        for (uint32_t i = 0; i < numbers->count; i++, count++) *ret_sum += numbers->values[i];
+    free(numbers);
+    return count;
+}
+
+static void a_start_maps_blocks_and_has_every_point(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    double sum, again;
+    disk_begin(&disk);
+    assert_true(yd_keeper_fresh(disk.keeper));
+    for (int i = 0; i < 30; i++) {
+        fold_range(&disk, 50, EPOCH + i * 600 * SECOND, 10 * SECOND, 60, i);
+        assert_int_equal(flush(&disk), 0);
+        work(&disk);
+        struct yd_history_counts counts;
+        yd_history_counts(disk.history, &counts);
+        assert_int_equal(counts.chunks, 0); /* all in blocks */
+    }
+    assert_int_equal(points_of(&disk, 7, &sum), 1800);
+    disk_close(&disk);
+    assert_int_equal(disk_open(&disk), 0);
+    assert_false(yd_keeper_fresh(disk.keeper));
+    assert_int_equal(points_of(&disk, 7, &again), 1800);
+    assert_true(sum == again);
+    struct yd_keeper_counts counts;
+    yd_keeper_counts(disk.keeper, &counts);
+    assert_true(counts.blocks < 30); /* some were merged */
+    assert_int_equal(counts.points, 50 * 1800);
+    disk_end(&disk);
+}
+
+static void of_two_points_of_one_time_the_later_folded_counts(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    double sum;
+    disk_begin(&disk);
+    for (int i = 0; i < 40; i++) { /* the same times again and again, in blocks of every level */
+        fold_range(&disk, 3, EPOCH, SECOND, 100, i);
+        assert_int_equal(flush(&disk), 0);
+        if (i % 9 == 0) work(&disk);
+        assert_int_equal(points_of(&disk, 0, &sum), 100);
+        assert_true(sum == 100 * i + 99 * 100 / 2 / 8.0);
+    }
+    disk_end(&disk);
+}
+
+static void integers_stay_exact_through_merges(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    struct yd__points *points = malloc(sizeof *points);
+    disk_begin(&disk);
+    for (int i = 0; i < 20; i++) {
+        struct yd_builder *builder = test_builder();
+        for (int k = 0; k < 90; k++)
+            test_i64(builder, "m host=h0", EPOCH + (i * 90 + k) * SECOND, INT64_MAX - i * 90 - k);
+        test_fold(disk.history, builder);
+        yd_builder_destroy(builder);
+        assert_int_equal(flush(&disk), 0);
+        work(&disk);
+    }
+    struct yd__cursor cursor = {INT64_MIN, INT64_MAX, false};
+    int64_t at = 0;
+    while (yd__series_exact(disk.history, yd__series_at(disk.history, 0), &cursor, points))
+        for (uint32_t i = 0; i < points->count; i++, at++) {
+            assert_int_equal(points->types[i], YD_I64);
+            assert_true((int64_t)points->bits[i] == INT64_MAX - at && points->times[i] == EPOCH + at * SECOND);
+        }
+    assert_int_equal(at, 1800);
+    free(points);
+    disk_end(&disk);
+}
+
+static void backfill_lands_in_its_part_of_time(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    double sum;
+    disk_begin(&disk);
+    for (int i = 0; i < 64; i++) { /* one flush of today, one of some day long ago, in turn */
+        int64_t from = i % 2 ? EPOCH - (1 + i % 5) * 20 * DAY + i * 100 * SECOND : EPOCH + i * 100 * SECOND;
+        fold_range(&disk, 4, from, SECOND, 100, 0);
+        assert_int_equal(flush(&disk), 0);
+        work(&disk);
+    }
+    assert_int_equal(points_of(&disk, 2, &sum), 6400);
+    unsigned parted = 0;
+    for (uint32_t i = 0; i < disk.history->block_count; i++) {
+        const struct yd__block_header *head = &disk.history->blocks[i]->head;
+        if (head->level < 2) continue;
+        parted++;
+        assert_true(head->time_min >= head->part_from && head->time_max <= head->part_end);
+        assert_true(head->part_end - head->part_from < DAY);
+    }
+    assert_true(parted >= 6);
+    disk_end(&disk);
+}
+
+static void keep_and_size_let_whole_blocks_go_oldest_first(void **state)
+{
+    (void)state;
+    struct disk disk = {.options = {.keep_ns = 2 * DAY}};
+    double sum;
+    struct yd_keeper_counts counts;
+    disk_begin(&disk);
+    for (int i = 0; i < 10; i++) {
+        fold_range(&disk, 2, EPOCH + i * DAY, 600 * SECOND, 144, 0);
+        assert_int_equal(flush(&disk), 0);
+        work(&disk);
+    }
+    unsigned left = points_of(&disk, 0, &sum);
+    assert_true(left >= 2 * 144 && left <= 4 * 144);
+    yd_keeper_counts(disk.keeper, &counts);
+    assert_int_equal(counts.retired_points + counts.points, 10 * 144 * 2);
+    disk_end(&disk);
+
+    disk = (struct disk){.options = {.size_max = 60000}};
+    disk_begin(&disk);
+    for (int i = 0; i < 20; i++) {
+        fold_range(&disk, 2, EPOCH + i * DAY, 600 * SECOND, 144, 0);
+        assert_int_equal(flush(&disk), 0);
+        work(&disk);
+    }
+    yd_keeper_counts(disk.keeper, &counts);
+    assert_true(counts.bytes <= 60000 + 4096 && counts.retired > 0);
+    disk_end(&disk);
+}
+
+static void a_series_whose_last_block_went_is_gone(void **state)
+{
+    (void)state;
+    struct disk disk = {.options = {.keep_ns = DAY}};
+    struct yd_history_counts counts;
+    disk_begin(&disk);
+    fold_range(&disk, 5, EPOCH, SECOND, 10, 0);
+    assert_int_equal(flush(&disk), 0);
+    fold_range(&disk, 1, EPOCH + 3 * DAY, SECOND, 10, 0);
+    assert_int_equal(flush(&disk), 0);
+    work(&disk);
+    yd_history_counts(disk.history, &counts);
+    assert_int_equal(counts.series, 1);
+    assert_int_equal(flush(&disk), 0);
+    disk_close(&disk);
+    assert_int_equal(disk_open(&disk), 0);
+    yd_history_counts(disk.history, &counts);
+    assert_int_equal(counts.series, 1);
+    disk_end(&disk);
+}
+
+static void a_flipped_bit_costs_a_chunk_or_a_page(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    double sum;
+    struct yd_rng rng;
+    yd_rng_init(&rng, test_seed());
+    for (int round = 0; round < 40; round++) {
+        disk = (struct disk){0};
+        disk_begin(&disk);
+        fold_range(&disk, 600, EPOCH, SECOND, 50, 0);
+        assert_int_equal(flush(&disk), 0);
+        fold_range(&disk, 600, EPOCH + 1000 * SECOND, SECOND, 50, 0);
+        assert_int_equal(flush(&disk), 0);
+        uint64_t size = disk.history->blocks[0]->size, data = disk.history->blocks[0]->head.data_size;
+        disk_close(&disk);
+        bool header = round == 0;
+        uint64_t at = header ? 8 + yd_rng_below(&rng, 100) : 4096 + yd_rng_below(&rng, size - 4096);
+        if (at >= 4096 + data && at < YD_ALIGN_UP(4096 + data, 4096)) at = 4096; /* between data and index is nothing */
+        assert_int_equal(yd_sim_fs_rot(disk.fs, "h/00000001.block", at, 1, 1), 0);
+        assert_int_equal(disk_open(&disk), 0);
+        unsigned missing = 0;
+        for (unsigned s = 0; s < 600; s++) {
+            unsigned points = points_of(&disk, s, &sum);
+            assert_true(points == 100 || points == 50); /* the other block's are always there */
+            missing += points == 50;
+        }
+        struct yd_keeper_counts counts;
+        yd_keeper_counts(disk.keeper, &counts);
+        if (at < 4096 + data && !header) assert_int_equal(missing, 1);
+        assert_true(missing == 0 || counts.damaged + counts.lost > 0);
+        assert_true(counts.lost == 0 || disk.said > 0);
+        disk_end(&disk);
+    }
+}
+
+static void a_lost_manifest_is_refused_and_nothing_is_removed(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    struct yd_stat stat;
+    disk_begin(&disk);
+    fold_range(&disk, 5, EPOCH, SECOND, 10, 0);
+    assert_int_equal(flush(&disk), 0);
+    disk_close(&disk);
+    assert_int_equal(yd_sim_fs_rot(disk.fs, "h/manifest", 20, 4, 1), 0);
+    assert_int_equal(disk_open(&disk), YD_ECORRUPT);
+    assert_int_equal(yd_fs_unlink(disk.fs, "h/manifest"), 0);
+    assert_int_equal(disk_open(&disk), YD_ECORRUPT);
+    assert_int_equal(yd_fs_stat(disk.fs, "h/00000001.block", &stat), 0);
+    disk_end(&disk);
+}
+
+static void a_full_disk_costs_a_flush_and_the_next_one_has_all(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    double sum;
+    disk_begin(&disk);
+    fold_range(&disk, 100, EPOCH, SECOND, 100, 0);
+    yd_sim_fs_capacity(disk.fs, 4096);
+    assert_true(flush(&disk) < 0);
+    assert_int_equal(points_of(&disk, 3, &sum), 100); /* in memory */
+    yd_sim_fs_capacity(disk.fs, UINT64_C(1) << 30);
+    fold_range(&disk, 100, EPOCH + 100 * SECOND, SECOND, 100, 0);
+    assert_int_equal(flush(&disk), 0);
+    disk_close(&disk);
+    assert_int_equal(disk_open(&disk), 0);
+    assert_int_equal(points_of(&disk, 3, &sum), 200);
+    disk_end(&disk);
+}
+
+static void a_second_keeper_of_a_folder_is_refused(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    disk_begin(&disk);
+    struct disk other = {.fs = disk.fs};
+    assert_int_equal(disk_open(&other), YD_ELOCKED);
+    disk_end(&disk);
+}
+
+static void a_forgotten_series_stays_forgotten(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    double sum;
+    uint32_t index;
+    disk_begin(&disk);
+    fold_range(&disk, 3, EPOCH, SECOND, 10, 0);
+    assert_int_equal(flush(&disk), 0);
+    struct yd_builder *builder = test_builder();
+    assert_true(yd_builder_name(builder, yd_str_of("m host=h1"), &index) >= 0);
+    assert_true(yd_builder_add(builder, EPOCH, index, YD_SAMPLE, YD_I64, YD_RECORD_TOMBSTONE,
+                               (union yd_value){.i64 = 0}) >= 0);
+    test_fold(disk.history, builder);
+    yd_builder_destroy(builder);
+    assert_int_equal(points_of(&disk, 1, &sum), 0);
+    assert_true(yd_history_has_unflushed(disk.history));
+    assert_int_equal(flush(&disk), 0);
+    disk_close(&disk);
+    assert_int_equal(disk_open(&disk), 0);
+    assert_int_equal(points_of(&disk, 1, &sum), 0);
+    assert_int_equal(points_of(&disk, 2, &sum), 10);
+    disk_end(&disk);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_start_maps_blocks_and_has_every_point),
+        cmocka_unit_test(of_two_points_of_one_time_the_later_folded_counts),
+        cmocka_unit_test(integers_stay_exact_through_merges),
+        cmocka_unit_test(backfill_lands_in_its_part_of_time),
+        cmocka_unit_test(keep_and_size_let_whole_blocks_go_oldest_first),
+        cmocka_unit_test(a_series_whose_last_block_went_is_gone),
+        cmocka_unit_test(a_flipped_bit_costs_a_chunk_or_a_page),
+        cmocka_unit_test(a_lost_manifest_is_refused_and_nothing_is_removed),
+        cmocka_unit_test(a_full_disk_costs_a_flush_and_the_next_one_has_all),
+        cmocka_unit_test(a_second_keeper_of_a_folder_is_refused),
+        cmocka_unit_test(a_forgotten_series_stays_forgotten),
+    };
+    return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}
