@@ -251,10 +251,20 @@ bool yd__sim_are_apart(const struct yd_sim *sim, const char *one, const char *ot
     if (strcmp(one, other) == 0) return false;
     for (uint32_t i = 0; i < sim->apart_count; i++) {
         const struct yd__sim_apart *apart = &sim->aparts[i];
+        if (apart->one_way) continue;
         if (strcmp(apart->a, one) == 0 && (!apart->b || strcmp(apart->b, other) == 0)) return true;
         if (strcmp(apart->a, other) == 0 && (!apart->b || strcmp(apart->b, one) == 0)) return true;
     }
     return false;
+}
+
+bool yd__sim_is_lost(const struct yd_sim *sim, const char *from, const char *to)
+{
+    for (uint32_t i = 0; i < sim->apart_count; i++) {
+        const struct yd__sim_apart *apart = &sim->aparts[i];
+        if (apart->one_way && strcmp(apart->a, from) == 0 && strcmp(apart->b, to) == 0) return true;
+    }
+    return yd__sim_are_apart(sim, from, to);
 }
 
 static bool same_text(const char *a, const char *b)
@@ -266,6 +276,7 @@ void yd_sim_apart(struct yd_sim *sim, const char *a, const char *b, bool apart)
 {
     for (uint32_t i = sim->apart_count; i-- > 0;) {
         struct yd__sim_apart *old = &sim->aparts[i];
+        if (old->one_way) continue;
         bool same = same_text(old->a, a) && same_text(old->b, b);
         if (!same && !(b && same_text(old->a, b) && same_text(old->b, a))) continue;
         free(old->a);
@@ -274,7 +285,21 @@ void yd_sim_apart(struct yd_sim *sim, const char *a, const char *b, bool apart)
     }
     if (!apart) return;
     sim->aparts = grow(sim->aparts, &sim->apart_capacity, sim->apart_count + 1, sizeof *sim->aparts);
-    sim->aparts[sim->apart_count++] = (struct yd__sim_apart){copy_text(a), copy_text(b)};
+    sim->aparts[sim->apart_count++] = (struct yd__sim_apart){copy_text(a), copy_text(b), false};
+}
+
+void yd_sim_lose(struct yd_sim *sim, const char *from, const char *to, bool lost)
+{
+    for (uint32_t i = sim->apart_count; i-- > 0;) {
+        struct yd__sim_apart *old = &sim->aparts[i];
+        if (!old->one_way || strcmp(old->a, from) != 0 || strcmp(old->b, to) != 0) continue;
+        free(old->a);
+        free(old->b);
+        *old = sim->aparts[--sim->apart_count];
+    }
+    if (!lost) return;
+    sim->aparts = grow(sim->aparts, &sim->apart_capacity, sim->apart_count + 1, sizeof *sim->aparts);
+    sim->aparts[sim->apart_count++] = (struct yd__sim_apart){copy_text(from), copy_text(to), true};
 }
 
 void yd_sim_cut(struct yd_sim *sim, const char *a, const char *b)

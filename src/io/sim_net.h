@@ -47,6 +47,8 @@ int64_t yd_sim_now(const struct yd_sim *sim);               /* starts at one sec
 void yd_sim_step_wall(struct yd_loop *sim_loop, int64_t ns); /* that loop's wall clock steps, either way */
 /* Nothing passes between the nodes a and b (b NULL: between a and all others) while they are apart. */
 void yd_sim_apart(struct yd_sim *sim, const char *a, const char *b, bool apart);
+/* What `from` sends to `to` on their streams does not arrive while it is lost; the other direction goes on. */
+void yd_sim_lose(struct yd_sim *sim, const char *from, const char *to, bool lost);
 void yd_sim_cut(struct yd_sim *sim, const char *a, const char *b); /* resets the connections between them, as above */
 
 /* A host has this address ("10.0.0.1:0") from now on, behind those that it has; NULL: nobody has the name any more. */

@@ -178,7 +178,8 @@ static void chunk_arrives(void *arg)
     struct yd__sim_connection *connection = from->connection;
     struct yd_sim *sim = connection->sim;
     struct way *way = way_out(from);
-    if ((to->open || from->open) && yd__sim_are_apart(sim, connection->nodes[0], connection->nodes[1])) {
+    unsigned sender = from == &connection->ends[1];
+    if ((to->open || from->open) && yd__sim_is_lost(sim, connection->nodes[sender], connection->nodes[!sender])) {
         sim->counts.stalls++;
         yd__sim_event(sim, sim->now + STALL, chunk_arrives, drop_end, from); /* keeps its reference */
         return;

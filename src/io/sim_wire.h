@@ -19,7 +19,8 @@ struct yd__sim_event {
 };
 
 struct yd__sim_apart {
-    char *a, *b; /* b NULL: all others */
+    char *a, *b;  /* b NULL: all others */
+    bool one_way; /* from a to b only */
 };
 
 struct yd__sim_loop {
@@ -60,6 +61,7 @@ void yd__sim_net_mix(struct yd_sim *sim, uint64_t value);
 bool yd__sim_net_chance(struct yd_sim *sim, uint32_t one_in);
 int64_t yd__sim_delay(struct yd_sim *sim);
 void yd__sim_event(struct yd_sim *sim, int64_t at, void (*fn)(void *), void (*drop)(void *), void *arg);
+bool yd__sim_is_lost(const struct yd_sim *sim, const char *from, const char *to);
 bool yd__sim_are_apart(const struct yd_sim *sim, const char *one, const char *other);
 /* The address with a port of its own if it had 0. */
 void yd__sim_take_port(struct yd_sim *sim, struct yd_address *address);

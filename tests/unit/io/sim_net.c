@@ -335,17 +335,29 @@ static void nodes_apart_stall_and_go_on_when_they_are_together_again(void **stat
     assert_int_equal(door.end.received, 7);
     assert_int_equal(door.end.crc, yd_crc32c(0, "one two", 7));
     assert_true(yd_sim_net_counts(sim)->stalls > 0);
+    yd_sim_lose(sim, "b", "a", true); /* the other direction */
+    assert_error(0, yd_stream_write(client.stream, YD_STR("and")));
+    pass(YD_NS_PER_S);
+    assert_int_equal(door.end.received, 10);
+    yd_sim_lose(sim, "b", "a", false);
+    yd_sim_lose(sim, "a", "b", true);
+    assert_error(0, yd_stream_write(client.stream, YD_STR("!")));
+    pass(YD_NS_PER_S);
+    assert_int_equal(door.end.received, 10);
+    yd_sim_lose(sim, "a", "b", false);
+    pass(YD_NS_PER_S);
+    assert_int_equal(door.end.received, 11);
     yd_sim_apart(sim, "a", NULL, true); /* from everybody */
     assert_error(0, yd_stream_write(client.stream, YD_STR("x")));
     pass(YD_NS_PER_S);
-    assert_int_equal(door.end.received, 7);
+    assert_int_equal(door.end.received, 11);
     yd_stream_close(client.stream); /* and dies there: silence, until they meet again */
     client.stream = NULL;
     pass(10 * YD_NS_PER_S);
     assert_int_equal(door.end.ended, 0);
     yd_sim_apart(sim, "a", NULL, false);
     pass(YD_NS_PER_S);
-    assert_int_equal(door.end.received, 8);
+    assert_int_equal(door.end.received, 12);
     assert_int_equal(door.end.ended, YD_EEOF);
     leave(&door, &client);
 }
