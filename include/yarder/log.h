@@ -81,6 +81,7 @@ struct yd_log_position {
     uint64_t segments;
     uint64_t queued_bytes;
     uint64_t rotten; /* damaged ranges that readers met since opening */
+    uint64_t healed; /* damaged batches of a segment's file that readers were given from its twin, since opening */
 
     uint64_t replicated; /* everything below is durable here and on `replicas` followers; with none: durable */
     unsigned in_sync;    /* followers in the set now. Fewer than `replicas`: nobody should wait for `replicated` */

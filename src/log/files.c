@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "log/reader.h"
+#include "log/twin.h"
 
 #define READ_STEP ((size_t)256 << 10)
 
@@ -37,21 +38,7 @@ static int find_segment(struct yd_log_reader *reader, uint64_t seqno, uint64_t *
         pthread_mutex_unlock(&log->mutex);
         return index >= 0 ? 0 : YD_ENOENT;
     }
-    uint64_t *bases;
-    uint32_t count;
-    int error = yd__list_segments(reader->fs, reader->dir, &bases, &count);
-    if (error) return error;
-    error = YD_ENOENT;
-    *ret_next = UINT64_MAX;
-    for (uint32_t i = 0; i < count; i++) {
-        if (bases[i] <= seqno)
-            *ret_base = bases[i], error = 0;
-        else if (*ret_next == UINT64_MAX)
-            *ret_next = bases[i];
-    }
-    /* Before the oldest: *ret_next tells where that is. */
-    free(bases);
-    return error;
+    return yd__bases_find(reader, seqno, ret_base, ret_next);
 }
 
 static int open_segment(struct yd_log_reader *reader, uint64_t base)
@@ -163,6 +150,11 @@ int yd__reader_go_to(struct yd_log_reader *reader, uint64_t *ret_next)
     if (error) return error;
     bool same = reader->file && reader->base == base;
     if (!same) error = open_segment(reader, base);
+    if (error == YD_ENOENT && !reader->log) { /* what is remembered of the folder is old */
+        yd__bases_forget(&reader->bases);
+        error = find_segment(reader, reader->seqno, &base, ret_next);
+        if (!error) error = open_segment(reader, base);
+    }
     if (error) return error;
     uint64_t seqno;
     if (reader->seqno == base) {
@@ -190,22 +182,58 @@ static void release_body(struct yd_body *body)
 }
 
 /* The frame at the place as a batch; its body is checked here, once. YD_ECORRUPT, YD_EFORMAT: it is damaged. */
-static int make_batch(struct yd_log_reader *reader, const struct yd_header *header, struct yd_batch **ret_batch)
+static int make_batch(struct yd__window *window, uint64_t offset, const struct yd_header *header,
+                      struct yd_batch **ret_batch)
 {
     const char *bytes;
     size_t have;
-    int error = yd__window_get(&reader->window, reader->offset, header->size, &bytes, &have);
+    int error = yd__window_get(window, offset, header->size, &bytes, &have);
     if (error) return error;
     if (have < sizeof *header + header->body_size) return YD_ECORRUPT;
     struct shared_body *shared = malloc(sizeof *shared);
     if (!shared) return YD_ENOMEM;
     shared->body =
         (struct yd_body){.refs = 1, .size = header->body_size, .data = bytes + sizeof *header, .release = release_body};
-    shared->chunk = reader->window.chunk;
+    shared->chunk = window->chunk;
     atomic_fetch_add_explicit(&shared->chunk->refs, 1, memory_order_relaxed); /* we hold one: it cannot go meanwhile */
     error = yd_batch_from_body(header, &shared->body, true, ret_batch);
     yd_body_unref(&shared->body);
     return error;
+}
+
+/* The frame that should be at the place, out of the segment's twin, which has the same bytes at the same offsets. 1: it
+ * is good there; *ret_batch is NULL when it is one on the way to the reader's seqno. */
+static int from_twin(struct yd_log_reader *reader, struct yd_batch **ret_batch)
+{
+    char path[YD__PATH_SIZE];
+    struct yd_file *twin;
+    yd__segment_path(path, sizeof path, reader->dir, reader->base, ".yzst");
+    int error = yd__twin_open(reader->fs, path, NULL, &twin);
+    if (error) return error == YD_ENOMEM ? error : 0;
+    struct yd__window window;
+    struct yd_header header;
+    *ret_batch = NULL;
+    yd__window_init(&window, twin, YD__SEGMENT_ALIGN);
+    int found = yd__frame_at(&window, reader->offset, reader->log_id, true, &header);
+    bool good =
+        found == YD__FOUND_FRAME && header.base_seqno <= reader->seqno && header.base_seqno >= reader->place_seqno;
+    if (good && header.base_seqno + header.count > reader->seqno) {
+        error = make_batch(&window, reader->offset, &header, ret_batch);
+        good = error == 0;
+    }
+    yd__window_fini(&window);
+    yd_file_close(twin);
+    if (!good) return error == YD_ENOMEM ? error : 0;
+    reader->offset += header.size;
+    reader->place_seqno = header.base_seqno + header.count;
+    if (*ret_batch) reader->seqno = reader->place_seqno;
+    reader->healed++;
+    if (reader->log) {
+        pthread_mutex_lock(&reader->log->mutex);
+        reader->log->healed++;
+        pthread_mutex_unlock(&reader->log->mutex);
+    }
+    return 1;
 }
 
 /* May the reader, not of a live or closed stream, take what is here for its end? */
@@ -281,7 +309,7 @@ int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct 
                 reader->seqno = reader->place_seqno = header.base_seqno + header.count;
                 return YD_EAGAIN;
             }
-            error = make_batch(reader, &header, ret_batch);
+            error = make_batch(&reader->window, reader->offset, &header, ret_batch);
             if (error == 0) {
                 reader->offset += header.size;
                 reader->seqno = reader->place_seqno = header.base_seqno + header.count;
@@ -303,10 +331,14 @@ int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct 
         }
         if (!fresh) {
             yd__window_forget(&reader->window);
+            yd__bases_forget(&reader->bases);
             fresh = true;
             continue;
         }
         if (at_open_end(reader, next)) return YD_EAGAIN;
+        error = from_twin(reader, ret_batch);
+        if (error < 0 || (error == 1 && *ret_batch)) return YD_MIN(error, 0);
+        if (error == 1) continue;
         if (found == YD__FOUND_FRAME && header.base_seqno <= reader->seqno) {
             /* The header is good: exactly this batch is lost. */
             if (reader->log) yd__report_rot(reader->log, reader->base, reader->offset, reader->offset + header.size);
@@ -370,12 +402,28 @@ static int find_time_in(struct yd_log_reader *reader, uint64_t base, uint64_t en
     return 0;
 }
 
+/* The first segment, of those from `from` on, that may reach the time. */
+static int reaching(struct yd_log_reader *reader, uint64_t from, uint64_t *ret_base)
+{
+    struct yd_log *log = reader->log;
+    if (!log) return yd__bases_reaching(reader, from, reader->time_ns, ret_base);
+    int error = YD_ENOENT;
+    pthread_mutex_lock(&log->mutex);
+    int at = yd__log_find(log, from);
+    for (uint32_t i = at < 0 ? 0 : (uint32_t)at; i < log->segment_count && error; i++) {
+        const struct yd__segment *segment = log->segments[i];
+        if (segment->base < from || (segment->sealed && segment->accounted && segment->time_max < reader->time_ns))
+            continue;
+        *ret_base = segment->base;
+        error = 0;
+    }
+    pthread_mutex_unlock(&log->mutex);
+    return error;
+}
+
 int yd__reader_find_time(struct yd_log_reader *reader)
 {
-    uint64_t *bases = NULL, end = UINT64_MAX, behind = 0;
-    uint32_t count = 0;
-    int error = yd__list_segments(reader->fs, reader->dir, &bases, &count);
-    if (error) return error;
+    uint64_t end = UINT64_MAX, behind = 0;
     if (reader->log) {
         pthread_mutex_lock(&reader->log->mutex);
         end = reader->log->written;
@@ -386,8 +434,10 @@ int yd__reader_find_time(struct yd_log_reader *reader)
         behind = reader->end_known ? end : reader->checked;
     }
     bool found = false;
-    for (uint32_t i = 0; i < count && !error && !found; i++) error = find_time_in(reader, bases[i], end, &found);
-    free(bases);
+    int error = 0;
+    for (uint64_t from = 0, base; !error && !found && !(error = reaching(reader, from, &base)); from = base + 1)
+        error = find_time_in(reader, base, end, &found);
+    if (error == YD_ENOENT) error = 0;
     yd__reader_leave(reader);
     if (error || found) return error;
     if (reader->log) {

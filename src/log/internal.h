@@ -335,6 +335,7 @@ struct yd_log {
     struct yd__rot rots[64]; /* told by readers, to be copied to quarantine */
     uint32_t rot_count;
     uint64_t rotten_batches;
+    uint64_t healed; /* damaged frames that readers were given from a twin */
 
     /* space ahead: under mutex; the helper or a flush fills it */
     pthread_mutex_t twin_lock;         /* behind io: held while something is compressed */

@@ -546,6 +546,7 @@ void yd_log_position(struct yd_log *log, struct yd_log_position *ret)
         .segments = log->segment_count,
         .queued_bytes = log->tail.queued_bytes,
         .rotten = log->rotten_batches,
+        .healed = log->healed,
         .replicated = log->options.replicas ? log->replicated : log->durable,
         .in_sync = log->in_sync,
         .replicas = log->options.replicas,

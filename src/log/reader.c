@@ -109,10 +109,12 @@ int yd_log_reader_open_dir(struct yd_fs *fs, const char *dir, const struct yd_lo
     if (reader->level == YD_ACK_MEMORY) reader->level = YD_ACK_WRITTEN; /* all that files can show */
     struct yd__checkpoint checkpoint;
     error = open_control(reader, &checkpoint, trail);
-    uint64_t *bases = NULL;
-    uint32_t count = 0;
-    if (!error) error = yd__list_segments(fs, dir, &bases, &count);
+    uint64_t oldest, base;
+    if (!error) error = yd__bases_find(reader, 0, &base, &oldest);
+    if (!error) oldest = base;
+    if (error == YD_ENOENT && reader->bases.listed) error = 0;
     if (!error) {
+        if (reader->bases.count == 0) oldest = checkpoint.durable_seqno;
         reader->log_id = checkpoint.log_id;
         reader->checked = checkpoint.durable_seqno;
         reader->epoch_seen = checkpoint.epoch;
@@ -120,9 +122,8 @@ int yd_log_reader_open_dir(struct yd_fs *fs, const char *dir, const struct yd_lo
         uint64_t epoch_end = UINT64_MAX, end = reader->end_known ? reader->end : UINT64_MAX;
         if (start->epoch != 0 && start->epoch < checkpoint.epoch) epoch_end = yd__epoch_end(&checkpoint, start->epoch);
         if (start->from == YD_FROM_TAIL && !reader->end_known) end = checkpoint.durable_seqno;
-        place(reader, start, count ? bases[0] : checkpoint.durable_seqno, end, epoch_end);
+        place(reader, start, oldest, end, epoch_end);
     }
-    free(bases);
     if (error) {
         yd_log_reader_close(reader);
         return error;
@@ -159,6 +160,7 @@ void yd_log_reader_close(struct yd_log_reader *reader)
     if (reader->control) yd_fs_unmap(reader->fs, reader->control, YD__CONTROL_SIZE);
     yd_file_close(reader->control_file);
     yd__match_destroy(reader->match);
+    yd__bases_fini(&reader->bases);
     free(reader->dir);
     free(reader);
 }
@@ -175,6 +177,7 @@ static void look_for_cut(struct yd_log_reader *reader, uint32_t epoch)
     bool sure;
     if (yd__control_latest(reader->control, &checkpoint, &sure) || checkpoint.epoch < epoch) return;
     uint64_t end = yd__epoch_end(&checkpoint, reader->epoch_seen);
+    yd__bases_forget(&reader->bases);
     if (reader->seqno > end && !reader->by_time) {
         reader->pending = (struct yd_log_gap){reader->seqno, end, "cut back"};
         reader->seqno = end;

@@ -6,6 +6,19 @@
 
 struct yd__match; /* what may be passed over (match.c) */
 
+/* Which segments a folder has, as remembered (bases.c). */
+struct yd__bases_stamp {
+    bool live;
+    uint32_t epoch;
+    uint64_t segment, first, generation;
+};
+struct yd__bases {
+    uint64_t *at; /* sorted */
+    uint32_t count;
+    bool listed;
+    struct yd__bases_stamp stamp; /* what the control page said before it was listed */
+};
+
 struct yd_log_reader {
     struct yd_log *log;               /* NULL: of a folder */
     struct yd_log_reader *next, **at; /* among the log's readers; at: NULL when not in it */
@@ -29,7 +42,9 @@ struct yd_log_reader {
     uint64_t end;
     uint32_t epoch_seen; /* of the control page: when it rises, the end may have been cut */
     uint32_t event_seen, wakes, wakes_taken;
-    bool end_known; /* a writer lives, or it was closed in order; else the end is where good frames end */
+    struct yd__bases bases;
+    uint64_t listings; /* how often the folder was listed */
+    bool end_known;    /* a writer lives, or it was closed in order; else the end is where good frames end */
 
     /* the place in the files */
     struct yd_file *file; /* NULL: nowhere */
@@ -37,6 +52,7 @@ struct yd_log_reader {
     uint64_t offset;      /* where the frame of place_seqno should be: the reader's own, or one on the way there */
     uint64_t place_seqno;
     struct yd__window window;
+    uint64_t healed; /* damaged frames given from a twin */
 };
 
 void yd__reader_look(struct yd_log_reader *reader);                     /* how far may it go now? */
@@ -45,6 +61,14 @@ int yd__reader_go_to(struct yd_log_reader *reader, uint64_t *ret_next); /* the s
 int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct yd_batch **ret_batch,
                              struct yd_log_gap *ret_gap);
 int yd__reader_find_time(struct yd_log_reader *reader); /* sets seqno */
+
+void yd__bases_fini(struct yd__bases *bases);
+void yd__bases_forget(struct yd__bases *bases); /* the next question lists */
+/* The segment that holds a seqno, and the base behind it (UINT64_MAX: none). YD_ENOENT: it is before the oldest, which
+ * *ret_next tells. */
+int yd__bases_find(struct yd_log_reader *reader, uint64_t seqno, uint64_t *ret_base, uint64_t *ret_next);
+/* The first segment with a base of `from` or above that may hold a record of this time or later. YD_ENOENT. */
+int yd__bases_reaching(struct yd_log_reader *reader, uint64_t from, int64_t time_ns, uint64_t *ret_base);
 
 int yd__match_create(const struct yd_log_start *start, struct yd__match **ret_match); /* NULL: nothing to pass over */
 void yd__match_destroy(struct yd__match *match);                                      /* NULL is quiet */

@@ -118,6 +118,86 @@ static void readers_cross_between_memory_and_files_while_many_append(void **stat
     assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
 }
 
+struct mapped {
+    struct world *world;
+    atomic_bool end;
+    uint64_t records, missing, checked_again;
+};
+
+/* Reads the folder from its first record to the end, holding a few batches of segments that may be gone by now. */
+static void *run_mapped(void *arg)
+{
+    struct mapped *mapped = arg;
+    struct yd_log_start start = {.from = YD_FROM_OLDEST};
+    struct yd_log_reader *reader;
+    struct yd_batch *held[8] = {0};
+    assert_int_equal(yd_log_reader_open_dir(mapped->world->fs, mapped->world->dir, &start, &reader, NULL), 0);
+    for (uint32_t taken = 0;;) {
+        bool ended = atomic_load(&mapped->end);
+        struct yd_batch *batch;
+        struct yd_log_gap gap;
+        int error = yd_log_reader_next(reader, &batch, &gap);
+        if (error == YD_EAGAIN && ended) break;
+        if (error == YD_EAGAIN) {
+            (void)yd_log_reader_wait(reader, 20 * YD_NS_PER_MS);
+            continue;
+        }
+        if (error == YD_EGAP) {
+            assert_string_equal(gap.reason, "retention");
+            mapped->missing += gap.to - gap.from;
+            continue;
+        }
+        assert_int_equal(error, 0);
+        check_marks(batch);
+        mapped->records += batch->header.count;
+        struct yd_batch **place = &held[taken++ % YD_COUNT(held)];
+        if (*place) {
+            check_marks(*place); /* its pages are held, whatever became of the file */
+            mapped->checked_again++;
+            yd_batch_unref(*place);
+        }
+        *place = batch;
+    }
+    for (size_t i = 0; i < YD_COUNT(held); i++)
+        if (held[i]) yd_batch_unref(held[i]);
+    yd_log_reader_close(reader);
+    return NULL;
+}
+
+static void mapped_readers_see_all_while_twins_ballast_and_retention_work(void **state)
+{
+    struct world *world = *state;
+    struct yd_log_options options = world_options(world);
+    options.random = locked_random;
+    options.wall = still;
+    options.segment_size_min = options.segment_size_max = 64 << 10;
+    options.compress_after_ns = 1;
+    options.index_names = true;
+    options.ballast_bytes = 128 << 10;
+    options.retain_bytes = 1 << 20;
+    struct yd_log *log = world_open(world, &options, NULL);
+    assert_int_equal(yd_log_start(log), 0);
+    struct mapped mapped[2] = {{.world = world}, {.world = world}};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, run_mapped, &mapped[i]), 0);
+    uint64_t next = 0;
+    for (uint64_t i = 0; i < 1500; i++) {
+        next = append(log, 20, 3000) + 20;
+        if (i % 8 == 0) assert_int_equal(yd_log_wait(log, next, YD_ACK_DURABLE), 0);
+        if (i % 100 == 99)
+            assert_int_equal(yd_log_maintain(log), 0); /* twins, ballast, retention, by this thread too */
+    }
+    assert_int_equal(yd_log_wait(log, next, YD_ACK_DURABLE), 0);
+    for (int i = 0; i < 2; i++) atomic_store(&mapped[i].end, true);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(mapped[i].records + mapped[i].missing, next);
+        assert_true(mapped[i].checked_again > 0);
+    }
+    assert_int_equal(world_close(world, log), 0);
+    assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
+}
+
 static void a_waiter_without_the_logs_thread_flushes_itself(void **state)
 {
     struct world *world = *state;
@@ -147,6 +227,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD(readers_cross_between_memory_and_files_while_many_append),
+        WORLD(mapped_readers_see_all_while_twins_ballast_and_retention_work),
         WORLD(a_waiter_without_the_logs_thread_flushes_itself),
         WORLD(starting_twice_is_refused_and_closing_stops),
     };

@@ -1,6 +1,7 @@
 /* Compressed twins: made behind the writer, checked, and then all there is; whatever crashes or rots. */
 #include <unistd.h>
 
+#include "log/reader.h"
 #include "log/twin.h"
 #include "log_test.h"
 
@@ -192,6 +193,120 @@ static void every_flipped_byte_of_a_twin_is_found_and_costs_its_block_alone(void
     assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
 }
 
+static uint64_t read_folder(struct world *world, uint64_t *ret_missing, uint64_t *ret_healed)
+{
+    struct yd_log_start start = {.from = YD_FROM_OLDEST};
+    struct yd_log_reader *reader;
+    assert_int_equal(yd_log_reader_open_dir(world->fs, world->dir, &start, &reader, NULL), 0);
+    uint64_t records = read_all(reader, ret_missing);
+    *ret_healed = reader->healed;
+    yd_log_reader_close(reader);
+    return records;
+}
+
+/* A header, a body, the padding's neighbours: wherever the file has rotted, its twin has the batch. */
+static void what_has_rotted_in_a_segment_is_given_from_its_twin(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = open_compressing(world, AGE);
+    fill(log, 60);
+    settle(log);
+    assert_true(there(world, 0, ".yzst"));
+    assert_int_equal(world_close(world, log), 0);
+    static const uint64_t places[] = {YD__SEGMENT_ALIGN + 3, YD__SEGMENT_ALIGN + 40, YD__SEGMENT_ALIGN + 200, 20000};
+    for (size_t i = 0; i < YD_COUNT(places); i++) {
+        flip(world, 0, ".ylog", places[i]);
+        uint64_t missing, healed;
+        assert_int_equal(read_folder(world, &missing, &healed), RECORDS);
+        assert_int_equal(missing, 0);
+        assert_int_equal(healed, 1);
+        log = open_compressing(world, AGE);
+        assert_int_equal(read_from_oldest(log, &missing), RECORDS);
+        assert_int_equal(missing, 0);
+        struct yd_log_position position;
+        yd_log_position(log, &position);
+        assert_int_equal(position.healed, 1);
+        assert_int_equal(position.rotten, 0);
+        assert_int_equal(world_close(world, log), 0);
+        flip(world, 0, ".ylog", places[i]);
+    }
+}
+
+static void what_has_rotted_in_both_is_a_gap(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = open_compressing(world, AGE);
+    fill(log, 60);
+    settle(log);
+    flip(world, 0, ".ylog", 20000);
+    flip(world, 0, ".yzst", size_of(world, 0, ".yzst") / 2);
+    uint64_t missing, healed;
+    assert_int_equal(read_folder(world, &missing, &healed), RECORDS - 20);
+    assert_int_equal(missing, 20);
+    assert_int_equal(healed, 0);
+    assert_int_equal(world_close(world, log), 0);
+}
+
+/* Rolls, retention and compression under a reader of the folder, which lists it when the last segment has ended. */
+static void a_reader_of_a_folder_lists_it_once_and_then_by_the_last_segment(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = open_compressing(world, 1);
+    fill(log, 60);
+    settle(log);
+    struct yd_log_start start = {.from = YD_FROM_OLDEST};
+    struct yd_log_reader *reader;
+    assert_int_equal(yd_log_reader_open_dir(world->fs, world->dir, &start, &reader, NULL), 0);
+    uint64_t missing, all = read_all(reader, &missing);
+    assert_int_equal(all, RECORDS);
+    assert_int_equal(reader->listings, 1);
+    for (int i = 0; i < 3; i++) {
+        fill(log, 60);
+        settle(log);
+        uint64_t before = reader->listings;
+        all += read_all(reader, &missing);
+        assert_int_equal(missing, 0);
+        assert_int_equal(all, RECORDS * (uint64_t)(i + 2));
+        assert_true(reader->listings > before && reader->listings <= before + 3);
+    }
+    yd_log_reader_close(reader);
+    assert_int_equal(world_close(world, log), 0);
+}
+
+/* Times go up and down from segment to segment: the first batch that may hold one is found by footers. */
+static void a_time_is_found_where_segments_are_not_in_its_order(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = open_compressing(world, 0);
+    static const int64_t times[] = {50, 20, 90, 10, 70, 200};
+    uint64_t seqno_of[YD_COUNT(times)] = {0};
+    for (uint32_t i = 0; i < YD_COUNT(times) * 40; i++) {
+        struct yd_batch *batch = make_batch(i * 2, 2, 3000, times[i / 40]);
+        struct yd_log_appended appended;
+        assert_int_equal(yd_log_append(log, batch, -1, UINT64_MAX, &appended), 0);
+        assert_int_equal(yd_log_flush(log), 0);
+        if (i % 40 == 0) seqno_of[i / 40] = appended.first;
+        yd_batch_unref(batch);
+    }
+    settle(log);
+    static const int64_t asked[] = {1, 50, 51, 91, 200};
+    static const int found_in[] = {0, 0, 2, 5, 5};
+    for (size_t i = 0; i < YD_COUNT(asked); i++)
+        for (int by_log = 0; by_log < 2; by_log++) {
+            struct yd_log_start start = {.from = YD_FROM_TIME, .time_ns = asked[i]};
+            struct yd_log_reader *reader;
+            struct yd_batch *batch;
+            int error = by_log ? yd_log_reader_open(log, &start, &reader)
+                               : yd_log_reader_open_dir(world->fs, world->dir, &start, &reader, NULL);
+            assert_int_equal(error, 0);
+            assert_int_equal(yd_log_reader_next(reader, &batch, NULL), 0);
+            assert_int_equal(batch->header.base_seqno, seqno_of[found_in[i]]);
+            yd_batch_unref(batch);
+            yd_log_reader_close(reader);
+        }
+    assert_int_equal(world_close(world, log), 0);
+}
+
 static void a_reader_inside_a_segment_does_not_notice_that_it_goes(void **state)
 {
     struct world *world = *state;
@@ -288,6 +403,12 @@ int main(void)
         WORLD(a_segment_stays_until_it_is_old),
         WORLD(a_segment_does_not_go_when_its_twin_has_rotted),
         WORLD(every_flipped_byte_of_a_twin_is_found_and_costs_its_block_alone),
+        WORLD(what_has_rotted_in_a_segment_is_given_from_its_twin),
+        cmocka_unit_test_setup_teardown(what_has_rotted_in_a_segment_is_given_from_its_twin, world_setup_sim,
+                                        world_teardown),
+        WORLD(what_has_rotted_in_both_is_a_gap),
+        WORLD(a_reader_of_a_folder_lists_it_once_and_then_by_the_last_segment),
+        WORLD(a_time_is_found_where_segments_are_not_in_its_order),
         WORLD(a_reader_inside_a_segment_does_not_notice_that_it_goes),
         WORLD(retention_takes_twins_too),
         cmocka_unit_test(a_crash_at_any_moment_leaves_one_good_of_the_two),
