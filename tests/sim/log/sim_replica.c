@@ -766,6 +766,7 @@ static const struct {
     const char *name;
 } mutants[] = {
     {YD__SKIP_DATA_SYNC, "no sync of the data"},
+    {YD__SKIP_HEAD_SYNC, "a segment is named before its head is durable"},
     {YD__SKIP_CHAIN, "the chain is not looked at"},
     {YD__SKIP_FENCE, "older epochs are not refused"},
     {YD__SKIP_CUT_ORDER, "what is cut is not kept"},

@@ -1,6 +1,8 @@
 /* Following: a leader and a follower as two folders in one process, without a wire. */
 #include "log_test.h"
 
+#include "log/footer_format.h"
+#include "log/segment_format.h"
 #include "pump.h"
 
 struct pair {
@@ -209,6 +211,92 @@ static void follower_refuses_what_does_not_continue_it(void **state)
     char seal[512] = {0};
     assert_int_equal(yd_log_follow_seal(pair.follower, 0, seal, sizeof seal), YD_ECORRUPT);
     for (int i = 0; i < 6; i++) yd_batch_unref(batches[i]);
+    pair_close(&pair);
+}
+
+/* With the part at hand: a copy whose word at `at` is another one, its checksum of `size` bytes at `crc` made right. */
+static char *lie(const struct pump *pump, size_t at, size_t begin, size_t size)
+{
+    char *bytes = malloc(pump->size);
+    assert_non_null(bytes);
+    memcpy(bytes, pump->bytes, pump->size);
+    bytes[at] ^= 1;
+    if (size == 0) return bytes;
+    uint32_t crc = 0;
+    memcpy(bytes + begin + 8, &crc, sizeof crc); /* head and footer have theirs at the same place */
+    crc = yd_crc32c(0, bytes + begin, size);
+    memcpy(bytes + begin + 8, &crc, sizeof crc);
+    return bytes;
+}
+
+static void lying_seal_is_refused(struct pair *pair)
+{
+    const struct pump *pump = &pair->pump;
+    size_t footer = pump->size - sizeof(struct yd__footer);
+    const struct {
+        size_t at;
+        bool signed_;
+        int error;
+    } lies[] = {
+        {0, false, YD_ECORRUPT},            /* the index */
+        {footer + 200, false, YD_ECORRUPT}, /* the footer */
+        {footer + offsetof(struct yd__footer, last_crc), true, YD_EGAP},
+        {footer + offsetof(struct yd__footer, headers_crc), true, YD_EGAP},
+        {footer + offsetof(struct yd__footer, next_seqno), true, YD_EGAP},
+    };
+    for (size_t i = 0; i < YD_COUNT(lies); i++) {
+        char *bytes = lie(pump, lies[i].at, footer, lies[i].signed_ ? sizeof(struct yd__footer) : 0);
+        assert_int_equal(yd_log_follow_seal(pair->follower, pump->base, bytes, pump->size), lies[i].error);
+        free(bytes);
+    }
+}
+
+static void lying_head_is_refused(struct pair *pair)
+{
+    const struct pump *pump = &pair->pump;
+    char *bytes = lie(pump, 300, 0, 0);
+    assert_int_equal(yd_log_follow_segment(pair->follower, bytes, pump->size, pump->segment_size), YD_ECORRUPT);
+    free(bytes);
+    bytes = lie(pump, offsetof(struct yd__segment_head, prev_crc), 0, pump->size);
+    assert_int_equal(yd_log_follow_segment(pair->follower, bytes, pump->size, pump->segment_size), YD_EGAP);
+    free(bytes);
+}
+
+/* Each part that a leader sends is taken only after each of its checksums and each word of the chain was looked at. */
+static void follower_refuses_parts_that_lie(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 200);
+    unsigned seals = 0, heads = 0;
+    for (;;) {
+        struct pump *pump = &pair.pump;
+        const void *bytes;
+        int error =
+            yd_log_source_next(pump->source, &pump->part, &pump->base, &pump->segment_size, &bytes, &pump->size);
+        if (error == YD_EAGAIN) break;
+        assert_int_equal(error, 0);
+        pump->bytes = bytes;
+        pump->at = 0;
+        if (pump->part == YD_LOG_SEAL && ++seals) {
+            assert_int_equal(yd_log_flush(pair.follower), 0);
+            lying_seal_is_refused(&pair);
+        } else if (pump->part == YD_LOG_HEAD && ++heads > 1) {
+            lying_head_is_refused(&pair);
+        } else if (pump->part == YD_LOG_FRAMES) {
+            struct yd_batch *batch;
+            assert_int_equal(yd_batch_from_bytes(pump->bytes, pump->size, &batch), 0);
+            struct yd_batch forged = *batch;
+            forged.header.header_crc ^= 1;
+            assert_int_equal(yd_log_follow_batch(pair.follower, &forged), YD_ECORRUPT);
+            yd_batch_unref(batch);
+        }
+        assert_int_equal(pump_give(pump), 0);
+    }
+    assert_true(seals > 1 && heads > 2);
+    assert_int_equal(yd_log_flush(pair.follower), 0);
+    assert_same(&pair);
     pair_close(&pair);
 }
 
@@ -509,6 +597,7 @@ int main(void)
         SIM(follower_takes_no_appends_and_does_not_lead_unpromoted),
         SIM(follower_goes_on_after_closing_inside_a_segment),
         SIM(follower_refuses_what_does_not_continue_it),
+        SIM(follower_refuses_parts_that_lie),
         SIM(promoted_follower_leads_and_the_deposed_one_cuts_back),
         SIM(one_promoted_in_vain_follows_a_leader_whose_past_is_older),
         SIM(promoted_with_a_head_alone_leads_from_where_it_begins),
