@@ -1,6 +1,7 @@
 /* Mending: what was damaged is back byte for byte, what was good was not touched, what is lost is told. */
 #include "log_test.h"
 
+#include "log/footer_format.h"
 #include "log/mend.h"
 #include "log/segment_format.h"
 
@@ -558,11 +559,78 @@ static void a_tombstone_covers_what_it_names_and_was_before(void **state)
     yd_forgotten_destroy(forgotten);
 }
 
+struct told {
+    const char *wanted;
+    bool there;
+};
+static void hear(void *arg, const char *file, uint64_t offset, const char *what)
+{
+    struct told *told = arg;
+    (void)file, (void)offset;
+    told->there |= strstr(what, told->wanted) != NULL;
+}
+
+/* The first segment as `bytes` say; verify has to find what is `wanted`. */
+static void assert_verify_tells(struct world *world, const char *path, const char *bytes, size_t size,
+                                const char *wanted)
+{
+    struct yd_file *file;
+    struct told told = {.wanted = wanted};
+    assert_int_equal(yd_fs_open(world->fs, path, YD_OPEN_WRITE, &file), 0);
+    assert_int_equal(yd_file_write(file, bytes, size, 0), 0);
+    yd_file_close(file);
+    assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, hear, &told), YD_ECORRUPT);
+    if (!told.there) fail_msg("nobody said: %s", wanted);
+}
+
+/* What is checked by its own checksum, and is not what stands beside it. */
+static void verify_finds_what_is_whole_and_does_not_fit(void **state)
+{
+    struct world *world = *state;
+    char copy[300], path[400], *bytes;
+    uint64_t stream_size;
+    size_t size;
+    make_stream(world, copy, sizeof copy, &stream_size);
+    (void)snprintf(path, sizeof path, "%s/%020d.ylog", world->dir, 0);
+    assert_int_equal(yd_fs_read_all(world->fs, path, SIZE_MAX / 2, &bytes, &size), 0);
+    char *changed = malloc(size);
+    const size_t words[] = {offsetof(struct yd__footer, headers_crc), offsetof(struct yd__footer, last_crc)};
+    for (size_t i = 0; i < YD_COUNT(words); i++) {
+        struct yd__footer footer;
+        memcpy(changed, bytes, size);
+        changed[size - sizeof footer + words[i]] ^= 1;
+        memcpy(&footer, changed + size - sizeof footer, sizeof footer);
+        footer.crc = 0;
+        footer.crc = yd_crc32c(0, &footer, sizeof footer);
+        memcpy(changed + size - sizeof footer, &footer, sizeof footer);
+        assert_verify_tells(world, path, changed, size, "the whole-file checksum does not fit");
+    }
+    struct yd__segment_head head;
+    struct yd_header header;
+    memcpy(&head, bytes, sizeof head);
+    memcpy(&header, bytes + head.data_start, sizeof header);
+    size_t second = head.data_start + header.size;
+    memcpy(changed, bytes, size);
+    memcpy(&header, changed + second, sizeof header);
+    header.prev_crc ^= 1;
+    header.header_crc = yd_header_crc(&header);
+    memcpy(changed + second, &header, sizeof header);
+    assert_verify_tells(world, path, changed, size, "the chain to the batch before is broken");
+    struct yd_file *file;
+    assert_int_equal(yd_fs_open(world->fs, path, YD_OPEN_WRITE, &file), 0);
+    assert_int_equal(yd_file_write(file, bytes, size, 0), 0);
+    yd_file_close(file);
+    assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
+    free(changed);
+    free(bytes);
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup_sim, world_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WORLD(verify_finds_what_is_whole_and_does_not_fit),
         WORLD(every_flipped_byte_of_a_sealed_segment_comes_back_from_a_copy),
         WORLD(a_dry_run_writes_nothing_and_says_the_same),
         WORLD(what_no_copy_has_is_told_and_left_as_it_is),
