@@ -48,6 +48,10 @@ class Damaged(Exception):
     """These bytes are not what their checksum says, or not what a batch may be."""
 
 
+class NeedsZstd(Exception):
+    """There is a segment that is only a compressed twin, and nothing here that decompresses it."""
+
+
 # ---- CRC32C ----
 
 _TABLE = []
@@ -138,21 +142,50 @@ class _Twin:
     def __init__(self, path):
         self.zstd = _find_zstd()
         if not self.zstd:
-            raise SystemExit(f'{path}: a compressed twin; reading it needs zstd (a module, or libzstd.so.1)')
+            raise NeedsZstd(f'{path}: a compressed twin; reading it needs zstd (a module, or libzstd.so.1)')
         self.file = open(path, 'rb')
         fd, end = self.file.fileno(), os.fstat(self.file.fileno()).st_size
-        head, footer = os.pread(fd, 128, 0), os.pread(fd, 64, max(end - 64, 0))
-        if len(head) < 128 or len(footer) < 64:
-            raise Damaged('a twin is cut short')
-        magic, version, _, _, self.block = struct.unpack_from('<IHHII', head)
-        if magic != TWIN_MAGIC or version != 1:
-            raise Damaged('not a twin, or of an unknown version')
-        magic, _, table, self.size, blocks = struct.unpack_from('<IIQQI', footer)
-        if magic != TWIN_FOOTER_MAGIC or table + blocks * 16 + 64 != end:
-            raise Damaged("a twin's footer is damaged")
-        entries = os.pread(fd, blocks * 16, table)
-        self.table = list(struct.iter_unpack('<QII', entries))
+        self.table = None
+        for footer_end in self._ends(fd, end):
+            if self._read_table(fd, end, footer_end):
+                break
+        if self.table is None:
+            raise Damaged('neither table of a twin is whole')
         self.kept = {}
+
+    @staticmethod
+    def _ends(fd, end):
+        """Where a footer may end: the last one at the end; the first before it, as far as head or last footer say."""
+        yield end
+        for at, where, size in ((0, 32, 128), (max(end - 64, 0), 24, 64)):
+            data = os.pread(fd, size, at)
+            if len(data) < size:
+                raise Damaged('a twin is cut short')
+            magic, version = struct.unpack_from('<IH', data)
+            if at == 0 and magic == TWIN_MAGIC and version != 1:
+                raise Damaged('a twin of an unknown version')
+            before = end - struct.unpack_from('<I', data, where)[0] * 16 - 64
+            if before > 128 + 64:
+                yield before
+
+    def _read_table(self, fd, end, footer_end):
+        """The table before the footer that ends there; False when one of the two is not what its checksum says."""
+        footer = os.pread(fd, 64, footer_end - 64)
+        if len(footer) < 64:
+            return False
+        magic, crc, table, size, blocks, table_crc, _, block = struct.unpack_from('<IIQQIIII', footer)
+        if magic != TWIN_FOOTER_MAGIC or crc32c(footer[:4] + bytes(4) + footer[8:]) != crc:
+            return False
+        if not block or table + blocks * 16 + 64 != footer_end or size > blocks * block:
+            return False
+        entries = os.pread(fd, blocks * 16, table)
+        if crc32c(entries) != table_crc:
+            return False
+        rows = list(struct.iter_unpack('<QII', entries))
+        if any(row[0] < 128 or row[0] + row[1] > end for row in rows):
+            return False
+        self.block, self.size, self.table = block, size, rows
+        return True
 
     def _block(self, index):
         if index not in self.kept:
@@ -382,6 +415,8 @@ class Reader:
     def _next(self, end):
         """A batch; None: nothing more below `end` now."""
         for _ in range(1 << 20):
+            if end is not None and self.seqno >= end:
+                return None  # a gap went up to it
             bases = None
             if not self.file or self.place > self.seqno:
                 bases = self._bases()
@@ -551,7 +586,7 @@ def main():
                 sys.stdout.write(record_json(record) + '\n')
                 left -= 1
             sys.stdout.flush()
-    except (OSError, Damaged) as error:
+    except (OSError, Damaged, NeedsZstd) as error:
         print(f'{options.folder}: {error}', file=sys.stderr)
         return 1
     except (BrokenPipeError, KeyboardInterrupt):

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""The Python reader on what a daemon left: twins with and without their tables, a flipped byte, no zstd, and live tailing."""
+import glob
+import os
+import sys
+import time
+
+from harness import ROOT, Daemon, free_port, main, wait_for
+
+sys.path.insert(0, os.path.join(ROOT, 'python'))
+from yarder import log as reader  # noqa: E402
+
+TOPOLOGY = '''
+graphite :: Graphite(listen: "127.0.0.1:{graphite}")
+graphite -> metrics :: Log(stream: "metrics", segment: 1MiB, compress: 1ns)
+'''
+LINES = 30000
+
+
+def feed(daemon, round_):
+    now = int(time.time())
+    daemon.lines(''.join(f'py.m{i % 97};host=h{i % 500} {round_ * LINES + i} {now}\n' for i in range(LINES)))
+
+
+def twins_only(stream):
+    raw = {path[:-5] for path in glob.glob(stream + '/*.ylog')}
+    return [path for path in sorted(glob.glob(stream + '/*.yzst')) if path[:-5] not in raw]
+
+
+def filled(folder):
+    """A daemon's stream with segments that are only twins; the daemon stopped."""
+    daemon = Daemon(folder, TOPOLOGY, ports={'graphite': free_port(), 'tsdb': 0}).start()
+    stream = daemon.data + '/streams/metrics/0'
+    rounds = 0
+    while rounds < 40 and len(twins_only(stream)) < 2:
+        feed(daemon, rounds)
+        rounds += 1
+        time.sleep(0.2)
+    wait_for(lambda: len(twins_only(stream)) >= 2, why='twins')
+    daemon.stop()
+    return stream
+
+
+def read(stream, **options):
+    gaps = []
+    values = [record.value for record in reader.Reader(stream, on_gap=gaps.append, **options)]
+    return values, gaps
+
+
+def flip(path, at):
+    with open(path, 'r+b') as file:
+        file.seek(at, os.SEEK_SET if at >= 0 else os.SEEK_END)
+        at = file.tell()
+        byte = file.read(1)[0]
+        file.seek(at)
+        file.write(bytes([byte ^ 0x10]))
+
+
+def twins_are_read_by_either_table_and_without_a_head(folder):
+    """a damaged head, last footer or last table of a twin costs nothing; a damaged block is a gap"""
+    stream = filled(folder)
+    whole, gaps = read(stream)
+    assert whole and not gaps, gaps
+    twin = twins_only(stream)[0]
+    for at in (0, 33, -1, -64, -40, -70):
+        flip(twin, at)
+        values, gaps = read(stream)
+        assert values == whole and not gaps, (at, len(values), len(whole), gaps)
+        flip(twin, at)
+    flip(twin, 128 + 1000)
+    values, gaps = read(stream, check='all')
+    lost = sum(gap.next - gap.first for gap in gaps)
+    assert gaps and len(values) + lost == len(whole), (len(values), lost, len(whole), gaps)
+
+
+def without_zstd_it_says_so(folder):
+    """without anything that decompresses, a twin is refused with what it needs"""
+    stream = filled(folder)
+    found, reader._find_zstd = reader._find_zstd, lambda: None
+    try:
+        read(stream)
+        raise AssertionError('it was read')
+    except reader.NeedsZstd as error:
+        assert '.yzst' in str(error) and 'zstd' in str(error), error
+    finally:
+        reader._find_zstd = found
+
+
+def a_flipped_byte_costs_its_batch(folder):
+    """with every checksum looked at, a flipped byte in a body is exactly one batch, told as a gap"""
+    stream = filled(folder)
+    path = sorted(glob.glob(stream + '/*.ylog'))[-1]
+    batches = []
+    source = reader.Reader(stream)
+    for batch in source.batches():
+        batches.append((source.base, source.offset - batch.size, batch.base_seqno, batch.count))
+    _, offset, seqno, count = [batch for batch in batches if batch[0] == int(os.path.basename(path)[:20])][0]
+    before = sum(batch[3] for batch in batches)
+    flip(path, offset + 128 + 8)
+    values, gaps = read(stream, check='all', start=seqno)
+    assert [(gap.first, gap.next) for gap in gaps] == [(seqno, seqno + count)], (gaps, seqno, count)
+    assert len(values) == before - seqno - count, (len(values), before, seqno, count)
+
+
+if __name__ == '__main__':
+    main(twins_are_read_by_either_table_and_without_a_head, without_zstd_it_says_so, a_flipped_byte_costs_its_batch)
