@@ -303,8 +303,8 @@ static size_t put_times(uint8_t *to, struct yd__chunk *head, const int64_t *time
     return yd__column_put(to, integers, count);
 }
 
-struct yd__chunk *yd__chunk_build(struct yd_alloc *alloc, const struct yd__points *points, uint32_t from,
-                                  uint32_t count)
+static struct yd__chunk *build(struct yd_alloc *alloc, const struct yd__points *points, uint32_t from, uint32_t count,
+                               bool tight)
 {
     uint64_t bits[YD__CHUNK_MAX];
     int64_t integers[YD__CHUNK_MAX];
@@ -317,6 +317,7 @@ struct yd__chunk *yd__chunk_build(struct yd_alloc *alloc, const struct yd__point
     if (one_type(points, from, count, &type, bits)) {
         const int64_t *column = (const int64_t *)bits;
         size = put_times(data, &head, times, integers);
+        if (tight) size = yd__tight_put(data, size, integers, count, false);
         if (type == YD_F64) {
             head.kind = (uint8_t)decimals_of(bits, count, integers);
             if (head.kind == YD__MODE_RAW) {
@@ -329,13 +330,27 @@ struct yd__chunk *yd__chunk_build(struct yd_alloc *alloc, const struct yd__point
         } else {
             head.kind = type == YD_I64 ? YD__MODE_I64 : type == YD_U64 ? YD__MODE_U64 : YD__MODE_BOOL;
         }
-        size += yd__column_put(data + size, column, count);
+        size_t values = yd__column_put(data + size, column, count);
+        if (tight) values = yd__tight_put(data + size, values, column, count, head.kind == YD__MODE_RAW);
+        size += values;
     } else {
         head.kind = YD__MODE_COUNT;
         size = put_stream(data, points, from, count);
     }
     head.size = (uint16_t)size;
     return make(alloc, &head, data);
+}
+
+struct yd__chunk *yd__chunk_build(struct yd_alloc *alloc, const struct yd__points *points, uint32_t from,
+                                  uint32_t count)
+{
+    return build(alloc, points, from, count, false);
+}
+
+struct yd__chunk *yd__chunk_build_tight(struct yd_alloc *alloc, const struct yd__points *points, uint32_t from,
+                                        uint32_t count)
+{
+    return build(alloc, points, from, count, true);
 }
 
 struct yd__chunk *yd__chunk_seal(struct yd_alloc *alloc, const uint8_t *from, uint32_t count, int64_t first,

@@ -18,7 +18,7 @@
 
 #include "base/alloc.h"
 
-#define YD__CHUNK_MAX    1024 /* points of a sealed chunk */
+#define YD__CHUNK_MAX    2048 /* points of a sealed chunk */
 #define YD__OPEN_MAX     256  /* points of a stream before it is sealed */
 #define YD__SIDE_MAX     64   /* points out of order that wait beside a series */
 #define YD__POINTS_MAX   (YD__CHUNK_MAX + YD__SIDE_MAX)
@@ -98,6 +98,10 @@ struct yd__chunk *yd__chunk_build(struct yd_alloc *alloc, const struct yd__point
 /* The same of a whole stream, without going through points where it has one mode. */
 struct yd__chunk *yd__chunk_seal(struct yd_alloc *alloc, const uint8_t *from, uint32_t count, int64_t first,
                                  struct yd__points *scratch);
+/* For chunks that stay: entropy-coded where that is shorter. About ten times the work of a build, twice that of a read.
+ */
+struct yd__chunk *yd__chunk_build_tight(struct yd_alloc *alloc, const struct yd__points *points, uint32_t from,
+                                        uint32_t count);
 static inline size_t yd__chunk_bytes(const struct yd__chunk *chunk)
 {
     return sizeof *chunk + chunk->size + YD__STREAM_SLACK;
@@ -122,6 +126,10 @@ static inline size_t yd__column_room(uint32_t count)
     return 32 + (size_t)count * 8 + (count + 31) / 32;
 }
 size_t yd__column_put(uint8_t *to, const int64_t *values, uint32_t count);
+/* Replaces the column of `size` bytes at `to` by a tight one if that is shorter; returns the bytes. bits: doubles. */
+size_t yd__tight_put(uint8_t *to, size_t size, const int64_t *values, uint32_t count, bool bits);
+#define YD__HEAD_TIGHT 0x18 /* of a column's first byte: it is a tight one */
+const uint8_t *yd__tight_get(const uint8_t *from, uint32_t count, int64_t *values);
 size_t yd__line_put(uint8_t *to, int64_t first, int64_t step); /* the column first, first + step, … */
 const uint8_t *yd__column_get(const uint8_t *from, uint32_t count, int64_t *values);
 

@@ -2,6 +2,7 @@
  *
  *   byte: differences (bit 0) | zigzag (bit 1) | flat (bit 2)
  *   varint: first value (of differences), base (unless zigzag)
+ *   (or a tight one, tight.c)
  *   unless flat: per 32 residuals a width byte and width * 4 bytes (the last group: as many as its residuals need)
  *
  * A steady clock, a constant and a straight line are flat: a few bytes whatever their length. Residuals are either what
@@ -188,6 +189,7 @@ size_t yd__column_put(uint8_t *to, const int64_t *values, uint32_t count)
 
 const uint8_t *yd__column_get(const uint8_t *from, uint32_t count, int64_t *values)
 {
+    if (*from & YD__HEAD_TIGHT) return yd__tight_get(from, count, values);
     unsigned head = *from++;
     uint64_t first = 0, base = 0, group[GROUP];
     if (head & HEAD_DIFFERENCES) from = get_varint(from, &first);

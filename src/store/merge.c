@@ -4,7 +4,7 @@
  *   short) ─ 6 of one part ─▶ level 3 … and when a part lies behind, all of it ─▶ one block
  *
  * Always the oldest first and neighbours only, so that of two points of one time the later flushed still wins. Chunks
- * of 512 points and more that overlap nothing are copied as they are; smaller ones are joined. A damaged chunk ends
+ * of 1,024 points and more that overlap nothing are copied as they are; smaller ones are joined. A damaged chunk ends
  * here, and is said. */
 #include <stdio.h>
 
@@ -12,7 +12,7 @@
 
 #define FAN_IN      8
 #define FAN_IN_PART 6
-#define LARGE       512                 /* points: a chunk that is copied */
+#define LARGE       1024                /* points: a chunk that is copied */
 #define OUTPUT_MAX  (UINT64_C(1) << 30) /* bytes of data; then another block is begun */
 #define PART_MAX    (UINT64_C(2) << 30) /* what is merged for the sake of its part, at most */
 #define SLICE_UNITS (8 << 20)           /* points or bytes, about */
@@ -199,7 +199,7 @@ static int put_pending(struct yd_keeper *keeper, uint32_t id)
     if (!count) return YD_OK;
     int error = writer_open(keeper);
     if (error < 0) return error;
-    struct yd__chunk *chunk = yd__chunk_build(keeper->alloc, m->pending, 0, count);
+    struct yd__chunk *chunk = yd__chunk_build_tight(keeper->alloc, m->pending, 0, count);
     if (!chunk) return YD_ENOMEM;
     error = yd__block_add(m->writer, id, chunk, chunk->data);
     yd_alloc_put(keeper->alloc, chunk, yd__chunk_bytes(chunk));

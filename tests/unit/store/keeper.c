@@ -365,8 +365,8 @@ static void a_forgotten_series_stays_forgotten(void **state)
     assert_int_equal(flush(&disk), 0);
     struct yd_builder *builder = test_builder();
     assert_true(yd_builder_name(builder, yd_str_of("m host=h1"), &index) >= 0);
-    assert_true(yd_builder_add(builder, EPOCH, index, YD_SAMPLE, YD_I64, YD_RECORD_TOMBSTONE,
-                               (union yd_value){.i64 = 0}) >= 0);
+    assert_true(
+        yd_builder_add(builder, EPOCH, index, YD_SAMPLE, YD_I64, YD_RECORD_TOMBSTONE, (union yd_value){.i64 = 0}) >= 0);
     test_fold(disk.history, builder);
     yd_builder_destroy(builder);
     assert_int_equal(points_of(&disk, 1, &sum), 0);
