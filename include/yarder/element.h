@@ -175,6 +175,9 @@ void yd_timer_off(struct yd_out *out, uint64_t id);
 /* A word to the own pump. Takes batch and data (released by `release` if the pump is gone). */
 int yd_out_command(struct yd_out *out, unsigned type, uint64_t arg, struct yd_batch *batch, void *data,
                    void (*release)(void *));
+/* STATEFUL: the state has changed by something that is not a batch (a question, say) and is to be saved. What a timer
+ * emits says so by itself. */
+void yd_state_changed(struct yd_out *out);
 void yd_end(struct yd_out *out); /* a source without a pump: exhausted */
 uint64_t yd_random(struct yd_out *out);
 struct yd_element *yd_out_element(struct yd_out *out);

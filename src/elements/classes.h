@@ -22,7 +22,8 @@
     X(opentsdb) \
     X(print) \
     X(replica) \
-    X(self)
+    X(self) \
+    X(state)
 /* clang-format on */
 
 #define YD_CLASS_DECLARE(name) extern const struct yd_element_class yd_class_##name;

@@ -156,9 +156,23 @@ static bool check_key(struct yd__work *work, const struct yd__pair *pair, bool i
     return true;
 }
 
+/* The flags of a record: a state's code by its word, the others true or false. */
+static bool check_flag(struct yd__work *work, const struct yd__pair *pair, bool is_code)
+{
+    const struct yd__value *value = pair->value;
+    if (value->type == YD__BAD || value->type == YD__REF || value->type == YD__ENV) return value->type != YD__BAD;
+    if (!is_code && value->type == YD__BOOL) return true;
+    if (is_code && value->type == YD__WORD && yd_test_code(value->text) >= 0) return true;
+    yd__report(work, YD_Y_RECORD, value->place, "", "%s: %.*s", is_code ? "there is no state's code" : "not a bool",
+               YD_STR_FMT(value->written));
+    yd__help(work, is_code ? "codes are ok, warning, critical, unknown" : "write true or false");
+    return false;
+}
+
 static bool check_record(struct yd__work *work, const struct yd__value *record, bool feed)
 {
-    static const char *const keys[] = {"name", "kind", "time", "value", NULL};
+    static const char *const keys[] = {"name",       "kind",     "time",    "value",     "code", "stale",
+                                       "transition", "rollover", "suspect", "tombstone", NULL};
     if (record->type == YD__BAD) return false;
     if (record->type != YD__MAP) {
         yd__report(work, YD_Y_RECORD, record->place, "", "a record is a map in braces");
@@ -171,7 +185,7 @@ static bool check_record(struct yd__work *work, const struct yd__value *record, 
     for (int i = 0; keys[i]; i++) {
         const struct yd__pair *pair = yd__pair_find(work, record->pairs, keys[i]);
         if (pair)
-            good &= check_key(work, pair, i == 0, i == 1, i == 2);
+            good &= i < 4 ? check_key(work, pair, i == 0, i == 1, i == 2) : check_flag(work, pair, i == 4);
         else if (i == 0 && feed && good) {
             yd__report(work, YD_Y_RECORD, record->place, "", "a record that is fed needs a name");
             yd__help(work, "write { name: \"cpu\", … }");

@@ -161,4 +161,7 @@ int yd_topology_format(const char *path, struct yd_str text, struct yd_buf *to, 
 enum yd_graph_form { YD_GRAPH_DOT, YD_GRAPH_TEXT, YD_GRAPH_JSON };
 void yd_topology_graph(const struct yd_topology *topology, enum yd_graph_form form, struct yd_buf *to);
 
+/* The code of a STATE in a test's record: ok, warning, critical, unknown are 0 to 3; -1: none of them. */
+int yd_test_code(struct yd_str text);
+
 #endif

@@ -144,6 +144,13 @@ static void flush_emit(struct yd_out *out, struct yd__op *op, uint32_t at, bool 
             if (out->ops[i].type == YD__OP_EMIT && out->ops[i].port == op->port) is_last = false;
         origin = split(e, &e->ports[op->port], item, is_last);
     }
+    /* What is made of a batch was appended when that was: who judges by time behind a Filter judges as before it. */
+    struct yd_header *header = &op->batch->header;
+    if (item && item->type == YD__ITEM_BATCH && item->batch && !header->append_time &&
+        __atomic_load_n(&op->batch->refs, __ATOMIC_RELAXED) == 1) {
+        header->append_time = item->batch->header.append_time;
+        header->header_crc = yd_header_crc(header);
+    }
     struct yd__ticket *ticket = item ? yd__ticket_ref(item->ticket) : NULL;
     if (op->more)
         ticket = yd__ticket_new(e->run->hub, YD__TICKET_ASKED, e->pid, op->id, op->level, e->incarnation, ticket);
@@ -375,6 +382,11 @@ int yd_out_command(struct yd_out *out, unsigned type, uint64_t arg, struct yd_ba
     return 0;
 }
 
+void yd_state_changed(struct yd_out *out)
+{
+    if (out->element->class->flags & YD_CLASS_STATEFUL) (void)record(out, YD__OP_CHANGED);
+}
+
 void yd_end(struct yd_out *out)
 {
     (void)record(out, YD__OP_END);
@@ -481,6 +493,9 @@ void yd__out_flush(struct yd_out *out, bool done)
         switch ((enum yd__op_type)op->type) {
         case YD__OP_EMIT:
             flush_emit(out, op, i, done);
+            /* What a timer said is said: a crash must not make it say it again, even if no batch comes. */
+            if (e->class->flags & YD_CLASS_STATEFUL && !(out->item && out->item->type == YD__ITEM_BATCH))
+                yd__state_touched(e, false);
             break;
         case YD__OP_ASK:
             yd__query_ask(e, op);
@@ -513,6 +528,9 @@ void yd__out_flush(struct yd_out *out, bool done)
             break;
         case YD__OP_COMMAND:
             yd__pump_command(e, op);
+            break;
+        case YD__OP_CHANGED:
+            yd__state_touched(e, true);
             break;
         case YD__OP_END:
             e->source_open = false;

@@ -365,6 +365,7 @@ enum yd__op_type {
     YD__OP_TIMER_OFF,
     YD__OP_COMMAND,
     YD__OP_END,
+    YD__OP_CHANGED,
     YD__OP_REJECT,
     YD__OP_DROP,
     YD__OP_FOLD,
@@ -662,6 +663,8 @@ void yd__state_loaded(struct yd_element *e); /* then, in the process */
 bool yd__state_skips(struct yd_element *e, struct yd__item *item);
 bool yd__state_refuses(struct yd_element *e, struct yd__item *item); /* on arrival */
 void yd__state_parked(struct yd_element *e, const struct yd__item *item);
+/* The state has changed by something that is no batch: a timer, a question (which nobody asks again: is_once). */
+void yd__state_touched(struct yd_element *e, bool is_once);
 void yd__state_took(struct yd_element *e, struct yd__item *item, struct yd__ticket *ticket); /* holds the ticket */
 struct yd__ticket *yd__state_output(struct yd_element *e, struct yd__ticket *parent);
 void yd__state_output_answered(struct yd_element *e, uint64_t generation, int error);

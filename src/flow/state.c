@@ -223,6 +223,13 @@ static void arm(struct yd_element *e, int64_t after)
     yd_out_timer(e->box, YD__TIMER_SAVE, yd_out_mono(e->box) + after);
 }
 
+void yd__state_touched(struct yd_element *e, bool is_once)
+{
+    if (is_once) e->keep.once = e->keep.generation;
+    e->keep.dirty = true;
+    arm(e, e->run->save_interval_ns);
+}
+
 void yd__state_took(struct yd_element *e, struct yd__item *item, struct yd__ticket *ticket)
 {
     struct yd__state *keep = &e->keep;

@@ -269,6 +269,45 @@ static bool same_kind(struct yd_str text, enum yd_kind kind)
     return text.size == strlen(name) && strncasecmp(text.data, name, text.size) == 0;
 }
 
+static const struct {
+    const char *key;
+    uint16_t flag;
+} flag_keys[] = {{"stale", YD_RECORD_STALE},
+                 {"transition", YD_RECORD_TRANSITION},
+                 {"rollover", YD_RECORD_ROLLOVER},
+                 {"suspect", YD_RECORD_QUALITY},
+                 {"tombstone", YD_RECORD_TOMBSTONE}};
+
+int yd_test_code(struct yd_str text)
+{
+    static const char *const codes[] = {"ok", "warning", "critical", "unknown"};
+    for (int i = 0; i < 4; i++)
+        if (strlen(codes[i]) == text.size && strncasecmp(codes[i], text.data, text.size) == 0) return i;
+    return -1;
+}
+
+static uint16_t flags_of(const struct yd_arg *record)
+{
+    const struct yd_arg *code = key_of(record, "code");
+    unsigned flags = code && code->type == YD_PARAM_TEXT ? (unsigned)yd_test_code(code->text) & 3 : 0;
+    for (size_t i = 0; i < YD_COUNT(flag_keys); i++) {
+        const struct yd_arg *flag = key_of(record, flag_keys[i].key);
+        if (flag && flag->type == YD_PARAM_BOOL && flag->boolean) flags |= flag_keys[i].flag;
+    }
+    return (uint16_t)flags;
+}
+
+static const char *flag_mismatch(uint16_t is, const struct yd_arg *want)
+{
+    const struct yd_arg *code = key_of(want, "code");
+    if (code && (code->type != YD_PARAM_TEXT || yd_test_code(code->text) != (is & YD_RECORD_CODE_MASK))) return "code";
+    for (size_t i = 0; i < YD_COUNT(flag_keys); i++) {
+        const struct yd_arg *flag = key_of(want, flag_keys[i].key);
+        if (flag && flag->boolean != ((is & flag_keys[i].flag) != 0)) return flag_keys[i].key;
+    }
+    return NULL;
+}
+
 /* NULL, or the key that differs. */
 static const char *mismatch(const struct yd_view *view, uint32_t index, const struct yd_arg *want)
 {
@@ -281,7 +320,7 @@ static const char *mismatch(const struct yd_view *view, uint32_t index, const st
     if (kind && (kind->type != YD_PARAM_TEXT || !same_kind(kind->text, (enum yd_kind)record->kind))) return "kind";
     if (time && (!time_of(time, &time_ns) || time_ns != record->time_ns)) return "time";
     if (value && !value_matches(view, (enum yd_type)record->type, record->value, value)) return "value";
-    return NULL;
+    return flag_mismatch(record->flags, want);
 }
 
 static void put_arg(struct yd_buf *to, const struct yd_arg *arg)
@@ -314,9 +353,6 @@ static void put_arg(struct yd_buf *to, const struct yd_arg *arg)
     }
 }
 
-static int add_value(struct yd_builder *builder, int64_t time_ns, uint32_t name, enum yd_kind kind,
-                     const struct yd_arg *value);
-
 static int add_cell(struct yd_builder *builder, const struct yd_arg *cell)
 {
     struct yd_str name = yd_str_of(cell->name);
@@ -339,25 +375,26 @@ static int add_cell(struct yd_builder *builder, const struct yd_arg *cell)
     }
 }
 
-static int add_value(struct yd_builder *builder, int64_t time_ns, uint32_t name, enum yd_kind kind,
+static int add_value(struct yd_builder *builder, int64_t time_ns, uint32_t name, enum yd_kind kind, uint16_t flags,
                      const struct yd_arg *value)
 {
     switch (value->type) {
     case YD_PARAM_TEXT:
-        return yd_builder_add_bytes(builder, time_ns, name, kind, YD_TEXT, 0, value->text);
+        return yd_builder_add_bytes(builder, time_ns, name, kind, YD_TEXT, flags, value->text);
     case YD_PARAM_BOOL:
-        return yd_builder_add(builder, time_ns, name, kind, YD_BOOL, 0, (union yd_value){.u64 = value->boolean});
+        return yd_builder_add(builder, time_ns, name, kind, YD_BOOL, flags, (union yd_value){.u64 = value->boolean});
     case YD_PARAM_FLOAT:
     case YD_PARAM_RATE:
-        return yd_builder_add(builder, time_ns, name, kind, YD_F64, 0, (union yd_value){.f64 = value->f64});
+        return yd_builder_add(builder, time_ns, name, kind, YD_F64, flags, (union yd_value){.f64 = value->f64});
     case YD_PARAM_LIST:
     case YD_PARAM_MAP: {
-        int error = yd_builder_begin(builder, time_ns, name, kind, 0, value->type == YD_PARAM_LIST ? YD_LIST : YD_MAP);
+        int error =
+            yd_builder_begin(builder, time_ns, name, kind, flags, value->type == YD_PARAM_LIST ? YD_LIST : YD_MAP);
         for (size_t i = 0; error >= 0 && i < value->list.count; i++) error = add_cell(builder, &value->list.items[i]);
         return error < 0 ? error : yd_builder_end(builder);
     }
     default:
-        return yd_builder_add(builder, time_ns, name, kind, YD_I64, 0, (union yd_value){.i64 = value->i64});
+        return yd_builder_add(builder, time_ns, name, kind, YD_I64, flags, (union yd_value){.i64 = value->i64});
     }
 }
 
@@ -366,6 +403,7 @@ static enum yd_kind kind_of(const struct yd_arg *record, const struct yd_arg *va
     const struct yd_arg *kind = key_of(record, "kind");
     for (int k = 1; kind && kind->type == YD_PARAM_TEXT && k < YD_KIND_COUNT; k++)
         if (same_kind(kind->text, (enum yd_kind)k)) return (enum yd_kind)k;
+    if (key_of(record, "code")) return YD_STATE;
     if (!value || value->type == YD_PARAM_TEXT) return YD_EVENT;
     return value->type == YD_PARAM_MAP || value->type == YD_PARAM_LIST ? YD_ROW : YD_SAMPLE;
 }
@@ -382,7 +420,8 @@ static int add_record(struct yd_builder *builder, const struct yd_arg *record, i
     int error =
         yd_name_canonical(name && name->type == YD_PARAM_TEXT ? name->text : YD_STR("record"), canonical, &size);
     if (error >= 0) error = yd_builder_name(builder, (struct yd_str){canonical, size}, &at);
-    return error < 0 ? error : add_value(builder, now, at, kind_of(record, value), value ? value : &empty);
+    return error < 0 ? error
+                     : add_value(builder, now, at, kind_of(record, value), flags_of(record), value ? value : &empty);
 }
 
 static int build(const struct yd_arg *records, int64_t now, struct yd_batch **ret_batch)

@@ -48,6 +48,10 @@ static void tap(void *arg, uint32_t node, unsigned port, bool is_output, const s
         const struct yd_record *record = &batch->view.records[i];
         yd_buf_printf(&t->out, "%s.%s %s %.*s ", at->name, at->class->ports[port].name,
                       yd_kind_name((enum yd_kind)record->kind), YD_STR_FMT(yd_view_name(&batch->view, record->name)));
+        if (record->kind == YD_STATE)
+            yd_buf_printf(&t->out, "%u%s%s ", record->flags & YD_RECORD_CODE_MASK,
+                          record->flags & YD_RECORD_STALE ? " stale" : "",
+                          record->flags & YD_RECORD_TRANSITION ? " transition" : "");
         yd_value_text(&batch->view, (enum yd_type)record->type, record->value, &t->out);
         yd_buf_char(&t->out, '\n');
     }
