@@ -590,9 +590,7 @@ const struct yd_element_class yd_class_state = {
         "- A tombstone (`Forget`) makes it forget names.\n"
         "- After a crash, what was told since the last save (200 ms) is told again, alike: the same names, times and "
         "codes.\n",
-    .example = "results :: Log(stream: \"results\") -> states :: State(classes: [{ match: \"db.*\", fresh: 1m, status: "
-               "critical }])\n"
-               "states -> Print()\n",
+    .example = "metrics -> State(classes: [{ match: \"db.*\", fresh: 1m, status: critical }]) -> Print()",
     .ports = ports,
     .params = params,
     .reasons = reasons,
