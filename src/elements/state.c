@@ -57,6 +57,7 @@ struct state {
     struct yd_builder *builder;
     struct yd_buf text;
     int64_t armed; /* mono; 0: no timer */
+    bool ended;    /* what is silent from here on is told after the next start */
 };
 
 static const char *const codes[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
@@ -395,6 +396,7 @@ static enum yd_turn_result on_timer(struct state *state, struct yd_input *input,
 {
     int64_t again;
     state->armed = 0;
+    if (state->ended) return YD_DONE;
     if (!yd_clock_wall(&state->clock, input, &again)) {
         state->armed = again;
         yd_timer_at(out, TIMER_STALE, again);
@@ -455,6 +457,13 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
     default:
         return YD_DONE;
     }
+}
+
+static enum yd_turn_result drain(void *opaque, struct yd_out *out)
+{
+    (void)out;
+    ((struct state *)opaque)->ended = true;
+    return YD_DONE;
 }
 
 /* ---- what survives ---- */
@@ -599,6 +608,7 @@ const struct yd_element_class yd_class_state = {
     .open = open_state,
     .close = close_state,
     .receive = receive,
+    .drain = drain,
     .save = save,
     .load = load,
 };
