@@ -186,7 +186,9 @@ bool yd_log_reader_cold(struct yd_log_reader *reader); /* would `next` touch a f
  * an open log. 0: look again; YD_ETIMEOUT; YD_ECANCELED: yd_log_reader_wake was called. timeout_ns < 0: for ever. A
  * writer that dies and comes back is followed: a wait is bounded inside by 30 s, and looks for it then. */
 int yd_log_reader_wait(struct yd_log_reader *reader, int64_t timeout_ns);
-void yd_log_reader_wake(struct yd_log_reader *reader);            /* any thread, a signal handler too */
+void yd_log_reader_wake(struct yd_log_reader *reader); /* any thread, a signal handler too */
+/* Records that were passed over unread, because nothing in them can match start->names and start->kinds. */
+uint64_t yd_log_reader_passed(const struct yd_log_reader *reader);
 uint64_t yd_log_reader_seqno(const struct yd_log_reader *reader); /* of the next record it would give; FROM_TIME:
                                                                    * known after the first `next` */
 
@@ -284,7 +286,8 @@ struct yd_log_stat {
     bool live; /* somebody writes it now */
     int64_t writer_pid;
     uint64_t twins, twin_bytes;        /* compressed twins, and what they take of `bytes` */
-    char key_min[256], key_max[256];   /* of the names inside; empty: not known, as it is today */
+    char key_min[256], key_max[256];   /* least and greatest name inside, by bytes, the first 64 of each;
+                                          empty: not known, as with batches of more than 1,024 names */
     double records_per_s, bytes_per_s; /* over the last minute of appends, by append times; 0 when unknown */
 };
 int yd_log_stat_dir(struct yd_fs *fs, const char *dir, struct yd_log_stat *ret, struct yd_trail *trail);

@@ -40,5 +40,7 @@ struct yd_pattern;
 int yd_pattern_compile(struct yd_str text, struct yd_pattern **ret_pattern);
 void yd_pattern_destroy(struct yd_pattern *pattern);
 bool yd_pattern_match(const struct yd_pattern *pattern, struct yd_str canonical_name);
+/* What every canonical name that matches begins with, perhaps nothing. The pattern's own bytes. */
+struct yd_str yd_pattern_prefix(const struct yd_pattern *pattern);
 
 #endif

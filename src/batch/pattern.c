@@ -167,6 +167,17 @@ void yd_pattern_destroy(struct yd_pattern *pattern)
     if (pattern) yd_alloc_put(NULL, pattern, pattern->size);
 }
 
+struct yd_str yd_pattern_prefix(const struct yd_pattern *pattern)
+{
+    struct yd_str text = pattern->metric.text;
+    size_t size = 0;
+    if (pattern->metric.match == ANY) return (struct yd_str){text.data, 0};
+    if (pattern->metric.match != GLOB) return text;
+    /* An escape may stand for a character that a name writes without one. */
+    while (size < text.size && text.data[size] != '*' && text.data[size] != '?' && text.data[size] != '\\') size++;
+    return (struct yd_str){text.data, size};
+}
+
 /* Bytes of the character at the front: an escape is one, and so is what UTF-8 spreads over several. */
 static size_t character_size(struct yd_str s)
 {

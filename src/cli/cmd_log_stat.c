@@ -67,6 +67,7 @@ static int stat_part(struct cli_args *args, const char *dir)
            stat.stream, dir, (unsigned long long)stat.first, (unsigned long long)stat.written,
            (unsigned long long)(stat.durable - stat.first), size, (unsigned long long)stat.segments);
     if (stat.written > stat.first) printf("times       %s to %s\n", from, to);
+    if (*stat.key_max) printf("names       %s to %s\n", stat.key_min, stat.key_max);
     printf("epoch       %u of log %016llx\n", stat.epoch, (unsigned long long)stat.log_id);
     if (stat.live)
         printf("writer      process %lld\n", (long long)stat.writer_pid);

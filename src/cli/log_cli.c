@@ -152,6 +152,10 @@ void log_cli_json_stat(struct yd_json *json, const char *dir, const struct yd_lo
     yd_json_i64(json, stat->time_min);
     yd_json_key(json, "time_max");
     yd_json_i64(json, stat->time_max);
+    yd_json_key(json, "key_min"); /* empty: not known */
+    yd_json_cstr(json, stat->key_min);
+    yd_json_key(json, "key_max");
+    yd_json_cstr(json, stat->key_max);
     yd_json_key(json, "records_per_s");
     yd_json_f64(json, stat->records_per_s);
     yd_json_key(json, "bytes_per_s");

@@ -249,7 +249,8 @@ static int walk_to_end(struct backup *backup, struct yd_file *file, struct yd__s
         }
         if (error || found != YD__FOUND_FRAME || header.base_seqno < walked->next || header.base_seqno >= backup->end)
             break;
-        error = yd__segment_account(walked, &header, walked->data_end, UINT64_MAX);
+        struct yd__names names = yd__frame_names(&window, walked->data_end, &header);
+        error = yd__segment_account(walked, &header, walked->data_end, &names);
         if (!error) yd__segment_digest(walked, &header);
     }
     yd__window_fini(&window);

@@ -122,8 +122,8 @@ static int find_edge(struct cut *cut, struct yd__segment *segment, uint64_t seqn
             break;
         }
         if (header.base_seqno + header.count > seqno) break;
-        error = yd__segment_account(segment, &header, segment->data_end,
-                                    yd__frame_names(&window, segment->data_end, &header));
+        struct yd__names names = yd__frame_names(&window, segment->data_end, &header);
+        error = yd__segment_account(segment, &header, segment->data_end, &names);
         if (!error) yd__segment_digest(segment, &header);
         if (!error) error = yd__producers_note(&log->written_producers, &header);
     }

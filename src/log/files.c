@@ -292,6 +292,7 @@ int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct 
             if (error) return error;
             if (reader->match && yd__match_passes_segment(reader, next, end)) return YD_EAGAIN; /* and looks again */
         }
+        if (reader->match && yd__match_passes_entries(reader)) return YD_EAGAIN;
         struct yd_header header;
         int found = yd__frame_at(&reader->window, reader->offset, reader->log_id, false, &header);
         if (found < 0) return found;

@@ -117,13 +117,13 @@ static int write_group(struct yd_log *log, struct yd_batch *const *group, uint32
     log->checkpoint_bytes += run.offset - from;
 
     for (uint32_t i = 0; i < count; i++) { /* what needs no lock is done before it is taken */
-        log->group_names[i] = yd__batch_names(group[i]);
+        log->group_names[i] = yd__view_names(&group[i]->header, &group[i]->view);
         yd__segment_digest(active, &group[i]->header);
     }
     pthread_mutex_lock(&log->mutex);
     uint64_t offset = from;
     for (uint32_t i = 0; i < count && !error; i++) {
-        error = yd__segment_account(active, &group[i]->header, offset, log->group_names[i]);
+        error = yd__segment_account(active, &group[i]->header, offset, &log->group_names[i]);
         offset += group[i]->header.size;
     }
     if (!error) {

@@ -1,6 +1,6 @@
 /* log/footer_format.h: the end of a sealed segment.
  *
- *   … frames | index entries (32 × n, index_format.h) | footer (256 bytes) | end of the file
+ *   … frames | index entries (80 × n, index_format.h) | footer (256 bytes) | end of the file
  *            ^ data_end
  *
  * Written when the segment is full and all its frames are durable; the zeros that were left behind it are cut then.
@@ -9,7 +9,7 @@
  * | off | size | field        | meaning                                                                      |
  * |-----|------|--------------|------------------------------------------------------------------------------|
  * |   0 |    4 | magic        | "YDFT"                                                                       |
- * |   4 |    2 | version      | 1                                                                            |
+ * |   4 |    2 | version      | 2                                                                            |
  * |   6 |    2 | reserved     | zero                                                                         |
  * |   8 |    4 | crc          | CRC32C of these 256 bytes with this field zero                               |
  * |  12 |    4 | index_crc    | CRC32C of the entries                                                        |
@@ -30,7 +30,9 @@
  * |     |      |              | sum is kept while appending without touching a body again                    |
  * | 104 |    8 | names        | union of the entries' summaries                                              |
  * | 112 |    8 | kinds        | union of the batches' kinds                                                  |
- * | 120 |  136 | reserved     | zero                                                                         |
+ * | 120 |   64 | name_min     | the first bytes of the least and of the greatest name, compared byte by byte,|
+ * | 184 |   64 | name_max     | padded with zeros; min zeros and max all ones: not kept                      |
+ * | 248 |    8 | reserved     | zero                                                                         |
  */
 #ifndef LOG_FOOTER_FORMAT_H
 #define LOG_FOOTER_FORMAT_H
@@ -38,8 +40,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "log/index_format.h"
+
 #define YD__FOOTER_MAGIC   UINT32_C(0x54464459) /* "YDFT" */
-#define YD__FOOTER_VERSION 1
+#define YD__FOOTER_VERSION 2
 
 struct yd__footer {
     uint32_t magic;
@@ -58,12 +62,13 @@ struct yd__footer {
     uint32_t headers_crc;
     uint64_t names;
     uint64_t kinds;
-    uint8_t reserved[136];
+    uint8_t name_min[YD__RANGE_NAME_SIZE], name_max[YD__RANGE_NAME_SIZE];
+    uint64_t reserved1;
 };
 
 _Static_assert(sizeof(struct yd__footer) == 256 && offsetof(struct yd__footer, log_id) == 24 &&
                    offsetof(struct yd__footer, data_end) == 48 && offsetof(struct yd__footer, time_min) == 64 &&
-                   offsetof(struct yd__footer, last_crc) == 96 && offsetof(struct yd__footer, reserved) == 120,
+                   offsetof(struct yd__footer, last_crc) == 96 && offsetof(struct yd__footer, name_min) == 120,
                "the footer's layout is the format");
 
 #endif

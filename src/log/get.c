@@ -157,8 +157,10 @@ static int by_index(struct get *get, uint64_t base, uint64_t next)
     yd__window_init(&place.window, place.file, GET_STEP);
     error = yd__footer_read(place.file, reader->log_id, &place.footer, &place.entries);
     if (!error && (place.footer.base_seqno != base || place.footer.next_seqno != next)) error = YD_ECORRUPT;
-    if (!error) error = yd__keys_open(reader->fs, reader->dir, base, &place.footer, &keys);
-    if (!error && yd__keys_find(keys, get->name, &at)) {
+    bool may =
+        !error && yd__range_may_hold(place.footer.name_min, place.footer.name_max, YD__RANGE_NAME_SIZE, get->name);
+    if (may) error = yd__keys_open(reader->fs, reader->dir, base, &place.footer, &keys);
+    if (!error && may && yd__keys_find(keys, get->name, &at)) {
         struct yd__postings postings;
         error = yd__postings_read(keys, at, &postings);
         if (!error) {

@@ -4,7 +4,7 @@
  * about each 64 KiB of frames. A cache: lost or damaged it is rebuilt from the frames, and it is never evidence.
  * NAME.yidx also keeps the producers as known at `covered`, so that opening walks only what came behind it.
  *
- *   | yidx head (128) | entries (32 × n) | producers (40 × n) |
+ *   | yidx head (256) | entries (80 × n) | producers (40 × n) |
  *
  * entry:
  * | off | size | field    | meaning                                                                  |
@@ -12,13 +12,17 @@
  * |   0 |    8 | seqno    | of the first record of the frame at `offset`                             |
  * |   8 |    8 | offset   | in the file                                                              |
  * |  16 |    8 | time_max | greatest record time from the segment's begin up to the next entry       |
- * |  24 |    8 | names    | bit (hash >> 58) of each name up to the next entry; all ones: not kept   |
+ * |  24 |    8 | time_low | least and greatest record time of the frames up to the next entry        |
+ * |  32 |    8 | time_high|                                                                          |
+ * |  40 |    8 | names    | bit (hash >> 58) of each name up to the next entry; all ones: not kept   |
+ * |  48 |   16 | name_min | the first bytes of the least and of the greatest name up to the next     |
+ * |  64 |   16 | name_max | entry, padded with zeros; zeros and all ones: not kept                   |
  *
  * yidx head:
  * | off | size | field          | meaning                                                            |
  * |-----|------|----------------|--------------------------------------------------------------------|
  * |   0 |    4 | magic          | "YDIX"                                                             |
- * |   4 |    2 | version        | 1                                                                  |
+ * |   4 |    2 | version        | 2                                                                  |
  * |   6 |    2 | reserved       | zero                                                               |
  * |   8 |    4 | crc            | CRC32C of the whole file with this field zero                      |
  * |  12 |    4 | count          | entries                                                            |
@@ -35,7 +39,9 @@
  * |  80 |    8 | append_max     |                                                                    |
  * |  88 |    8 | names          | union of the summaries                                             |
  * |  96 |    8 | kinds          | union                                                              |
- * | 104 |   24 | reserved       | zero                                                               |
+ * | 104 |   64 | name_min       | least and greatest name of the frames below, as in the footer      |
+ * | 168 |   64 | name_max       |                                                                    |
+ * | 232 |   24 | reserved       | zero                                                               |
  */
 #ifndef LOG_INDEX_FORMAT_H
 #define LOG_INDEX_FORMAT_H
@@ -44,15 +50,20 @@
 #include <stdint.h>
 
 #define YD__INDEX_MAGIC     UINT32_C(0x58494459) /* "YDIX" */
-#define YD__INDEX_VERSION   1
+#define YD__INDEX_VERSION   2
 #define YD__INDEX_STEP      (UINT64_C(64) << 10) /* bytes of frames for an entry */
-#define YD__INDEX_NAMES_MAX 64                   /* batches with more names are not summarised */
+#define YD__INDEX_NAMES_MAX 64                   /* batches with more names have no bits */
+#define YD__INDEX_RANGE_MAX 1024                 /* batches with more names have no range */
+#define YD__INDEX_NAME_SIZE 16
+#define YD__RANGE_NAME_SIZE 64
 
 struct yd__index_entry {
     uint64_t seqno;
     uint64_t offset;
     int64_t time_max;
+    int64_t time_low, time_high;
     uint64_t names;
+    uint8_t name_min[YD__INDEX_NAME_SIZE], name_max[YD__INDEX_NAME_SIZE];
 };
 
 struct yd__index_head {
@@ -71,11 +82,12 @@ struct yd__index_head {
     int64_t time_min;
     int64_t append_min, append_max;
     uint64_t names, kinds;
+    uint8_t name_min[YD__RANGE_NAME_SIZE], name_max[YD__RANGE_NAME_SIZE];
     uint64_t reserved1[3];
 };
 
-_Static_assert(sizeof(struct yd__index_entry) == 32, "index entries are 32 bytes");
-_Static_assert(sizeof(struct yd__index_head) == 128 && offsetof(struct yd__index_head, log_id) == 16 &&
+_Static_assert(sizeof(struct yd__index_entry) == 80, "index entries are 80 bytes");
+_Static_assert(sizeof(struct yd__index_head) == 256 && offsetof(struct yd__index_head, log_id) == 16 &&
                    offsetof(struct yd__index_head, covered_crc) == 48 &&
                    offsetof(struct yd__index_head, time_min) == 64,
                "the yidx head's layout is the format");

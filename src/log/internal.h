@@ -100,6 +100,27 @@ struct yd__index {
     struct yd__index_entry *entries;
     uint32_t count, capacity;
 };
+/* ---- ranges.c: which names are in a batch, an index entry, a segment; and what that rules out ---- */
+
+/* Pointers into the batch. */
+struct yd__names {
+    uint64_t bits;          /* (hash >> 58) of each; all ones: not looked at */
+    struct yd_str min, max; /* data NULL: not looked at */
+};
+struct yd__names yd__names_any(void); /* nobody looked */
+struct yd__names yd__view_names(const struct yd_header *header, const struct yd_view *view);
+/* The same of a frame in a file: a footer must say the same whoever makes it, on whichever node. Points into the
+ * window: until the next look through it. */
+struct yd__window;
+struct yd__names yd__frame_names(struct yd__window *window, uint64_t offset, const struct yd_header *header);
+/* size bytes each: of nothing yet; and with more names. */
+void yd__range_none(uint8_t *min, uint8_t *max, size_t size);
+void yd__range_add(uint8_t *min, uint8_t *max, size_t size, const struct yd__names *names);
+void yd__range_join(uint8_t *min, uint8_t *max, size_t size, const uint8_t *other_min, const uint8_t *other_max);
+/* May a name that begins with `prefix` be between them? */
+bool yd__range_may_hold(const uint8_t *min, const uint8_t *max, size_t size, struct yd_str prefix);
+bool yd__range_known(const uint8_t *max, size_t size); /* else min and max say nothing */
+
 enum yd__keys_state { YD__KEYS_UNKNOWN, YD__KEYS_THERE, YD__KEYS_REFUSED }; /* refused: until the next opening */
 struct yd__segment {
     atomic_uint refs; /* the list has one, each reader inside has one */
@@ -111,6 +132,7 @@ struct yd__segment {
     uint64_t forgotten; /* the page cache need not keep what is before; of the flush alone */
     int64_t time_min, time_max, append_min, append_max, begun_at;
     uint64_t names, kinds;
+    uint8_t name_min[YD__RANGE_NAME_SIZE], name_max[YD__RANGE_NAME_SIZE];
     uint32_t last_crc, headers_crc;
     bool head_good;           /* else data_start is a guess, or 0: no frame where the first should be */
     bool unreadable;          /* the device refused to show whether there is anything */
@@ -132,16 +154,14 @@ void yd__segment_unref(struct yd__segment *segment);
 void yd__segment_reset(struct yd__segment *segment); /* before it is counted anew, from its first frame */
 void yd__segment_path(char *to, size_t size, const char *dir, uint64_t base, const char *suffix);
 bool yd__segment_name(const char *name, const char *suffix, uint64_t *ret_base); /* does this name have the form? */
-/* Counts a frame at the end of the segment; names: its summary. Only YD_ENOMEM, of the index; then nothing changed. */
-int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset, uint64_t names);
+/* Counts a frame at the end of the segment; names: which are in it. Only YD_ENOMEM, of the index; then nothing changed.
+ */
+int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset,
+                        const struct yd__names *names);
 uint32_t yd__digest(uint32_t digest, const struct yd_header *header); /* of all headers: what a footer holds */
 /* Room in the index for so many more frames: counting them cannot fail then. Under mutex. */
 int yd__segment_room(struct yd__segment *segment, uint32_t count, uint64_t bytes);
 void yd__segment_digest(struct yd__segment *segment, const struct yd_header *header); /* goes with it; under io alone */
-uint64_t yd__batch_names(const struct yd_batch *batch); /* the summary of the names inside */
-/* The same of a frame in a file: a footer must say the same whoever makes it, on whichever node. */
-struct yd__window;
-uint64_t yd__frame_names(struct yd__window *window, uint64_t offset, const struct yd_header *header);
 struct yd__head_what {
     uint64_t base, log_id, generation;
     uint32_t epoch, prev_crc;
@@ -359,7 +379,7 @@ struct yd_log {
     uint64_t index_saved;             /* data_end of the last saved index */
     char *staging;
     struct yd_batch **group;
-    uint64_t *group_names;
+    struct yd__names *group_names;
     struct iovec *parts;
 
     /* threads */

@@ -65,6 +65,8 @@ int yd__index_save(struct yd_log *log)
         .names = active->names,
         .kinds = active->kinds,
     };
+    memcpy(head->name_min, active->name_min, sizeof head->name_min);
+    memcpy(head->name_max, active->name_max, sizeof head->name_max);
     if (entries_size) memcpy(bytes + sizeof *head, active->index.entries, entries_size);
     (void)yd__producers_list(producers, (void *)(bytes + sizeof *head + entries_size), producers->count);
     head->crc = yd_crc32c(0, bytes, size);
@@ -102,7 +104,8 @@ static int walk_segment(struct yd_log *log, struct yd__segment *segment, struct 
                                      &offset, &header);
             if (error == YD_ENOENT) break;
         }
-        if (!error) error = yd__segment_account(segment, &header, offset, yd__frame_names(&window, offset, &header));
+        struct yd__names names = error ? yd__names_any() : yd__frame_names(&window, offset, &header);
+        if (!error) error = yd__segment_account(segment, &header, offset, &names);
         if (!error) yd__segment_digest(segment, &header);
         offset = segment->data_end;
     }

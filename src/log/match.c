@@ -1,6 +1,7 @@
 /* log/match.c: what a reader need not read: where nothing can match its pattern and kinds.
  *
- *   segment: footer.kinds, the names of its index (keys_format.h)      ─▶ never read
+ *   segment: footer.kinds, its least and greatest name, the names of its index (keys_format.h)  ─▶ never read
+ *   entry:   the least and the greatest name of its 64 KiB, and bits for a whole name           ─▶ never read
  *   batch:   header.kinds                                              ─▶ its body is not read
  *            its table of names                                        ─▶ read, not given
  *
@@ -17,6 +18,12 @@
 struct yd__match {
     struct yd_pattern *pattern; /* NULL: any name */
     uint32_t kinds;
+    struct yd_str prefix; /* of all names that match, the pattern's */
+    /* The index of the open segment, when it is sealed and there is something to pass over by it. */
+    struct yd__index_entry *entries;
+    uint32_t count, at;  /* at: the entry that the reader is in */
+    uint64_t base, next; /* the segment, and behind its last entry */
+    uint64_t passed;     /* records, counted */
 };
 
 int yd__match_create(const struct yd_log_start *start, struct yd__match **ret_match)
@@ -33,6 +40,7 @@ int yd__match_create(const struct yd_log_start *start, struct yd__match **ret_ma
         free(match);
         return error;
     }
+    if (names) match->prefix = yd_pattern_prefix(match->pattern);
     *ret_match = match;
     return 0;
 }
@@ -41,6 +49,7 @@ void yd__match_destroy(struct yd__match *match)
 {
     if (!match) return;
     yd_pattern_destroy(match->pattern);
+    free(match->entries);
     free(match);
 }
 
@@ -69,16 +78,89 @@ static bool keys_match(const struct yd_log_reader *reader, const struct yd__foot
     return any;
 }
 
+/* The first record of an entry's end: where the next one begins. */
+static uint64_t entry_end(const struct yd__match *match, uint32_t at)
+{
+    return at + 1 < match->count ? match->entries[at + 1].seqno : match->next;
+}
+
+static bool entry_matches(const struct yd__match *match, uint32_t at)
+{
+    const struct yd__index_entry *entry = &match->entries[at];
+    return yd__range_may_hold(entry->name_min, entry->name_max, YD__INDEX_NAME_SIZE, match->prefix);
+}
+
+static void forget_entries(struct yd__match *match)
+{
+    free(match->entries);
+    match->entries = NULL;
+    match->count = match->at = 0;
+}
+
+/* The open segment's entries, worth having only where they can rule something out. */
+static void take_entries(struct yd_log_reader *reader, uint64_t next)
+{
+    struct yd__match *match = reader->match;
+    struct yd__footer footer;
+    struct yd__index_entry *entries;
+    forget_entries(match);
+    if (!match->pattern || match->prefix.size == 0) return;
+    if (yd__footer_read(reader->file, reader->log_id, &footer, &entries)) return;
+    if (footer.index_count == 0 || entries[0].seqno != reader->base || footer.next_seqno != next) {
+        free(entries);
+        return;
+    }
+    match->entries = entries;
+    match->count = footer.index_count;
+    match->base = reader->base;
+    match->next = footer.next_seqno;
+}
+
 bool yd__match_passes_segment(struct yd_log_reader *reader, uint64_t next, uint64_t end)
 {
+    struct yd__match *match = reader->match;
     struct yd__footer footer;
+    forget_entries(match);
     if (next == UINT64_MAX || next > end) return false;
     if (yd__footer_read(reader->file, reader->log_id, &footer, NULL)) return false;
     if (footer.base_seqno != reader->base || footer.next_seqno != next) return false;
-    bool any = (footer.kinds & reader->match->kinds) != 0;
-    if (any && reader->match->pattern) any = keys_match(reader, &footer);
-    if (any) return false;
+    bool any = (footer.kinds & match->kinds) != 0;
+    if (any && match->pattern)
+        any = yd__range_may_hold(footer.name_min, footer.name_max, YD__RANGE_NAME_SIZE, match->prefix) &&
+              keys_match(reader, &footer);
+    if (any) {
+        take_entries(reader, next);
+        return false;
+    }
     yd__reader_leave(reader);
+    match->passed += next - reader->seqno;
     reader->seqno = reader->place_seqno = next;
     return true;
+}
+
+bool yd__match_passes_entries(struct yd_log_reader *reader)
+{
+    struct yd__match *match = reader->match;
+    if (!match->entries || match->base != reader->base || reader->place_seqno != reader->seqno) return false;
+    while (match->at + 1 < match->count && match->entries[match->at + 1].seqno <= reader->seqno) match->at++;
+    uint32_t to = match->at;
+    while (to < match->count && !entry_matches(match, to)) to++;
+    if (to == match->at) return false;
+    uint64_t seqno = entry_end(match, to - 1);
+    if (seqno <= reader->seqno) return false;
+    match->passed += seqno - reader->seqno;
+    reader->seqno = reader->place_seqno = seqno;
+    if (to < match->count) {
+        reader->offset = match->entries[to].offset;
+        match->at = to;
+    } else {
+        forget_entries(match);
+        yd__reader_leave(reader);
+    }
+    return true;
+}
+
+uint64_t yd__match_passed(const struct yd__match *match)
+{
+    return match ? match->passed : 0;
 }

@@ -305,6 +305,11 @@ int yd_log_reader_next(struct yd_log_reader *reader, struct yd_batch **ret_batch
     }
 }
 
+uint64_t yd_log_reader_passed(const struct yd_log_reader *reader)
+{
+    return yd__match_passed(reader->match);
+}
+
 bool yd_log_reader_cold(struct yd_log_reader *reader)
 {
     if (reader->pending.reason) return false;

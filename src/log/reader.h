@@ -76,5 +76,8 @@ bool yd__match_header(const struct yd__match *match, const struct yd_header *hea
 bool yd__match_batch(const struct yd__match *match, const struct yd_batch *batch);
 /* Is there nothing to match in the open segment, which reaches up to seqno `next`? Then the reader stands there. */
 bool yd__match_passes_segment(struct yd_log_reader *reader, uint64_t next, uint64_t end);
+/* Nor from the frame where the reader stands on, as its index says? Then it stands behind that. */
+bool yd__match_passes_entries(struct yd_log_reader *reader);
+uint64_t yd__match_passed(const struct yd__match *match); /* records; of NULL: 0 */
 
 #endif

@@ -240,6 +240,8 @@ static int take_index(struct yd_log *log, struct yd__segment *segment, char *byt
     segment->append_max = head->append_max;
     segment->names = head->names;
     segment->kinds = head->kinds;
+    memcpy(segment->name_min, head->name_min, sizeof segment->name_min);
+    memcpy(segment->name_max, head->name_max, sizeof segment->name_max);
     yd__producers_clear(&log->written_producers);
     int error = 0;
     for (uint32_t i = 0; i < head->producer_count && !error; i++)
@@ -299,7 +301,8 @@ static int walk(struct recovery *recovery, struct yd__segment *segment, uint64_t
             }
         }
         if (error) break;
-        error = yd__segment_account(segment, &header, offset, yd__frame_names(&window, offset, &header));
+        struct yd__names names = yd__frame_names(&window, offset, &header);
+        error = yd__segment_account(segment, &header, offset, &names);
         if (!error) yd__segment_digest(segment, &header);
         if (!error) error = yd__producers_note(&log->written_producers, &header);
         recovery->epoch_max = YD_MAX(recovery->epoch_max, header.epoch);
@@ -514,9 +517,8 @@ static int keep_frame(struct recovery *recovery, struct yd__segment *segment, co
     bool rewrite =
         !segment->raw_gone && !YD__SKIPS(YD__SKIP_REWRITE); /* a twin was durable before it was all there was */
     if (!error && rewrite) error = yd_file_write(segment->file, bytes, have, recovery->offset);
-    if (!error)
-        error = yd__segment_account(segment, header, recovery->offset,
-                                    yd__frame_names(&recovery->window, recovery->offset, header));
+    struct yd__names names = error ? yd__names_any() : yd__frame_names(&recovery->window, recovery->offset, header);
+    if (!error) error = yd__segment_account(segment, header, recovery->offset, &names);
     if (!error) yd__segment_digest(segment, header);
     if (!error) error = yd__producers_note(&recovery->log->written_producers, header);
     if (!error && recovery->log->options.follower && !YD__SKIPS(YD__SKIP_EPOCH_TABLE))

@@ -313,7 +313,8 @@ static int walk_frames(struct repair *repair, struct yd__segment *walked, uint64
                     (!repair->chain_known || header.prev_crc == repair->chain) && header.count <= bound - expected;
         if (good) {
             int error = check_padding(repair, walked->base, offset, &header);
-            if (!error) error = yd__segment_account(walked, &header, offset, UINT64_MAX);
+            struct yd__names names = error ? yd__names_any() : yd__frame_names(&repair->window, offset, &header);
+            if (!error) error = yd__segment_account(walked, &header, offset, &names);
             if (error) return error;
             yd__segment_digest(walked, &header);
             before = (struct before){offset, header.size, expected, repair->chain, repair->chain_known};

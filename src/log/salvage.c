@@ -263,7 +263,10 @@ static int write_folder(struct yd_fs *fs, struct yd_file *from, const struct pla
             segment->prev_crc = header.prev_crc;
         }
         if (!error) error = yd_file_write(file, frame, place->size, offset);
-        if (!error) error = yd__segment_account(segment, &header, offset, UINT64_MAX);
+        struct yd_view view;
+        bool viewed = header.codec == YD_CODEC_NONE && !yd_view_open(&header, frame + sizeof header, true, &view);
+        struct yd__names names = viewed ? yd__view_names(&header, &view) : yd__names_any();
+        if (!error) error = yd__segment_account(segment, &header, offset, &names);
         if (!error) yd__segment_digest(segment, &header);
         epoch = YD_MAX(epoch, header.epoch);
         offset += place->size;

@@ -20,6 +20,7 @@ struct yd__segment *yd__segment_create(uint64_t base)
     segment->base = segment->next = base;
     segment->time_min = segment->append_min = INT64_MAX;
     segment->time_max = segment->append_max = INT64_MIN;
+    yd__range_none(segment->name_min, segment->name_max, YD__RANGE_NAME_SIZE);
     return segment;
 }
 
@@ -43,6 +44,7 @@ void yd__segment_reset(struct yd__segment *segment)
     segment->time_min = segment->append_min = INT64_MAX;
     segment->time_max = segment->append_max = INT64_MIN;
     segment->names = segment->kinds = 0;
+    yd__range_none(segment->name_min, segment->name_max, YD__RANGE_NAME_SIZE);
     segment->headers_crc = 0;
     segment->last_crc = segment->prev_crc;
     segment->sealed = segment->accounted = false;
@@ -69,31 +71,6 @@ bool yd__segment_name(const char *name, const char *suffix, uint64_t *ret_base)
     return true;
 }
 
-static uint64_t view_names(const struct yd_header *header, const struct yd_view *view)
-{
-    if (header->codec != YD_CODEC_NONE || view->name_count > YD__INDEX_NAMES_MAX) return UINT64_MAX;
-    uint64_t names = 0;
-    for (uint32_t i = 0; i < view->name_count; i++) names |= UINT64_C(1) << (view->names[i].hash >> 58);
-    return names;
-}
-
-uint64_t yd__batch_names(const struct yd_batch *batch)
-{
-    return view_names(&batch->header, &batch->view);
-}
-
-uint64_t yd__frame_names(struct yd__window *window, uint64_t offset, const struct yd_header *header)
-{
-    const char *bytes;
-    size_t have;
-    struct yd_view view;
-    if (header->codec != YD_CODEC_NONE || header->names > YD__INDEX_NAMES_MAX) return UINT64_MAX;
-    if (yd__window_get(window, offset, header->size, &bytes, &have) || have < sizeof *header + header->body_size ||
-        yd_view_open(header, bytes + sizeof *header, true, &view))
-        return UINT64_MAX; /* it is damaged: readers tell */
-    return view_names(header, &view);
-}
-
 static int index_room(struct yd__index *index, uint32_t more)
 {
     uint32_t capacity = index->capacity ? index->capacity : 16;
@@ -112,7 +89,8 @@ int yd__segment_room(struct yd__segment *segment, uint32_t count, uint64_t bytes
     return index_room(&segment->index, (uint32_t)YD_MIN((uint64_t)count, 2 * (bytes / YD__INDEX_STEP) + 2));
 }
 
-int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset, uint64_t names)
+int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset,
+                        const struct yd__names *names)
 {
     struct yd__index *index = &segment->index;
     bool entry_due =
@@ -121,12 +99,20 @@ int yd__segment_account(struct yd__segment *segment, const struct yd_header *hea
         int error = index_room(index, 1);
         if (error) return error;
         int64_t before = index->count ? index->entries[index->count - 1].time_max : INT64_MIN;
-        index->entries[index->count++] =
-            (struct yd__index_entry){.seqno = header->base_seqno, .offset = offset, .time_max = before};
+        struct yd__index_entry *fresh = &index->entries[index->count++];
+        *fresh = (struct yd__index_entry){.seqno = header->base_seqno,
+                                          .offset = offset,
+                                          .time_max = before,
+                                          .time_low = INT64_MAX,
+                                          .time_high = INT64_MIN};
+        yd__range_none(fresh->name_min, fresh->name_max, YD__INDEX_NAME_SIZE);
     }
     struct yd__index_entry *entry = &index->entries[index->count - 1];
     entry->time_max = YD_MAX(entry->time_max, header->time_max);
-    entry->names |= names;
+    entry->time_low = YD_MIN(entry->time_low, header->time_min);
+    entry->time_high = YD_MAX(entry->time_high, header->time_max);
+    entry->names |= names->bits;
+    yd__range_add(entry->name_min, entry->name_max, YD__INDEX_NAME_SIZE, names);
     segment->next = header->base_seqno + header->count;
     segment->data_end = offset + header->size;
     segment->batches++;
@@ -135,7 +121,8 @@ int yd__segment_account(struct yd__segment *segment, const struct yd_header *hea
     segment->time_max = YD_MAX(segment->time_max, header->time_max);
     segment->append_min = YD_MIN(segment->append_min, header->append_time);
     segment->append_max = YD_MAX(segment->append_max, header->append_time);
-    segment->names |= names;
+    segment->names |= names->bits;
+    yd__range_add(segment->name_min, segment->name_max, YD__RANGE_NAME_SIZE, names);
     segment->kinds |= header->kinds;
     segment->last_crc = header->header_crc;
     return 0;
@@ -267,6 +254,8 @@ void yd__footer_make(const struct yd__segment *segment, uint64_t log_id, struct 
         .names = segment->names,
         .kinds = segment->kinds,
     };
+    memcpy(ret->name_min, segment->name_min, sizeof ret->name_min);
+    memcpy(ret->name_max, segment->name_max, sizeof ret->name_max);
     ret->crc = footer_crc(ret);
 }
 
@@ -282,6 +271,8 @@ void yd__segment_from_footer(struct yd__segment *segment, const struct yd__foote
     segment->append_max = footer->append_max;
     segment->names = footer->names;
     segment->kinds = footer->kinds;
+    memcpy(segment->name_min, footer->name_min, sizeof segment->name_min);
+    memcpy(segment->name_max, footer->name_max, sizeof segment->name_max);
     segment->last_crc = footer->last_crc;
     segment->headers_crc = footer->headers_crc;
     segment->sealed = segment->accounted = true;

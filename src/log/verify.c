@@ -72,9 +72,11 @@ static void check_footer(struct verify *verify, struct yd_file *file, const stru
     }
     bool fits = footer.index_count == walked->index.count;
     for (uint32_t i = 0; fits && i < footer.index_count; i++)
-        fits = entries[i].seqno == walked->index.entries[i].seqno &&
-               entries[i].offset == walked->index.entries[i].offset &&
-               entries[i].time_max == walked->index.entries[i].time_max;
+        fits = memcmp(&entries[i], &walked->index.entries[i], sizeof entries[i]) == 0;
+    fits = fits && footer.names == walked->names && footer.kinds == walked->kinds &&
+           memcmp(footer.name_min, walked->name_min, sizeof footer.name_min) == 0 &&
+           memcmp(footer.name_max, walked->name_max, sizeof footer.name_max) == 0 &&
+           footer.time_min == walked->time_min && footer.time_max == walked->time_max;
     if (whole && !fits) {
         verify->report->index_errors++;
         fault(verify, footer.data_end, "the index does not fit the frames");
@@ -83,7 +85,7 @@ static void check_footer(struct verify *verify, struct yd_file *file, const stru
 }
 
 static int check_frame(struct verify *verify, struct yd__window *window, uint64_t offset,
-                       const struct yd_header *header)
+                       const struct yd_header *header, struct yd__names *ret_names)
 {
     const char *bytes;
     size_t have;
@@ -104,6 +106,7 @@ static int check_frame(struct verify *verify, struct yd__window *window, uint64_
         verify->report->bad_batches++;
         fault(verify, offset, "the body's checksum is right and its content is malformed");
     }
+    *ret_names = viewed || header->codec != YD_CODEC_NONE ? yd__names_any() : yd__view_names(header, &view);
     verify->report->batches++;
     verify->report->records += header->count;
     verify->report->bytes += header->size;
@@ -153,8 +156,9 @@ static int check_frames(struct verify *verify, struct yd_file *file, struct yd__
             if (error) break;
         }
         if (header.base_seqno > verify->expected) note_gap(verify, offset, header.base_seqno);
-        error = check_frame(verify, &window, offset, &header);
-        if (!error) error = yd__segment_account(walked, &header, offset, UINT64_MAX);
+        struct yd__names names;
+        error = check_frame(verify, &window, offset, &header, &names);
+        if (!error) error = yd__segment_account(walked, &header, offset, &names);
         if (!error) yd__segment_digest(walked, &header);
         verify->expected = header.base_seqno + header.count;
         verify->chain = header.header_crc;
@@ -358,7 +362,11 @@ static void rate_end(const struct rate *rate, struct yd_log_stat *stat)
     stat->bytes_per_s = (double)bytes / span;
 }
 
-static int stat_segment(struct yd_fs *fs, const char *dir, uint64_t base, struct yd_log_stat *stat)
+struct range {
+    uint8_t min[YD__RANGE_NAME_SIZE], max[YD__RANGE_NAME_SIZE];
+};
+
+static int stat_segment(struct yd_fs *fs, const char *dir, uint64_t base, struct yd_log_stat *stat, struct range *range)
 {
     char path[YD__PATH_SIZE];
     struct yd_stat now;
@@ -370,6 +378,8 @@ static int stat_segment(struct yd_fs *fs, const char *dir, uint64_t base, struct
         stat->twin_bytes += now.size;
         stat->bytes += now.size;
     }
+    yd__segment_path(path, sizeof path, dir, base, ".ykey");
+    if (yd_fs_stat(fs, path, &now) == 0) stat->bytes += now.size;
     struct yd_file *file;
     int error = yd__segment_open(fs, dir, base, &file);
     if (error == YD_ENOENT || error == YD_ECORRUPT) return 0;
@@ -383,6 +393,7 @@ static int stat_segment(struct yd_fs *fs, const char *dir, uint64_t base, struct
     if (!error && yd__footer_read(file, stat->log_id, &footer, NULL) == 0) {
         stat->time_min = YD_MIN(stat->time_min, footer.time_min);
         stat->time_max = YD_MAX(stat->time_max, footer.time_max);
+        yd__range_join(range->min, range->max, YD__RANGE_NAME_SIZE, footer.name_min, footer.name_max);
     } else if (!error) {
         /* Not sealed yet: by its headers. */
         struct yd__window window;
@@ -398,6 +409,8 @@ static int stat_segment(struct yd_fs *fs, const char *dir, uint64_t base, struct
             rate_note(&rate, &header);
             stat->time_min = YD_MIN(stat->time_min, header.time_min);
             stat->time_max = YD_MAX(stat->time_max, header.time_max);
+            struct yd__names names = yd__frame_names(&window, offset, &header);
+            yd__range_add(range->min, range->max, YD__RANGE_NAME_SIZE, &names);
             offset += header.size;
         }
         if (rate.last) rate_end(&rate, stat);
@@ -432,7 +445,13 @@ int yd_log_stat_dir(struct yd_fs *fs, const char *dir, struct yd_log_stat *ret, 
         .live = live,
         .writer_pid = live ? control.writer_pid : 0,
     };
-    for (uint32_t i = 0; i < count && !error; i++) error = stat_segment(fs, dir, bases[i], &stat);
+    struct range range;
+    yd__range_none(range.min, range.max, YD__RANGE_NAME_SIZE);
+    for (uint32_t i = 0; i < count && !error; i++) error = stat_segment(fs, dir, bases[i], &stat, &range);
+    if (yd__range_known(range.max, YD__RANGE_NAME_SIZE) && range.max[0]) {
+        memcpy(stat.key_min, range.min, YD__RANGE_NAME_SIZE);
+        memcpy(stat.key_max, range.max, YD__RANGE_NAME_SIZE);
+    }
     free(bases);
     if (error) return yd_trail_add(trail, error, "reading %s: %s", dir, yd_error_text(error));
     *ret = stat;

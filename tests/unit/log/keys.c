@@ -434,6 +434,145 @@ static void a_running_log_makes_its_indexes_by_itself(void **state)
     assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
 }
 
+/* Without name indexes: only the ranges of footers and entries say what is where. */
+static void ranges_pass_over_what_cannot_match_and_miss_nothing(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = fill(world, 0, false);
+    assert_int_equal(world_close(world, log), 0);
+    static const char *const asked[] = {"m0.x", "m3.x host=h1", "m*",   "m2*", "m2.?", "rare",
+                                        "a*",   "z*",           "fill", "*x",  "m",    "m3.x2"};
+    uint64_t passed_all = 0;
+    for (size_t i = 0; i < YD_COUNT(asked); i++) {
+        static struct found all, some;
+        struct yd_pattern *pattern;
+        assert_int_equal(yd_pattern_compile(yd_str_of(asked[i]), &pattern), 0);
+        all = (struct found){.pattern = pattern};
+        collect_dir(world, NULL, 0, &all);
+        some = (struct found){.pattern = pattern};
+        struct yd_log_start start = {.from = YD_FROM_OLDEST, .names = asked[i]};
+        struct yd_log_reader *reader;
+        assert_int_equal(yd_log_reader_open_dir(world->fs, world->dir, &start, &reader, NULL), 0);
+        uint64_t passed = 0;
+        some.count = 0;
+        for (;;) {
+            struct yd_batch *batch;
+            struct yd_log_gap gap;
+            int error = yd_log_reader_next(reader, &batch, &gap);
+            passed = yd_log_reader_passed(reader);
+            if (error == YD_EAGAIN) break;
+            assert_int_equal(error, 0);
+            for (uint32_t k = 0; k < batch->view.count; k++) assert_int_equal(found_record(&some, batch, k), 0);
+            yd_batch_unref(batch);
+        }
+        yd_log_reader_close(reader);
+        assert_same(&all, &some);
+        if (strcmp(asked[i], "z*") == 0 || strcmp(asked[i], "a*") == 0) assert_true(passed > all.given / 2);
+        if (strcmp(asked[i], "*x") == 0) assert_int_equal(passed, 0);
+        passed_all += passed;
+        yd_pattern_destroy(pattern);
+    }
+    assert_true(passed_all > 0);
+}
+
+/* One segment of several entries: names that drift are found by their entries. */
+static void entries_of_a_segment_are_passed_over(void **state)
+{
+    struct world *world = *state;
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 4 << 20;
+    options.memory_bytes_max = 20 << 10;
+    struct yd_log *log = world_open(world, &options, NULL);
+    uint64_t records = 0;
+    char text[64], *filler = malloc(60 << 10);
+    memset(filler, 'x', 60 << 10);
+    for (int i = 0; i < 100; i++) { /* 6 MB: the first segment is sealed, the second open */
+        struct yd_builder *builder;
+        struct yd_batch *batch;
+        struct yd_log_appended appended;
+        struct yd_builder_options building = {.size_max = YD_BATCH_SIZE_MAX};
+        uint32_t name;
+        assert_int_equal(yd_builder_create(&building, &builder), 0);
+        int length = snprintf(text, sizeof text, "a.name.of.some.length.%03d", i);
+        assert_int_equal(yd_builder_name(builder, (struct yd_str){text, (size_t)length}, &name), 0);
+        assert_int_equal(
+            yd_builder_add_bytes(builder, i, name, YD_EVENT, YD_TEXT, 0, (struct yd_str){filler, 60 << 10}), 0);
+        length = snprintf(text, sizeof text, "%c%03d", i < 50 ? 'b' : 'c', i);
+        assert_int_equal(yd_builder_name(builder, (struct yd_str){text, (size_t)length}, &name), 0);
+        assert_int_equal(yd_builder_add(builder, i, name, YD_SAMPLE, YD_I64, 0, (union yd_value){.i64 = i}), 0);
+        assert_int_equal(yd_builder_seal(builder, &batch), 0);
+        yd_builder_destroy(builder);
+        assert_int_equal(yd_log_append(log, batch, -1, UINT64_MAX, &appended), 0);
+        yd_batch_unref(batch);
+        records += 2;
+        assert_int_equal(yd_log_flush(log), 0);
+    }
+    free(filler);
+    settle(log);
+    assert_int_equal(world_close(world, log), 0);
+    struct yd_log_start start = {.from = YD_FROM_OLDEST, .names = "c*"};
+    struct yd_log_reader *reader;
+    struct yd_batch *batch;
+    uint64_t found = 0;
+    assert_int_equal(yd_log_reader_open_dir(world->fs, world->dir, &start, &reader, NULL), 0);
+    while (yd_log_reader_next(reader, &batch, NULL) == 0) {
+        found++;
+        assert_true(batch->header.time_min >= 50);
+        yd_batch_unref(batch);
+    }
+    assert_int_equal(found, 50);
+    assert_in_range(yd_log_reader_passed(reader), 2 * 45, 2 * 50); /* an entry's end may hold the first */
+    yd_log_reader_close(reader);
+    struct yd_log_stat stat;
+    assert_int_equal(yd_log_stat_dir(world->fs, world->dir, &stat, NULL), 0);
+    assert_string_equal(stat.key_min, "a.name.of.some.length.000");
+    assert_string_equal(stat.key_max, "c099");
+    assert_int_equal(stat.written, records);
+}
+
+/* The range functions beside comparing the names themselves, from a seed. */
+static void ranges_agree_with_comparing_names(void **state)
+{
+    (void)state;
+    struct yd_rng rng;
+    yd_rng_init(&rng, (uint64_t)time(NULL));
+    for (int round = 0; round < 20000; round++) {
+        char drawn[4][24];
+        uint8_t min[YD__INDEX_NAME_SIZE], max[YD__INDEX_NAME_SIZE];
+        yd__range_none(min, max, sizeof min);
+        size_t count = 1 + yd_rng_below(&rng, 3);
+        for (size_t i = 0; i < 4; i++) {
+            size_t size = 1 + yd_rng_below(&rng, 20);
+            for (size_t k = 0; k < size; k++)
+                drawn[i][k] = "ab\xc3"[k && !yd_rng_chance(&rng, 3) ? 0 : yd_rng_below(&rng, 3)];
+            drawn[i][size] = 0;
+        }
+        for (size_t i = 0; i < count; i++) {
+            struct yd__names one = {.min = yd_str_of(drawn[i]), .max = yd_str_of(drawn[i])};
+            yd__range_add(min, max, sizeof min, &one);
+        }
+        struct yd_str asked = yd_str_of(drawn[3]);
+        bool there = false;
+        for (size_t i = 0; i < count; i++) {
+            struct yd_str name = yd_str_of(drawn[i]);
+            there |= name.size >= asked.size && memcmp(name.data, asked.data, asked.size) == 0;
+        }
+        if (there) assert_true(yd__range_may_hold(min, max, sizeof min, asked));
+        /* And with one short name it is exact. */
+        struct yd_str only = yd_str_of(drawn[0]);
+        if (count == 1 && only.size <= sizeof min && asked.size <= sizeof min)
+            assert_int_equal(yd__range_may_hold(min, max, sizeof min, asked), there);
+    }
+    uint8_t min[8], max[8];
+    yd__range_none(min, max, sizeof min);
+    assert_true(yd__range_known(max, sizeof max));
+    struct yd__names any = yd__names_any();
+    yd__range_add(min, max, sizeof min, &any);
+    assert_false(yd__range_known(max, sizeof max));
+    assert_true(yd__range_may_hold(min, max, sizeof min, YD_STR("z")) &&
+                yd__range_may_hold(min, max, sizeof min, YD_STR("")));
+}
+
 #define SIM(test)                                                                                                      \
     {                                                                                                                  \
 #test, test, world_setup_sim, world_teardown, NULL                                                             \
@@ -453,6 +592,9 @@ int main(void)
         SIM(getting_stops_where_it_is_told),
         {"a_running_log_makes_its_indexes_by_itself", a_running_log_makes_its_indexes_by_itself, world_setup_linux,
          world_teardown, NULL},
+        SIM(ranges_pass_over_what_cannot_match_and_miss_nothing),
+        SIM(entries_of_a_segment_are_passed_over),
+        cmocka_unit_test(ranges_agree_with_comparing_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
