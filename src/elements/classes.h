@@ -23,7 +23,8 @@
     X(print) \
     X(replica) \
     X(self) \
-    X(state)
+    X(state) \
+    X(window)
 /* clang-format on */
 
 #define YD_CLASS_DECLARE(name) extern const struct yd_element_class yd_class_##name;
