@@ -171,7 +171,8 @@ static void add(struct yd_builder *builder, const char *name, int64_t seconds, d
     uint32_t index;
     int error = yd_builder_name(builder, yd_str_of(name), &index);
     if (error >= 0)
-        error = yd_builder_add(builder, seconds * YD_NS_PER_S, index, YD_SAMPLE, YD_F64, 0, (union yd_value){.f64 = value});
+        error =
+            yd_builder_add(builder, seconds * YD_NS_PER_S, index, YD_SAMPLE, YD_F64, 0, (union yd_value){.f64 = value});
     if (error < 0) die("add", error);
 }
 
@@ -204,7 +205,8 @@ static void measure(const char *folder, unsigned kind)
     struct yd_keeper_counts counts;
     yd_keeper_counts(store.keeper, &counts);
     double points = (double)SERIES * TICKS;
-    printf("%-8s %.3f bytes a sample, names, indexes and the small blocks of another day included; %llu files; a point: fold %.0f ns, flush %.0f ns, "
+    printf("%-8s %.3f bytes a sample, names, indexes and the small blocks of another day included; %llu files; a "
+           "point: fold %.0f ns, flush %.0f ns, "
            "merge %.0f ns\n",
            kinds[kind], (double)counts.bytes / points, (unsigned long long)(counts.blocks + counts.names),
            store.fold / points * 1e9, store.flush / points * 1e9, store.merge / points * 1e9);
@@ -222,8 +224,8 @@ static int restart(const char *folder, unsigned series)
         for (unsigned t = 0; t < 10; t++) {
             for (unsigned s = 0; s < series; s++) {
                 char name[96];
-                (void)snprintf(name, sizeof name, "cpu.usage dc=dc%u,host=host_%u,rack=r%u,service=s%u", s % 5, s, s % 100,
-                               s % 33);
+                (void)snprintf(name, sizeof name, "cpu.usage dc=dc%u,host=host_%u,rack=r%u,service=s%u", s % 5, s,
+                               s % 100, s % 33);
                 add(builder, name, began() + t * STEP, s);
                 if (s % 5000 == 4999) fold(&store, builder);
             }

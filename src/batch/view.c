@@ -174,6 +174,23 @@ static bool names_are_fine(struct check *check, const struct yd_view *view)
     return true;
 }
 
+/* As entry_is_fine of each, for records that are all BLOBs: what streams of messages are made of. Without a branch but
+ * for the padding, so that several are looked at at once: a tenth of what reading such a stream costs. */
+static bool blobs_are_fine(struct check *check, const struct yd_view *view)
+{
+    uint64_t used = 0, bad = 0;
+    for (uint32_t i = 0; i < view->count; i++) {
+        uint32_t offset = view->records[i].value.heap.offset, size = view->records[i].value.heap.size;
+        uint64_t taken = yd__heap_up(size), end = offset + taken, word = 0;
+        bad |= (uint64_t)(offset % YD__HEAP_ALIGN) | (uint64_t)(end > check->heap_size) | (uint64_t)(!size & !!offset);
+        used += taken;
+        if (size % 8 && end <= check->heap_size) memcpy(&word, check->heap + end - 8, sizeof word);
+        bad |= word >> (size % 8 * 8); /* size % 8 is 0: the word is */
+    }
+    check->used += used;
+    return bad == 0;
+}
+
 int yd_view_open(const struct yd_header *header, const void *body, bool check_crc, struct yd_view *ret_view)
 {
     if (header->codec != YD_CODEC_NONE) return YD_ENOTSUP;
@@ -192,12 +209,15 @@ int yd_view_open(const struct yd_header *header, const void *body, bool check_cr
 
     struct check check = {.heap = view.heap, .heap_size = view.heap_size, .name_count = view.name_count};
     if (!names_are_fine(&check, &view)) return YD_EFORMAT;
-    if (facts.types & YD__HEAP_TYPES)
+    if (facts.types == UINT32_C(1) << YD_BLOB) {
+        if (!blobs_are_fine(&check, &view)) return YD_EFORMAT;
+    } else if (facts.types & YD__HEAP_TYPES) {
         for (uint32_t i = 0; i < view.count; i++) {
             const struct yd_record *record = &view.records[i];
             if ((YD__HEAP_TYPES >> record->type & 1) && !value_is_fine(&check, record->type, record->value, 0))
                 return YD_EFORMAT;
         }
+    }
     if (check.used != check.heap_size) return YD_EFORMAT;
     *ret_view = view;
     return 0;

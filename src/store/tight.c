@@ -76,8 +76,7 @@ static size_t decompress(uint8_t *to, size_t room, const uint8_t *from, size_t s
     struct coder *coder = coder_of_thread();
     if (coder && !coder->decompress) {
         coder->decompress = ZSTD_createDCtx();
-        if (coder->decompress)
-            (void)ZSTD_DCtx_setParameter(coder->decompress, ZSTD_d_format, ZSTD_f_zstd1_magicless);
+        if (coder->decompress) (void)ZSTD_DCtx_setParameter(coder->decompress, ZSTD_d_format, ZSTD_f_zstd1_magicless);
     }
     if (!coder || !coder->decompress) return 0;
     size_t got = ZSTD_decompressDCtx(coder->decompress, to, room, from, size);
@@ -187,8 +186,7 @@ const uint8_t *yd__tight_get(const uint8_t *from, uint32_t count, int64_t *value
             if (got < count) memset(place + got, 0, count - got);
             bytes = place;
         }
-        for (uint32_t i = 0; i < count; i++)
-            values[i] = (int64_t)((uint64_t)values[i] | (uint64_t)bytes[i] << shift);
+        for (uint32_t i = 0; i < count; i++) values[i] = (int64_t)((uint64_t)values[i] | (uint64_t)bytes[i] << shift);
         from += size ? size : count;
     }
     return from;

@@ -310,6 +310,47 @@ static void bodies_that_cannot_be_are_refused(void **state)
 }
 
 /* Lists of lists, each twice the one below: without the rule against sharing this walk has 2^31 steps. */
+/* Batches of BLOBs alone have a loop of their own: it refuses what the other one does. */
+static void blobs_that_cannot_be_are_refused(void **state)
+{
+    (void)state;
+    struct yd_builder *builder;
+    struct yd_batch *batch;
+    uint32_t name;
+    assert_ok(yd_builder_create(NULL, &builder));
+    assert_ok(yd_builder_name(builder, YD_STR("p"), &name));
+    for (int i = 0; i < 20; i++)
+        assert_ok(yd_builder_add_bytes(builder, i, name, YD_PACKET, YD_BLOB, 0,
+                                       (struct yd_str){"0123456789abcdefghij", (size_t)(i ? i : 20)}));
+    assert_ok(yd_builder_add_bytes(builder, 20, name, YD_PACKET, YD_BLOB, 0, YD_STR("")));
+    assert_ok(yd_builder_seal(builder, &batch));
+    yd_builder_destroy(builder);
+    struct frame frame = frame_of(batch);
+    struct yd_record *records = (void *)body_of(frame);
+    char *heap = body_of(frame) + header_of(frame)->count * sizeof *records + sizeof(struct yd_name_entry);
+    assert_ok(open_frame(frame));
+#define REFUSED(place, value)                                                                                          \
+    do {                                                                                                               \
+        __typeof__(place) before = (place);                                                                            \
+        (place) = (value);                                                                                             \
+        stamp(frame);                                                                                                  \
+        if (open_frame(frame) != YD_EFORMAT) fail_msg("not refused: %s = %s", #place, #value);                         \
+        (place) = before;                                                                                              \
+    } while (0)
+    REFUSED(records[8].value.heap.offset, records[8].value.heap.offset + 4);
+    REFUSED(records[3].value.heap.offset, 1 << 20);
+    REFUSED(records[3].value.heap.size, UINT32_MAX);
+    REFUSED(records[3].value.heap.size, 40);
+    REFUSED(records[20].value.heap.offset, 8);            /* nothing stands at 0 */
+    REFUSED(heap[records[5].value.heap.offset + 5], 'x'); /* behind it are zeros */
+    REFUSED(heap[records[5].value.heap.offset + 7], 1);
+#undef REFUSED
+    stamp(frame);
+    assert_ok(open_frame(frame));
+    yd_batch_unref(batch);
+    free(frame.bytes);
+}
+
 static void shared_lists_cannot_explode(void **state)
 {
     (void)state;
@@ -403,6 +444,7 @@ int main(void)
         cmocka_unit_test(forged_frames_never_lead_outside),
         cmocka_unit_test(headers_that_cannot_be_are_refused),
         cmocka_unit_test(bodies_that_cannot_be_are_refused),
+        cmocka_unit_test(blobs_that_cannot_be_are_refused),
         cmocka_unit_test(shared_lists_cannot_explode),
         cmocka_unit_test(a_body_is_shared_until_its_last_batch_goes),
         cmocka_unit_test(kinds_and_types_have_names),
