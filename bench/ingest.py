@@ -28,7 +28,7 @@ NOT_COMPARABLE = [
     'yarder has synced every point to the disk (fdatasync) and folded it into the columns that answer queries before it '
     'counts; victoria-metrics counts a point once it is taken, in memory: it does not sync, and what it does later (making '
     'points searchable, merging files) is not charged to it',
-    'yarder keeps its history in memory and its log uncompressed on the disk in this form (one form of both); '
+    'yarder keeps what came last in memory and writes it into blocks at checkpoints, its log uncompressed; '
     'victoria-metrics writes compressed files',
 ]
 

@@ -101,6 +101,12 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_DURATION,
      .initial = "0s",
      .doc = "How long samples are kept, by their time against the newest of all; `0s`: for ever."},
+    {.name = "keep_1m",
+     .type = YD_PARAM_DURATION,
+     .initial = "0s",
+     .doc = "How long what each minute comes to is kept (count, least, greatest, sum), for queries by whole minutes; "
+            "`0s`: as long as samples."},
+    {.name = "keep_1h", .type = YD_PARAM_DURATION, .initial = "0s", .doc = "The same of each hour."},
     {.name = "size",
      .type = YD_PARAM_SIZE,
      .initial = "0B",
@@ -160,6 +166,8 @@ static int open(struct yd_element *element, void *opaque)
     struct yd_keeper_options keeping = {.fs = yd_element_fs(element),
                                         .folder = folder,
                                         .keep_ns = options.keep_ns,
+                                        .keep_minutes_ns = yd_args_int(args, "keep_1m"),
+                                        .keep_hours_ns = yd_args_int(args, "keep_1h"),
                                         .size_max = (uint64_t)yd_args_int(args, "size")};
     r = folder ? yd_keeper_open(&keeping, state->history, say_later, state, &state->keeper, &trail) : YD_ENOMEM;
     free(folder);

@@ -395,6 +395,37 @@ struct yd__chunk *yd__chunk_seal(struct yd_alloc *alloc, const uint8_t *from, ui
 }
 _Static_assert(COLUMNS_ROOM <= UINT16_MAX && STREAM_ROOM <= UINT16_MAX, "sizes fit their field");
 
+#define DOUBLES_MAX 512
+
+size_t yd__doubles_put(uint8_t *to, const double *values, uint32_t count)
+{
+    uint64_t bits[DOUBLES_MAX], any = 0;
+    int64_t integers[DOUBLES_MAX];
+    YD_ASSERT(count > 0 && count <= DOUBLES_MAX);
+    bits[0] = 0;
+    for (uint32_t i = 0; i < count; i++) any |= bits[i] = yd__f64_bits(values[i]);
+    unsigned kind = decimals_of(bits, count, integers), scale = 0;
+    if (kind == YD__MODE_RAW) {
+        scale = any ? (unsigned)__builtin_ctzll(any) : 0;
+        for (uint32_t i = 0; i < count; i++) integers[i] = (int64_t)(bits[i] >> scale);
+    }
+    to[0] = (uint8_t)kind;
+    to[1] = (uint8_t)scale;
+    size_t size = yd__column_put(to + 2, integers, count);
+    return 2 + yd__tight_put(to + 2, size, integers, count, kind == YD__MODE_RAW);
+}
+
+const uint8_t *yd__doubles_get(const uint8_t *from, uint32_t count, double *values)
+{
+    int64_t integers[DOUBLES_MAX + 32];
+    unsigned kind = from[0], scale = from[1];
+    from = yd__column_get(from + 2, count, integers);
+    for (uint32_t i = 0; i < count; i++)
+        values[i] = kind <= YD__DECIMALS_MAX ? (double)integers[i] / powers[kind]
+                                             : yd__bits_f64((uint64_t)integers[i] << (scale & 63));
+    return from;
+}
+
 static const uint8_t *get_times(const struct yd__chunk *chunk, const uint8_t *data, int64_t *times)
 {
     const uint8_t *at = yd__column_get(data, chunk->count, times);

@@ -128,6 +128,9 @@ static inline size_t yd__column_room(uint32_t count)
 size_t yd__column_put(uint8_t *to, const int64_t *values, uint32_t count);
 /* Replaces the column of `size` bytes at `to` by a tight one if that is shorter; returns the bytes. bits: doubles. */
 size_t yd__tight_put(uint8_t *to, size_t size, const int64_t *values, uint32_t count, bool bits);
+/* A column of doubles, tight: how they are coded in two bytes, then the column. Up to 512. `to`: 64 + 9 bytes each. */
+size_t yd__doubles_put(uint8_t *to, const double *values, uint32_t count);
+const uint8_t *yd__doubles_get(const uint8_t *from, uint32_t count, double *values); /* room rounded up to 32 */
 #define YD__HEAD_TIGHT 0x18 /* of a column's first byte: it is a tight one */
 const uint8_t *yd__tight_get(const uint8_t *from, uint32_t count, int64_t *values);
 size_t yd__line_put(uint8_t *to, int64_t first, int64_t step); /* the column first, first + step, … */

@@ -311,7 +311,9 @@ int yd_history_install(struct yd_history *history, const struct yd_store_change 
         history->block_room = room;
     }
     struct yd_history_counts *counts = &history->counts;
+    history->has_rows = false;
     for (uint32_t i = 0; i < change->count; i++) {
+        history->has_rows |= change->blocks[i]->head.kind != YD__BLOCK_RAW;
         const struct yd__block_header *head = &change->blocks[i]->head;
         history->blocks[i] = change->blocks[i];
         counts->time_min = YD_MIN(counts->time_min, head->time_min);

@@ -144,6 +144,7 @@ struct yd_history {
     /* on disk */
     struct yd__block **blocks; /* of two with a point of one time the later in here wins */
     uint32_t block_count, block_room;
+    bool has_rows;            /* some blocks are rollups */
     struct yd__piece *pieces; /* a window's: block_room and YD__PIECES_MEMORY */
     struct yd__flush flush;
     bool unflushed; /* something was folded since the last flush began */

@@ -407,6 +407,9 @@ int yd_keeper_open(const struct yd_keeper_options *options, struct yd_history *h
     keeper->alloc = alloc;
     keeper->keep_ns = options->keep_ns;
     keeper->size_max = options->size_max;
+    keeper->keep[YD__BLOCK_RAW] = options->keep_ns;
+    keeper->keep[YD__BLOCK_MINUTES] = options->keep_minutes_ns ? options->keep_minutes_ns : options->keep_ns;
+    keeper->keep[YD__BLOCK_HOURS] = options->keep_hours_ns ? options->keep_hours_ns : options->keep_ns;
     keeper->say = say;
     keeper->say_arg = arg;
     keeper->next_number = keeper->next_flush = 1;
@@ -456,7 +459,10 @@ void yd_keeper_counts(struct yd_keeper *keeper, struct yd_keeper_counts *ret)
     ret->damaged += keeper->damaged_gone;
     for (uint32_t i = 0; i < keeper->block_count; i++) {
         ret->bytes += keeper->blocks[i]->size;
-        ret->points += keeper->blocks[i]->head.points;
+        if (keeper->blocks[i]->head.kind == YD__BLOCK_RAW)
+            ret->points += keeper->blocks[i]->head.points;
+        else
+            ret->rows += keeper->blocks[i]->head.points;
         ret->damaged += __atomic_load_n(&keeper->blocks[i]->damaged, __ATOMIC_RELAXED);
     }
     for (uint32_t i = 0; i < keeper->names_count; i++) ret->bytes += keeper->names[i].size;
@@ -701,26 +707,33 @@ static int retire(struct yd_keeper *keeper, struct yd__block *block, struct yd_s
     int error = yd__keeper_replace(keeper, &block, 1, NULL, 0, ret_change, trail);
     if (error < 0) return error;
     keeper->counts.retired++;
-    keeper->counts.retired_points += block->head.points;
+    if (block->head.kind == YD__BLOCK_RAW) keeper->counts.retired_points += block->head.points;
     return 1;
 }
 
-/* One block that has to go, at a time. */
+static bool too_old(const struct yd_keeper *keeper, const struct yd__block *block)
+{
+    int64_t keep = keeper->keep[block->head.kind], from;
+    /* Rows stay to the end of their part, so that they never go before their points: they would be made again. */
+    int64_t end = block->head.kind == YD__BLOCK_RAW ? block->head.time_max : block->head.part_end;
+    return keep > 0 && keeper->newest != INT64_MIN && !__builtin_sub_overflow(keeper->newest, keep, &from) &&
+           end < from;
+}
+
+/* One block that has to go, at a time: what is too old; beyond the size the oldest points, then the oldest rows. */
 static int retention(struct yd_keeper *keeper, struct yd_store_change **ret_change, struct yd_trail *trail)
 {
     struct yd__block *oldest = NULL;
     uint64_t bytes = 0;
-    int64_t from;
     for (uint32_t i = 0; i < keeper->block_count; i++) {
         struct yd__block *block = keeper->blocks[i];
+        if (too_old(keeper, block)) return retire(keeper, block, ret_change, trail);
         bytes += block->size;
-        if (!oldest || block->head.time_max < oldest->head.time_max) oldest = block;
+        bool raw = block->head.kind == YD__BLOCK_RAW, had = oldest && oldest->head.kind == YD__BLOCK_RAW;
+        if (!oldest || raw > had || (raw == had && block->head.time_max < oldest->head.time_max)) oldest = block;
     }
-    if (!oldest) return 0;
-    bool old = keeper->keep_ns > 0 && keeper->newest != INT64_MIN &&
-               !__builtin_sub_overflow(keeper->newest, keeper->keep_ns, &from) && oldest->head.time_max < from;
     bool over = keeper->size_max && bytes > keeper->size_max && keeper->block_count > 1;
-    return old || over ? retire(keeper, oldest, ret_change, trail) : 0;
+    return over ? retire(keeper, oldest, ret_change, trail) : 0;
 }
 
 int yd_keeper_work(struct yd_keeper *keeper, int64_t newest_ns, struct yd_store_change **ret_change,

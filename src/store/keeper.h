@@ -29,13 +29,14 @@
 struct yd_keeper;
 struct yd_keeper_options {
     struct yd_fs *fs;
-    const char *folder; /* made if it is not there */
-    int64_t keep_ns;    /* 0: for ever; by the time of points against the newest */
-    uint64_t size_max;  /* of all files; 0: no limit */
+    const char *folder;                     /* made if it is not there */
+    int64_t keep_ns;                        /* 0: for ever; by the time of points against the newest */
+    int64_t keep_minutes_ns, keep_hours_ns; /* of rollups; 0: as keep_ns */
+    uint64_t size_max;                      /* of all files; 0: no limit */
     struct yd_alloc *alloc;
 };
 struct yd_keeper_counts {
-    uint64_t blocks, names, bytes, points;
+    uint64_t blocks, names, bytes, points, rows; /* rows: of rollups */
     uint64_t lost;    /* blocks and names files that are in the manifest and cannot be read */
     uint64_t damaged; /* pages and chunks found damaged since the start */
     uint64_t flushes, merges, retired;

@@ -5,6 +5,7 @@
 #include "store/flush.h"
 #include "store/names.h"
 #include "store/read.h"
+#include "store/rollup.h"
 
 struct yd__names_file {
     uint64_t number, size;
@@ -27,6 +28,13 @@ struct yd__merge {
     uint32_t output_count, output_room;
     uint64_t damaged; /* of the inputs, before */
     struct yd__points *work[3], *pending;
+    bool rolls; /* rows are made of what is merged */
+    struct {
+        struct yd__rows *rows;
+        struct yd__block_writer *writer;
+        uint64_t number;
+        uint32_t id;
+    } rollups[YD__BLOCK_KINDS]; /* but the first */
     struct yd__piece *pieces;
 };
 
@@ -35,6 +43,7 @@ struct yd_keeper {
     struct yd_alloc *alloc;
     char *folder;
     int64_t keep_ns, part_ns;
+    int64_t keep[YD__BLOCK_KINDS]; /* by kind; 0: for ever */
     uint64_t size_max;
     struct yd_file *lock;
     void (*say)(void *arg, const char *text);

@@ -190,6 +190,51 @@ static int reduce(struct yd__line *line, const int64_t *times, const double *val
     return YD_OK;
 }
 
+/* Rows instead of the points they were made of. */
+static int reduce_rows(struct yd__line *line, const struct yd__rows *rows)
+{
+    const struct yd__line_plan *plan = line->plan;
+    for (uint32_t i = 0; i < rows->count; i++) {
+        int64_t start;
+        (void)bucket_of(plan, rows->times[i], &start);
+        if (!line->open || line->bucket != start) {
+            int error = close_bucket(line);
+            if (error) return error;
+            line->open = true;
+            line->bucket = start;
+            line->points = 0;
+            line->cell = (struct yd__cell){0};
+        }
+        struct yd__cell *cell = &line->cell;
+        line->points += (uint64_t)rows->counts[i];
+        if (!rows->counts[i]) continue;
+        switch (plan->reducer->op) {
+        case YD__OP_MIN:
+            if (!cell->count || rows->least[i] < cell->a) cell->a = rows->least[i];
+            break;
+        case YD__OP_MAX:
+            if (!cell->count || rows->greatest[i] > cell->a) cell->a = rows->greatest[i];
+            break;
+        default: /* sum, average; of a count the cell's count */
+            cell->a += rows->sums[i];
+            break;
+        }
+        cell->count += (uint32_t)rows->counts[i];
+    }
+    return YD_OK;
+}
+
+/* The kind of rows that will do instead of points; YD__BLOCK_RAW: none. */
+static unsigned rows_for(const struct yd__line_plan *plan)
+{
+    uint8_t op = plan->reducer ? plan->reducer->op : YD__OP_NONE;
+    bool adds = op == YD__OP_SUM || op == YD__OP_AVG || op == YD__OP_MIN || op == YD__OP_MAX || op == YD__OP_COUNT;
+    if (plan->reduce != YD__REDUCE_BUCKETS || plan->exact || !adds) return YD__BLOCK_RAW;
+    return plan->interval % YD__HOUR == 0     ? YD__BLOCK_HOURS
+           : plan->interval % YD__MINUTE == 0 ? YD__BLOCK_MINUTES
+                                              : YD__BLOCK_RAW;
+}
+
 /* ---- steps ---- */
 
 static int take_exact(struct yd__line *line, const struct yd__points *points)
@@ -262,6 +307,16 @@ int yd__line_step(struct yd__line *line, struct yd_history *history, const struc
             line->read += points->count;
             line->any = true;
             error = take_exact(line, points);
+            return error ? error : 1;
+        }
+    } else if (series && history->has_rows && rows_for(plan) != YD__BLOCK_RAW) {
+        struct yd__numbers numbers;
+        struct yd__rows rows;
+        int what = yd__series_reduced(history, series, &line->cursor, rows_for(plan), &numbers, &rows);
+        if (what) {
+            line->read += what == 1 ? numbers.count : rows.count;
+            line->any = true;
+            error = what == 1 ? take_numbers(line, &numbers) : reduce_rows(line, &rows);
             return error ? error : 1;
         }
     } else if (series) {

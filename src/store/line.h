@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "store/aggregate.h"
 #include "store/internal.h"
+#include "store/rollup.h"
 
 enum yd__reduce { YD__REDUCE_NOT, YD__REDUCE_SECONDS, YD__REDUCE_BUCKETS, YD__REDUCE_ALL };
 

@@ -14,9 +14,9 @@
 #define FAN_IN_PART 6
 #define LARGE       1024                /* points: a chunk that is copied */
 #define OUTPUT_MAX  (UINT64_C(1) << 30) /* bytes of data; then another block is begun */
-#define PART_MAX    (UINT64_C(2) << 30) /* what is merged for the sake of its part, at most */
 #define SLICE_UNITS (8 << 20)           /* points or bytes, about */
 #define PARTED      2                   /* levels from here on lie within a part */
+#define SETTLED     4                   /* a part that lies behind, as one */
 
 /* ---- choosing ---- */
 
@@ -43,6 +43,7 @@ static void begin(struct yd_keeper *keeper, uint16_t level, bool split, int64_t 
     m->next = INT64_MAX;
     m->id = 0;
     m->output_count = 0;
+    m->rolls = false;
 }
 
 static bool pick_level(struct yd_keeper *keeper, uint16_t level)
@@ -50,29 +51,45 @@ static bool pick_level(struct yd_keeper *keeper, uint16_t level)
     struct yd__merge *m = &keeper->merge;
     m->input_count = 0;
     for (uint32_t i = 0; i < keeper->block_count && m->input_count < YD__MERGE_MAX; i++)
-        if (keeper->blocks[i]->head.level == level) m->inputs[m->input_count++] = keeper->blocks[i];
-    if (m->input_count < FAN_IN) return false;
+        if (keeper->blocks[i]->head.level == level && keeper->blocks[i]->head.kind == YD__BLOCK_RAW)
+            m->inputs[m->input_count++] = keeper->blocks[i];
+    /* Few, but soon too old: they must come into their parts before, so that rows are made of them. */
+    int64_t from = INT64_MIN;
+    bool ages = keeper->keep_ns > 0 && keeper->newest != INT64_MIN &&
+                !__builtin_sub_overflow(keeper->newest, keeper->keep_ns / 2, &from) && m->input_count &&
+                m->inputs[0]->head.time_max < from;
+    if (m->input_count < FAN_IN && !ages) return false;
     begin(keeper, (uint16_t)(level + 1), level + 1 == PARTED, 0, 0);
     return true;
 }
 
-/* The blocks of the part of keeper->blocks[at], oldest first, from level `least` to `most`. */
-static void gather(struct yd_keeper *keeper, const struct yd__block *of, uint16_t most, uint64_t *ret_bytes,
-                   uint64_t *ret_largest)
+static bool same_part(const struct yd__block *a, const struct yd__block *b)
+{
+    return a->head.level >= PARTED && b->head.level >= PARTED && a->head.part_from == b->head.part_from &&
+           a->head.part_end == b->head.part_end;
+}
+
+/* The part's blocks with points, oldest first; level 0: all. Large ones stay out of what is not all. */
+static void gather(struct yd_keeper *keeper, const struct yd__block *of, uint16_t level, uint64_t *ret_settled,
+                   uint64_t *ret_other)
 {
     struct yd__merge *m = &keeper->merge;
     m->input_count = 0;
-    *ret_bytes = *ret_largest = 0;
+    *ret_settled = *ret_other = 0;
     for (uint32_t i = 0; i < keeper->block_count && m->input_count < YD__MERGE_MAX; i++) {
         struct yd__block *block = keeper->blocks[i];
-        if (block->head.level < PARTED || block->head.level > most || block->head.part_from != of->head.part_from ||
-            block->head.part_end != of->head.part_end)
-            continue;
-        if (block->head.data_size > OUTPUT_MAX) continue; /* it is large enough */
+        if (block->head.kind != YD__BLOCK_RAW || !same_part(block, of)) continue;
+        if (level && (block->head.level != level || block->head.data_size > OUTPUT_MAX / 2)) continue;
         m->inputs[m->input_count++] = block;
-        *ret_bytes += block->head.data_size;
-        *ret_largest = YD_MAX(*ret_largest, block->head.data_size);
+        *(block->head.level >= SETTLED ? ret_settled : ret_other) += block->head.data_size;
     }
+}
+
+static bool has_rows(const struct yd_keeper *keeper, const struct yd__block *of)
+{
+    for (uint32_t i = 0; i < keeper->block_count; i++)
+        if (keeper->blocks[i]->head.kind == YD__BLOCK_MINUTES && same_part(keeper->blocks[i], of)) return true;
+    return false;
 }
 
 /* Inputs are neighbours when nothing that was flushed between them has points in their time. */
@@ -89,8 +106,8 @@ static bool neighbours(const struct yd_keeper *keeper)
         const struct yd__block *block = keeper->blocks[i];
         bool input = false;
         for (uint32_t k = 0; k < m->input_count; k++) input |= m->inputs[k] == block;
-        if (!input && block->head.hi >= first && block->head.hi <= last && block->head.time_max >= from &&
-            block->head.time_min <= end)
+        if (!input && block->head.kind == YD__BLOCK_RAW && block->head.hi >= first && block->head.hi <= last &&
+            block->head.time_max >= from && block->head.time_min <= end)
             return false;
     }
     return true;
@@ -99,23 +116,28 @@ static bool neighbours(const struct yd_keeper *keeper)
 static bool pick_part(struct yd_keeper *keeper, const struct yd__block *of)
 {
     struct yd__merge *m = &keeper->merge;
-    uint64_t bytes, largest;
-    int64_t part_end = of->head.part_end;
+    uint64_t settled, other;
+    int64_t part_end = of->head.part_end, kept = INT64_MIN;
     bool behind = keeper->newest != INT64_MIN && part_end < INT64_MAX - keeper->part_ns &&
-                  part_end + keeper->part_ns / 8 < keeper->newest;
-    gather(keeper, of, UINT16_MAX, &bytes, &largest);
-    bool worth = m->input_count >= 2 && (m->input_count >= FAN_IN || (bytes - largest) * 8 >= largest);
-    if (behind && worth && bytes <= PART_MAX && neighbours(keeper)) {
-        begin(keeper, (uint16_t)(PARTED + 2), false, of->head.part_from, part_end);
+                  part_end + keeper->part_ns / 8 < keeper->newest,
+         rows = has_rows(keeper, of);
+    if (keeper->keep_ns > 0 && keeper->newest != INT64_MIN &&
+        __builtin_sub_overflow(keeper->newest, keeper->keep_ns, &kept))
+        kept = INT64_MIN;
+    /* All of it when it lies behind, and its rows with it. Once points of it may have gone, the rows that are there
+     * know more than what is left. */
+    gather(keeper, of, 0, &settled, &other);
+    bool all = m->input_count < YD__MERGE_MAX;
+    bool worth = !rows || (other && (m->input_count >= 2 * FAN_IN || other * 8 >= settled));
+    if (behind && all && worth && (!rows || of->head.part_from >= kept) && neighbours(keeper)) {
+        begin(keeper, SETTLED, false, of->head.part_from, part_end);
+        m->rolls = true;
         return true;
     }
-    gather(keeper, of, of->head.level, &bytes, &largest);
-    uint32_t same = 0;
-    for (uint32_t i = 0; i < m->input_count; i++)
-        if (m->inputs[i]->head.level == of->head.level) m->inputs[same++] = m->inputs[i];
-    m->input_count = same;
-    if (same < FAN_IN_PART || !neighbours(keeper)) return false;
-    begin(keeper, (uint16_t)YD_MIN(of->head.level + 1, PARTED + 2), false, of->head.part_from, part_end);
+    if (of->head.level >= SETTLED) return false;
+    gather(keeper, of, of->head.level, &settled, &other);
+    if (m->input_count < FAN_IN_PART || !neighbours(keeper)) return false;
+    begin(keeper, (uint16_t)YD_MIN(of->head.level + 1, SETTLED - 1), false, of->head.part_from, part_end);
     return true;
 }
 
@@ -126,6 +148,10 @@ static int rooms(struct yd_keeper *keeper)
     for (unsigned i = 0; i < YD_COUNT(m->work); i++) {
         if (!m->work[i]) m->work[i] = yd_alloc_get(keeper->alloc, sizeof *m->work[i]);
         ok = ok && m->work[i];
+    }
+    for (unsigned kind = YD__BLOCK_MINUTES; kind < YD__BLOCK_KINDS; kind++) {
+        if (!m->rollups[kind].rows) m->rollups[kind].rows = yd_alloc_get(keeper->alloc, sizeof *m->rollups[kind].rows);
+        ok = ok && m->rollups[kind].rows;
     }
     if (!m->pending) m->pending = yd_alloc_get(keeper->alloc, sizeof *m->pending);
     if (!m->pieces) m->pieces = yd_alloc_get(keeper->alloc, (YD__MERGE_MAX + YD__PIECES_MEMORY) * sizeof *m->pieces);
@@ -138,7 +164,9 @@ int yd__merge_pick(struct yd_keeper *keeper)
     if (error) return error;
     if (pick_level(keeper, 1) || pick_level(keeper, 0)) return 1;
     for (uint32_t i = 0; i < keeper->block_count; i++)
-        if (keeper->blocks[i]->head.level >= PARTED && pick_part(keeper, keeper->blocks[i])) return 1;
+        if (keeper->blocks[i]->head.kind == YD__BLOCK_RAW && keeper->blocks[i]->head.level >= PARTED &&
+            pick_part(keeper, keeper->blocks[i]))
+            return 1;
     return 0;
 }
 
@@ -181,6 +209,25 @@ static int writer_close(struct yd_keeper *keeper)
     if (error == YD_EAGAIN) return YD_OK;
     if (!error) m->outputs[m->output_count++] = m->number;
     return error;
+}
+
+/* The blocks of rows, if there are any. */
+static int rollups_close(struct yd_keeper *keeper)
+{
+    struct yd__merge *m = &keeper->merge;
+    for (unsigned kind = YD__BLOCK_MINUTES; kind < YD__BLOCK_KINDS; kind++) {
+        struct yd__block_writer *writer = m->rollups[kind].writer;
+        if (!writer) continue;
+        int error = yd__keeper_grow(keeper, (void **)&m->outputs, m->output_count, &m->output_room, sizeof *m->outputs);
+        if (error) return error;
+        struct yd__block_header head = m->head;
+        head.kind = (uint16_t)kind;
+        m->rollups[kind].writer = NULL;
+        error = yd__block_finish(writer, &head);
+        if (error < 0) return error;
+        m->outputs[m->output_count++] = m->rollups[kind].number;
+    }
+    return YD_OK;
 }
 
 static void drop_front(struct yd__points *points, uint32_t count)
@@ -228,8 +275,46 @@ static int add_points(struct yd_keeper *keeper, uint32_t id, const struct yd__po
 static bool copies(const struct yd__merge *m, const struct yd__window *w, int64_t from)
 {
     const struct yd__piece *piece = &w->pieces[0];
-    return w->count == 1 && piece->entry->chunk.count >= LARGE && piece->first >= from && piece->last <= w->until &&
-           (m->pending->count == 0 || m->pending->count >= LARGE);
+    return w->count == 1 && !m->rolls && piece->entry->chunk.count >= LARGE && piece->first >= from &&
+           piece->last <= w->until && (m->pending->count == 0 || m->pending->count >= LARGE);
+}
+
+struct roll {
+    struct yd_keeper *keeper;
+    unsigned kind;
+};
+
+static int put_rows(void *arg, struct yd__rows *rows)
+{
+    struct roll *roll = arg;
+    struct yd_keeper *keeper = roll->keeper;
+    struct yd__merge *m = &keeper->merge;
+    struct yd__block_writer **writer = &m->rollups[roll->kind].writer;
+    int error = YD_OK;
+    if (!rows->count) return YD_OK;
+    if (!*writer) {
+        m->rollups[roll->kind].number = keeper->next_number++;
+        error =
+            yd__block_writer_create(keeper->fs, keeper->alloc, keeper->folder, m->rollups[roll->kind].number, writer);
+        if (error < 0) *writer = NULL;
+    }
+    if (error >= 0) error = yd__rows_put(rows, m->rollups[roll->kind].id, *writer);
+    rows->count = 0;
+    return error;
+}
+
+/* points NULL: the series has ended. */
+static int roll(struct yd_keeper *keeper, uint32_t id, const struct yd__points *points)
+{
+    struct yd__merge *m = &keeper->merge;
+    int error = YD_OK;
+    for (unsigned kind = YD__BLOCK_MINUTES; m->rolls && kind < YD__BLOCK_KINDS && error >= 0; kind++) {
+        struct roll arg = {keeper, kind};
+        m->rollups[kind].id = id;
+        error = points ? yd__rows_add(m->rollups[kind].rows, kind, points, put_rows, &arg)
+                       : put_rows(&arg, m->rollups[kind].rows);
+    }
+    return error;
 }
 
 static int merge_series(struct yd_keeper *keeper, uint32_t id, uint64_t *cost)
@@ -239,6 +324,7 @@ static int merge_series(struct yd_keeper *keeper, uint32_t id, uint64_t *cost)
     int64_t from = m->from;
     int error = YD_OK;
     m->pending->count = 0;
+    for (unsigned kind = YD__BLOCK_MINUTES; kind < YD__BLOCK_KINDS; kind++) m->rollups[kind].rows->count = 0;
     while (error >= 0 && yd__window_open(m->inputs, m->input_count, id, NULL, from, m->end, &window)) {
         if (window.count && copies(m, &window, from)) {
             const struct yd__entry *entry = window.pieces[0].entry;
@@ -250,11 +336,13 @@ static int merge_series(struct yd_keeper *keeper, uint32_t id, uint64_t *cost)
         } else {
             struct yd__points *points = yd__window_points(&window, from, m->work);
             error = add_points(keeper, id, points);
+            if (error >= 0) error = roll(keeper, id, points);
             *cost += points->count * 8;
         }
         if (window.until >= m->end) break;
         from = window.until + 1;
     }
+    if (error >= 0) error = roll(keeper, id, NULL);
     return error < 0 ? error : put_pending(keeper, id);
 }
 
@@ -299,6 +387,10 @@ static void abandon(struct yd_keeper *keeper)
     struct yd__merge *m = &keeper->merge;
     yd__block_writer_abandon(m->writer);
     m->writer = NULL;
+    for (unsigned kind = YD__BLOCK_MINUTES; kind < YD__BLOCK_KINDS; kind++) {
+        yd__block_writer_abandon(m->rollups[kind].writer);
+        m->rollups[kind].writer = NULL;
+    }
     m->active = false;
 }
 
@@ -308,6 +400,8 @@ void yd__merge_fini(struct yd_keeper *keeper)
     abandon(keeper);
     for (unsigned i = 0; i < YD_COUNT(m->work); i++)
         if (m->work[i]) yd_alloc_put(keeper->alloc, m->work[i], sizeof *m->work[i]);
+    for (unsigned kind = YD__BLOCK_MINUTES; kind < YD__BLOCK_KINDS; kind++)
+        if (m->rollups[kind].rows) yd_alloc_put(keeper->alloc, m->rollups[kind].rows, sizeof *m->rollups[kind].rows);
     if (m->pending) yd_alloc_put(keeper->alloc, m->pending, sizeof *m->pending);
     if (m->pieces) yd_alloc_put(keeper->alloc, m->pieces, (YD__MERGE_MAX + YD__PIECES_MEMORY) * sizeof *m->pieces);
     if (m->outputs) yd_alloc_put(keeper->alloc, m->outputs, m->output_room * sizeof *m->outputs);
@@ -318,7 +412,13 @@ static int complete(struct yd_keeper *keeper, struct yd_store_change **ret_chang
     struct yd__merge *m = &keeper->merge;
     uint64_t damaged = 0;
     for (uint32_t i = 0; i < m->input_count; i++) damaged += __atomic_load_n(&m->inputs[i]->damaged, __ATOMIC_RELAXED);
-    int error = yd__keeper_replace(keeper, m->inputs, m->input_count, m->outputs, m->output_count, ret_change, trail);
+    struct yd__block *gone[YD__MERGE_MAX + 8];
+    uint32_t gone_count = m->input_count;
+    memcpy(gone, m->inputs, m->input_count * sizeof *gone);
+    for (uint32_t i = 0; m->rolls && i < keeper->block_count && gone_count < YD_COUNT(gone); i++)
+        if (keeper->blocks[i]->head.kind != YD__BLOCK_RAW && same_part(keeper->blocks[i], m->inputs[0]))
+            gone[gone_count++] = keeper->blocks[i]; /* rows that these replace */
+    int error = yd__keeper_replace(keeper, gone, gone_count, m->outputs, m->output_count, ret_change, trail);
     m->active = false; /* also if it failed: then its files are strays */
     if (error < 0) return error;
     keeper->counts.merges++;
@@ -364,6 +464,7 @@ int yd__merge_step(struct yd_keeper *keeper, struct yd_store_change **ret_change
         m->id = 0;
         return 1;
     }
+    if (error >= 0) error = rollups_close(keeper);
     if (error >= 0) return complete(keeper, ret_change, trail); /* its numbers are strays if it fails */
     (void)yd_trail_add(trail, error, "cannot merge blocks in %s: %s", keeper->folder, yd_error_text(error));
     give_up(keeper);

@@ -20,7 +20,6 @@
 
 #define SERIES 24
 #define SLOTS  300
-#define STEP   (40 * YD_NS_PER_S)
 #define EPOCH  (1700000000 * YD_NS_PER_S)
 
 struct value {
@@ -34,6 +33,7 @@ struct op {
 };
 struct world {
     uint64_t seed;
+    int64_t step; /* between slots: hours in all, or days, which have rollups */
     struct yd_rng rng;
     struct yd_fs *fs;
     struct yd_history *history;
@@ -87,7 +87,7 @@ static void fold_ops(struct world *w, const struct op *ops, size_t count)
         (void)yd_builder_name(builder, yd_str_of(name), &index);
         union yd_value value = {.bits = ops[i].value.bits};
         int r =
-            yd_builder_add(builder, EPOCH + ops[i].slot * STEP, index, YD_SAMPLE,
+            yd_builder_add(builder, EPOCH + ops[i].slot * w->step, index, YD_SAMPLE,
                            forget ? YD_I64 : (enum yd_type)ops[i].value.type, forget ? YD_RECORD_TOMBSTONE : 0, value);
         CHECK(w, r >= 0, "add: %d", r);
     }
@@ -162,9 +162,10 @@ static void read_series(struct world *w, unsigned series, struct value *ret)
     int64_t last = INT64_MIN;
     while (yd__series_exact(w->history, yd__series_at(w->history, id), &cursor, points)) {
         for (uint32_t i = 0; i < points->count; i++) {
-            int64_t slot = (points->times[i] - EPOCH) / STEP;
+            int64_t slot = (points->times[i] - EPOCH) / w->step;
             CHECK(w, points->times[i] > last, "series %u: times do not rise", series);
-            CHECK(w, slot >= 0 && slot < SLOTS && EPOCH + slot * STEP == points->times[i], "a time that nobody wrote");
+            CHECK(w, slot >= 0 && slot < SLOTS && EPOCH + slot * w->step == points->times[i],
+                  "a time that nobody wrote");
             last = points->times[i];
             ret[slot] = (struct value){points->types[i], points->bits[i]};
         }
@@ -378,6 +379,7 @@ static void run(uint64_t seed, bool say)
 {
     struct world *w = calloc(1, sizeof *w);
     w->seed = seed;
+    w->step = (seed % 2 ? 40 : 2000) * YD_NS_PER_S;
     yd_rng_init(&w->rng, seed);
     CHECK(w, yd_sim_fs_create(seed, &w->fs) == 0, "disk");
     CHECK(w, open_world(w) == 0, "first open");

@@ -251,6 +251,109 @@ static void keep_and_size_let_whole_blocks_go_oldest_first(void **state)
     disk_end(&disk);
 }
 
+/* A query's values as text; *ret_read of points or rows. */
+static void ask(struct disk *disk, const char *reducer, int64_t interval, int64_t start, int64_t end,
+                struct answer *ret)
+{
+    struct yd_series_query query = {.start_ns = start, .end_ns = end, .metric = YD_STR("m"), .milliseconds = true};
+    query.downsample.interval_ns = interval;
+    assert_int_equal(yd_aggregator_find(yd_str_of(reducer), &query.downsample.aggregator), 0);
+    assert_int_equal(yd_aggregator_find(YD_STR("sum"), &query.aggregator), 0);
+    *ret = answer_of(disk->history, &query);
+    assert_int_equal(ret->error, 0);
+}
+
+static void same_answers(struct answer *a, struct answer *b)
+{
+    assert_int_equal(a->count, b->count);
+    for (size_t g = 0; g < a->count; g++) {
+        assert_int_equal(a->groups[g].count, b->groups[g].count);
+        for (size_t i = 0; i < a->groups[g].count; i++) {
+            double x = a->groups[g].points[i].value.f64, y = b->groups[g].points[i].value.f64;
+            assert_true(a->groups[g].points[i].time == b->groups[g].points[i].time);
+            assert_true(fabs(x - y) <= 1e-9 * (fabs(x) + fabs(y)));
+        }
+    }
+}
+
+/* Days of noise, with gaps, some of it sent again later, in a history of blocks and rows, beside one in memory. */
+static void rollups_answer_as_the_points_do(void **state)
+{
+    (void)state;
+    static const char *const reducers[] = {"avg", "min", "max", "sum", "count", "p95"};
+    static const int64_t intervals[] = {60, 300, 3600, 86400, 90, 7200};
+    struct disk disk = {0};
+    struct yd_rng rng;
+    yd_rng_init(&rng, test_seed());
+    disk_begin(&disk);
+    struct yd_history *memory = test_history(&(struct yd_history_options){0});
+    for (int i = 0; i < 200; i++) {
+        struct yd_builder *builder = test_builder();
+        struct yd_batch *batch;
+        /* Three days, then here and there of them again. */
+        int64_t from = i < 180 ? i * 24 * 60 : (int64_t)yd_rng_below(&rng, 200000);
+        for (int s = 0; s < 3; s++)
+            for (int k = 0; k < 90; k++) {
+                char name[64];
+                (void)snprintf(name, sizeof name, "m host=h%d", s);
+                if (yd_rng_below(&rng, 5))
+                    test_f64(builder, name, EPOCH + (from + k * 16) * SECOND, (double)yd_rng_below(&rng, 1000000) / 7);
+            }
+        assert_true(yd_builder_seal(builder, &batch) >= 0);
+        assert_int_equal(yd_history_fold(disk.history, batch, 0, NULL), 0);
+        assert_int_equal(yd_history_fold(memory, batch, 0, NULL), 0);
+        yd_batch_unref(batch);
+        yd_builder_destroy(builder);
+        if (i != 199) assert_int_equal(flush(&disk), 0);
+        if (i % 3 == 0) work(&disk);
+    }
+    assert_true(disk.history->has_rows);
+    struct disk other = {.history = memory};
+    for (size_t r = 0; r < YD_COUNT(reducers); r++)
+        for (size_t i = 0; i < YD_COUNT(intervals); i++)
+            for (int k = 0; k < 4; k++) {
+                struct answer ours, theirs;
+                int64_t start = EPOCH + (int64_t)yd_rng_below(&rng, 200000) * SECOND;
+                int64_t end = start + (int64_t)yd_rng_below(&rng, 150000) * SECOND;
+                ask(&disk, reducers[r], intervals[i] * SECOND, start, end, &ours);
+                ask(&other, reducers[r], intervals[i] * SECOND, start, end, &theirs);
+                same_answers(&ours, &theirs);
+                answer_free(&ours);
+                answer_free(&theirs);
+            }
+    yd_history_destroy(memory);
+    disk_end(&disk);
+}
+
+static void rows_outlive_the_points_they_were_made_of(void **state)
+{
+    (void)state;
+    struct disk disk = {.options = {.keep_ns = DAY, .keep_minutes_ns = 6 * DAY, .keep_hours_ns = 30 * DAY}};
+    struct yd_keeper_counts counts;
+    struct answer answer;
+    double sum;
+    disk_begin(&disk);
+    for (int i = 0; i < 10 * 24; i++) {
+        fold_range(&disk, 1, EPOCH + i * 3600 * SECOND, 10 * SECOND, 360, 1);
+        assert_int_equal(flush(&disk), 0);
+        work(&disk);
+    }
+    yd_keeper_counts(disk.keeper, &counts);
+    assert_true(counts.retired_points > 6 * 8640 && counts.rows > 20 * 24);
+    assert_true(points_of(&disk, 0, &sum) < 3 * 8640);
+    ask(&disk, "count", 3600 * SECOND, EPOCH, EPOCH + 11 * DAY, &answer);
+    assert_int_equal(answer.count, 1);
+    assert_true(answer.groups[0].count >= 239); /* the whole ten days, by hours */
+    double total = 0;
+    for (size_t i = 0; i < answer.groups[0].count; i++) total += answer.groups[0].points[i].value.f64;
+    assert_true(total >= 239 * 360);
+    answer_free(&answer);
+    ask(&disk, "avg", 60 * SECOND, EPOCH, EPOCH + 11 * DAY, &answer);
+    assert_true(answer.groups[0].count > 4 * 1440 && answer.groups[0].count < 7 * 1440);
+    answer_free(&answer);
+    disk_end(&disk);
+}
+
 static void a_series_whose_last_block_went_is_gone(void **state)
 {
     (void)state;
@@ -387,6 +490,8 @@ int main(void)
         cmocka_unit_test(integers_stay_exact_through_merges),
         cmocka_unit_test(backfill_lands_in_its_part_of_time),
         cmocka_unit_test(keep_and_size_let_whole_blocks_go_oldest_first),
+        cmocka_unit_test(rollups_answer_as_the_points_do),
+        cmocka_unit_test(rows_outlive_the_points_they_were_made_of),
         cmocka_unit_test(a_series_whose_last_block_went_is_gone),
         cmocka_unit_test(a_flipped_bit_costs_a_chunk_or_a_page),
         cmocka_unit_test(a_lost_manifest_is_refused_and_nothing_is_removed),
