@@ -6,6 +6,7 @@
 
 /* clang-format off */
 #define YD_BUILTIN_CLASSES(X) \
+    X(cardinality) \
     X(count) \
     X(crawl) \
     X(file) \
@@ -21,7 +22,9 @@
     X(null) \
     X(opentsdb) \
     X(print) \
+    X(relabel) \
     X(replica) \
+    X(route) \
     X(self) \
     X(state) \
     X(window)
