@@ -9,8 +9,11 @@
     X(cardinality) \
     X(count) \
     X(crawl) \
+    X(events) \
+    X(facts) \
     X(file) \
     X(filter) \
+    X(forget) \
     X(graphite) \
     X(history) \
     X(host) \

@@ -60,6 +60,8 @@ static void tap(void *arg, uint32_t node, unsigned port, bool is_output, const s
     assert_int_equal(yd_view_open(&batch->header, batch->body->data, true, &view), 0);
 }
 
+const struct yd_classes *tested_classes;
+
 static int read_text(void *arg, const char *path, char **ret_text, size_t *ret_size)
 {
     (void)path;
@@ -72,8 +74,9 @@ static struct yd_topology *load(const char *text, struct yd_buf *ret_printed)
 {
     struct yd_diagnostics diagnostics;
     struct yd_topology *topology = NULL;
-    struct yd_load_options options = {
-        .classes = yd_builtin_classes(), .read_file = read_text, .arg = (void *)(uintptr_t)text};
+    struct yd_load_options options = {.classes = tested_classes ? tested_classes : yd_builtin_classes(),
+                                      .read_file = read_text,
+                                      .arg = (void *)(uintptr_t)text};
     yd_diagnostics_init(&diagnostics, NULL);
     yd_buf_init(ret_printed, NULL);
     if (yd_topology_load("test.yd", &options, &topology, &diagnostics) < 0) topology = NULL;

@@ -36,6 +36,7 @@ struct tested {
     int exit_code;
 };
 
+extern const struct yd_classes *tested_classes;        /* NULL: the built-in ones */
 void tested_open(struct tested *t);                    /* an empty disk */
 void tested_close(struct tested *t);                   /* ends the run, too */
 void tested_start(struct tested *t, const char *text); /* a topology; fails the test when it cannot be run */
