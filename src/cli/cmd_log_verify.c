@@ -8,13 +8,14 @@
 #include "flow/run.h"
 #include "io/file.h"
 #include "log/mend.h"
+#include "store/keeper.h"
 
 struct verifying {
     struct cli_args *args;
     struct yd_json json;
     const char *name; /* of the stream at hand */
     struct yd_log_verify_report sum;
-    uint64_t streams, states, cursors, faults, done, all; /* done, all: bytes, for the bar */
+    uint64_t streams, states, cursors, histories, faults, done, all; /* done, all: bytes, for the bar */
     bool failed, bar;
 };
 
@@ -38,6 +39,9 @@ static const char *advice(const char *file)
     if (strstr(file, ".ylog")) return "yarder log repair";
     if (strstr(file, "cursors/"))
         return "yarder log repair, or remove it: its reader begins where its wire says `from`";
+    if (strcmp(file, "history") == 0)
+        return "what is in the damaged places is missing in answers; with the folder away it is made again from the "
+               "stream";
     if (strstr(file, ".state")) return "move it away to begin with an empty state";
     return "opening the stream makes it anew";
 }
@@ -137,6 +141,29 @@ static int state_visit(void *arg, const char *name, enum yd_file_type node)
     return 0;
 }
 
+static void history_found(void *arg, const char *text)
+{
+    found(arg, "history", 0, text);
+}
+
+static int history_visit(void *arg, const char *name, enum yd_file_type node)
+{
+    struct states *states = arg;
+    char path[LOG_CLI_PATH + 256];
+    uint64_t files = 0, faults = 0;
+    if (node != YD_NODE_DIR) return 0;
+    (void)snprintf(path, sizeof path, "%s/%s", states->dir, name);
+    states->verifying->name = name;
+    int error = yd_keeper_verify(yd_fs_linux(), path, history_found, states->verifying, &files, &faults);
+    if (error == YD_ENOENT) return 0;
+    states->verifying->histories++;
+    if (error) found(states->verifying, "history", 0, yd_error_text(error));
+    if (states->verifying->args->json) return 0;
+    clear_bar(states->verifying);
+    printf("history %s: %llu files: %s\n", name, (unsigned long long)files, error || faults ? "NOT clean" : "clean");
+    return 0;
+}
+
 static int verify_all(struct verifying *verifying)
 {
     const char *data = log_cli_data(verifying->args);
@@ -150,6 +177,8 @@ static int verify_all(struct verifying *verifying)
     (void)snprintf(dir, sizeof dir, "%s/state", data);
     struct states states = {verifying, dir};
     (void)yd_fs_list(yd_fs_linux(), dir, state_visit, &states); /* none: nothing to check */
+    (void)snprintf(dir, sizeof dir, "%s/history", data);
+    (void)yd_fs_list(yd_fs_linux(), dir, history_visit, &states);
     clear_bar(verifying);
     if (!verifying->streams)
         return cli_fail(verifying->args, "no streams below %s; name the data folder with --data", data);
@@ -172,6 +201,7 @@ static void put_report(struct verifying *verifying)
                    {"gaps", sum->gaps},
                    {"cursors", verifying->cursors},
                    {"states", verifying->states},
+                   {"histories", verifying->histories},
                    {"index_errors", sum->index_errors}};
     for (size_t i = 0; i < YD_COUNT(numbers); i++) {
         yd_json_key(json, numbers[i].key);
@@ -223,11 +253,11 @@ const struct cli_command cmd_log_verify = {
     .name = "log verify",
     .usage = "[STREAM…] [--data DIR]",
     .summary = "reads every byte and checks every checksum",
-    .doc =
-        "Without STREAM, the whole data folder: every stream and partition, parked and spilled batches, cursors, "
-        "saved\n"
-        "states. Of a live stream, all that is committed. Exits 1 when anything is damaged, and says where and what\n"
-        "helps. On a terminal it shows how far it is.",
+    .doc = "Without STREAM, the whole data folder: every stream and partition, parked and spilled batches, cursors, "
+           "saved\n"
+           "states, histories. Of a live stream, all that is committed. Exits 1 when anything is damaged, and says "
+           "where and what\n"
+           "helps. On a terminal it shows how far it is.",
     .example = "  yarder log verify\n  yarder log verify metrics --json",
     .options = log_cli_data_options,
     .rest_min = 0,

@@ -73,6 +73,7 @@ struct state {
     uint64_t bytes;         /* of batches since the last flush began */
     uint64_t damage;        /* found so far */
     bool due, eager, armed; /* armed: TIMER_FLUSH runs */
+    uint32_t failures;      /* of flushes, in a row */
     struct told *first_told, **last_told;
     struct waiting *first_waiting, **last_waiting;
     struct yd_pump *pump;
@@ -377,10 +378,14 @@ static void committed(struct state *state, const struct told *told, int64_t now_
     yd_history_flush_end(state->history, told->error == 0);
     state->phase = SETTLING;
     if (told->error == 0) {
+        state->failures = 0;
         answer_kept(state, out);
         return;
     }
-    yd_say(out, 2, "%s. What is in memory stays there, nothing of it is acknowledged; it is tried again", told->text);
+    if ((state->failures & (state->failures + 1)) == 0) /* the first, second, fourth … in a row */
+        yd_say(out, 2, "%s. What is in memory stays there, nothing of it is acknowledged; it is tried again",
+               told->text);
+    state->failures++;
     state->begun = 0;
     state->due = true;
     state->retry_ns = now_ns + RETRY_NS;

@@ -311,6 +311,93 @@ static int manifest_parse(struct yd_keeper *keeper, const char *data, size_t siz
     return YD_OK;
 }
 
+/* ---- verifying ---- */
+
+static void collect(void *arg, const char *text)
+{
+    struct yd_buf *texts = arg;
+    yd_buf_add(texts, text, strlen(text) + 1);
+}
+
+static int ignore_name(void *arg, uint32_t id, struct yd_str name)
+{
+    (void)arg;
+    (void)id;
+    (void)name;
+    return YD_OK;
+}
+
+static int ignore_gone(void *arg, uint32_t id)
+{
+    (void)arg;
+    (void)id;
+    return YD_OK;
+}
+
+static void verify_names(struct yd_keeper *keeper, const struct yd__names_file *file)
+{
+    const struct yd__names_visitor visitor = {ignore_name, ignore_gone, NULL};
+    char name[YD__BLOCK_NAME], path[4096];
+    uint32_t damaged = 0;
+    names_file(file->number, name);
+    int error = path_of(keeper, name, path, sizeof path);
+    if (!error) error = yd__names_read(keeper->fs, path, &visitor, &damaged);
+    if (error < 0) yd__keeper_say(keeper, "%s cannot be read: %s", path, yd_error_text(error));
+    if (damaged) yd__keeper_say(keeper, "%s: %u groups of names are damaged", path, damaged);
+}
+
+static void let_go(struct yd_keeper *keeper)
+{
+    struct yd_alloc *alloc = keeper->alloc;
+    for (uint32_t i = 0; i < keeper->block_count; i++) yd__block_close(keeper->blocks[i]);
+    if (keeper->blocks) yd_alloc_put(alloc, keeper->blocks, keeper->block_room * sizeof *keeper->blocks);
+    if (keeper->names) yd_alloc_put(alloc, keeper->names, keeper->names_room * sizeof *keeper->names);
+    if (keeper->lost) yd_alloc_put(alloc, keeper->lost, keeper->lost_room * sizeof *keeper->lost);
+    if (keeper->strays) yd_alloc_put(alloc, keeper->strays, keeper->stray_room * sizeof *keeper->strays);
+}
+
+int yd_keeper_verify(struct yd_fs *fs, const char *folder, void (*found)(void *arg, const char *text), void *arg,
+                     uint64_t *ret_files, uint64_t *ret_faults)
+{
+    struct yd_buf texts;
+    char path[4096], *data = NULL, *again = NULL;
+    size_t size = 0, again_size = 0;
+    int error = YD_OK;
+    yd_buf_init(&texts, NULL);
+    for (int i = 0; i < 5 && !error; i++) { /* of one in use files may go while they are read: then once more */
+        struct yd_keeper keeper = {.fs = fs,
+                                   .alloc = yd_alloc_default(),
+                                   .folder = (char *)(uintptr_t)folder,
+                                   .say = collect,
+                                   .say_arg = &texts};
+        yd_buf_clear(&texts);
+        error = path_of(&keeper, "manifest", path, sizeof path);
+        if (!error) error = yd_fs_read_all(fs, path, SIZE_MAX / 2, &data, &size);
+        if (error) break;
+        error = manifest_parse(&keeper, data, size);
+        if (error == YD_ECORRUPT || error == YD_EVERSION) {
+            yd__keeper_say(&keeper, "%s: %s", path, yd_error_text(error));
+            error = YD_OK;
+        }
+        *ret_files = 1 + keeper.block_count + keeper.names_count;
+        for (uint32_t b = 0; b < keeper.block_count; b++) (void)yd__block_verify(keeper.blocks[b], collect, &texts);
+        for (uint32_t n = 0; n < keeper.names_count; n++) verify_names(&keeper, &keeper.names[n]);
+        let_go(&keeper);
+        if (!error && texts.size) error = yd_fs_read_all(fs, path, SIZE_MAX / 2, &again, &again_size);
+        bool same = !again || (again_size == size && memcmp(again, data, size) == 0);
+        free(data);
+        free(again);
+        data = again = NULL;
+        if (same) break;
+    }
+    *ret_faults = 0;
+    for (size_t at = 0; !error && at < texts.size; at += strlen(texts.data + at) + 1, ++*ret_faults)
+        found(arg, texts.data + at);
+    if (!error && texts.failed) error = YD_ENOMEM;
+    yd_buf_fini(&texts);
+    return error;
+}
+
 struct listing {
     struct yd_keeper *keeper;
     struct yd_buf found; /* names, each with its end */
@@ -436,12 +523,8 @@ void yd_keeper_close(struct yd_keeper *keeper)
     struct yd_alloc *alloc = keeper->alloc;
     yd_keeper_abandon(keeper);
     yd__merge_fini(keeper);
-    for (uint32_t i = 0; i < keeper->block_count; i++) yd__block_close(keeper->blocks[i]);
+    let_go(keeper);
     yd_file_close(keeper->lock);
-    if (keeper->blocks) yd_alloc_put(alloc, keeper->blocks, keeper->block_room * sizeof *keeper->blocks);
-    if (keeper->names) yd_alloc_put(alloc, keeper->names, keeper->names_room * sizeof *keeper->names);
-    if (keeper->lost) yd_alloc_put(alloc, keeper->lost, keeper->lost_room * sizeof *keeper->lost);
-    if (keeper->strays) yd_alloc_put(alloc, keeper->strays, keeper->stray_room * sizeof *keeper->strays);
     if (keeper->folder) yd_alloc_put(alloc, keeper->folder, strlen(keeper->folder) + 1);
     yd_alloc_put(alloc, keeper, sizeof *keeper);
 }
@@ -572,6 +655,8 @@ int yd_keeper_commit(struct yd_keeper *keeper, int64_t newest_ns, struct yd_stor
     if (error < 0) (void)yd_trail_add(trail, error, "cannot write into %s: %s", keeper->folder, yd_error_text(error));
     bool names = !error && !yd__names_empty(&keeper->new_names), block = false;
     if (names) error = finish_names(keeper);
+    if (names && error < 0)
+        (void)yd_trail_add(trail, error, "cannot write names into %s: %s", keeper->folder, yd_error_text(error));
     if (!error) {
         error = finish_block(keeper);
         block = error == YD_OK;

@@ -52,6 +52,11 @@ void yd_keeper_close(struct yd_keeper *keeper);
 bool yd_keeper_fresh(const struct yd_keeper *keeper); /* nothing was ever stored in it */
 void yd_keeper_counts(struct yd_keeper *keeper, struct yd_keeper_counts *ret);
 
+/* Reads every byte of a history's folder, also of one in use, and says what is damaged. *ret_files: how many were read,
+ * *ret_faults: how often `found` was called. */
+int yd_keeper_verify(struct yd_fs *fs, const char *folder, void (*found)(void *arg, const char *text), void *arg,
+                     uint64_t *ret_files, uint64_t *ret_faults);
+
 /* A piece of a flush, as it goes from one thread to the other. */
 struct yd_flush_piece;
 void yd_flush_piece_free(struct yd_flush_piece *piece);

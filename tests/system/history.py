@@ -2,10 +2,11 @@
 import glob
 import os
 import random
+import subprocess
 import threading
 import time
 
-from harness import Daemon, check_identity, main, wait_for
+from harness import Daemon, Skip, check_identity, main, wait_for, yarder
 
 TOPOLOGY = '''
 tsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")
@@ -37,20 +38,25 @@ def killed_anywhere_it_answers_as_a_model(folder):
     rng = random.Random(int(os.environ.get('YD_TEST_SEED', '7')))
     daemon = Daemon(folder, topology=TOPOLOGY % '150ms')
     began = int(time.time()) - 3000
-    model, maybe, number = {}, {}, 0
+    model, maybe, number, wrong = {}, {}, 0, []
     try:
         for _ in range(8):
             daemon.start()
 
             def agrees():
-                got = answer(daemon, began - 10, began + 5000)
+                wrong.clear()
+                got = answer(daemon, began - 10, began + 100_000)
                 for i in set(model) | set(got):
                     for at in set(model.get(i, {})) | set(got.get(i, {})):
                         value = got.get(i, {}).get(at)
                         if value != model.get(i, {}).get(at) and value not in maybe.get((i, at), ()):
+                            wrong.append((i, at - began, value, model.get(i, {}).get(at), maybe.get((i, at))))
                             return False
                 return True
-            wait_for(agrees, why='the answer of the model')
+            try:
+                wait_for(agrees, why='the answer of the model')
+            except AssertionError as error:
+                raise AssertionError(f'{error}: {wrong}, {number} puts')
             killer = threading.Timer(rng.uniform(0.05, 0.9), lambda: daemon.process.kill())
             killer.start()
             while daemon.process.poll() is None:
@@ -113,6 +119,8 @@ def a_damaged_block_costs_itself(folder):
         with open(blocks[2], 'r+b') as f:  # the header
             f.seek(33)
             f.write(b'?')
+        report = yarder('log', 'verify', '--data', daemon.data, check=1).stdout
+        assert '1 points of series' in report and os.path.basename(blocks[2]) in report, report
         daemon.start()
         got = answer(daemon, now - 200, now)
         for series in range(50):
@@ -125,6 +133,31 @@ def a_damaged_block_costs_itself(folder):
         daemon.stop()
     finally:
         daemon.kill()
+
+
+def a_full_disk_costs_nothing(folder):
+    """the history's disk is full: it is said, answers go on, and when there is room the points get into blocks"""
+    disk = folder + '/data/history'
+    os.makedirs(disk)
+    if os.geteuid() != 0 or subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=16k', 'tmpfs', disk],
+                                           capture_output=True).returncode:
+        raise Skip('mounting a small file system needs root')
+    daemon = Daemon(folder, topology=TOPOLOGY % '100ms')
+    now = int(time.time())
+    try:
+        daemon.start()
+        assert put(daemon, [(i, now - 5, i) for i in range(3000)])
+        wait_for(lambda: 'cannot write' in daemon.stderr(), why='the full disk said')
+        assert len(answer(daemon, now - 100, now)) == 3000
+        subprocess.run(['mount', '-o', 'remount,size=32m', disk], check=True)
+        wait_for(lambda: glob.glob(disk + '/history/*.block'), why='a block')
+        daemon.stop()
+        daemon.start()
+        assert answer(daemon, now - 100, now) == {i: {now - 5: i} for i in range(3000)}
+        daemon.stop()
+    finally:
+        daemon.kill()
+        subprocess.run(['umount', '-l', disk], capture_output=True)
 
 
 def without_a_log_a_clean_stop_keeps_all(folder):
@@ -164,4 +197,4 @@ def a_small_memory_holds_more_than_it(folder):
 
 
 main(killed_anywhere_it_answers_as_a_model, a_stop_leaves_nothing_to_read_again, a_damaged_block_costs_itself,
-     without_a_log_a_clean_stop_keeps_all, a_small_memory_holds_more_than_it)
+     a_full_disk_costs_nothing, without_a_log_a_clean_stop_keeps_all, a_small_memory_holds_more_than_it)
