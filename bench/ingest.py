@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""ingest: prebuilt lines over loopback TCP into the durable log and history, beside victoria-metrics with the same bytes.
+"""ingest: prebuilt points over loopback TCP into the durable log and history, beside victoria-metrics with the same bytes.
 
 Each side is started fresh, given the same lines, and watched until it says that all of them are stored; runs alternate
 (ours, theirs, ours, theirs). The clock starts with the sender's first connection, after it has built its lines, and
@@ -69,18 +69,29 @@ def wait_for(what, seconds=120, pause=0.01):
     raise SystemExit('ingest: the server did not get there in time')
 
 
+# --format: what bench-blast sends, the port it goes to at each side, and how victoria-metrics counts it
+FORMATS = {
+    'graphite': ('graphite', 'graphiteListenAddr', 'graphite'),
+    'put': ('tsdb', 'opentsdbListenAddr', 'opentsdb'),
+    'tsdb': ('tsdb', 'opentsdbHTTPListenAddr', 'opentsdbhttp'),
+    'influx': ('influx', 'httpListenAddr', 'influx'),
+}
+
+
 class Ours:
     name = 'yarder'
 
     def __init__(self, options):
         self.program = options.yarder or YARDER
         self.dir = tempfile.mkdtemp(prefix='ingest-', dir=options.dir)
-        self.port, web = free_port(), free_port()
+        ports = {name: free_port() for name in ('graphite', 'tsdb', 'influx')}
+        self.port, web = ports[FORMATS[options.format][0]], ports['tsdb']
         topology = os.path.join(self.dir, 'ingest.yd')
         with open(topology, 'w') as f:
-            f.write(f'''graphite :: Graphite(listen: "127.0.0.1:{self.port}")
+            f.write(f'''graphite :: Graphite(listen: "127.0.0.1:{ports['graphite']}")
 tsdb :: OpenTsdb(listen: "127.0.0.1:{web}")
-graphite, tsdb -> metrics :: Log(stream: "metrics") -> history :: History(memory: 4GiB)
+influx :: Influx(listen: "127.0.0.1:{ports['influx']}")
+graphite, tsdb, influx -> metrics :: Log(stream: "metrics") -> history :: History(memory: 4GiB)
 tsdb => history
 ''')
         self.data = os.path.join(self.dir, 'data')
@@ -119,10 +130,12 @@ class VictoriaMetrics:
 
     def __init__(self, options):
         self.dir = tempfile.mkdtemp(prefix='ingest-', dir=options.dir)
-        self.port, self.web = free_port(), free_port()
-        self.process = subprocess.Popen(
-            [self.program(), f'-storageDataPath={self.dir}', f'-graphiteListenAddr=127.0.0.1:{self.port}',
-             f'-httpListenAddr=127.0.0.1:{self.web}', *self.flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, flag, self.counted = FORMATS[options.format]
+        self.web = free_port()
+        self.port = self.web if flag == 'httpListenAddr' else free_port()
+        listen = {f'-{flag}=127.0.0.1:{self.port}', f'-httpListenAddr=127.0.0.1:{self.web}'}
+        self.process = subprocess.Popen([self.program(), f'-storageDataPath={self.dir}', *listen, *self.flags],
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.pid = self.process.pid
         wait_for(lambda: get(f'http://127.0.0.1:{self.web}/metrics'))
 
@@ -142,7 +155,7 @@ class VictoriaMetrics:
 
     def stored(self):
         for line in get(f'http://127.0.0.1:{self.web}/metrics').splitlines():
-            if line.startswith('vm_rows_inserted_total{type="graphite"}'):
+            if line.startswith(f'vm_rows_inserted_total{{type="{self.counted}"}}'):
                 return int(float(line.split()[1]))
         return 0
 
@@ -155,9 +168,10 @@ class VictoriaMetrics:
 def run(side, options):
     server = side(options)
     try:
-        lines = options.series * options.rounds
+        series = options.series - options.series % (9 if options.format == 'influx' else 1)  # whole cores
+        lines = series * options.rounds
         sender = subprocess.Popen([BLAST, '127.0.0.1', str(server.port), str(options.series), str(options.rounds),
-                                   str(options.connections)], stdout=subprocess.PIPE, text=True)
+                                   str(options.connections), options.format], stdout=subprocess.PIPE, text=True)
         words = []
         for line in sender.stdout:  # `ready` once its lines are built, then the object
             words.append(line)
@@ -175,7 +189,7 @@ def run(side, options):
         return {'points_per_s': lines / seconds, 'points_per_cpu_s': lines / (user + system), 'us_per_point':
                 1e6 * (user + system) / lines, 'user_s': user, 'system_s': system, 'seconds': seconds,
                 'sending_s': sent['seconds'], 'sender_cpu_s': sent['cpu_seconds'],
-                'resident_mib': resident_max(server.pid), 'bytes_per_line': sent['bytes'] / lines}
+                'resident_mib': resident_max(server.pid), 'bytes_per_point': sent['bytes'] / lines}
     finally:
         server.stop()
 
@@ -190,6 +204,8 @@ def summarise(runs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--format', choices=FORMATS, default='graphite',
+                        help='graphite and put: lines; influx and tsdb: requests of 10,000 and 1,000 points')
     parser.add_argument('--series', type=int, default=100_000)
     parser.add_argument('--rounds', type=int, default=100)
     parser.add_argument('--connections', type=int, default=2)
@@ -222,8 +238,8 @@ def main():
         print(json.dumps({'series': options.series, 'rounds': options.rounds, 'connections': options.connections,
                           'repeat': options.repeat, 'sides': summary, 'not_comparable': NOT_COMPARABLE}, indent=2))
         return
-    print(f'{options.series} series x {options.rounds} points, {options.connections} connections, '
-          f'{ours["bytes_per_line"]:.0f} bytes a line, medians of {options.repeat} alternating runs (least to most)')
+    print(f'{options.format}: {options.series} series x {options.rounds} points, {options.connections} connections, '
+          f'{ours["bytes_per_point"]:.0f} bytes a point, medians of {options.repeat} alternating runs (least to most)')
     for name, s in summary.items():
         low, high = s['points_per_s_spread']
         cheap, dear = s['us_per_point_spread']
