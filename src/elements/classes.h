@@ -30,6 +30,7 @@
     X(route) \
     X(self) \
     X(state) \
+    X(statsd) \
     X(window)
 /* clang-format on */
 
