@@ -7,6 +7,7 @@
 /* clang-format off */
 #define YD_BUILTIN_CLASSES(X) \
     X(cardinality) \
+    X(collectd) \
     X(count) \
     X(crawl) \
     X(events) \
