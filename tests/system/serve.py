@@ -94,7 +94,7 @@ def usage_mistakes_exit_2(folder):
         f.write('a :: Grafite(listen: "127.0.0.1:1")\n')
     bad = yarder('check', folder + '/bad.yd')
     assert bad.returncode == 1 and 'Graphite' in bad.stderr, bad.stderr
-    for command in ('run', 'check', 'fmt', 'graph', 'elements', 'test', 'put', 'query', 'top', 'log ls', 'log stat',
+    for command in ('run', 'check', 'fmt', 'graph', 'route', 'elements', 'test', 'put', 'query', 'top', 'log ls', 'log stat',
                     'log cat', 'log tail', 'log verify', 'version'):
         shown = yarder(*command.split(), '--help', check=0)
         assert shown.stdout.startswith(f'usage: yarder {command}'), shown.stdout
