@@ -16,58 +16,14 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "elements/clock.h"
 #include "elements/rows.h"
-#include "elements/saved.h"
-#include "elements/table.h"
-#include "elements/window_sum.h"
+#include "elements/window.h"
 
 enum { PORT_INPUT, PORT_OUTPUT, PORT_QUERY };
 enum { TIMER_CLOSE = 1 };
 enum { REASON_LATE, REASON_AHEAD, REASON_SERIES, REASON_MEMORY, REASON_VALUE, REASON_NAME };
-enum { SAMPLES, TALLIES, DELTAS, TABLES };
-#define PERCENTILES_MAX 16
-#define WINDOWS_MAX     10000
-#define SUFFIX_MAX      16
-#define SAID_AT_ONCE    8192 /* cells a turn */
-#define SAVED_FORM      1
-
-struct cell {
-    struct series *series; /* NULL: forgotten meanwhile */
-    struct window *window;
-    struct cell *next; /* of the series */
-    struct yd_sum sum;
-};
-struct series {
-    struct yd_table_item head;
-    struct cell *cells;
-    struct yd_counter counter;
-};
-struct window {
-    int64_t start;
-    struct cell **cells;
-    uint32_t count, capacity, said;
-};
-struct state {
-    struct yd_table tables[TABLES]; /* of struct series */
-    struct window **windows;        /* by start */
-    uint32_t window_count, window_capacity;
-    int64_t every, grace, ahead, per;
-    int64_t closed_upto; /* windows that end here or before are closed */
-    uint64_t memory, memory_max, series_max;
-    uint32_t stats; /* 1 << enum yd_summary */
-    struct {
-        double percent;
-        char name[SUFFIX_MAX];
-    } percentiles[PERCENTILES_MAX];
-    unsigned percentile_count;
-    enum yd_wrap wrap;
-    bool at_end, ended;
-    struct yd_clock clock;
-    int64_t armed;
-    struct yd_builder *builder;
-    struct yd_buf cache; /* struct series * by kind and name of the batch at hand */
-};
+#define WINDOWS_MAX  10000
+#define SAID_AT_ONCE 8192 /* cells a turn */
 
 static const enum yd_kind kinds[TABLES] = {YD_SAMPLE, YD_TALLY, YD_DELTA};
 
@@ -107,7 +63,7 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
     return YD_EINVAL;
 }
 
-static void open_percentiles(struct state *state, const struct yd_arg *list)
+static void open_percentiles(struct yd__window *state, const struct yd_arg *list)
 {
     for (size_t i = 0; list && i < list->list.count; i++) {
         char number[32], *name = state->percentiles[i].name;
@@ -124,7 +80,7 @@ static void open_percentiles(struct state *state, const struct yd_arg *list)
 
 static int open_window(struct yd_element *element, void *opaque)
 {
-    struct state *state = opaque;
+    struct yd__window *state = opaque;
     const struct yd_args *args = yd_element_args(element);
     const struct yd_arg *outputs = yd_args_find(args, "outputs");
     state->every = yd_args_int(args, "every");
@@ -144,7 +100,7 @@ static int open_window(struct yd_element *element, void *opaque)
     return yd_builder_create(NULL, &state->builder);
 }
 
-static void free_window(struct state *state, struct window *window)
+static void free_window(struct yd__window *state, struct window *window)
 {
     for (uint32_t i = window->said; i < window->count; i++) {
         yd_sum_fini(&window->cells[i]->sum, NULL);
@@ -157,7 +113,7 @@ static void free_window(struct state *state, struct window *window)
 
 static void close_window(void *opaque)
 {
-    struct state *state = opaque;
+    struct yd__window *state = opaque;
     for (uint32_t i = 0; i < state->window_count; i++) free_window(state, state->windows[i]);
     free(state->windows);
     for (int i = 0; i < TABLES; i++) yd_table_fini(&state->tables[i]);
@@ -167,14 +123,14 @@ static void close_window(void *opaque)
 
 /* ---- in ---- */
 
-static int64_t start_of(const struct state *state, int64_t time_ns)
+int64_t yd__window_start_of(const struct yd__window *state, int64_t time_ns)
 {
     int64_t over = time_ns % state->every;
     return time_ns - (over < 0 ? over + state->every : over);
 }
 
 /* The window that begins there, opened when it is new. */
-static int find_window(struct state *state, int64_t start, struct window **ret_window)
+static int find_window(struct yd__window *state, int64_t start, struct window **ret_window)
 {
     uint32_t at = state->window_count;
     while (at > 0 && state->windows[at - 1]->start > start) at--;
@@ -200,7 +156,7 @@ static int find_window(struct state *state, int64_t start, struct window **ret_w
     return 0;
 }
 
-static int add_cell(struct state *state, struct series *series, int64_t start, struct cell **ret_cell)
+int yd__window_add_cell(struct yd__window *state, struct series *series, int64_t start, struct cell **ret_cell)
 {
     struct window *window;
     if (state->memory + sizeof **ret_cell > state->memory_max) return YD_EFULL;
@@ -225,7 +181,8 @@ static int add_cell(struct state *state, struct series *series, int64_t start, s
 }
 
 /* YD_ETOOBIG: its results could not be named; YD_EFULL; YD_ENOMEM. */
-static int find_series(struct state *state, int table, struct yd_str name, uint64_t hash, struct series **ret_series)
+int yd__window_find_series(struct yd__window *state, int table, struct yd_str name, uint64_t hash,
+                           struct series **ret_series)
 {
     struct yd_table *in = &state->tables[table];
     struct series *series = yd_table_find(in, name, hash);
@@ -243,14 +200,14 @@ static int find_series(struct state *state, int table, struct yd_str name, uint6
     return 0;
 }
 
-static void remove_series(struct state *state, int table, struct series *series)
+static void remove_series(struct yd__window *state, int table, struct series *series)
 {
     uint64_t before = state->tables[table].bytes;
     yd_table_remove(&state->tables[table], series);
     state->memory -= before - state->tables[table].bytes;
 }
 
-static bool keeps_points(const struct state *state, int table)
+bool yd__window_keeps_points(const struct yd__window *state, int table)
 {
     return table == DELTAS || (table == SAMPLES && (state->percentile_count || state->stats & 1u << YD_STAT_MEDIAN));
 }
@@ -261,7 +218,7 @@ static void refuse(struct yd_out *out, unsigned reason, const struct yd_view *vi
 }
 
 /* The series of a record, and its cell if it is the newest one of the series: the way of most records. */
-static void take(struct state *state, const struct yd_view *view, const struct yd_record *record, int table,
+static void take(struct yd__window *state, const struct yd_view *view, const struct yd_record *record, int table,
                  struct yd_out *out)
 {
     struct series **cache = (struct series **)(void *)state->cache.data, *series;
@@ -277,7 +234,8 @@ static void take(struct state *state, const struct yd_view *view, const struct y
         return;
     }
     if (!series) {
-        error = find_series(state, table, yd_view_name(view, record->name), view->names[record->name].hash, &series);
+        error = yd__window_find_series(state, table, yd_view_name(view, record->name), view->names[record->name].hash,
+                                       &series);
         if (error < 0) {
             refuse(out,
                    error == YD_ETOOBIG ? REASON_NAME
@@ -290,7 +248,7 @@ static void take(struct state *state, const struct yd_view *view, const struct y
     }
     struct cell *cell = series->cells;
     while (cell && (time < cell->window->start || time - cell->window->start >= state->every)) cell = cell->next;
-    if (!cell) error = add_cell(state, series, start_of(state, time), &cell);
+    if (!cell) error = yd__window_add_cell(state, series, yd__window_start_of(state, time), &cell);
     if (error < 0) {
         refuse(out, REASON_MEMORY, view, record);
         return;
@@ -299,7 +257,7 @@ static void take(struct state *state, const struct yd_view *view, const struct y
     bool counts = table == TALLIES && record->type == YD_NIL; /* a tally without a number is one */
     size_t grown, room = state->memory < state->memory_max ? state->memory_max - state->memory : 0;
     error = yd_sum_add(&cell->sum, time, counts ? YD_U64 : (enum yd_type)record->type, counts ? one : value,
-                       keeps_points(state, table), table == DELTAS, NULL, room, &grown);
+                       yd__window_keeps_points(state, table), table == DELTAS, NULL, room, &grown);
     state->memory += grown;
     if (error < 0) refuse(out, error == YD_EINVAL ? REASON_VALUE : REASON_MEMORY, view, record);
 }
@@ -319,7 +277,7 @@ static struct yd_str with_suffix(struct yd_str name, const char *suffix, char *t
     return (struct yd_str){to, name.size + size + 1};
 }
 
-static int emit_built(struct state *state, struct yd_out *out)
+static int emit_built(struct yd__window *state, struct yd_out *out)
 {
     struct yd_batch *batch;
     int error = yd_builder_seal(state->builder, &batch);
@@ -327,7 +285,7 @@ static int emit_built(struct state *state, struct yd_out *out)
     return error < 0 ? error : yd_emit(out, PORT_OUTPUT, batch);
 }
 
-static int add_once(struct state *state, struct yd_str name, int64_t time, enum yd_kind kind, enum yd_type type,
+static int add_once(struct yd__window *state, struct yd_str name, int64_t time, enum yd_kind kind, enum yd_type type,
                     uint16_t flags, union yd_value value)
 {
     uint32_t index;
@@ -335,7 +293,7 @@ static int add_once(struct state *state, struct yd_str name, int64_t time, enum 
     return error < 0 ? error : yd_builder_add(state->builder, time, index, kind, type, flags, value);
 }
 
-static int add_out(struct state *state, struct yd_str name, int64_t time, enum yd_kind kind, enum yd_type type,
+static int add_out(struct yd__window *state, struct yd_str name, int64_t time, enum yd_kind kind, enum yd_type type,
                    uint16_t flags, union yd_value value, struct yd_out *out)
 {
     int error = add_once(state, name, time, kind, type, flags, value);
@@ -344,13 +302,13 @@ static int add_out(struct state *state, struct yd_str name, int64_t time, enum y
     return error < 0 ? error : add_once(state, name, time, kind, type, flags, value);
 }
 
-static int say_samples(struct state *state, struct cell *cell, struct yd_out *out)
+static int say_samples(struct yd__window *state, struct cell *cell, struct yd_out *out)
 {
     char name[YD_NAME_SIZE_MAX + 1];
     enum yd_type type;
     union yd_value value;
     int error = 0;
-    if (keeps_points(state, SAMPLES)) yd_sum_sort(&cell->sum);
+    if (yd__window_keeps_points(state, SAMPLES)) yd_sum_sort(&cell->sum);
     for (int i = 0; i < YD_STAT_COUNT && error == 0; i++) {
         if (!(state->stats & 1u << i)) continue;
         yd_sum_stat(&cell->sum, (enum yd_summary)i, &type, &value);
@@ -365,7 +323,7 @@ static int say_samples(struct state *state, struct cell *cell, struct yd_out *ou
     return error;
 }
 
-static int say(struct state *state, struct cell *cell, int table, struct yd_out *out)
+static int say(struct yd__window *state, struct cell *cell, int table, struct yd_out *out)
 {
     char name[YD_NAME_SIZE_MAX + 1];
     enum yd_type type;
@@ -385,7 +343,7 @@ static int say(struct state *state, struct cell *cell, int table, struct yd_out 
                    flags, value, out);
 }
 
-static int table_of(const struct state *state, const struct series *series)
+int yd__window_table_of(const struct yd__window *state, const struct series *series)
 {
     for (int i = 0; i < TABLES; i++)
         if (series->head.index < state->tables[i].count && state->tables[i].items[series->head.index] == &series->head)
@@ -393,14 +351,14 @@ static int table_of(const struct state *state, const struct series *series)
     return SAMPLES;
 }
 
-static void free_cell(struct state *state, struct cell *cell)
+static void free_cell(struct yd__window *state, struct cell *cell)
 {
     struct series *series = cell->series;
     if (series) {
         struct cell **link = &series->cells;
         while (*link != cell) link = &(*link)->next;
         *link = cell->next;
-        int table = table_of(state, series);
+        int table = yd__window_table_of(state, series);
         if (!series->cells && table != DELTAS) remove_series(state, table, series);
     }
     state->memory -= sizeof *cell + cell->sum.point_capacity * sizeof(struct yd_point);
@@ -409,7 +367,7 @@ static void free_cell(struct state *state, struct cell *cell)
 }
 
 /* Counters that said nothing in a whole window: their next point begins anew. */
-static void forget_counters(struct state *state, int64_t start)
+static void forget_counters(struct yd__window *state, int64_t start)
 {
     struct yd_table *table = &state->tables[DELTAS];
     for (uint32_t i = table->count; i-- > 0;) {
@@ -419,13 +377,13 @@ static void forget_counters(struct state *state, int64_t start)
     }
 }
 
-static bool has_closed(const struct state *state)
+static bool has_closed(const struct yd__window *state)
 {
     return state->window_count && state->windows[0]->start + state->every <= state->closed_upto;
 }
 
 /* Says closed windows, the oldest first, a good piece a turn; 1: there is more. */
-static int say_closed(struct state *state, struct yd_out *out)
+static int say_closed(struct yd__window *state, struct yd_out *out)
 {
     for (uint32_t said = 0; has_closed(state);) {
         struct window *window = state->windows[0];
@@ -435,7 +393,7 @@ static int say_closed(struct state *state, struct yd_out *out)
                 return error < 0 ? error : 1;
             }
             struct cell *cell = window->cells[window->said];
-            int error = cell->series ? say(state, cell, table_of(state, cell->series), out) : 0;
+            int error = cell->series ? say(state, cell, yd__window_table_of(state, cell->series), out) : 0;
             if (error < 0) return error;
             free_cell(state, cell);
         }
@@ -447,16 +405,16 @@ static int say_closed(struct state *state, struct yd_out *out)
     return emit_built(state, out);
 }
 
-static void close_upto(struct state *state, int64_t now)
+static void close_upto(struct yd__window *state, int64_t now)
 {
     if (now < INT64_MIN / 2) return;
-    int64_t upto = start_of(state, now - state->grace);
+    int64_t upto = yd__window_start_of(state, now - state->grace);
     if (upto > state->closed_upto) state->closed_upto = upto;
 }
 
 /* ---- turns ---- */
 
-static void arm(struct state *state, struct yd_input *input, struct yd_out *out)
+static void arm(struct yd__window *state, struct yd_input *input, struct yd_out *out)
 {
     if (!state->window_count) return;
     int64_t at = input->mono_ns, over = state->windows[0]->start + state->every + state->grace + YD_CLOCK_IDLE;
@@ -466,14 +424,14 @@ static void arm(struct state *state, struct yd_input *input, struct yd_out *out)
     yd_timer_at(out, TIMER_CLOSE, at);
 }
 
-static enum yd_turn_result failed(struct state *state)
+static enum yd_turn_result failed(struct yd__window *state)
 {
     yd_builder_abandon(state->builder);
     return YD_FAIL;
 }
 
 /* Forgotten names: what is in open windows goes with them, and whoever comes behind is told. */
-static int forget(struct state *state, const struct yd_view *view, uint32_t index, struct yd_pattern *pattern,
+static int forget(struct yd__window *state, const struct yd_view *view, uint32_t index, struct yd_pattern *pattern,
                   uint32_t of_kinds, struct yd_out *out)
 {
     struct yd_str name = yd_view_name(view, view->records[index].name);
@@ -494,7 +452,7 @@ static int forget(struct state *state, const struct yd_view *view, uint32_t inde
     return error < 0 ? error : yd_builder_copy(state->builder, view, index);
 }
 
-static int take_other(struct state *state, const struct yd_view *view, uint32_t index, uint64_t *folded,
+static int take_other(struct yd__window *state, const struct yd_view *view, uint32_t index, uint64_t *folded,
                       struct yd_out *out)
 {
     struct yd_pattern *pattern;
@@ -509,7 +467,7 @@ static int take_other(struct state *state, const struct yd_view *view, uint32_t 
     return error;
 }
 
-static enum yd_turn_result on_batch(struct state *state, struct yd_input *input, struct yd_out *out)
+static enum yd_turn_result on_batch(struct yd__window *state, struct yd_input *input, struct yd_out *out)
 {
     const struct yd_view *view = &input->batch->view;
     uint64_t folded = 0;
@@ -540,7 +498,7 @@ static enum yd_turn_result on_batch(struct state *state, struct yd_input *input,
     return YD_DONE;
 }
 
-static enum yd_turn_result on_timer(struct state *state, struct yd_input *input, struct yd_out *out)
+static enum yd_turn_result on_timer(struct yd__window *state, struct yd_input *input, struct yd_out *out)
 {
     struct yd_clock clock = state->clock; /* the wall's time is not the stream's: only this turn goes by it */
     int64_t again = 0;
@@ -566,7 +524,7 @@ static int fill(struct yd_builder *builder, const void *arg)
     return error < 0 ? error : yd_rows_cell_u64(builder, "n", cell->sum.n);
 }
 
-static enum yd_turn_result answer(struct state *state, struct yd_input *input, struct yd_out *out)
+static enum yd_turn_result answer(struct yd__window *state, struct yd_input *input, struct yd_out *out)
 {
     struct yd_rows rows;
     if (!yd_rows_op(input->batch, "windows")) return yd_rows_unknown(input, out, "windows");
@@ -582,7 +540,7 @@ static enum yd_turn_result answer(struct state *state, struct yd_input *input, s
 
 static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
 {
-    struct state *state = opaque;
+    struct yd__window *state = opaque;
     switch (input->type) {
     case YD_INPUT_START:
         yd_clock_start(&state->clock, input);
@@ -604,7 +562,7 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
 
 static enum yd_turn_result drain(void *opaque, struct yd_out *out)
 {
-    struct state *state = opaque;
+    struct yd__window *state = opaque;
     state->ended = true;
     if (!state->at_end) return YD_DONE; /* saved, and gone on with after the next start */
     if (state->window_count) {
@@ -613,121 +571,6 @@ static enum yd_turn_result drain(void *opaque, struct yd_out *out)
     }
     int more = say_closed(state, out);
     return more < 0 ? failed(state) : more ? YD_MORE : YD_DONE;
-}
-
-/* ---- what survives ---- */
-
-struct saved_head {
-    uint32_t form, windows;
-    int64_t every, closed_upto, now;
-};
-struct saved_counter {
-    int64_t time;
-    uint64_t bits;
-    uint8_t known, is_float, reserved[6];
-};
-
-static int save(const void *opaque, uint32_t key_group, struct yd_saver *saver)
-{
-    const struct state *state = opaque;
-    const struct saved_head head = {SAVED_FORM, state->window_count, state->every, state->closed_upto,
-                                    state->clock.now};
-    if (key_group != 0) return 0;
-    yd_save_bytes(saver, &head, sizeof head);
-    yd_save_bytes(saver, &state->tables[DELTAS].count, sizeof state->tables[DELTAS].count);
-    for (uint32_t i = 0; i < state->tables[DELTAS].count; i++) {
-        const struct series *series = (const struct series *)state->tables[DELTAS].items[i];
-        const struct saved_counter counter = {.time = series->counter.point.time_ns,
-                                              .bits = series->counter.point.u64,
-                                              .known = series->counter.known,
-                                              .is_float = series->counter.is_float};
-        yd_save_text(saver, series->head.name);
-        yd_save_bytes(saver, &counter, sizeof counter);
-    }
-    for (uint32_t w = 0; w < state->window_count; w++) {
-        const struct window *window = state->windows[w];
-        uint32_t count = 0;
-        for (uint32_t i = window->said; i < window->count; i++)
-            count += window->cells[i]->series && window->cells[i]->sum.n;
-        yd_save_bytes(saver, &window->start, sizeof window->start);
-        yd_save_bytes(saver, &count, sizeof count);
-        for (uint32_t i = window->said; i < window->count; i++) {
-            const struct cell *cell = window->cells[i];
-            if (!cell->series || !cell->sum.n) continue;
-            uint32_t table = (uint32_t)table_of(state, cell->series);
-            yd_save_bytes(saver, &table, sizeof table);
-            yd_save_text(saver, cell->series->head.name);
-            yd_sum_save(&cell->sum, saver);
-        }
-    }
-    return 0;
-}
-
-static int load_counter(struct state *state, struct yd_str *saved)
-{
-    struct saved_counter counter;
-    struct yd_str name;
-    struct series *series;
-    if (!yd_saved_text(saved, &name) || !yd_saved_bytes(saved, &counter, sizeof counter)) return YD_EFORMAT;
-    if (counter.known > 1 || counter.is_float > 1 || !yd_text_utf8(name)) return YD_EFORMAT;
-    int error = find_series(state, DELTAS, name, yd_hash_str(name), &series);
-    if (error < 0) return error == YD_ENOMEM ? error : YD_EFORMAT;
-    series->counter =
-        (struct yd_counter){{.time_ns = counter.time, .u64 = counter.bits}, counter.known, counter.is_float};
-    return 0;
-}
-
-static int load_cell(struct state *state, int64_t start, struct yd_str *saved)
-{
-    uint32_t table;
-    struct yd_str name;
-    struct series *series;
-    struct cell *cell;
-    struct yd_sum sum = {0};
-    int error;
-    if (!yd_saved_bytes(saved, &table, sizeof table) || table >= TABLES || !yd_saved_text(saved, &name) ||
-        !yd_text_utf8(name))
-        return YD_EFORMAT;
-    error = find_series(state, (int)table, name, yd_hash_str(name), &series);
-    if (error < 0) return error == YD_ENOMEM ? error : YD_EFORMAT;
-    if (!yd_sum_load(&sum, saved, NULL, &error)) return error;
-    state->memory += sum.point_capacity * sizeof(struct yd_point);
-    error = !sum.points && keeps_points(state, (int)table) ? YD_EFORMAT : add_cell(state, series, start, &cell);
-    if (error < 0) {
-        yd_sum_fini(&sum, NULL);
-        return error;
-    }
-    cell->sum = sum;
-    return 0;
-}
-
-static int load(void *opaque, uint32_t key_group, struct yd_str saved)
-{
-    struct state *state = opaque;
-    struct saved_head head;
-    uint32_t count = 0;
-    (void)key_group;
-    if (!yd_saved_bytes(&saved, &head, sizeof head)) return YD_EFORMAT;
-    if (head.form != SAVED_FORM) return YD_EVERSION;
-    if (head.every != state->every) return YD_EINVAL; /* these windows lie elsewhere */
-    state->closed_upto = head.closed_upto;
-    state->clock.now = head.now;
-    if (!yd_saved_bytes(&saved, &count, sizeof count)) return YD_EFORMAT;
-    for (uint32_t i = 0; i < count; i++) {
-        int error = load_counter(state, &saved);
-        if (error < 0) return error;
-    }
-    for (uint32_t w = 0; w < head.windows; w++) {
-        int64_t start;
-        if (!yd_saved_bytes(&saved, &start, sizeof start) || !yd_saved_bytes(&saved, &count, sizeof count))
-            return YD_EFORMAT;
-        if (start < INT64_MIN / 2 || start > INT64_MAX / 2 || start_of(state, start) != start) return YD_EFORMAT;
-        for (uint32_t i = 0; i < count; i++) {
-            int error = load_cell(state, start, &saved);
-            if (error < 0) return error;
-        }
-    }
-    return saved.size ? YD_EFORMAT : 0;
 }
 
 static const struct yd_port_class ports[] = {
@@ -842,12 +685,12 @@ const struct yd_element_class yd_class_window = {
     .ports = ports,
     .params = params,
     .reasons = reasons,
-    .state_size = sizeof(struct state),
+    .state_size = sizeof(struct yd__window),
     .check = check,
     .open = open_window,
     .close = close_window,
     .receive = receive,
     .drain = drain,
-    .save = save,
-    .load = load,
+    .save = yd__window_save,
+    .load = yd__window_load,
 };

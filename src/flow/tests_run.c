@@ -213,8 +213,7 @@ static bool time_of(const struct yd_arg *arg, int64_t *ret)
     if (arg->type == YD_PARAM_TEXT) return yd_text_time(arg->text, ret) == 0;
     double seconds;
     if (arg->type == YD_PARAM_INT) {
-        *ret = arg->i64 * YD_NS_PER_S;
-        return true;
+        return !__builtin_mul_overflow(arg->i64, YD_NS_PER_S, ret);
     }
     if (!number_of(arg, &seconds)) return false;
     *ret = (int64_t)llround(seconds * 1e9);
