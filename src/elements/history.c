@@ -678,7 +678,9 @@ static void add_numbers(struct answer *answer, const char *name, const struct nu
 static void answer_counts(struct state *state, struct answer *answer)
 {
     struct yd_history_counts counts;
+    struct yd_history_blocks blocks;
     yd_history_counts(state->history, &counts);
+    yd_history_blocks(state->history, &blocks);
     const struct number numbers[] = {{"stored", (int64_t)counts.stored},
                                      {"duplicate", (int64_t)counts.duplicate},
                                      {"refused_series", (int64_t)counts.refused_series},
@@ -689,6 +691,11 @@ static void answer_counts(struct state *state, struct answer *answer)
                                      {"series", (int64_t)counts.series},
                                      {"chunks", (int64_t)counts.chunks},
                                      {"memory_bytes", (int64_t)counts.memory_bytes},
+                                     {"blocks", (int64_t)blocks.blocks},
+                                     {"block_bytes", (int64_t)blocks.bytes},
+                                     {"block_points", (int64_t)blocks.points},
+                                     {"block_rows", (int64_t)blocks.rows},
+                                     {"damaged", (int64_t)blocks.damaged},
                                      {"time_min", counts.time_min},
                                      {"time_max", counts.time_max}};
     add_numbers(answer, "counts", numbers, YD_COUNT(numbers));

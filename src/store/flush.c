@@ -277,6 +277,17 @@ int yd_history_settle(struct yd_history *history)
     return marks || flush->sweeping;
 }
 
+void yd_history_blocks(const struct yd_history *history, struct yd_history_blocks *ret)
+{
+    *ret = (struct yd_history_blocks){.blocks = history->block_count};
+    for (uint32_t i = 0; i < history->block_count; i++) {
+        const struct yd__block *block = history->blocks[i];
+        ret->bytes += block->size;
+        *(block->head.kind == YD__BLOCK_RAW ? &ret->points : &ret->rows) += block->head.points;
+        ret->damaged += __atomic_load_n(&block->damaged, __ATOMIC_RELAXED);
+    }
+}
+
 const char *yd_history_damage(const struct yd_history *history, uint64_t *seen)
 {
     const char *path = NULL;

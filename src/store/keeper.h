@@ -90,6 +90,11 @@ int yd_history_flush_step(struct yd_history *history, struct yd_flush_piece **re
  * and series that have no points anywhere. */
 void yd_history_flush_end(struct yd_history *history, bool stored);
 int yd_history_settle(struct yd_history *history);
+/* What is in the blocks that are installed. */
+struct yd_history_blocks {
+    uint64_t blocks, bytes, points, rows, damaged;
+};
+void yd_history_blocks(const struct yd_history *history, struct yd_history_blocks *ret);
 /* The file of a block in which damage has been found since *seen of it were; NULL: none. */
 const char *yd_history_damage(const struct yd_history *history, uint64_t *seen);
 /* YD_ENOMEM: nothing changed, to be called again. */
