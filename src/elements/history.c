@@ -16,6 +16,7 @@
 
 #include "elements/ask.h"
 #include "elements/classes.h"
+#include "elements/rows.h"
 #include "store/keeper.h"
 
 enum { INPUT, QUERY };
@@ -287,13 +288,36 @@ static void answer_kept(struct state *state, struct yd_out *out)
 
 /* ---- folding ---- */
 
+/* Names that a batch says are forgotten (rows.h) go before what else it brings is folded. A row with `until` hides
+ * records in a log, and means nothing here. */
+static int forget(struct state *state, const struct yd_batch *batch)
+{
+    const struct yd_view *view = &batch->view;
+    if (!(batch->header.kinds & YD_KIND_BIT(YD_ROW))) return 0;
+    for (uint32_t i = 0; i < view->count; i++) {
+        const struct yd_record *record = &view->records[i];
+        struct yd_pattern *pattern = NULL;
+        uint32_t kinds;
+        if (record->kind != YD_ROW || record->type != YD_MAP) continue;
+        if (yd_view_find(view, record->value, YD_STR("until")) ||
+            yd_view_find(view, record->value, YD_STR("until_time")))
+            continue;
+        int r = yd_tombstone_read(view, i, &pattern, &kinds);
+        if (r < 0) return r;
+        if (r > 0 && pattern && (kinds & YD_KINDS_NUMERIC)) (void)yd_history_forget(state->history, pattern);
+        yd_pattern_destroy(pattern);
+    }
+    return 0;
+}
+
 /* Returns what is done of it. */
 static uint32_t fold_some(struct state *state, struct yd_batch *batch, uint32_t from, struct yd_out *out)
 {
     struct yd_history_counts before, after;
     uint32_t done = from;
     yd_history_counts(state->history, &before);
-    int r = yd_history_fold(state->history, batch, from, &done);
+    int r = from ? 0 : forget(state, batch);
+    if (r >= 0) r = yd_history_fold(state->history, batch, from, &done);
     if (r < 0) { /* out of memory, or a batch that nobody can read: the rest of it is not stored, and said */
         yd_count_rejected(out, REASON_MEMORY, batch->header.count - done, YD_STR(""));
         yd_say(out, 2, "records not stored: %s", yd_error_text(r));
@@ -812,7 +836,7 @@ const struct yd_element_class yd_class_history = {
            "- When names and index fill half of `memory`, *new* series are refused and counted; known ones keep "
            "flowing.\n"
            "- A damaged block is named and counted; the others are served.\n"
-           "- A tombstone record forgets its series.\n"
+           "- A tombstone forgets its series, or those that its pattern matches (`Forget`), for good.\n"
            "- Queries run in slices between batches: neither waits for the other.\n",
     .example = "metrics :: Log(stream: \"metrics\") -> history :: History(keep: 30d)\n"
                "tsdb :: OpenTsdb(listen: \"127.0.0.1:4242\") => history\n",

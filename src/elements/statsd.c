@@ -28,11 +28,11 @@ struct state {
     int64_t begun_ns; /* wall: of the window at hand; 0: none */
     struct yd_statsd_sums sums;
     struct yd_builder *builder;
-    struct yd_statsd *fed;    /* of feed, made when first needed */
+    struct yd_statsd *fed; /* of feed, made when first needed */
     struct yd_rejects *fed_rejects;
-    struct yd_out *out;       /* of the feed or flush at hand */
-    int64_t time_ns;          /* of the flush at hand */
-    uint64_t lost;            /* by it: no memory */
+    struct yd_out *out; /* of the feed or flush at hand */
+    int64_t time_ns;    /* of the flush at hand */
+    uint64_t lost;      /* by it: no memory */
 };
 
 struct pump {
@@ -85,8 +85,9 @@ static const struct yd_param_class params[] = {
     {.name = "aggregate",
      .type = YD_PARAM_BOOL,
      .initial = "true",
-     .doc = "`false`: every value goes on as a record of its own: a counter as TALLY, a gauge as SAMPLE or DELTA, a timer "
-            "as SAMPLE, a set's member as FACT."},
+     .doc =
+         "`false`: every value goes on as a record of its own: a counter as TALLY, a gauge as SAMPLE or DELTA, a timer "
+         "as SAMPLE, a set's member as FACT."},
     {.name = "percentiles",
      .type = YD_PARAM_LIST,
      .initial = "[90]",
@@ -116,7 +117,8 @@ static const struct yd_param_class params[] = {
      .initial = "100000",
      .min = 1,
      .max = 1e8,
-     .doc = "Of a timer in one flush, for median and percentiles; more count everywhere else. Likewise members of a set."},
+     .doc =
+         "Of a timer in one flush, for median and percentiles; more count everywhere else. Likewise members of a set."},
     {0}};
 
 /* ---- the element ---- */
@@ -275,7 +277,8 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
         return YD_DONE;
     case YD_INPUT_TIMER:
         /* At the multiple of `flush` that has passed, however late the timer came. */
-        flush(state, input->mono_ns, YD_MAX(input->wall_ns / state->flush_ns * state->flush_ns, state->begun_ns + 1), out);
+        flush(state, input->mono_ns, YD_MAX(input->wall_ns / state->flush_ns * state->flush_ns, state->begun_ns + 1),
+              out);
         set_timer(state, input->mono_ns, input->wall_ns, out);
         return YD_DONE;
     default:
@@ -318,9 +321,8 @@ static void fed_reject(void *arg, enum yd_statsd_reason reason, struct yd_str li
 static int feed(void *opaque, struct yd_str bytes, struct yd_out *out, int64_t wall_ns)
 {
     struct state *state = opaque;
-    struct yd_statsd_options options = {.sink = {state, fed_batch, fed_reject},
-                                        .plain = !state->aggregate,
-                                        .seed = yd_element_random(state->element)};
+    struct yd_statsd_options options = {
+        .sink = {state, fed_batch, fed_reject}, .plain = !state->aggregate, .seed = yd_element_random(state->element)};
     int r = state->fed ? 0 : yd_statsd_create(&options, &state->fed);
     if (r == 0 && !state->fed_rejects) r = yd_rejects_create(yd_element_name(state->element), &state->fed_rejects);
     if (r < 0) return r;
@@ -350,8 +352,8 @@ static void on_reject(void *arg, enum yd_statsd_reason reason, struct yd_str lin
     struct pump *pump = arg;
     yd_pump_count_rejected(pump->pump, reason, 1, line, yd_str_of(pump->from));
     if (!pump->rejects) return;
-    struct yd_batch *full = yd_rejects_add(pump->rejects, yd_pump_wall(pump->pump), yd_statsd_reasons[reason],
-                                           yd_str_of(pump->from), line);
+    struct yd_batch *full =
+        yd_rejects_add(pump->rejects, yd_pump_wall(pump->pump), yd_statsd_reasons[reason], yd_str_of(pump->from), line);
     if (full) (void)yd_pump_emit(pump->pump, REJECTS, full);
 }
 
@@ -403,12 +405,12 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     const struct state *element = element_state;
     pump->pump = yd_pump;
     pump->aggregate = element->aggregate;
-    struct yd_statsd_options options = {.sink = {pump, on_batch, on_reject},
-                                        .plain = !pump->aggregate,
-                                        .seed = yd_loop_random(yd_pump_loop(yd_pump))};
+    struct yd_statsd_options options = {
+        .sink = {pump, on_batch, on_reject}, .plain = !pump->aggregate, .seed = yd_loop_random(yd_pump_loop(yd_pump))};
     int r = yd_statsd_create(&options, &pump->statsd);
     if (r == 0 && element->rejects_wired) r = yd_rejects_create(yd_pump_element(yd_pump), &pump->rejects);
-    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory") : listen_udp(pump, yd_args_text(yd_pump_args(yd_pump), "listen"));
+    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory")
+              : listen_udp(pump, yd_args_text(yd_pump_args(yd_pump), "listen"));
     if (r < 0) free_all(pump);
     return r;
 }
@@ -434,18 +436,21 @@ const struct yd_element_class yd_class_statsd = {
     .flags = YD_CLASS_SOURCE,
     .name = "Statsd",
     .summary = "takes StatsD and DogStatsD over UDP, summed up once per flush",
-    .doc = "`name:value|type`, with `|@rate`, tags of four styles, several values of a name in a line, DogStatsD's events\n"
-           "and service checks. At whole multiples of `flush` each name is said once:\n\n"
-           "| type | what is said |\n|---|---|\n"
-           "| `c` | `NAME.count` (TALLY), `NAME.rate` per second |\n"
-           "| `g` | `NAME`; with a sign the value is a difference |\n"
-           "| `ms`, `h`, `d` | `NAME.count`, `count_ps`, `lower`, `upper`, `sum`, `sum_squares`, `mean`, `median`, `std`, "
-           "and for each percentile `mean_90`, `upper_90`, `sum_90`, `count_90` |\n"
-           "| `s` | `NAME.count`: different members |\n"
-           "| `_e` | an EVENT at once, named by its title |\n"
-           "| `_sc` | a STATE at once |\n\n"
-           "White space in names becomes `_`, `/` becomes `-`. A line that is not understood is counted by its reason; the\n"
-           "other lines of its datagram are kept. What the kernel dropped is counted, too.\n",
+    .doc =
+        "`name:value|type`, with `|@rate`, tags of four styles, several values of a name in a line, DogStatsD's "
+        "events\n"
+        "and service checks. At whole multiples of `flush` each name is said once:\n\n"
+        "| type | what is said |\n|---|---|\n"
+        "| `c` | `NAME.count` (TALLY), `NAME.rate` per second |\n"
+        "| `g` | `NAME`; with a sign the value is a difference |\n"
+        "| `ms`, `h`, `d` | `NAME.count`, `count_ps`, `lower`, `upper`, `sum`, `sum_squares`, `mean`, `median`, `std`, "
+        "and for each percentile `mean_90`, `upper_90`, `sum_90`, `count_90` |\n"
+        "| `s` | `NAME.count`: different members |\n"
+        "| `_e` | an EVENT at once, named by its title |\n"
+        "| `_sc` | a STATE at once |\n\n"
+        "White space in names becomes `_`, `/` becomes `-`. A line that is not understood is counted by its reason; "
+        "the\n"
+        "other lines of its datagram are kept. What the kernel dropped is counted, too.\n",
     .example = "statsd :: Statsd(listen: \"127.0.0.1:8125\", flush: 10s) -> metrics :: Log(stream: \"metrics\")\n",
     .ports = ports,
     .params = params,

@@ -2,8 +2,8 @@
  *
  *   line --first ':' behind the tags of the name--> name | values | type | extras   (again from ':' for `a:1|c:2|ms`)
  *
- * A line is taken apart twice: first all of it is checked, then its records are written, so that it is taken whole or not
- * at all. A name's spelling with its tags is remembered (spellings.h): what it means is worked out once.
+ * A line is taken apart twice: first all of it is checked, then its records are written, so that it is taken whole or
+ * not at all. A name's spelling with its tags is remembered (spellings.h): what it means is worked out once.
  *
  * - As StatsD does it, white space in a name becomes `_` and `/` becomes `-`; other characters stay.
  * - A rate is above 0 and at most 1. `@0` would be an infinity: rejected.
@@ -201,7 +201,8 @@ static int add_point(struct yd_statsd *statsd, uint32_t name, const struct point
     case COUNTER:
         return yd_builder_add(builder, statsd->time_ns, name, YD_TALLY, YD_F64, 0, value);
     case GAUGE:
-        return yd_builder_add(builder, statsd->time_ns, name, point->difference ? YD_DELTA : YD_SAMPLE, YD_F64, 0, value);
+        return yd_builder_add(builder, statsd->time_ns, name, point->difference ? YD_DELTA : YD_SAMPLE, YD_F64, 0,
+                              value);
     case SET:
         return yd_builder_add_bytes(builder, statsd->time_ns, name, YD_FACT, YD_TEXT, 0, point->member);
     case TIMER:
@@ -265,7 +266,8 @@ static int take_value(struct yd_statsd *statsd, enum type type, struct yd_str te
     *point = (struct point){.type = type, .weight = 1, .member = text};
     if (text.size == 0) return refuse(YD_STATSD_NO_VALUE);
     if (type == SET) return yd_text_utf8(text) ? 0 : refuse(YD_STATSD_NOT_UTF8);
-    if (yd__line_f64(text, &point->value) < 0 || (type == TIMER && point->value < 0)) return refuse(YD_STATSD_BAD_VALUE);
+    if (yd__line_f64(text, &point->value) < 0 || (type == TIMER && point->value < 0))
+        return refuse(YD_STATSD_BAD_VALUE);
     point->difference = type == GAUGE && (*text.data == '+' || *text.data == '-');
     return 0;
 }
@@ -294,7 +296,8 @@ static int take_extra(struct yd_statsd *statsd, struct yd_str extra, size_t from
             struct point *point = &statsd->points[i];
             if (point->type == COUNTER) point->value /= rate;
             point->weight = 1 / rate;
-            if (point->value - point->value != 0 || point->weight - point->weight != 0) return refuse(YD_STATSD_BAD_RATE);
+            if (point->value - point->value != 0 || point->weight - point->weight != 0)
+                return refuse(YD_STATSD_BAD_RATE);
         }
         return 0;
     }
@@ -454,12 +457,12 @@ static int take_said_extras(struct yd_statsd *statsd, struct yd_str rest, const 
 }
 
 /* A name as an event's title may be anything: what would be tags in it is not. */
-static int write_said(struct yd_statsd *statsd, struct yd_str name, const struct extras *extras, const struct said *said)
+static int write_said(struct yd_statsd *statsd, struct yd_str name, const struct extras *extras,
+                      const struct said *said)
 {
     char plain[512];
     if (name.size > sizeof plain) return refuse(YD_STATSD_NAME_TOO_LONG);
-    for (size_t i = 0; i < name.size; i++)
-        plain[i] = (char)(memchr(",#[\n", name.data[i], 4) ? '_' : name.data[i]);
+    for (size_t i = 0; i < name.size; i++) plain[i] = (char)(memchr(",#[\n", name.data[i], 4) ? '_' : name.data[i]);
     return write_one(statsd, (struct yd_str){plain, name.size}, (struct yd_str){extras->tags, extras->size}, add_said,
                      said);
 }
@@ -467,8 +470,9 @@ static int write_said(struct yd_statsd *statsd, struct yd_str name, const struct
 /* _e{TITLE SIZE,TEXT SIZE}:TITLE|TEXT|… ; the sizes count escaped bytes. */
 static int take_event(struct yd_statsd *statsd, struct yd_str line)
 {
-    static const char *const keys[][2] = {{"h:", "host"}, {"k:", "key"}, {"p:", "priority"}, {"s:", "source"},
-                                          {"t:", "alert"}, {"c:", NULL},  {"e:", NULL},      {"card:", NULL}, {NULL, NULL}};
+    static const char *const keys[][2] = {{"h:", "host"},   {"k:", "key"},   {"p:", "priority"},
+                                          {"s:", "source"}, {"t:", "alert"}, {"c:", NULL},
+                                          {"e:", NULL},     {"card:", NULL}, {NULL, NULL}};
     struct extras extras = {.size = 0};
     struct yd_str rest = {line.data + 3, line.size - 3};
     bool closed;
@@ -477,8 +481,8 @@ static int take_event(struct yd_statsd *statsd, struct yd_str line)
     if (!closed || !begins(rest, ":") || yd_text_u64(first, &title_size) < 0 || yd_text_u64(sizes, &text_size) < 0)
         return refuse(YD_STATSD_BAD_EVENT);
     rest.data++, rest.size--;
-    if (title_size == 0 || title_size > rest.size || text_size > rest.size ||
-        title_size + 1 + text_size > rest.size || rest.data[title_size] != '|')
+    if (title_size == 0 || title_size > rest.size || text_size > rest.size || title_size + 1 + text_size > rest.size ||
+        rest.data[title_size] != '|')
         return refuse(YD_STATSD_BAD_EVENT);
     struct yd_str title = {rest.data, title_size}, text = {rest.data + title_size + 1, text_size};
     size_t used = title_size + 1 + text_size;
@@ -526,7 +530,7 @@ uint64_t yd_statsd_parse(struct yd_statsd *statsd, struct yd_str text, int64_t n
         if (line.size == 0) continue;
         lines++;
         statsd->time_ns = now_ns;
-        int r = line.size > LINE_MAX      ? refuse(YD_STATSD_TOO_LONG)
+        int r = line.size > LINE_MAX   ? refuse(YD_STATSD_TOO_LONG)
                 : begins(line, "_e{")  ? take_event(statsd, line)
                 : begins(line, "_sc|") ? take_check(statsd, line)
                                        : take_metric(statsd, line);

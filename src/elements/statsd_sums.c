@@ -10,9 +10,9 @@
 
 struct series {
     struct yd_table_item head;
-    int64_t last_ns; /* something came */
-    bool fresh;      /* since the last flush */
-    double value;    /* counter: the sum; gauge: it */
+    int64_t last_ns;                       /* something came */
+    bool fresh;                            /* since the last flush */
+    double value;                          /* counter: the sum; gauge: it */
     double weight, sum, squares, min, max; /* timer */
     double *values;                        /* timer: the first values_max */
     uint32_t count, capacity;
@@ -111,7 +111,8 @@ int yd_statsd_sums_add(struct yd_statsd_sums *sums, const struct yd_view *view, 
     enum yd_statsd_kind kind;
     struct series *series;
     if (!kind_of(record, &kind)) return YD_EINVAL;
-    int r = yd_table_add(&sums->tables[kind], yd_view_name(view, record->name), view->names[record->name].hash, &series);
+    int r =
+        yd_table_add(&sums->tables[kind], yd_view_name(view, record->name), view->names[record->name].hash, &series);
     if (r < 0) return r;
     series->last_ns = now_ns;
     series->fresh = true;
@@ -176,7 +177,7 @@ static void say_percentiles(const struct saying *saying, const struct series *se
             if (within == 0) continue;
             within = YD_MIN(within, count);
             bound = percent > 0 ? series->values[within - 1] : series->values[count - within];
-            sum = percent > 0        ? sums[within - 1]
+            sum = percent > 0      ? sums[within - 1]
                   : within < count ? sums[count - 1] - sums[count - within - 1]
                                    : sums[count - 1];
         }
@@ -251,7 +252,8 @@ void yd_statsd_sums_flush(struct yd_statsd_sums *sums, double seconds, int64_t n
         for (uint32_t i = table->count; i-- > 0;) { /* from the end: removing moves the last one */
             struct series *series = (struct series *)table->items[i];
             saying.name = series->head.name;
-            if (series->fresh || sums->options.send_idle) say_series(&saying, (enum yd_statsd_kind)kind, series, seconds);
+            if (series->fresh || sums->options.send_idle)
+                say_series(&saying, (enum yd_statsd_kind)kind, series, seconds);
             if (now_ns - series->last_ns >= sums->options.forget_ns) {
                 empty(sums, series);
                 yd_table_remove(table, series);

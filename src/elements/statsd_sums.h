@@ -43,7 +43,8 @@ void yd_statsd_sums_fini(struct yd_statsd_sums *sums);
 /* Record `index` of a batch made by yd_statsd_parse. 0; YD_EFULL: too many names; YD_ENOMEM; YD_EINVAL: it is none of
  * the four kinds (events and checks). now_ns: monotonic, for forgetting. */
 int yd_statsd_sums_add(struct yd_statsd_sums *sums, const struct yd_view *view, uint32_t index, int64_t now_ns);
-/* Says all of it at time_ns, over the seconds since the last flush, and begins anew. say: one value; TALLY or SAMPLE. */
+/* Says all of it at time_ns, over the seconds since the last flush, and begins anew. say: one value; TALLY or SAMPLE.
+ */
 void yd_statsd_sums_flush(struct yd_statsd_sums *sums, double seconds, int64_t now_ns,
                           void (*say)(void *arg, struct yd_str name, enum yd_kind kind, double value), void *arg);
 

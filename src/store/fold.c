@@ -93,6 +93,20 @@ void yd_history_destroy(struct yd_history *history)
     yd_alloc_put(below, history, sizeof *history);
 }
 
+uint64_t yd_history_forget(struct yd_history *history, const struct yd_pattern *pattern)
+{
+    uint64_t gone = 0;
+    for (uint32_t id = 0; id < history->id_count; id++) {
+        struct yd__series *series = yd__series_get(history, id);
+        if (!series || !yd_pattern_match(pattern, yd__label_name(series->label))) continue;
+        history->counts.evicted_samples += yd__series_points(series);
+        yd__store_heap_remove(history, id);
+        yd__index_remove(history, id);
+        gone++;
+    }
+    return gone;
+}
+
 void yd_history_counts(const struct yd_history *history, struct yd_history_counts *ret)
 {
     *ret = history->counts;

@@ -42,6 +42,8 @@ void yd_history_destroy(struct yd_history *history); /* no query run may be left
  * not folded: call again with it, with the same batch, to go on. YD_ENOMEM: the records before *ret_done are in.
  * YD_ENOTSUP: a compressed batch. YD_EINVAL: `from` is beyond the end. */
 int yd_history_fold(struct yd_history *history, const struct yd_batch *batch, uint32_t from, uint32_t *ret_done);
+/* Forgets the series whose names match, in memory and in blocks; returns how many. Not sliced: about 50 ns a series. */
+uint64_t yd_history_forget(struct yd_history *history, const struct yd_pattern *pattern);
 void yd_history_counts(const struct yd_history *history, struct yd_history_counts *ret);
 
 /* ---- queries, in OpenTSDB's sense ----

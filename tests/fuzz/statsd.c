@@ -1,5 +1,5 @@
-/* StatsD and DogStatsD: whatever comes, batches pass the reader's checks, names are canonical, a line makes records or a
- * reject, and what is summed up is said in numbers that are finite. */
+/* StatsD and DogStatsD: whatever comes, batches pass the reader's checks, names are canonical, a line makes records or
+ * a reject, and what is summed up is said in numbers that are finite. */
 #include <math.h>
 
 #include "elements/statsd_lines.h"
@@ -22,7 +22,8 @@ static void take(void *arg, struct yd_batch *batch, uint32_t records)
         struct yd_str name = yd_view_name(&view, view.records[i].name);
         char again[YD_NAME_SIZE_MAX];
         size_t name_size;
-        YD_ASSERT(yd_name_canonical(name, again, &name_size) == 0 && yd_str_eq(name, (struct yd_str){again, name_size}));
+        YD_ASSERT(yd_name_canonical(name, again, &name_size) == 0 &&
+                  yd_str_eq(name, (struct yd_str){again, name_size}));
         (void)yd_statsd_sums_add(&seen->sums, &view, i, 1); /* the limits may refuse it */
     }
     seen->records += records;

@@ -116,8 +116,9 @@ TEST(rates_scale_counters_and_weigh_timers)
 {
     UNUSED;
     expect("a:1|c|@0.1\nt:10|ms|@0.5\ng:3|g|@0.5", "TALLY a 10; SAMPLE t 10*2; SAMPLE g 3", "");
-    expect("a:1|c|@0\na:1|c|@-1\na:1|c|@1.1\na:1|c|@\na:1|c|@x\na:1|c|@nan\na:1|c|@1e-320",
-           "", "bad sample rate; bad sample rate; bad sample rate; bad sample rate; bad sample rate; bad sample rate; bad sample rate");
+    expect("a:1|c|@0\na:1|c|@-1\na:1|c|@1.1\na:1|c|@\na:1|c|@x\na:1|c|@nan\na:1|c|@1e-320", "",
+           "bad sample rate; bad sample rate; bad sample rate; bad sample rate; bad sample rate; bad sample rate; bad "
+           "sample rate");
 }
 
 TEST(several_values_in_a_line_of_either_dialect)
@@ -175,11 +176,13 @@ TEST(events_and_checks)
     expect("_e{5,10}:title|line\\nmore|d:1700000000|h:web|k:key|p:low|s:src|t:error|#a:b",
            "EVENT title a=b,alert=error,host=web,key=key,priority=low,source=src \"line\nmore\" @1700000000", "");
     expect("_e{1,1}:t|x", "EVENT t \"x\"", "");
-    expect("_e{9,1}:t|x\n_e{1}:t|x\n_e{0,1}:|x\n_e{1,1}t|x\n_e{1,2}:t|x\n_e{1,1}:t|xy\n_e{18446744073709551615,1}:t|x", "",
-           "bad event; bad event; bad event; bad event; bad event; bad event; bad event");
-    expect("_sc|disk|2|d:1700000000|h:web|#a:b|m:full | of\\nit", "STATE disk a=b,host=web \"full | of\nit\" 2 @1700000000", "");
+    expect("_e{9,1}:t|x\n_e{1}:t|x\n_e{0,1}:|x\n_e{1,1}t|x\n_e{1,2}:t|x\n_e{1,1}:t|xy\n_e{18446744073709551615,1}:t|x",
+           "", "bad event; bad event; bad event; bad event; bad event; bad event; bad event");
+    expect("_sc|disk|2|d:1700000000|h:web|#a:b|m:full | of\\nit",
+           "STATE disk a=b,host=web \"full | of\nit\" 2 @1700000000", "");
     expect("_sc|up|0", "STATE up \"\" 0", "");
-    expect("_sc|up|4\n_sc|up\n_sc||1\n_sc|up|1|z:1", "", "bad service check; bad service check; bad service check; unknown field");
+    expect("_sc|up|4\n_sc|up\n_sc||1\n_sc|up|1|z:1", "",
+           "bad service check; bad service check; bad service check; unknown field");
 }
 
 TEST(a_line_of_thousands_of_values_is_taken_and_one_of_too_many_refused)
@@ -280,11 +283,8 @@ static void expect_sums(struct summing *summing, const char *expected)
     assert_string_equal(text_of(&summing->text), expected);
 }
 
-static const struct yd_statsd_sums_options plain_options = {.series_max = 100,
-                                                            .values_max = 1000,
-                                                            .members_max = 1000,
-                                                            .forget_ns = 100,
-                                                            .prefixes = {"", "", "", ""}};
+static const struct yd_statsd_sums_options plain_options = {
+    .series_max = 100, .values_max = 1000, .members_max = 1000, .forget_ns = 100, .prefixes = {"", "", "", ""}};
 
 TEST(counters_gauges_and_sets_are_summed_as_statsd_does)
 {
@@ -299,7 +299,8 @@ TEST(counters_gauges_and_sets_are_summed_as_statsd_does)
     expect_sums(&summing, "temp 4"); /* but a gauge is remembered */
     summing.now_ns = 200;
     expect_sums(&summing, "");
-    for (int kind = 0; kind < YD_STATSD_KINDS; kind++) assert_int_equal(summing.sums.tables[kind].count, 0); /* forgotten */
+    for (int kind = 0; kind < YD_STATSD_KINDS; kind++)
+        assert_int_equal(summing.sums.tables[kind].count, 0); /* forgotten */
     feed(&summing, "temp:-7|g");
     expect_sums(&summing, "temp -7");
     yd_statsd_sums_fini(&summing.sums);
@@ -336,9 +337,10 @@ TEST(timers_have_the_figures_that_statsd_has)
     yd_buf_init(&summing.text, NULL);
     yd_statsd_sums_init(&summing.sums, &options);
     feed(&summing, "t:10:9:8:7:6:5:4:3:2:1|ms");
-    expect_sums(&summing, "t.count 10; t.count_ps 1; t.lower 1; t.upper 10; t.sum 55; t.sum_squares 385; t.mean 5.5; "
-                          "t.median 5.5; t.std 2.8722813232690143; t.count_90 9; t.mean_90 5; t.upper_90 9; t.sum_90 45; "
-                          "t.count_top10 1; t.mean_top10 10; t.lower_top10 10; t.sum_top10 10");
+    expect_sums(&summing,
+                "t.count 10; t.count_ps 1; t.lower 1; t.upper 10; t.sum 55; t.sum_squares 385; t.mean 5.5; "
+                "t.median 5.5; t.std 2.8722813232690143; t.count_90 9; t.mean_90 5; t.upper_90 9; t.sum_90 45; "
+                "t.count_top10 1; t.mean_top10 10; t.lower_top10 10; t.sum_top10 10");
     feed(&summing, "t:4|ms|@0.1");
     expect_sums(&summing, "t.count 10; t.count_ps 1; t.lower 4; t.upper 4; t.sum 4; t.sum_squares 16; t.mean 4; "
                           "t.median 4; t.std 0; t.count_90 1; t.mean_90 4; t.upper_90 4; t.sum_90 4; "

@@ -482,6 +482,27 @@ static void a_forgotten_series_stays_forgotten(void **state)
     disk_end(&disk);
 }
 
+static void a_pattern_forgets_what_is_in_blocks(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    struct yd_pattern *pattern;
+    double sum;
+    disk_begin(&disk);
+    fold_range(&disk, 30, EPOCH, SECOND, 10, 0);
+    assert_int_equal(flush(&disk), 0);
+    assert_int_equal(yd_pattern_compile(YD_STR("m host=h1*"), &pattern), 0);
+    assert_int_equal(yd_history_forget(disk.history, pattern), 11);
+    assert_int_equal(yd_history_forget(disk.history, pattern), 0);
+    yd_pattern_destroy(pattern);
+    assert_int_equal(flush(&disk), 0);
+    disk_close(&disk);
+    assert_int_equal(disk_open(&disk), 0);
+    for (unsigned s = 0; s < 30; s++)
+        assert_int_equal(points_of(&disk, s, &sum), s == 1 || (s >= 10 && s < 20) ? 0 : 10);
+    disk_end(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -498,6 +519,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_costs_a_flush_and_the_next_one_has_all),
         cmocka_unit_test(a_second_keeper_of_a_folder_is_refused),
         cmocka_unit_test(a_forgotten_series_stays_forgotten),
+        cmocka_unit_test(a_pattern_forgets_what_is_in_blocks),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }
