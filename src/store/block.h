@@ -41,9 +41,9 @@ struct yd__block_header {
 _Static_assert(sizeof(struct yd__block_header) == 112, "the block header's layout");
 
 struct yd__entry {
-    struct yd__chunk chunk; /* without data */
     uint32_t offset;        /* in the data */
     uint32_t crc;           /* of the chunk's data */
+    struct yd__chunk chunk; /* without data: last, for what has room for more may stand nowhere else */
 };
 _Static_assert(sizeof(struct yd__entry) == 32, "the entry's layout");
 

@@ -217,7 +217,8 @@ void yd_history_flush_end(struct yd_history *history, bool stored)
     if (stored) {
         flush->named = flush->naming;
         flush->dead_count -= flush->dead_taken;
-        memmove(flush->dead, flush->dead + flush->dead_taken, flush->dead_count * sizeof *flush->dead);
+        if (flush->dead_count)
+            memmove(flush->dead, flush->dead + flush->dead_taken, flush->dead_count * sizeof *flush->dead);
     } else {
         history->unflushed = true;
     }

@@ -38,6 +38,13 @@ MARK = 0x59 << 56  # values of ours: found again in quarantined bytes
 FULL = ('replicated', 3)
 
 
+SPACES = '/run/netns'
+
+
+def inside(space):
+    return 'nsenter', f'--net={SPACES}/{space}', '--'
+
+
 class Network:
     """Namespaces joined by a bridge; each node's cable can be pulled, and each can be deaf or mute towards another."""
 
@@ -47,6 +54,7 @@ class Network:
         self.hub = self.prefix + 'hub'
         if not shutil.which('ip'):
             raise Skip('there is no ip (iproute2)')
+        self.mounted = os.path.ismount(SPACES)  # `ip netns add` mounts it, and nobody takes it away again
         made = subprocess.run(['ip', 'netns', 'add', self.hub], capture_output=True, text=True)
         if made.returncode:
             raise Skip(f'network namespaces are not permitted here: {made.stderr.strip()}')
@@ -69,7 +77,8 @@ class Network:
             self.ip(space, 'link', 'set', 'eth0', 'up')
 
     def ip(self, space, *args):
-        subprocess.run(['ip', '-n', space, *args], check=True, capture_output=True, text=True)
+        # not `ip -n`: it wants to change mounts, which not every root may
+        subprocess.run([*inside(space), 'ip', *args], check=True, capture_output=True, text=True)
 
     def space(self, name):
         return self.prefix + name
@@ -87,11 +96,13 @@ class Network:
         self.ip(self.space(name), 'neigh', *change, 'dev', 'eth0')
 
     def enter(self, name):
-        return ('ip', 'netns', 'exec', self.space(name))
+        return inside(self.space(name))
 
     def close(self):
         for name in (*map(self.space, self.names), self.hub):
             subprocess.run(['ip', 'netns', 'del', name], capture_output=True)
+        if not self.mounted:
+            subprocess.run(['umount', SPACES], capture_output=True)
 
 
 class Cluster:
