@@ -16,6 +16,7 @@
     X(filter) \
     X(forget) \
     X(graphite) \
+    X(graphite_pickle) \
     X(history) \
     X(host) \
     X(influx) \
