@@ -165,7 +165,7 @@ static void print_welcome(const struct daemon *daemon)
         if (is_what(daemon, i, "graphite") && !is_what(daemon, i, "udp"))
             fprintf(stderr, "  echo \"try.me;host=$(hostname) 1.5 $(date +%%s)\" | nc -N %.*s %s\n",
                     (int)(colon - address), address, colon + 1);
-        if (is_what(daemon, i, "http"))
+        if (is_what(daemon, i, "opentsdb"))
             fprintf(stderr, "  curl 'http://%s/api/query?start=5m-ago&m=sum:try.me%%7Bhost=*%%7D'\n", address);
     }
     if (daemon->listen_count) {

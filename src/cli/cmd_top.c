@@ -122,7 +122,8 @@ static void print_wire(json_t *wire)
     const char *from = json_string_value(json_object_get(wire, "from"));
     const char *to = json_string_value(json_object_get(wire, "to"));
     double lag = number(wire, "end") - number(wire, "acknowledged"), waits = number(wire, "queued_records");
-    if (json_object_get(wire, "cursor") && lag > 0) printf("%s -> %s is %.0f records behind.\n", from, to, lag);
+    if (json_object_get(wire, "cursor") && lag > 0)
+        printf("%s -> %s: %.0f records are not acknowledged yet.\n", from, to, lag);
     if (number(wire, "dropped") > 0) printf("%s -> %s has dropped %.0f records.\n", from, to, number(wire, "dropped"));
     if (waits > 0) printf("%s -> %s is full, %.0f records wait before it.\n", from, to, waits);
     if (number(wire, "gap_records") > 0)

@@ -201,7 +201,8 @@ TEST(names_may_be_bytes_and_python_2_strings)
     expect(BYTES(bytes_3), "1 bytes.name 2", "");
     expect(BYTES(bytes_4), "1 bytes.name 2", "");
     expect(YD_STR("(lp0\n(S'it\\'s\\x41\\\\'\np1\n(I5\nF2.5\ntp2\ntp3\na."), "5 it'sA\\\\ 2.5", "");
-    expect(YD_STR("\x80\x02]q\x01U\x01" "aq\x02K\x05G?\xf8\0\0\0\0\0\0\x86q\x03\x86q\x04"
+    expect(YD_STR("\x80\x02]q\x01U\x01"
+                  "aq\x02K\x05G?\xf8\0\0\0\0\0\0\x86q\x03\x86q\x04"
                   "a."),
            "5 a 1.5", "");
     expect(YD_STR("(l(V\\u00e4\\U0001f600\xe4\n(I5\nI1\ntta."), "5 \xc3\xa4\xf0\x9f\x98\x80\xc3\xa4 1", "");
@@ -314,7 +315,9 @@ TEST(a_list_that_holds_itself_ends)
     UNUSED;
     expect(YD_STR("]q\0(h\0h\0e."), "", "not a point; not a point");
     expect(YD_STR("]q\0h\0a."), "", "not a point");
-    expect(YD_STR("]q\0((S'a'\n(h\0I1\ntth\0h\0\x86" "e."), "", "bad timestamp; not a point");
+    expect(YD_STR("]q\0((S'a'\n(h\0I1\ntth\0h\0\x86"
+                  "e."),
+           "", "bad timestamp; not a point");
 }
 
 static void put_frame(struct yd_buf *to, struct yd_str text)
