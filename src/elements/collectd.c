@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "elements/classes.h"
 #include "elements/collectd_packets.h"
+#include "elements/datagrams_in.h"
 #include "io/file.h"
 #include "io/loop.h"
 
@@ -27,10 +28,8 @@ struct state {
 
 struct pump {
     struct yd_pump *pump;
-    struct yd_datagrams *datagrams;
+    struct yd_datagrams_in in;
     struct yd_collectd *collectd;
-    uint64_t kernel_drops;
-    char from[64]; /* of the datagram at hand */
 };
 
 static const char *const reasons[] = {
@@ -238,35 +237,29 @@ static void on_batch(void *arg, struct yd_batch *batch)
 static void on_reject(void *arg, enum yd_collectd_reason reason, uint64_t records, struct yd_str sample)
 {
     struct pump *pump = arg;
-    yd_pump_count_rejected(pump->pump, reason, records, sample, yd_str_of(pump->from));
+    yd_pump_count_rejected(pump->pump, reason, records, sample, yd_str_of(pump->in.from));
 }
 
-static void on_datagrams(void *arg, const struct yd_datagram *datagrams, size_t count, uint64_t kernel_drops)
+static void on_datagram(void *arg, struct yd_str bytes)
 {
     struct pump *pump = arg;
-    for (size_t i = 0; i < count; i++) {
-        (void)yd_address_put(&datagrams[i].from, pump->from, sizeof pump->from);
-        yd_collectd_packet(pump->collectd, datagrams[i].bytes, yd_pump_wall(pump->pump));
-    }
-    yd_collectd_flush(pump->collectd);
-    if (kernel_drops <= pump->kernel_drops) return;
-    yd_pump_count_dropped(pump->pump, REASON_KERNEL, kernel_drops - pump->kernel_drops);
-    pump->kernel_drops = kernel_drops;
+    yd_collectd_packet(pump->collectd, bytes, yd_pump_wall(pump->pump));
+}
+
+static void burst_ends(void *arg)
+{
+    yd_collectd_flush(((struct pump *)arg)->collectd);
 }
 
 static int listen_udp(struct pump *pump, struct yd_str where)
 {
-    static const struct yd_datagrams_ops ops = {.received = on_datagrams};
-    struct yd_trail trail = {0};
-    struct yd_address at;
-    char text[128];
-    int r = yd_address_parse(where, &at, &trail);
-    if (r == 0) r = yd_datagrams_open(yd_pump_loop(pump->pump), &at, &ops, pump, &pump->datagrams, &trail);
-    if (r < 0) return yd_pump_fail(pump->pump, r, "%s", yd_trail_text(&trail));
-    yd_datagrams_address(pump->datagrams, &at);
-    (void)yd_address_put(&at, text, sizeof text);
-    yd_pump_listens(pump->pump, "collectd packets", text);
-    return 0;
+    struct yd_datagrams_in_options options = {.pump = pump->pump,
+                                              .what = "collectd packets",
+                                              .reason_kernel = REASON_KERNEL,
+                                              .datagram = on_datagram,
+                                              .burst_ends = burst_ends,
+                                              .arg = pump};
+    return yd_datagrams_in_open(&pump->in, &options, where);
 }
 
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
@@ -287,7 +280,7 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 static void stop(void *opaque)
 {
     struct pump *pump = opaque;
-    yd_datagrams_close(pump->datagrams);
+    yd_datagrams_in_close(&pump->in);
     yd_collectd_destroy(pump->collectd);
     yd_pump_stopped(pump->pump);
 }
@@ -295,7 +288,7 @@ static void stop(void *opaque)
 static void pause_(void *opaque, bool paused)
 {
     struct pump *pump = opaque;
-    yd_datagrams_pause(pump->datagrams, paused);
+    yd_datagrams_in_pause(&pump->in, paused);
 }
 
 static const struct yd_pump_class pump_class = {

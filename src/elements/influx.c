@@ -8,9 +8,9 @@
 #include <stdio.h>
 
 #include "elements/classes.h"
+#include "elements/datagrams_in.h"
 #include "elements/http_intake.h"
 #include "elements/influx_lines.h"
-#include "elements/line_server.h"
 
 #define JSON_TYPE "application/json"
 #define VERSION   "1.8.10"
@@ -38,12 +38,10 @@ struct pump {
     struct yd_pump *pump;
     struct yd_loop *loop;
     struct yd_intake *intake; /* NULL on a simulated loop */
-    struct yd_datagrams *datagrams;
+    struct yd_datagrams_in in;
     struct yd_influx *influx;
     struct yd_rejects *rejects;
     struct yd_intake_request *writing; /* whose body is being parsed */
-    char from[64];                     /* or of the datagram at hand */
-    uint64_t kernel_drops;
     int64_t unit_ns;
     bool sync;
 };
@@ -219,13 +217,8 @@ static void on_batch(void *arg, struct yd_batch *batch, uint32_t records)
 static void on_reject(void *arg, enum yd_influx_reason reason, struct yd_str line)
 {
     struct pump *pump = arg;
-    struct yd_str from = pump->writing ? yd_http_peer(pump->writing->http) : yd_str_of(pump->from);
-    yd_pump_count_rejected(pump->pump, reason, 1, line, from);
-    if (pump->rejects) {
-        struct yd_batch *full =
-            yd_rejects_add(pump->rejects, yd_pump_wall(pump->pump), yd_influx_reasons[reason], from, line);
-        if (full) (void)yd_pump_emit(pump->pump, REJECTS, full);
-    }
+    struct yd_str from = pump->writing ? yd_http_peer(pump->writing->http) : yd_str_of(pump->in.from);
+    yd_reject(pump->pump, pump->rejects, REJECTS, reason, yd_influx_reasons[reason], line, from);
     if (!pump->writing) return;
     struct asked *asked = pump->writing->user;
     if (asked->rejected++ == 0)
@@ -233,14 +226,12 @@ static void on_reject(void *arg, enum yd_influx_reason reason, struct yd_str lin
                        (int)YD_MIN(line.size, (size_t)160), line.data ? line.data : "", yd_influx_reasons[reason]);
 }
 
-static void parse_done(struct pump *pump)
+static void parse_done(void *arg)
 {
+    struct pump *pump = arg;
     yd_influx_flush(pump->influx);
     uint64_t strings = yd_influx_strings(pump->influx);
     if (strings) yd_pump_count_dropped(pump->pump, REASON_STRING, strings);
-    if (!pump->rejects) return;
-    struct yd_batch *rejected = yd_rejects_take(pump->rejects);
-    if (rejected) (void)yd_pump_emit(pump->pump, REJECTS, rejected);
 }
 
 /* ---- writes ---- */
@@ -273,6 +264,7 @@ static void on_write(void *arg, struct yd_intake_request *request)
     pump->writing = request;
     asked->lines = yd_influx_parse(pump->influx, yd_http_body(request->http), asked->unit_ns, yd_pump_wall(pump->pump));
     parse_done(pump);
+    yd_rejects_send(pump->pump, pump->rejects, REJECTS);
     pump->writing = NULL;
 }
 
@@ -402,32 +394,23 @@ static void on_request(void *arg, struct yd_intake_request *request)
 
 /* ---- datagrams ---- */
 
-static void on_datagrams(void *arg, const struct yd_datagram *datagrams, size_t count, uint64_t kernel_drops)
+static void on_datagram(void *arg, struct yd_str bytes)
 {
     struct pump *pump = arg;
-    for (size_t i = 0; i < count; i++) {
-        (void)yd_address_put(&datagrams[i].from, pump->from, sizeof pump->from);
-        (void)yd_influx_parse(pump->influx, datagrams[i].bytes, pump->unit_ns, yd_pump_wall(pump->pump));
-    }
-    parse_done(pump);
-    if (kernel_drops <= pump->kernel_drops) return;
-    yd_pump_count_dropped(pump->pump, REASON_KERNEL, kernel_drops - pump->kernel_drops);
-    pump->kernel_drops = kernel_drops;
+    (void)yd_influx_parse(pump->influx, bytes, pump->unit_ns, yd_pump_wall(pump->pump));
 }
 
 static int listen_udp(struct pump *pump, struct yd_str where)
 {
-    static const struct yd_datagrams_ops ops = {.received = on_datagrams};
-    struct yd_trail trail = {0};
-    struct yd_address at;
-    char text[128];
-    int r = yd_address_parse(where, &at, &trail);
-    if (r == 0) r = yd_datagrams_open(pump->loop, &at, &ops, pump, &pump->datagrams, &trail);
-    if (r < 0) return yd_pump_fail(pump->pump, r, "%s", yd_trail_text(&trail));
-    yd_datagrams_address(pump->datagrams, &at);
-    (void)yd_address_put(&at, text, sizeof text);
-    yd_pump_listens(pump->pump, "Influx lines (UDP)", text);
-    return 0;
+    struct yd_datagrams_in_options options = {.pump = pump->pump,
+                                              .what = "Influx lines (UDP)",
+                                              .reason_kernel = REASON_KERNEL,
+                                              .rejects = pump->rejects,
+                                              .rejects_port = REJECTS,
+                                              .datagram = on_datagram,
+                                              .burst_ends = parse_done,
+                                              .arg = pump};
+    return yd_datagrams_in_open(&pump->in, &options, where);
 }
 
 /* ---- life of the pump ---- */
@@ -435,11 +418,10 @@ static int listen_udp(struct pump *pump, struct yd_str where)
 static void free_all(struct pump *pump)
 {
     yd_intake_destroy(pump->intake);
-    if (pump->datagrams) yd_datagrams_close(pump->datagrams);
+    yd_datagrams_in_close(&pump->in);
     yd_influx_destroy(pump->influx);
     yd_rejects_destroy(pump->rejects);
     pump->intake = NULL;
-    pump->datagrams = NULL;
     pump->influx = NULL;
     pump->rejects = NULL;
 }
@@ -499,7 +481,7 @@ static void pause_(void *opaque, bool paused)
 {
     struct pump *pump = opaque;
     if (pump->intake) yd_intake_pause(pump->intake, paused);
-    if (pump->datagrams) yd_datagrams_pause(pump->datagrams, paused);
+    yd_datagrams_in_pause(&pump->in, paused);
 }
 
 static const struct yd_pump_class pump_class = {

@@ -12,7 +12,7 @@
 
 #include "base/text.h"
 #include "elements/classes.h"
-#include "elements/line_server.h"
+#include "elements/datagrams_in.h"
 #include "elements/statsd_lines.h"
 #include "elements/statsd_sums.h"
 
@@ -37,11 +37,9 @@ struct state {
 
 struct pump {
     struct yd_pump *pump;
-    struct yd_datagrams *datagrams;
+    struct yd_datagrams_in in;
     struct yd_statsd *statsd;
     struct yd_rejects *rejects;
-    char from[64]; /* of the datagram at hand */
-    uint64_t kernel_drops;
     bool aggregate;
 };
 
@@ -350,53 +348,40 @@ static void on_batch(void *arg, struct yd_batch *batch, uint32_t records)
 static void on_reject(void *arg, enum yd_statsd_reason reason, struct yd_str line)
 {
     struct pump *pump = arg;
-    yd_pump_count_rejected(pump->pump, reason, 1, line, yd_str_of(pump->from));
-    if (!pump->rejects) return;
-    struct yd_batch *full =
-        yd_rejects_add(pump->rejects, yd_pump_wall(pump->pump), yd_statsd_reasons[reason], yd_str_of(pump->from), line);
-    if (full) (void)yd_pump_emit(pump->pump, REJECTS, full);
+    yd_reject(pump->pump, pump->rejects, REJECTS, reason, yd_statsd_reasons[reason], line, yd_str_of(pump->in.from));
 }
 
-static void on_datagrams(void *arg, const struct yd_datagram *datagrams, size_t count, uint64_t kernel_drops)
+static void on_datagram(void *arg, struct yd_str bytes)
 {
     struct pump *pump = arg;
-    for (size_t i = 0; i < count; i++) {
-        (void)yd_address_put(&datagrams[i].from, pump->from, sizeof pump->from);
-        (void)yd_statsd_parse(pump->statsd, datagrams[i].bytes, yd_pump_wall(pump->pump));
-    }
-    yd_statsd_flush(pump->statsd);
-    if (pump->rejects) {
-        struct yd_batch *rejected = yd_rejects_take(pump->rejects);
-        if (rejected) (void)yd_pump_emit(pump->pump, REJECTS, rejected);
-    }
-    if (kernel_drops <= pump->kernel_drops) return;
-    yd_pump_count_dropped(pump->pump, REASON_KERNEL, kernel_drops - pump->kernel_drops);
-    pump->kernel_drops = kernel_drops;
+    (void)yd_statsd_parse(pump->statsd, bytes, yd_pump_wall(pump->pump));
+}
+
+static void burst_ends(void *arg)
+{
+    yd_statsd_flush(((struct pump *)arg)->statsd);
 }
 
 static void free_all(struct pump *pump)
 {
-    if (pump->datagrams) yd_datagrams_close(pump->datagrams);
+    yd_datagrams_in_close(&pump->in);
     yd_statsd_destroy(pump->statsd);
     yd_rejects_destroy(pump->rejects);
-    pump->datagrams = NULL;
     pump->statsd = NULL;
     pump->rejects = NULL;
 }
 
-static int listen_udp(struct pump *pump, struct yd_str where)
+static int listen_udp(struct pump *pump)
 {
-    static const struct yd_datagrams_ops ops = {.received = on_datagrams};
-    struct yd_trail trail = {0};
-    struct yd_address at;
-    char text[128];
-    int r = yd_address_parse(where, &at, &trail);
-    if (r == 0) r = yd_datagrams_open(yd_pump_loop(pump->pump), &at, &ops, pump, &pump->datagrams, &trail);
-    if (r < 0) return yd_pump_fail(pump->pump, r, "%s", yd_trail_text(&trail));
-    yd_datagrams_address(pump->datagrams, &at);
-    (void)yd_address_put(&at, text, sizeof text);
-    yd_pump_listens(pump->pump, "StatsD (UDP)", text);
-    return 0;
+    struct yd_datagrams_in_options options = {.pump = pump->pump,
+                                              .what = "StatsD (UDP)",
+                                              .reason_kernel = REASON_KERNEL,
+                                              .rejects = pump->rejects,
+                                              .rejects_port = REJECTS,
+                                              .datagram = on_datagram,
+                                              .burst_ends = burst_ends,
+                                              .arg = pump};
+    return yd_datagrams_in_open(&pump->in, &options, yd_args_text(yd_pump_args(pump->pump), "listen"));
 }
 
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
@@ -409,8 +394,7 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
         .sink = {pump, on_batch, on_reject}, .plain = !pump->aggregate, .seed = yd_loop_random(yd_pump_loop(yd_pump))};
     int r = yd_statsd_create(&options, &pump->statsd);
     if (r == 0 && element->rejects_wired) r = yd_rejects_create(yd_pump_element(yd_pump), &pump->rejects);
-    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory")
-              : listen_udp(pump, yd_args_text(yd_pump_args(yd_pump), "listen"));
+    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory") : listen_udp(pump);
     if (r < 0) free_all(pump);
     return r;
 }
@@ -425,7 +409,7 @@ static void stop(void *opaque)
 static void pause_(void *opaque, bool paused)
 {
     struct pump *pump = opaque;
-    if (pump->datagrams) yd_datagrams_pause(pump->datagrams, paused);
+    yd_datagrams_in_pause(&pump->in, paused);
 }
 
 static const struct yd_pump_class pump_class = {

@@ -1,0 +1,42 @@
+/* elements/datagrams_in.h: datagrams that bring records: what the pumps of Collectd, Influx and Statsd share.
+ *
+ *   address --recvmmsg--> options.datagram for each, then options.burst_ends
+ *                             \--> yd_datagrams_in_reject: counted with its peer, sampled, a ROW on the rejects port
+ *   what the kernel dropped is counted by reason_kernel
+ *
+ * One loop thread. */
+#ifndef ELEMENTS_DATAGRAMS_IN_H
+#define ELEMENTS_DATAGRAMS_IN_H
+
+#include <yarder/element.h>
+
+#include "elements/line_server.h"
+
+struct yd_datagrams_in_options {
+    struct yd_pump *pump;
+    const char *what; /* "StatsD (UDP)": what is said to listen */
+    unsigned reason_kernel;
+    struct yd_rejects *rejects; /* the pump's own; NULL: the port is not wired, or there is none */
+    unsigned rejects_port;
+    void (*datagram)(void *arg, struct yd_str bytes);
+    void (*burst_ends)(void *arg); /* all that has come at once was given; may be NULL */
+    void *arg;
+};
+struct yd_datagrams_in {
+    struct yd_datagrams_in_options options;
+    struct yd_datagrams *datagrams; /* NULL: not open */
+    char from[64];                  /* the peer of the datagram at hand */
+    uint64_t kernel_drops;
+};
+/* Errors are said by yd_pump_fail. `in` is the caller's, and stays where it is. */
+int yd_datagrams_in_open(struct yd_datagrams_in *in, const struct yd_datagrams_in_options *options, struct yd_str at);
+void yd_datagrams_in_close(struct yd_datagrams_in *in); /* not open: quiet */
+void yd_datagrams_in_pause(struct yd_datagrams_in *in, bool paused);
+
+/* `records` of a reason, of a peer: a datagram's or, likewise, a request's. rejects NULL: counted only. */
+void yd_reject(struct yd_pump *pump, struct yd_rejects *rejects, unsigned port, unsigned reason, const char *text,
+               struct yd_str sample, struct yd_str peer);
+/* What rejects were gathered goes on. NULL is quiet. */
+void yd_rejects_send(struct yd_pump *pump, struct yd_rejects *rejects, unsigned port);
+
+#endif
