@@ -28,6 +28,7 @@
     X(opentsdb) \
     X(print) \
     X(relabel) \
+    X(remote_write) \
     X(replica) \
     X(route) \
     X(self) \

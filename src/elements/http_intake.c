@@ -266,6 +266,7 @@ int yd_intake_create(const struct yd_intake_options *options, struct yd_intake *
                                    .bodies_max = YD_MAX((size_t)256 << 20, 2 * options->body_max),
                                    .connections_max = options->connections_max,
                                    .cors = options->cors,
+                                   .raw_encoding = options->raw_encoding,
                                    .request = on_request,
                                    .arg = intake};
     int r = yd_timer_create(intake->loop, on_timer, intake, &intake->timer);

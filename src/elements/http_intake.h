@@ -38,6 +38,7 @@ struct yd_intake_options {
     size_t body_max;      /* inflated; beyond it: 413 */
     unsigned connections_max;
     const char *cors;
+    const char *raw_encoding; /* as in serve/http.h */
     size_t user_size;
     unsigned output;
     void (*request)(void *arg, struct yd_intake_request *request);

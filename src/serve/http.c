@@ -341,6 +341,7 @@ static void inflate_body(struct yd_http_request *request)
     struct yd_http *http = request->http;
     struct yd_str encoding = yd_http_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING);
     if (!encoding.size || !strcasecmp(encoding.data, "identity")) return;
+    if (http->options.raw_encoding && !strcasecmp(encoding.data, http->options.raw_encoding)) return;
     if (strcasecmp(encoding.data, "gzip") && strcasecmp(encoding.data, "x-gzip") &&
         strcasecmp(encoding.data, "deflate")) {
         refuse(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "This content encoding is not known: gzip and deflate are");

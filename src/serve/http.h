@@ -21,6 +21,7 @@ struct yd_http_options {
     unsigned connections_max; /* 0: 1024 */
     int64_t idle_ns;          /* of a connection between and inside requests; 0: 75 s */
     const char *cors;         /* Access-Control-Allow-Origin; NULL or "": no such header, OPTIONS is 405 */
+    const char *raw_encoding; /* bodies of this Content-Encoding are given as they came; NULL: none */
     void (*request)(void *arg, struct yd_http_request *request);
     void *arg;
 };
