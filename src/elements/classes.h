@@ -11,6 +11,7 @@
     X(count) \
     X(crawl) \
     X(events) \
+    X(exec) \
     X(facts) \
     X(file) \
     X(filter) \
