@@ -14,6 +14,7 @@
 #include <string.h>
 #include <zstd.h>
 
+#include "log/keys.h"
 #include "log/twin.h"
 
 #define AT_ONCE (UINT64_C(4) << 20) /* compressed in one call: then somebody may have asked the thread to stop */
@@ -412,6 +413,7 @@ int yd__twins_load(struct yd_log *log)
         struct yd__segment *segment = log->segments[i];
         struct yd__twin_about about;
         struct yd_file *twin;
+        yd__keys_count(log, segment); /* also of a log that makes none any more */
         yd__segment_path(path, sizeof path, log->dir, segment->base, ".yzst");
         int error = yd__twin_open(log->fs, path, &about, &twin);
         if (error == YD_ENOENT) continue;

@@ -67,7 +67,7 @@ static int put_away(struct yd_log *log, const char *why)
     forget(log, segment->base, ".ykey");
     pthread_mutex_lock(&log->mutex);
     log->segment_count--;
-    log->bytes -= (segment->raw_gone ? 0 : segment->file_size) + (segment->twin ? segment->twin_size : 0);
+    log->bytes -= yd__segment_bytes(segment);
     if (log->active == segment) log->active = NULL;
     pthread_mutex_unlock(&log->mutex);
     yd__segment_unref(segment);
@@ -294,10 +294,10 @@ static int cut_log(struct cut *cut, uint64_t seqno)
     pthread_mutex_lock(&log->mutex);
     if (cut->inside) {
         struct yd__segment *inside = cut->inside;
-        uint64_t before = (inside->raw_gone ? 0 : inside->file_size) + (inside->twin ? inside->twin_size : 0);
+        uint64_t before = yd__segment_bytes(inside);
         log->bytes += cut->old_end - YD_MIN(before, cut->old_end + log->bytes);
         inside->twin = inside->raw_gone = inside->twin_refused = false;
-        inside->twin_size = 0;
+        inside->twin_size = inside->keys_size = 0;
         inside->keys = YD__KEYS_UNKNOWN;
         inside->file_size = cut->old_end;
         cut->inside->sealed = false;

@@ -145,10 +145,16 @@ struct yd__segment {
     bool retired;             /* no longer in the list */
     enum yd__keys_state keys; /* its name index */
     uint64_t twin_size;       /* on disk */
+    uint64_t keys_size;       /* of the name index's file; 0: none */
     uint64_t durable_end;     /* bytes of the active file that are on the device */
     struct yd__index index;   /* until it is sealed */
     struct yd_file *file;     /* until it is sealed */
 };
+/* What its files take of log->bytes. */
+static inline uint64_t yd__segment_bytes(const struct yd__segment *segment)
+{
+    return (segment->raw_gone ? 0 : segment->file_size) + (segment->twin ? segment->twin_size : 0) + segment->keys_size;
+}
 struct yd__segment *yd__segment_create(uint64_t base);
 void yd__segment_unref(struct yd__segment *segment);
 void yd__segment_reset(struct yd__segment *segment); /* before it is counted anew, from its first frame */
@@ -348,7 +354,7 @@ struct yd_log {
     struct yd__segment **segments; /* oldest first */
     uint32_t segment_count, segment_capacity;
     struct yd__segment *active; /* the last one, when it takes frames; NULL: the next flush begins one */
-    uint64_t bytes;             /* of all segments' files, twins too */
+    uint64_t bytes;             /* of all segments' files, twins and name indexes too */
     uint64_t checkpointed;      /* the segment of the latest checkpoint: recovery begins there */
     struct yd__cursor_known *cursors;
     uint32_t cursor_count;

@@ -56,5 +56,7 @@ int yd__keys_verify(struct yd_fs *fs, const char *dir, uint64_t base, struct yd_
                     const struct yd__footer *footer);
 /* Makes an index that is missing. 1: did something, there may be more; 0: nothing to do. Blocks; without locks held. */
 int yd__keys_some(struct yd_log *log);
+/* Counts the index's file, whatever is in it, in log->bytes. Without log->mutex. */
+void yd__keys_count(struct yd_log *log, struct yd__segment *segment);
 
 #endif

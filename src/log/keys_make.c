@@ -357,6 +357,22 @@ static int make_file(struct job *job, struct yd_file *file, const struct yd__foo
     return error;
 }
 
+void yd__keys_count(struct yd_log *log, struct yd__segment *segment)
+{
+    char path[YD__PATH_SIZE];
+    struct yd_stat now;
+    yd__segment_path(path, sizeof path, log->dir, segment->base, ".ykey");
+    int error = yd_fs_stat(log->fs, path, &now);
+    if (error && error != YD_ENOENT) return; /* as it was */
+    uint64_t size = error ? 0 : now.size;
+    pthread_mutex_lock(&log->mutex);
+    if (!segment->retired) { /* else its bytes are off the log's already */
+        log->bytes += size - segment->keys_size;
+        segment->keys_size = size;
+    }
+    pthread_mutex_unlock(&log->mutex);
+}
+
 static int index_one(struct yd_log *log, struct yd__segment *segment)
 {
     struct job job = {.log = log, .segment = segment};
@@ -372,6 +388,7 @@ static int index_one(struct yd_log *log, struct yd__segment *segment)
     else if (error != YD_ENOMEM)
         error = make_file(&job, file, &footer);
     yd_file_close(file);
+    yd__keys_count(log, segment);
     return error;
 }
 

@@ -313,7 +313,7 @@ static struct yd__segment *retire_one(struct yd_log *log, int64_t now)
         log->segment_count--;
         memmove(log->segments, log->segments + 1, log->segment_count * sizeof *log->segments);
         log->first = log->segments[0]->base;
-        log->bytes -= (oldest->raw_gone ? 0 : oldest->file_size) + (oldest->twin ? oldest->twin_size : 0);
+        log->bytes -= yd__segment_bytes(oldest);
         oldest->retired = true;
         yd__control_publish(log);
     }

@@ -1,7 +1,7 @@
 /* log/match.c: what a reader need not read: where nothing can match its pattern and kinds.
  *
- *   segment: footer.kinds, its least and greatest name, the names of its index (keys_format.h)  ─▶ never read
- *   entry:   the least and the greatest name of its 64 KiB, and bits for a whole name           ─▶ never read
+ *   segment: footer.kinds, its least and greatest name, its name index ─▶ never read
+ *   entry:   the least and the greatest name of its 64 KiB             ─▶ never read
  *   batch:   header.kinds                                              ─▶ its body is not read
  *            its table of names                                        ─▶ read, not given
  *

@@ -394,6 +394,73 @@ static void retention_takes_the_indexes_too(void **state)
     assert_int_equal(world_close(world, log), 0);
 }
 
+struct sizes {
+    struct world *world;
+    uint64_t all, keys;
+};
+
+static int add_size(void *arg, const char *name, enum yd_file_type type)
+{
+    struct sizes *sizes = arg;
+    struct yd_stat now;
+    char path[300];
+    uint64_t base;
+    bool keys = yd__segment_name(name, ".ykey", &base);
+    if (type != YD_NODE_FILE ||
+        (!keys && !yd__segment_name(name, ".ylog", &base) && !yd__segment_name(name, ".yzst", &base)))
+        return 0;
+    (void)snprintf(path, sizeof path, "%s/%s", sizes->world->dir, name);
+    assert_int_equal(yd_fs_stat(sizes->world->fs, path, &now), 0);
+    sizes->all += now.size;
+    if (keys) sizes->keys += now.size;
+    return 0;
+}
+
+/* Everything that is in the folder, and told by the position. */
+static struct sizes assert_bytes_told(struct world *world, struct yd_log *log)
+{
+    struct sizes sizes = {.world = world};
+    struct yd_log_position position;
+    struct yd_log_stat stat;
+    assert_int_equal(yd_fs_list(world->fs, world->dir, add_size, &sizes), 0);
+    yd_log_position(log, &position);
+    assert_int_equal(position.bytes, sizes.all);
+    assert_int_equal(yd_log_stat_dir(world->fs, world->dir, &stat, NULL), 0);
+    assert_int_equal(stat.bytes, sizes.all);
+    return sizes;
+}
+
+static void indexes_count_in_the_bytes_that_retention_bounds(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = fill(world, 1, true);
+    struct sizes before = assert_bytes_told(world, log);
+    assert_true(before.keys > 0);
+    assert_int_equal(world_close(world, log), 0);
+    log = open_indexing(world, 1, false); /* makes none any more: those of an earlier life count */
+    assert_int_equal(assert_bytes_told(world, log).all, before.all);
+    assert_int_equal(world_close(world, log), 0);
+    char path[300];
+    segment_path(world, 0, ".ykey", path, sizeof path);
+    assert_int_equal(yd_fs_unlink(world->fs, path), 0);
+    log = open_indexing(world, 1, true); /* made anew: once counted */
+    settle(log);
+    assert_int_equal(assert_bytes_told(world, log).all, before.all);
+    assert_int_equal(world_close(world, log), 0);
+    /* Frames and twins alone would fit: the indexes' bytes are what is too much. */
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 32 << 10;
+    options.index_names = true;
+    options.compress_after_ns = 1;
+    options.retain_bytes = before.all - before.keys;
+    log = world_open(world, &options, NULL);
+    settle(log);
+    struct sizes after = assert_bytes_told(world, log);
+    assert_true(after.all < before.all && after.all <= options.retain_bytes);
+    assert_false(there(world, 0, ".ykey"));
+    assert_int_equal(world_close(world, log), 0);
+}
+
 static int stop_at_third(void *arg, const struct yd_batch *batch, uint32_t record)
 {
     uint32_t *count = arg;
@@ -589,6 +656,7 @@ int main(void)
         SIM(an_index_is_not_made_of_damaged_frames),
         SIM(lists_made_in_slices_are_the_same),
         SIM(retention_takes_the_indexes_too),
+        SIM(indexes_count_in_the_bytes_that_retention_bounds),
         SIM(getting_stops_where_it_is_told),
         {"a_running_log_makes_its_indexes_by_itself", a_running_log_makes_its_indexes_by_itself, world_setup_linux,
          world_teardown, NULL},
