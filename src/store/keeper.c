@@ -553,9 +553,15 @@ void yd_keeper_counts(struct yd_keeper *keeper, struct yd_keeper_counts *ret)
 
 /* ---- flushing ---- */
 
+/* An empty one has no memory, and nothing is beyond nothing. */
+static const char *end_of(const struct yd_buf *buf)
+{
+    return buf->size ? buf->data + buf->size : buf->data;
+}
+
 static int take_chunks(struct yd_keeper *keeper, const struct yd_buf *chunks)
 {
-    const char *at = chunks->data, *end = at + chunks->size;
+    const char *at = chunks->data, *end = end_of(chunks);
     int error = YD_OK;
     while (at < end && error >= 0) {
         uint32_t id;
@@ -572,7 +578,7 @@ static int take_chunks(struct yd_keeper *keeper, const struct yd_buf *chunks)
 
 static void take_names(struct yd_keeper *keeper, const struct yd_flush_piece *piece)
 {
-    const char *at = piece->names.data, *end = at + piece->names.size;
+    const char *at = piece->names.data, *end = end_of(&piece->names);
     while (at < end) {
         uint32_t id;
         uint16_t size;
