@@ -17,7 +17,7 @@
 #include "elements/statsd_sums.h"
 
 enum { OUTPUT, REJECTS };
-enum { REASON_KERNEL = YD_STATSD_REASON_COUNT, REASON_SERIES, REASON_SUMS_MEMORY };
+enum { REASON_KERNEL = YD_STATSD_REASON_COUNT, REASON_SERIES, REASON_SUMS_MEMORY, REASON_UNSAID };
 enum { TELL_VALUES = 1 };
 enum { TIMER_FLUSH = 1 };
 
@@ -25,7 +25,7 @@ struct state {
     struct yd_element *element;
     bool rejects_wired, aggregate, opened;
     int64_t flush_ns;
-    int64_t begun_ns; /* wall: of the window at hand; 0: none */
+    int64_t begun_ns; /* monotonic: of the window at hand, for rates: whatever the wall clock does */
     struct yd_statsd_sums sums;
     struct yd_builder *builder;
     struct yd_statsd *fed; /* of feed, made when first needed */
@@ -48,7 +48,7 @@ static const char *const reasons[] = {
     YD_STATSD_REASONS(REASON)
 #undef REASON
         "datagram dropped by the kernel",
-    "too many names", "out of memory for sums", NULL};
+    "too many names", "out of memory for sums", "sum not a number, or its name too long", NULL};
 
 static const struct yd_port_class ports[] = {
     {.name = "output",
@@ -214,12 +214,12 @@ static void say(void *arg, struct yd_str name, enum yd_kind kind, double value)
     state->lost += r < 0;
 }
 
-/* Everything since `begun`, said at its end. */
+/* Everything since `begun`, said as of end_ns. */
 static void flush(struct state *state, int64_t mono_ns, int64_t end_ns, struct yd_out *out)
 {
     state->out = out;
     state->time_ns = end_ns;
-    double seconds = (double)YD_MAX(end_ns - state->begun_ns, INT64_C(1)) / YD_NS_PER_S;
+    double seconds = (double)YD_MAX(mono_ns - state->begun_ns, YD_NS_PER_MS) / YD_NS_PER_S;
     yd_statsd_sums_flush(&state->sums, seconds, mono_ns, say, state);
     emit_built(state);
     state->out = NULL;
@@ -227,14 +227,14 @@ static void flush(struct state *state, int64_t mono_ns, int64_t end_ns, struct y
     if (state->sums.over)
         yd_say(out, 1, "%llu values were more than `values` in one flush: percentiles and sets are of the first ones",
                (unsigned long long)state->sums.over);
-    state->lost = state->sums.over = 0;
-    state->begun_ns = end_ns;
+    if (state->sums.unsaid) yd_count_dropped(out, REASON_UNSAID, state->sums.unsaid);
+    state->lost = state->sums.over = state->sums.unsaid = 0;
+    state->begun_ns = mono_ns;
 }
 
 static void set_timer(struct state *state, int64_t mono_ns, int64_t wall_ns, struct yd_out *out)
 {
     int64_t end = (wall_ns / state->flush_ns + 1) * state->flush_ns;
-    if (state->begun_ns == 0) state->begun_ns = end - state->flush_ns;
     yd_timer_at(out, TIMER_FLUSH, mono_ns + (end - wall_ns));
 }
 
@@ -268,6 +268,7 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
     struct state *state = opaque;
     switch (input->type) {
     case YD_INPUT_START:
+        state->begun_ns = input->mono_ns;
         if (state->aggregate) set_timer(state, input->mono_ns, input->wall_ns, out);
         return YD_DONE;
     case YD_INPUT_PUMP:
@@ -275,8 +276,7 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
         return YD_DONE;
     case YD_INPUT_TIMER:
         /* At the multiple of `flush` that has passed, however late the timer came. */
-        flush(state, input->mono_ns, YD_MAX(input->wall_ns / state->flush_ns * state->flush_ns, state->begun_ns + 1),
-              out);
+        flush(state, input->mono_ns, input->wall_ns / state->flush_ns * state->flush_ns, out);
         set_timer(state, input->mono_ns, input->wall_ns, out);
         return YD_DONE;
     default:
@@ -287,7 +287,7 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
 static enum yd_turn_result drain(void *opaque, struct yd_out *out)
 {
     struct state *state = opaque;
-    if (state->aggregate) flush(state, yd_now_mono(out), YD_MAX(yd_now_wall(out), state->begun_ns + 1), out);
+    if (state->aggregate) flush(state, yd_now_mono(out), yd_now_wall(out), out);
     return YD_DONE;
 }
 
@@ -432,6 +432,7 @@ const struct yd_element_class yd_class_statsd = {
         "| `s` | `NAME.count`: different members |\n"
         "| `_e` | an EVENT at once, named by its title |\n"
         "| `_sc` | a STATE at once |\n\n"
+        "A value with a time of its own (`T`) keeps it with `aggregate: false`; summed up, it counts when it comes.\n"
         "White space in names becomes `_`, `/` becomes `-`. A line that is not understood is counted by its reason; "
         "the\n"
         "other lines of its datagram are kept. What the kernel dropped is counted, too.\n",

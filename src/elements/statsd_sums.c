@@ -143,7 +143,7 @@ struct saying {
     const char *prefix;
 };
 
-/* prefix METRIC suffix TAGS. What is too long for a name, or no number, is not said. */
+/* prefix METRIC suffix TAGS. What is too long for a name, or no number, is not said, and counted. */
 static void say(const struct saying *saying, enum yd_kind kind, double value, const char *suffix, const char *more)
 {
     char text[YD_NAME_SIZE_MAX + 1];
@@ -153,7 +153,10 @@ static void say(const struct saying *saying, enum yd_kind kind, double value, co
     metric = YD_MIN(metric, name.size);
     int size = snprintf(text, sizeof text, "%s%.*s%s%s%.*s", saying->prefix, (int)metric, name.data, suffix, more,
                         (int)(name.size - metric), name.data + metric);
-    if (size < 0 || (size_t)size >= sizeof text || value - value != 0) return;
+    if (size < 0 || (size_t)size >= sizeof text || value - value != 0) {
+        saying->sums->unsaid++;
+        return;
+    }
     saying->say(saying->arg, (struct yd_str){text, (size_t)size}, kind, value);
 }
 

@@ -35,7 +35,8 @@ struct yd_statsd_sums_options {
 struct yd_statsd_sums {
     struct yd_statsd_sums_options options;
     struct yd_table tables[YD_STATSD_KINDS];
-    uint64_t over; /* values beyond values_max and members beyond members_max, since asked */
+    uint64_t over;   /* values beyond values_max and members beyond members_max, since asked */
+    uint64_t unsaid; /* of a flush: not a finite number, or its name would be too long; since asked */
 };
 void yd_statsd_sums_init(struct yd_statsd_sums *sums, const struct yd_statsd_sums_options *options);
 void yd_statsd_sums_fini(struct yd_statsd_sums *sums);

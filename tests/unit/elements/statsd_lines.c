@@ -349,6 +349,27 @@ TEST(timers_have_the_figures_that_statsd_has)
     yd_buf_fini(&summing.text);
 }
 
+TEST(what_cannot_be_said_is_counted)
+{
+    UNUSED;
+    struct summing summing = {.now_ns = 1};
+    struct yd_buf line;
+    yd_buf_init(&summing.text, NULL);
+    yd_buf_init(&line, NULL);
+    yd_statsd_sums_init(&summing.sums, &plain_options);
+    for (int i = 0; i < YD_NAME_SIZE_MAX - 5; i++) yd_buf_char(&line, 'n');
+    yd_buf_cstr(&line, ":1|c\nbig:1e200|ms");
+    feed(&summing, text_of(&line));
+    yd_buf_clear(&summing.text);
+    yd_statsd_sums_flush(&summing.sums, 10, 1, hear_sum, &summing);
+    assert_int_equal(summing.sums.unsaid, 2); /* .count of the one, .sum_squares of the other */
+    assert_non_null(strstr(text_of(&summing.text), "n.rate 0.1"));
+    assert_null(strstr(text_of(&summing.text), "sum_squares"));
+    yd_statsd_sums_fini(&summing.sums);
+    yd_buf_fini(&summing.text);
+    yd_buf_fini(&line);
+}
+
 TEST(limits_refuse_new_names_and_count_what_is_over)
 {
     UNUSED;
@@ -388,6 +409,7 @@ int main(void)
         cmocka_unit_test(counters_gauges_and_sets_are_summed_as_statsd_does),
         cmocka_unit_test(idle_names_are_said_again_when_asked_for),
         cmocka_unit_test(timers_have_the_figures_that_statsd_has),
+        cmocka_unit_test(what_cannot_be_said_is_counted),
         cmocka_unit_test(limits_refuse_new_names_and_count_what_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
