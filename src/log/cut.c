@@ -295,7 +295,7 @@ static int cut_log(struct cut *cut, uint64_t seqno)
     if (cut->inside) {
         struct yd__segment *inside = cut->inside;
         uint64_t before = yd__segment_bytes(inside);
-        log->bytes += cut->old_end - YD_MIN(before, cut->old_end + log->bytes);
+        log->bytes += cut->old_end - before;
         inside->twin = inside->raw_gone = inside->twin_refused = false;
         inside->twin_size = inside->keys_size = 0;
         inside->keys = YD__KEYS_UNKNOWN;

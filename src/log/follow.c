@@ -221,7 +221,7 @@ static int write_seal(struct yd_log *log, struct yd__segment *segment, const voi
         return YD_EREADONLY;
     }
     pthread_mutex_lock(&log->mutex);
-    log->bytes -= segment->file_size - YD_MIN(end, segment->file_size);
+    log->bytes += end - segment->file_size;
     segment->file_size = end;
     segment->sealed = true;
     free(segment->index.entries);

@@ -4,9 +4,9 @@
  *   sorted ─▶ for as many names as fit 16 MiB of lists: walk again, fill, put ─▶ … ─▶ table, heap, head
  *   BASE.ykey.tmp ─▶ BASE.ykey
  *
- * Memory is bounded by the names (keys_format.h) and one slice of lists, whatever the segment's size. Not synced: torn
- * by a crash it does not pass its checksums, and is made again. What fails here costs time of later reads, never data;
- * it is not tried again before the next opening. */
+ * Memory is bounded by the names (keys_format.h) and one slice of lists, whatever the segment's size. Synced before it
+ * has its name, so that no crash leaves half of one. What fails here costs time of later reads, never data; it is not
+ * tried again before the next opening. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -345,6 +345,8 @@ static int make_file(struct job *job, struct yd_file *file, const struct yd__foo
     struct yd__keys_make make = {
         .file = file, .log_id = log->log_id, .footer = footer, .put = put, .stop = stop, .arg = job};
     error = yd__keys_make(&make);
+    /* Before it has its name: its lists are only checked when they are asked for, a torn one would stay. */
+    if (!error) error = yd_file_sync(job->out);
     yd_file_close(job->out);
     if (!error) error = yd_fs_rename(log->fs, temporary, path);
     if (error) (void)yd_fs_unlink(log->fs, temporary); /* left there, the next opening removes it */

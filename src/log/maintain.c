@@ -150,7 +150,7 @@ static int seal(struct yd_log *log, struct yd__segment *segment, uint64_t next)
     if (!error) error = write_footer(log, segment, file, &size);
     pthread_mutex_lock(&log->mutex);
     if (!error) {
-        log->bytes -= segment->file_size - YD_MIN(size, segment->file_size);
+        log->bytes += size - segment->file_size; /* a footer may reach beyond the space taken */
         segment->file_size = size;
         segment->sealed = segment->accounted = true;
         free(segment->index.entries); /* readers take it from the footer */

@@ -6,8 +6,9 @@
  *
  * What is checked: what was called durable is there after every crash, in order, once; nothing else is, but for what
  * was appended and not yet durable, as a prefix; nobody sees beyond his read level; only what rotted is missing, and
- * readers are told; the epoch rises unless the log was closed in order; cursors are never ahead of durable, and
- * retention never of cursors; a producer that sends again after a crash is written once.
+ * readers are told; a reader with a pattern misses nothing that matches; the epoch rises unless the log was closed in
+ * order; cursors are never ahead of durable, and retention never of cursors; a producer that sends again after a crash
+ * is written once.
  *
  *   sim_log --seeds A..B     a range          sim_log --random N     N new seeds, printed
  *   sim_log --mutants [N]    leaves out one ordering at a time: a seed among N must fail for each
@@ -83,8 +84,9 @@ struct sim {
     uint64_t checkpointed; /* durable position of the last maintenance that succeeded */
     uint64_t mark;
     bool full;
+    bool fill_more; /* batches of tens of KiB are common */
     bool verbose;
-    uint64_t batches_read, opens, crashes, torn, rots, gaps, dups, failed_syncs;
+    uint64_t batches_read, opens, crashes, torn, rots, gaps, dups, failed_syncs, passed;
 };
 
 static struct sim *current;
@@ -131,12 +133,22 @@ static int64_t sim_wall(void *arg)
 
 /* ---- batches that say who they are ---- */
 
+/* In runs, so that segments and parts of them have other names than those before. */
+#define NAME_RUN 12
+
+static void name_of(uint64_t mark, char to[16])
+{
+    (void)snprintf(to, 16, "m%02" PRIu64, mark / NAME_RUN % 100);
+}
+
 static struct yd_batch *make_batch(uint64_t mark, uint32_t count, uint32_t fill)
 {
     static struct yd_builder *builder;
     if (!builder) YD_ASSERT(yd_builder_create(&(struct yd_builder_options){.size_max = 1 << 20}, &builder) == 0);
     uint32_t name;
-    YD_ASSERT(yd_builder_name(builder, YD_STR("mark"), &name) == 0);
+    char named[16];
+    name_of(mark, named);
+    YD_ASSERT(yd_builder_name(builder, yd_str_of(named), &name) == 0);
     static char text[65536];
     for (uint32_t i = 0; i < count; i++) {
         union yd_value value = {.u64 = mark * 64 + i};
@@ -237,6 +249,58 @@ static bool any_faults(struct sim *sim)
            faults->meta_fails || faults->allocate_fails;
 }
 
+/* With a pattern: every sound batch that matches, in order, once. Of what is passed over no gap is told. */
+static void check_matching(struct sim *sim)
+{
+    struct yd_log_position position;
+    struct yd_log_reader *reader;
+    char pattern[16];
+    name_of(1 + below(sim, sim->mark + NAME_RUN), pattern); /* perhaps one that is not there */
+    if (chance(sim, 2)) (void)snprintf(pattern + 2, 2, "*");
+    struct yd_log_start start = {.from = YD_FROM_OLDEST, .names = pattern};
+    yd_log_position(sim->log, &position);
+    CHECK(sim, yd_log_reader_open(sim->log, &start, &reader) == 0, "no reader");
+    bool may_fail = any_faults(sim);
+    uint64_t at = position.first;
+    int error = 0;
+    for (;;) {
+        struct yd_batch *batch = NULL;
+        struct yd_log_gap gap;
+        error = yd_log_reader_next(reader, &batch, &gap);
+        if (error && error != YD_EGAP && error != YD_EAGAIN) break;
+        uint64_t to = error == YD_EAGAIN ? position.durable : error ? gap.from : batch->header.base_seqno;
+        CHECK(sim, to >= at, "a reader of %s at %" PRIu64 " went back to %" PRIu64, pattern, at, to);
+        for (const struct item *item; at < to; at = item->first + item->count) {
+            char name[16];
+            item = item_at(sim, at);
+            if (!item) break; /* retired since */
+            name_of(item->mark, name);
+            bool matches = pattern[2] == '*' ? strncmp(name, pattern, 2) == 0 : strcmp(name, pattern) == 0;
+            CHECK(sim, !matches || item->rotten, "a reader of %s missed batch %" PRIu64 ", named %s", pattern,
+                  item->first, name);
+        }
+        if (error == YD_EAGAIN) break;
+        if (error) check_gap(sim, &gap, position.first);
+        if (!error) check_batch(sim, batch);
+        at = error ? gap.to : batch->header.base_seqno + batch->header.count;
+        if (!error) yd_batch_unref(batch);
+    }
+    CHECK(sim, error == YD_EAGAIN || error == YD_ECLOSED || may_fail, "reading %s: %s", pattern, yd_error_name(error));
+    sim->passed += yd_log_reader_passed(reader);
+    yd_log_reader_close(reader);
+}
+
+/* What the log says it takes is what its segments take. */
+static void check_bytes(struct sim *sim)
+{
+    uint64_t bytes = 0;
+    pthread_mutex_lock(&sim->log->mutex);
+    for (uint32_t i = 0; i < sim->log->segment_count; i++) bytes += yd__segment_bytes(sim->log->segments[i]);
+    uint64_t told = sim->log->bytes;
+    pthread_mutex_unlock(&sim->log->mutex);
+    CHECK(sim, bytes == told, "%" PRIu64 " bytes are told, the segments take %" PRIu64, told, bytes);
+}
+
 static void check_all(struct sim *sim)
 {
     struct yd_log_position position;
@@ -247,6 +311,7 @@ static void check_all(struct sim *sim)
     uint64_t at = position.first;
     read_some(sim, reader, &at, position.durable, position.first, UINT64_MAX, any_faults(sim));
     yd_log_reader_close(reader);
+    check_matching(sim);
 }
 
 /* ---- life and death ---- */
@@ -484,7 +549,7 @@ static void push_item(struct sim *sim, uint64_t first, uint32_t count, uint64_t 
 
 static void append_plain(struct sim *sim)
 {
-    uint32_t fill = chance(sim, 3) ? (uint32_t)below(sim, chance(sim, 10) ? 40000 : 3000) : 0;
+    uint32_t fill = chance(sim, 3) ? (uint32_t)below(sim, chance(sim, sim->fill_more ? 2 : 10) ? 40000 : 3000) : 0;
     uint32_t count = 1 + (uint32_t)below(sim, 20);
     uint64_t mark = ++sim->mark;
     struct yd_batch *batch = make_batch(mark, count, fill);
@@ -574,6 +639,7 @@ static void maintain(struct sim *sim)
         }
     note_position(sim);
     say(sim, "maintain: %s", yd_error_name(error));
+    check_bytes(sim);
     if (error == 0) sim->checkpointed = sim->durable_this_life;
     struct yd_log_position position;
     yd_log_position(sim->log, &position);
@@ -713,6 +779,13 @@ static void rot(struct sim *sim)
     if (place.count == 0 || sim->rot_control) return;
     uint64_t base = place.bases[below(sim, place.count)];
     char path[128];
+    if (what == 5 && sim->options.index_names) { /* a name index: costs time */
+        struct yd_stat index;
+        yd__segment_path(path, sizeof path, DIR, base, ".ykey");
+        if (yd_fs_stat(sim->fs, path, &index) == 0 && yd_sim_fs_rot(sim->fs, path, 0, index.size, 1) == 0)
+            sim->rots++; /* verify finds it */
+        return;
+    }
     if (what == 4) { /* a twin, while its segment is there: which then must stay */
         struct yd_stat twin;
         yd__segment_path(path, sizeof path, DIR, base, ".yzst");
@@ -805,7 +878,13 @@ static void run_seed(uint64_t seed, bool verbose)
     if (chance(sim, 3)) sim->options.hold = hold;
     if (chance(sim, 3)) sim->options.ballast_bytes = 4096 * (1 + below(sim, 40));
     if (chance(sim, 2)) sim->options.compress_after_ns = chance(sim, 2) ? 1 : (int64_t)below(sim, 30) * YD_NS_PER_S;
+    sim->options.index_names = chance(sim, 3);
+    if (chance(sim, 6)) { /* segments of several index entries */
+        sim->options.segment_size_min = sim->options.segment_size_max = 160 << 10;
+        sim->fill_more = true;
+    }
     open_log(sim);
+    check_bytes(sim);
     uint64_t steps = 40 + below(sim, 160);
     for (uint64_t i = 0; i < steps; i++) step(sim);
     crash(sim);
@@ -821,14 +900,16 @@ static void run_seed(uint64_t seed, bool verbose)
     yd_sim_fs_crash(sim->fs);
     (void)yd_log_close(sim->log);
     yd_sim_fs_destroy(sim->fs);
-    static uint64_t totals[8];
+    static uint64_t totals[9];
     totals[0] += sim->opens, totals[1] += sim->crashes, totals[2] += sim->torn, totals[3] += sim->rots,
         totals[4] += sim->gaps;
     totals[5] += sim->dups, totals[6] += sim->batches_read, totals[7] += sim->failed_syncs;
+    totals[8] += sim->passed;
     if (verbose || seed % 1000 == 0)
         printf("# up to seed %" PRIu64 ": %" PRIu64 " openings, %" PRIu64 " crashes, %" PRIu64 " torn tails, %" PRIu64
-               " rots, %" PRIu64 " gaps, %" PRIu64 " duplicates, %" PRIu64 " batches read, %" PRIu64 " failed\n",
-               seed, totals[0], totals[1], totals[2], totals[3], totals[4], totals[5], totals[6], totals[7]);
+               " rots, %" PRIu64 " gaps, %" PRIu64 " duplicates, %" PRIu64 " batches read, %" PRIu64 " failed, %" PRIu64
+               " records passed over\n",
+               seed, totals[0], totals[1], totals[2], totals[3], totals[4], totals[5], totals[6], totals[7], totals[8]);
     free(sim);
 }
 
