@@ -258,14 +258,31 @@ void yd_log_replica_leave(struct yd_log_replica *replica);
  * memory, and why: YD_EREADONLY, YD_ENOSPC, YD_ECLOSED, YD_EPERM (opened for reading). Blocks. */
 int yd_log_fence(struct yd_log *log, uint32_t epoch);
 
+/* How far a copy is: what is promoted must be no nearer than any other, or what was `replicated` may be lost. */
+struct yd_log_end {
+    uint64_t log_id;
+    uint64_t durable;     /* the seqno behind the last durable record */
+    uint32_t last_epoch;  /* of the last durable batch; 0: it has none */
+    uint32_t known_epoch; /* the newest heard of, also by being fenced: the epoch of a promotion must be above it */
+};
+void yd_log_end(struct yd_log *log, struct yd_log_end *ret); /* any thread */
+/* Below 0: b is further, has more of what was replicated; 0: as far; above 0: a is further. Copies of one log_id. */
+int yd_log_end_compare(const struct yd_log_end *a, const struct yd_log_end *b);
+uint32_t yd_log_next_epoch(uint32_t known, unsigned member); /* (term + 1) << 16 | member << 12 */
+
 /* On the folder of a log that nobody has open: */
 /* Cuts back to a seqno at a batch's edge at or below it; what is cut is kept in quarantine/. *ret_seqno: the edge. */
 int yd_log_cut_dir(struct yd_fs *fs, const char *dir, uint64_t seqno, uint64_t *ret_seqno, struct yd_trail *trail);
 /* Begins anew: all that is there goes to quarantine/, and the folder is a follower's that has nothing yet. For one
  * whose next batches its leader has retired. */
 int yd_log_anew_dir(struct yd_fs *fs, const char *dir, struct yd_trail *trail);
-/* Makes a follower a leader: a new epoch above all it has seen, (term + 1) << 16 | member << 12, durable on return. */
-int yd_log_promote_dir(struct yd_fs *fs, const char *dir, unsigned member, uint32_t *ret_epoch, struct yd_trail *trail);
+/* Recovers it as the next opening would, so that its end is exact also after a crash. YD_EBUSY: somebody has it open.
+ */
+int yd_log_end_dir(struct yd_fs *fs, const char *dir, struct yd_log_end *ret, struct yd_trail *trail);
+/* Makes it the leader's, with an epoch above all it has seen and above `above`, the newest that any other copy knows
+ * (0: none); durable on return. */
+int yd_log_promote_dir(struct yd_fs *fs, const char *dir, uint32_t above, unsigned member, uint32_t *ret_epoch,
+                       struct yd_trail *trail);
 
 /* ---- the streams open in this process, by "name/partition": how a server finds them ---- */
 struct yd_streams;
@@ -281,7 +298,10 @@ int yd_streams_list(struct yd_streams *streams, int (*visit)(void *arg, const ch
 struct yd_log_stat {
     char stream[256];
     uint64_t first, written, durable, bytes, segments, log_id;
-    uint32_t epoch;
+    uint32_t epoch;      /* the newest heard of */
+    uint32_t last_epoch; /* of the last durable batch */
+    bool exact;          /* `durable` and `last_epoch` are so: nobody writes it, and it was closed cleanly */
+    enum yd_log_role { YD_LOG_LEADER, YD_LOG_FOLLOWER, YD_LOG_DEPOSED } role;
     int64_t time_min, time_max;
     bool live; /* somebody writes it now */
     int64_t writer_pid;

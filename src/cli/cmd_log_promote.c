@@ -12,8 +12,8 @@
 struct peer {
     const char *address;
     struct yd_client *client; /* NULL: not reachable */
-    uint64_t durable, epoch;
-    bool has_it;
+    struct yd_log_end end;
+    bool has_it, exact; /* does it say what its last batch is? */
 };
 struct peers {
     struct peer items[PEERS_MAX];
@@ -25,8 +25,11 @@ static int take_stat(void *arg, const struct yd_view *view, struct yd_str name, 
 {
     struct peer *peer = arg;
     (void)name;
-    peer->durable = cli_row_number(view, map, "durable");
-    peer->epoch = cli_row_number(view, map, "epoch");
+    peer->end = (struct yd_log_end){.log_id = cli_row_number(view, map, "log_id"),
+                                    .durable = cli_row_number(view, map, "durable"),
+                                    .last_epoch = (uint32_t)cli_row_number(view, map, "last_epoch"),
+                                    .known_epoch = (uint32_t)cli_row_number(view, map, "epoch")};
+    peer->exact = yd_view_find(view, map, YD_STR("last_epoch")) != NULL;
     peer->has_it = true;
     return 0;
 }
@@ -60,9 +63,14 @@ static int open_peers(struct cli_args *args, const char *stream, struct peers *p
         struct yd_trail trail = {0};
         if (yd_client_open(&options, &peer->client, &trail) < 0) peer->client = NULL;
         int code = peer->client ? ask_stat(args, peer, stream) : CLI_FAILED;
-        if (code == CLI_DONE && peer->has_it) continue;
+        if (code == CLI_DONE && peer->has_it && peer->exact) continue;
         if (!without || !listed(without, at))
-            return cli_fail(args, "%s cannot be asked how far it is. If it is lost, say so: --without %s", at, at);
+            return cli_fail(args,
+                            peer->has_it && !peer->exact
+                                ? "%s has a copy that nobody has open and that was not closed cleanly: start its "
+                                  "Replica, so that it says how far it is. If it is lost, say so: --without %s"
+                                : "%s cannot be asked how far it is. If it is lost, say so: --without %s",
+                            at, at);
         yd_client_close(peer->client);
         peer->client = NULL;
     }
@@ -70,22 +78,35 @@ static int open_peers(struct cli_args *args, const char *stream, struct peers *p
 }
 
 /* May we, as far as those know who answer? */
-static int compare(struct cli_args *args, const struct peers *peers, const struct yd_log_stat *own, uint64_t member)
+static int compare(struct cli_args *args, const struct peers *peers, const struct yd_log_end *own, uint64_t member)
 {
     for (size_t i = 0; i < peers->count; i++) {
         const struct peer *peer = &peers->items[i];
         if (!peer->client) continue;
-        if (peer->epoch > own->epoch)
-            return cli_fail(args, "%s knows epoch %llu, this copy %u: let it follow once more before", peer->address,
-                            (unsigned long long)peer->epoch, own->epoch);
-        if (peer->durable > own->durable)
-            return cli_fail(args, "%s is further: it has records up to %llu, this copy up to %llu. Promote that one",
-                            peer->address, (unsigned long long)peer->durable, (unsigned long long)own->durable);
-        if (peer->durable == own->durable && i < member)
+        if (peer->end.log_id && peer->end.log_id != own->log_id)
+            return cli_fail(args, "%s has another stream of this name: log %016llx, this copy is of %016llx",
+                            peer->address, (unsigned long long)peer->end.log_id, (unsigned long long)own->log_id);
+        int further = yd_log_end_compare(&peer->end, own);
+        if (further > 0)
+            return cli_fail(args,
+                            "%s is further: it ends at record %llu of epoch %u, this copy at %llu of epoch %u. "
+                            "Promote that one",
+                            peer->address, (unsigned long long)peer->end.durable, peer->end.last_epoch,
+                            (unsigned long long)own->durable, own->last_epoch);
+        if (further == 0 && i < member)
             return cli_fail(args, "%s is as far, and comes earlier in the order of --peers: promote that one",
                             peer->address);
     }
     return CLI_DONE;
+}
+
+/* The newest epoch that anybody knows: an attempt that ended half way has fenced some of them. */
+static uint32_t newest(const struct peers *peers, const struct yd_log_end *own)
+{
+    uint32_t known = own->known_epoch;
+    for (size_t i = 0; i < peers->count; i++)
+        if (peers->items[i].client) known = YD_MAX(known, peers->items[i].end.known_epoch);
+    return known;
 }
 
 static int fence(struct cli_args *args, struct peers *peers, const char *stream, uint32_t epoch)
@@ -108,7 +129,6 @@ static int again(struct cli_args *args, struct peers *peers, const char *stream)
     for (size_t i = 0; i < peers->count; i++) {
         int code = peers->items[i].client ? ask_stat(args, &peers->items[i], stream) : CLI_DONE;
         if (code) return code;
-        peers->items[i].epoch = 0; /* ours, from now on */
     }
     return CLI_DONE;
 }
@@ -116,21 +136,24 @@ static int again(struct cli_args *args, struct peers *peers, const char *stream)
 static int promote(struct cli_args *args, struct peers *peers, const char *stream, const char *dir, uint64_t member)
 {
     struct yd_trail trail = {0};
-    struct yd_log_stat own;
-    if (yd_log_stat_dir(NULL, dir, &own, &trail) < 0) return cli_fail(args, "%s", yd_trail_text(&trail));
-    if (own.live)
+    struct yd_log_stat stat;
+    struct yd_log_end own;
+    if (yd_log_stat_dir(NULL, dir, &stat, &trail) < 0) return cli_fail(args, "%s", yd_trail_text(&trail));
+    if (stat.live)
         return cli_fail(args, "%s is in use by process %lld: stop it first, then promote, then start it with a Log",
-                        dir, (long long)own.writer_pid);
+                        dir, (long long)stat.writer_pid);
+    if (yd_log_end_dir(NULL, dir, &own, &trail) < 0) return cli_fail(args, "%s", yd_trail_text(&trail));
     int code = open_peers(args, stream, peers);
     if (code == CLI_DONE) code = compare(args, peers, &own, member);
     /* Fenced before they are asked again: what they say then does not change any more. */
-    uint32_t epoch = ((own.epoch >> 16) + 1) << 16 | (uint32_t)member << 12;
-    if (code == CLI_DONE) code = fence(args, peers, stream, epoch);
+    uint32_t known = newest(peers, &own), got;
+    if (code == CLI_DONE) code = fence(args, peers, stream, yd_log_next_epoch(known, (unsigned)member));
     if (code == CLI_DONE) code = again(args, peers, stream);
     if (code == CLI_DONE) code = compare(args, peers, &own, member);
     if (code) return code;
-    uint32_t got;
-    if (yd_log_promote_dir(NULL, dir, (unsigned)member, &got, &trail) < 0)
+    if (newest(peers, &own) > yd_log_next_epoch(known, (unsigned)member))
+        return cli_fail(args, "somebody else promotes another copy of %s now: see which of the two leads", stream);
+    if (yd_log_promote_dir(NULL, dir, known, (unsigned)member, &got, &trail) < 0)
         return cli_fail(args, "%s", yd_trail_text(&trail));
     if (args->json)
         printf("{\"stream\":\"%s\",\"epoch\":%u,\"next\":%llu}\n", stream, got, (unsigned long long)own.durable);
@@ -168,10 +191,11 @@ const struct cli_command cmd_log_promote = {
     .name = "log promote",
     .usage = "STREAM [--data DIR] [--peers A,B] [--without A] [--member N]",
     .summary = "makes this node's copy of a stream its leader",
-    .doc = "The daemon of this node must be stopped. The peers are asked how far they are: when one is further, or as "
-           "far\n"
-           "and earlier in the order, it is refused. Then they are fenced, so that a leader of the past takes no more\n"
-           "appends and no follower takes anything from it, and asked once more. See docs/replication.md.",
+    .doc =
+        "The daemon of this node must be stopped. The peers are asked how far they are, by the epoch of their last\n"
+        "batch and where that ends: when one is further, or as far and earlier in the order, it is refused. Then they\n"
+        "are fenced, so that a leader of the past takes no more appends and no follower takes anything from it, and\n"
+        "asked once more. See docs/replication.md.",
     .example = "  yarder log promote metrics --data /var/lib/yarder --peers 10.0.0.1:4280,10.0.0.3:4280 "
                "--without 10.0.0.1:4280 --member 1",
     .options = options,

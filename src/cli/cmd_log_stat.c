@@ -68,7 +68,9 @@ static int stat_part(struct cli_args *args, const char *dir)
            (unsigned long long)(stat.durable - stat.first), size, (unsigned long long)stat.segments);
     if (stat.written > stat.first) printf("times       %s to %s\n", from, to);
     if (*stat.key_max) printf("names       %s to %s\n", stat.key_min, stat.key_max);
-    printf("epoch       %u of log %016llx\n", stat.epoch, (unsigned long long)stat.log_id);
+    static const char *const roles[] = {"leader", "follower", "deposed leader"};
+    printf("role        %s\nepoch       %u of log %016llx, last batch of epoch %u\n", roles[stat.role], stat.epoch,
+           (unsigned long long)stat.log_id, stat.last_epoch);
     if (stat.live)
         printf("writer      process %lld\n", (long long)stat.writer_pid);
     else

@@ -138,7 +138,8 @@ void log_cli_json_stat(struct yd_json *json, const char *dir, const struct yd_lo
     } numbers[] = {{"first", stat->first},     {"written", stat->written},
                    {"durable", stat->durable}, {"records", stat->written - stat->first},
                    {"bytes", stat->bytes},     {"segments", stat->segments},
-                   {"epoch", stat->epoch}};
+                   {"epoch", stat->epoch},     {"last_epoch", stat->last_epoch}};
+    static const char *const roles[] = {"leader", "follower", "deposed"};
     yd_json_object(json);
     yd_json_key(json, "stream");
     yd_json_cstr(json, stat->stream);
@@ -148,6 +149,8 @@ void log_cli_json_stat(struct yd_json *json, const char *dir, const struct yd_lo
         yd_json_key(json, numbers[i].key);
         yd_json_u64(json, numbers[i].value);
     }
+    yd_json_key(json, "role");
+    yd_json_cstr(json, roles[stat->role]);
     yd_json_key(json, "time_min");
     yd_json_i64(json, stat->time_min);
     yd_json_key(json, "time_max");

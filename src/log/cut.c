@@ -1,4 +1,4 @@
-/* log/cut.c: a follower that diverged cuts back, or begins anew; a folder that nobody has open, too; promoting.
+/* log/cut.c: a follower that diverged cuts back, or begins anew; a folder that nobody has open, too.
  *
  *   cut at S:   checkpoint "the stream ends at S" ─▶ segments behind it to quarantine/, newest first
  *                                                 ─▶ the rest of S's own segment: a copy to quarantine/, then zeros
@@ -15,16 +15,6 @@
 #include "log/internal.h"
 #include "log/reader.h"
 #include "log/twin.h"
-
-static int open_quiet(struct yd_fs *fs, const char *dir, struct yd_log **ret_log, struct yd_trail *trail)
-{
-    struct yd_log_stat stat;
-    int error = yd_log_stat_dir(fs, dir, &stat, trail);
-    if (error) return error;
-    struct yd_log_options options = {
-        .fs = fs, .dir = dir, .stream = stat.stream[0] ? stat.stream : "?", .follower = true};
-    return yd_log_open(&options, ret_log, NULL, trail);
-}
 
 static void forget(struct yd_log *log, uint64_t base, const char *suffix)
 {
@@ -368,7 +358,7 @@ int yd_log_cut_dir(struct yd_fs *fs, const char *dir, uint64_t seqno, uint64_t *
 {
     struct yd_log *log;
     uint64_t edge;
-    int error = open_quiet(fs ? fs : yd_fs_linux(), dir, &log, trail);
+    int error = yd__log_open_quiet(fs ? fs : yd_fs_linux(), dir, true, &log, trail);
     if (error) return error;
     error = yd_log_follow_cut(log, seqno, &edge);
     int closed = yd_log_close(log);
@@ -381,40 +371,10 @@ int yd_log_cut_dir(struct yd_fs *fs, const char *dir, uint64_t seqno, uint64_t *
 int yd_log_anew_dir(struct yd_fs *fs, const char *dir, struct yd_trail *trail)
 {
     struct yd_log *log;
-    int error = open_quiet(fs ? fs : yd_fs_linux(), dir, &log, trail);
+    int error = yd__log_open_quiet(fs ? fs : yd_fs_linux(), dir, true, &log, trail);
     if (error) return error;
     error = yd_log_follow_anew(log);
     int closed = yd_log_close(log);
     if (!error) error = closed;
     return error ? yd_trail_add(trail, error, "beginning %s anew: %s", dir, yd_error_text(error)) : 0;
-}
-
-int yd_log_promote_dir(struct yd_fs *fs, const char *dir, unsigned member, uint32_t *ret_epoch, struct yd_trail *trail)
-{
-    if (member > 15) return yd_trail_add(trail, YD_EINVAL, "a member's number is 0 to 15");
-    struct yd_log *log;
-    if (!fs) fs = yd_fs_linux();
-    int error = open_quiet(fs, dir, &log, trail);
-    if (error) return error;
-    if (log->log_id == 0) {
-        (void)yd_log_close(log);
-        return yd_trail_add(trail, YD_ENOENT, "%s holds nothing yet: it has never followed anybody", dir);
-    }
-    pthread_mutex_lock(&log->io);
-    uint32_t term = (YD_MAX(log->epoch, log->fence) >> 16) + 1;
-    log->epoch = term << 16 | member << 12;
-    log->fence = 0;
-    log->options.follower = false;
-    log->deposed = false;
-    yd__epoch_add(&log->checkpoint, log->epoch, log->durable);
-    /* Twice: it must not be possible that one slot rots and the older one, a follower's, is believed. */
-    error = yd__checkpoint_now(log, 0);
-    if (!error) error = yd__checkpoint_now(log, YD__CHECKPOINT_CLEAN);
-    uint32_t epoch = log->epoch;
-    pthread_mutex_unlock(&log->io);
-    int closed = yd_log_close(log);
-    if (!error) error = closed;
-    if (error) return yd_trail_add(trail, error, "promoting %s: %s", dir, yd_error_text(error));
-    *ret_epoch = epoch;
-    return 0;
 }

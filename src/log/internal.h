@@ -47,6 +47,8 @@ enum yd__skip {
     YD__SKIP_TWIN_SYNC = 16384,     /* a twin is not synced before the segment goes */
     YD__SKIP_TWIN_DIR_SYNC = 32768, /* nor its name */
     YD__SKIP_TWIN_CHECK = 65536,    /* nor is it read again */
+    YD__SKIP_LAST_EPOCH = 131072,   /* the longest copy is promoted, whatever the epoch of its last batch */
+    YD__SKIP_TERM = 262144,         /* batches of an earlier term are counted by themselves */
 };
 #ifdef YD_LOG_TEST_SKIP
 extern unsigned yd__log_skips;
@@ -286,7 +288,10 @@ struct yd__rot {
     uint64_t base, from, to;
 };
 
-/* ---- follow.c, replica.c, cut.c ---- */
+/* ---- follow.c, replica.c, cut.c, promote.c ---- */
+/* A folder that nobody has open; as a follower its epoch is not raised. fs is not NULL. */
+int yd__log_open_quiet(struct yd_fs *fs, const char *dir, bool follower, struct yd_log **ret_log,
+                       struct yd_trail *trail);
 int yd__head_check(const void *bytes, size_t size, struct yd__segment_head **ret_head); /* malloc'd, as yd__head_read */
 int yd__begin_with(struct yd_log *log, const struct yd__segment_head *head, uint64_t size_min); /* flush.c; under io */
 void yd__drop_empty(struct yd_log *log);

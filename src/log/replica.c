@@ -4,6 +4,10 @@
  *                                                                               not for replica_lag_ns ─▶ out of it
  *   replicated = what is durable here, and on `replicas` followers of the set. It only grows.
  *
+ * Batches of an earlier term count once one of this leader's own behind them does. Else they could be called replicated
+ * and, when this leader is gone before it wrote anything, be lost to one of a term between that had written alone: its
+ * last batch is of a newer epoch than theirs (Ongaro, "Consensus", 3.6.2, figure 3.7). A restart is no new term.
+ *
  * "Caught up" looks at what we had some time ago, not at the very end: under load nobody ever is at the end. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +49,15 @@ static uint64_t rank(const struct yd_log *log)
     return low;
 }
 
+/* Where the batches of this leader's own term begin. */
+static uint64_t term_start(const struct yd_log *log)
+{
+    const struct yd__checkpoint *known = &log->checkpoint;
+    for (uint32_t i = 0; i < known->epoch_count; i++)
+        if (known->epochs[i].epoch >> 12 >= log->epoch >> 12) return known->epochs[i].start_seqno;
+    return 0;
+}
+
 bool yd__replicas_update(struct yd_log *log)
 {
     bool changed = false;
@@ -55,7 +68,7 @@ bool yd__replicas_update(struct yd_log *log)
         in_sync += replica->in_sync;
     }
     uint64_t replicated = YD_MIN(rank(log), log->durable);
-    if (replicated > log->replicated) {
+    if (replicated > log->replicated && (replicated > term_start(log) || YD__SKIPS(YD__SKIP_TERM))) {
         log->replicated = replicated;
         changed = true;
     }

@@ -440,6 +440,11 @@ int yd_log_stat_dir(struct yd_fs *fs, const char *dir, struct yd_log_stat *ret, 
         .segments = count,
         .log_id = checkpoint.log_id,
         .epoch = checkpoint.epoch,
+        .last_epoch = yd__epoch_at(&checkpoint, checkpoint.durable_seqno),
+        .exact = !live && sure && checkpoint.flags & YD__CHECKPOINT_CLEAN && control.state == YD__STATE_CLOSED,
+        .role = checkpoint.flags & YD__CHECKPOINT_FOLLOWER  ? YD_LOG_FOLLOWER
+                : checkpoint.flags & YD__CHECKPOINT_DEPOSED ? YD_LOG_DEPOSED
+                                                            : YD_LOG_LEADER,
         .time_min = INT64_MAX,
         .time_max = INT64_MIN,
         .live = live,

@@ -134,13 +134,17 @@ static int add_stat(struct ask *ask, const char *stream, const char *dir)
     struct yd_layout layout = {.partitions = 1};
     bool laid_out = yd_layout_load(native->options.fs, native->data, name, &layout) == 0;
     struct yd_log_position position = {.replicated = stat.durable};
+    struct yd_log_end end = {.last_epoch = stat.last_epoch, .known_epoch = stat.epoch};
+    bool exact = stat.exact;
     struct yd_log *log = yd_streams_find(native->options.streams, stream);
     if (log) yd_log_position(log, &position);
-    yd_log_unref(log);
     if (log && !position.closed) {
+        yd_log_end(log, &end);
+        exact = true;
         stat.written = position.written;
-        stat.durable = position.durable;
+        stat.durable = end.durable;
     }
+    yd_log_unref(log);
     const struct field fields[] = {
         U64("first", stat.first),
         U64("written", stat.written),
@@ -149,7 +153,8 @@ static int add_stat(struct ask *ask, const char *stream, const char *dir)
         U64("bytes", stat.bytes),
         U64("segments", stat.segments),
         U64("log_id", stat.log_id),
-        U64("epoch", stat.epoch),
+        U64("epoch", end.known_epoch),
+        {"last_epoch", exact ? YD_U64 : YD_NIL, {.u64 = end.last_epoch}, NULL},
         {"live", YD_BOOL, {.u64 = stat.live}, NULL},
         {"follower", YD_BOOL, {.u64 = position.follower}, NULL},
         I64("time_min", stat.time_min),

@@ -52,6 +52,32 @@ def same_files(one, other):
     return compared
 
 
+def longer_but_older(folder, data, ports, graphite, b, c):
+    """The leader of the past is back and has not cut yet what it had alone: it has more records, of an older epoch."""
+    b.kill()
+    a = node(folder, 'a', FOLLOWER, {'native': ports['a'], 'leader': ports['b']})
+    a.start()
+    assert stat(data['a']) > stat(data['c']), 'it is not longer'
+    at = {n: f'127.0.0.1:{port}' for n, port in ports.items()}
+    a.stop()
+    refused = yarder('log', 'promote', 'metrics', '--data', data['a'], '--peers', f'{at["b"]},{at["c"]}', '--without',
+                     at['b'], check=1)
+    assert 'is further' in refused.stderr, refused.stderr
+    a.start()
+    c.kill()
+    yarder('log', 'promote', 'metrics', '--data', data['c'], '--peers', f'{at["a"]},{at["b"]}', '--without', at['b'],
+           '--member', '2', check=0)
+    c = node(folder, 'c', LEADER, {'graphite': graphite, 'native': ports['c']})
+    c.start()
+    a.stop()
+    a = node(folder, 'a', FOLLOWER, {'native': ports['a'], 'leader': ports['c']})
+    b = node(folder, 'b', FOLLOWER, {'native': ports['b'], 'leader': ports['c']})
+    a.start()
+    b.start()
+    wait_for(lambda: stat(data['a']) == stat(data['c']) == stat(data['b']), why='cutting back to the third leader')
+    return a, c, b
+
+
 def kill_promote_and_come_back(folder):
     """Kill -9 of leader and followers under load; a follower is promoted, the old leader follows; all are alike"""
     ports = {n: free_port() for n in ('a', 'b', 'c')}
@@ -86,11 +112,12 @@ def kill_promote_and_come_back(folder):
     yarder('log', 'promote', 'metrics', '--data', data['b'], '--peers', lost, '--without', lost, '--member', '1', check=0)
     b = node(folder, 'b', LEADER, {'graphite': graphite, 'native': ports['b']})
     b.start()
-    load(b, 'new', 30000)
-    a = node(folder, 'a', FOLLOWER, {'native': ports['a'], 'leader': ports['b']})
     c = node(folder, 'c', FOLLOWER, {'native': ports['c'], 'leader': ports['b']})
-    a.start()
     c.start()
+    load(b, 'short', 500)
+    wait_for(lambda: stat(data['c']) == stat(data['b']) > 0, why='following the new leader')
+    a, c, b = longer_but_older(folder, data, ports, graphite, b, c)
+    load(c, 'new', 30000)
     wait_for(lambda: stat(data['a']) == stat(data['b']) == stat(data['c']), why='catching up with the new leader')
     assert glob.glob(data['a'] + '/streams/metrics/0/quarantine/*'), 'what was cut was not kept'
     for daemon in (a, b, c):

@@ -406,33 +406,31 @@ static void all_together(struct sim *sim)
     }
 }
 
-/* The furthest of the others, all of which are fenced before; the old leader goes on and knows nothing. */
+/* The furthest of the others, all of which are fenced before, also when that is one deposed before who does not know it
+ * yet; the old leader goes on and knows nothing. */
 static void promote(struct sim *sim)
 {
     struct node *old = &sim->nodes[sim->leader], *best = NULL;
-    struct yd_log_place best_place = {0};
+    struct yd_log_end furthest = {0};
     uint32_t known = 0;
     look(sim);
     for (uint32_t n = 0; n < NODES; n++) {
         struct node *node = &sim->nodes[n];
         if (node == old) continue;
         struct yd_log_position position;
-        struct yd_log_place place;
+        struct yd_log_end end;
         yd_log_position(node->log, &position);
-        yd_log_place(node->log, &place);
-        known = YD_MAX(known, place.known_epoch);
-        say(sim, "node %s is at %" PRIu64 " of epoch %u, and knows %u", node->name, place.seqno, place.epoch,
-            place.known_epoch);
+        yd_log_end(node->log, &end);
+        known = YD_MAX(known, end.known_epoch);
+        say(sim, "node %s ends at %" PRIu64 " of epoch %u, and knows %u", node->name, end.durable, end.last_epoch,
+            end.known_epoch);
         /* Without a batch nobody can say how far it is: it lets some more come. */
-        if (node->leads || position.failed || !place.epoch || place.seqno != position.durable) return;
-        if (!best || place.epoch > best_place.epoch ||
-            (place.epoch == best_place.epoch && place.seqno > best_place.seqno)) {
-            best = node;
-            best_place = place;
-        }
+        if (position.failed || !end.last_epoch) return;
+        if (best && yd_log_end_compare(&end, &furthest) <= 0) continue;
+        best = node;
+        furthest = end;
     }
-    if (!best || best_place.known_epoch < known) return;
-    uint32_t epoch = ((known >> 16) + 1) << 16 | best->index << 12, got;
+    uint32_t epoch = yd_log_next_epoch(known, best->index), got;
     for (uint32_t n = 0; n < NODES; n++) {
         struct node *node = &sim->nodes[n];
         if (node == old || node == best || yd_log_fence(node->log, epoch) == 0) continue;
@@ -441,7 +439,7 @@ static void promote(struct sim *sim)
     }
     end_node(sim, best, false);
     struct yd_trail trail = {0};
-    int error = yd_log_promote_dir(best->fs, DIR, best->index, &got, &trail);
+    int error = yd_log_promote_dir(best->fs, DIR, known, best->index, &got, &trail);
     CHECK(sim, error == 0 && got == epoch, "promoting node %s: %s, epoch %u", best->name, yd_trail_text(&trail), got);
     best->leads = true;
     sim->leader = best->index;

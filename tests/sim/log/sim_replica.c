@@ -452,45 +452,43 @@ static void move(struct sim *sim, struct node *node, uint64_t parts)
     }
 }
 
-/* All others know that there will be another leader; then the one that is furthest is made it. */
+/* All others know that there will be another leader; then the one that is furthest is made it, also when that is one
+ * deposed before, who may not know it yet and may have gone on for himself. */
 static void promote(struct sim *sim)
 {
     struct node *old = &sim->nodes[sim->leader], *best = NULL;
-    struct yd_log_place best_place = {0};
+    struct yd_log_end furthest = {0};
     uint32_t known = 0;
     for (uint32_t n = 0; n < NODES; n++) {
         struct node *node = &sim->nodes[n];
-        if (node == old || node->leads) continue;
+        if (node == old) continue;
         unlink_node(node);
         no_faults(node);
         nurse(sim, node);
         flush(sim, node);
-        struct yd_log_place place;
-        yd_log_place(node->log, &place);
-        known = YD_MAX(known, place.known_epoch);
-        if (place.log_id == 0 || node->told != place.seqno) return;
-        if (!best || place.epoch > best_place.epoch ||
-            (place.epoch == best_place.epoch && place.seqno > best_place.seqno)) {
-            best = node;
-            best_place = place;
-        }
+        if (!refresh(sim, node, node->told)) return;
+        struct yd_log_end end;
+        yd_log_end(node->log, &end);
+        known = YD_MAX(known, end.known_epoch);
+        say(sim, "node %u ends at %" PRIu64 " of epoch %u, and knows %u", n, end.durable, end.last_epoch,
+            end.known_epoch);
+        if (end.log_id == 0) return;
+        if (best && yd_log_end_compare(&end, &furthest) <= 0) continue;
+        best = node;
+        furthest = end;
     }
-    if (!best || best_place.known_epoch < known) return;
-    unsigned others = 0;
-    for (uint32_t n = 0; n < NODES; n++) others += &sim->nodes[n] != old && !sim->nodes[n].leads;
-    if (others + 1 < NODES) return; /* who leads without knowing better must come back first */
-    uint32_t epoch = ((known >> 16) + 1) << 16 | best->index << 12;
+    uint32_t epoch = yd_log_next_epoch(known, best->index);
     for (uint32_t n = 0; n < NODES; n++)
-        if (!sim->nodes[n].leads && &sim->nodes[n] != best && yd_log_fence(sim->nodes[n].log, epoch))
+        if (&sim->nodes[n] != old && &sim->nodes[n] != best && yd_log_fence(sim->nodes[n].log, epoch))
             return; /* refused: a peer that would forget it could follow the old leader again */
     bool isolated = chance(sim, 2);
     if (!isolated) (void)yd_log_fence(old->log, epoch); /* whether it lasts or not: nobody follows it */
     close_node(sim, best);
     struct yd_trail trail = {0};
     uint32_t got = 0;
-    int error = yd_log_promote_dir(best->fs, DIR, best->index, &got, &trail);
+    int error = yd_log_promote_dir(best->fs, DIR, known, best->index, &got, &trail);
     CHECK(sim, error == 0 && got == epoch, "promoting node %u: %s, epoch %u", best->index, yd_trail_text(&trail), got);
-    say(sim, "node %u is promoted, epoch %u, at %" PRIu64, best->index, epoch, best_place.seqno);
+    say(sim, "node %u is promoted, epoch %u, at %" PRIu64, best->index, epoch, furthest.durable);
     best->leads = true;
     sim->leader = best->index;
     sim->promotions++;
@@ -771,6 +769,8 @@ static const struct {
     {YD__SKIP_FENCE, "older epochs are not refused"},
     {YD__SKIP_CUT_ORDER, "what is cut is not kept"},
     {YD__SKIP_EPOCH_TABLE, "a follower does not note epochs"},
+    {YD__SKIP_LAST_EPOCH, "the longest copy is promoted"},
+    {YD__SKIP_TERM, "batches of an earlier term are counted by themselves"},
     {YD__SKIP_RANK, "replicated counts those that have it not"},
     {YD__SKIP_FOLLOWED, "a follower says durable before its sync"},
     {YD__SKIP_PUBLISH_LATE, "durable is published before the sync"},

@@ -313,7 +313,7 @@ static void promoted_follower_leads_and_the_deposed_one_cuts_back(void **state)
     pump_close(&pair.pump);
     assert_int_equal(world_close(pair.world, pair.follower), 0);
     uint32_t epoch;
-    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 3, &epoch, NULL), 0);
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 0, 3, &epoch, NULL), 0);
     assert_int_equal(epoch, 1 << 16 | 3 << 12);
 
     yd_log_fence(pair.leader, epoch);
@@ -347,6 +347,118 @@ static void promoted_follower_leads_and_the_deposed_one_cuts_back(void **state)
     pair_close(&pair);
 }
 
+/* Who has the longer copy is not further, when what it ends with is of an older epoch. */
+static void end_of_a_newer_epoch_is_further_than_a_longer_copy(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 100);
+    catch_up(&pair);
+    pump_close(&pair.pump);
+    fill_log(&pair, pair.leader, 100, 150); /* nobody has these */
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    struct yd_log_end old, ours, again;
+    yd_log_end(pair.leader, &old);
+    uint32_t epoch;
+    assert_int_equal(yd_log_end_dir(pair.world->fs, pair.follower_dir, &ours, NULL), 0);
+    assert_int_equal(ours.log_id, old.log_id);
+    assert_int_equal(ours.last_epoch, old.last_epoch);
+    assert_true(yd_log_end_compare(&old, &ours) > 0); /* both of one leader: the longer one has all */
+    assert_true(yd_log_end_compare(&ours, &old) < 0);
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 5 << 16 | 9, 3, &epoch, NULL), 0);
+    assert_int_equal(epoch, 6 << 16 | 3 << 12); /* above what another knows, too */
+    struct yd_log_options options = pair_options(&pair, false);
+    options.dir = pair.follower_dir;
+    pair.follower = world_open(pair.world, &options, NULL);
+    yd_log_end(pair.follower, &again);
+    assert_int_equal(again.known_epoch, epoch); /* what is known says nothing of what is there */
+    assert_int_equal(again.last_epoch, old.last_epoch);
+    assert_int_equal(yd_log_end_compare(&again, &ours), 0);
+    fill_log(&pair, pair.follower, 1000, 1);
+    yd_log_end(pair.follower, &again);
+    assert_true(again.durable < old.durable);
+    assert_true(yd_log_end_compare(&again, &old) > 0);
+    pair_close(&pair);
+}
+
+/* A copy whose node lost power says where it ends after recovery, not what its last checkpoint knew. */
+static void end_of_a_crashed_copy_is_what_recovery_finds(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 100);
+    catch_up(&pair);
+    struct yd_log_end alive, found;
+    yd_log_end(pair.follower, &alive);
+    pump_close(&pair.pump);
+    yd_sim_fs_crash(pair.world->fs);
+    (void)world_close(pair.world, pair.follower);
+    (void)world_close(pair.world, pair.leader);
+    struct yd_log_stat stat;
+    assert_int_equal(yd_log_stat_dir(pair.world->fs, pair.follower_dir, &stat, NULL), 0);
+    assert_false(stat.exact);
+    assert_int_equal(stat.role, YD_LOG_FOLLOWER);
+    assert_int_equal(yd_log_end_dir(pair.world->fs, pair.follower_dir, &found, NULL), 0);
+    assert_int_equal(found.durable, alive.durable);
+    assert_int_equal(found.last_epoch, alive.last_epoch);
+    assert_int_equal(yd_log_stat_dir(pair.world->fs, pair.follower_dir, &stat, NULL), 0);
+    assert_true(stat.exact);
+    assert_int_equal(stat.role, YD_LOG_FOLLOWER); /* asking does not make it lead */
+    assert_int_equal(stat.last_epoch, alive.last_epoch);
+    pair.follower = pair.leader = NULL;
+    pair_close(&pair);
+}
+
+/* What an earlier term left counts once a batch of the one who leads now does: see the top of replica.c. */
+static void batches_of_an_earlier_term_are_replicated_with_the_first_of_the_new_one(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 50);
+    catch_up(&pair);
+    pump_close(&pair.pump);
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    assert_int_equal(world_close(pair.world, pair.leader), 0);
+    uint32_t epoch;
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.leader_dir, 0, 0, &epoch, NULL), 0);
+    struct yd_log_options options = pair_options(&pair, false);
+    options.replicas = 1;
+    options.replica_lag_ns = INT64_MAX;
+    pair.leader = world_open(pair.world, &options, NULL);
+    struct yd_log_replica *replica;
+    struct yd_log_position position;
+    assert_int_equal(yd_log_replica_join(pair.leader, "f", 1, &replica), 0);
+    yd_log_position(pair.leader, &position);
+    uint64_t before = position.durable;
+    yd_log_replica_durable(replica, before);
+    yd_log_position(pair.leader, &position);
+    assert_int_equal(position.in_sync, 1);
+    assert_int_equal(position.replicated, position.first);
+    fill_log(&pair, pair.leader, 50, 1);
+    yd_log_position(pair.leader, &position);
+    assert_true(position.durable > before);
+    yd_log_replica_durable(replica, position.durable);
+    yd_log_position(pair.leader, &position);
+    assert_int_equal(position.replicated, position.durable);
+    /* A restart is no new term. */
+    yd_log_replica_leave(replica);
+    assert_int_equal(world_close(pair.world, pair.leader), 0);
+    pair.leader = world_open(pair.world, &options, NULL);
+    assert_int_equal(yd_log_replica_join(pair.leader, "f", 1, &replica), 0);
+    yd_log_position(pair.leader, &position);
+    yd_log_replica_durable(replica, position.durable);
+    yd_log_position(pair.leader, &position);
+    assert_int_equal(position.replicated, position.durable);
+    yd_log_replica_leave(replica);
+    options = pair_options(&pair, true);
+    options.dir = pair.follower_dir;
+    pair.follower = world_open(pair.world, &options, NULL);
+    pair_close(&pair);
+}
+
 /* B was promoted and wrote nothing; then A, which has more, of older epochs, is promoted over B. */
 static void one_promoted_in_vain_follows_a_leader_whose_past_is_older(void **state)
 {
@@ -359,10 +471,10 @@ static void one_promoted_in_vain_follows_a_leader_whose_past_is_older(void **sta
     pump_close(&pair.pump);
     assert_int_equal(world_close(pair.world, pair.follower), 0);
     uint32_t epoch, newer;
-    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 1, &epoch, NULL), 0);
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 0, 1, &epoch, NULL), 0);
     assert_int_equal(yd_log_fence(pair.leader, epoch), 0);
     assert_int_equal(world_close(pair.world, pair.leader), 0);
-    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.leader_dir, 0, &newer, NULL), 0);
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.leader_dir, 0, 0, &newer, NULL), 0);
     assert_true(newer > epoch);
     open_leader(&pair);
     open_follower(&pair);
@@ -402,7 +514,7 @@ static void promoted_with_a_head_alone_leads_from_where_it_begins(void **state)
     yd_sim_fs_kill(pair.world->fs);
     (void)world_close(pair.world, pair.follower);
     uint32_t epoch;
-    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 1, &epoch, NULL), 0);
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 0, 1, &epoch, NULL), 0);
     options = pair_options(&pair, false);
     options.dir = pair.follower_dir;
     pair.leader = world_open(pair.world, &options, NULL);
@@ -433,7 +545,7 @@ static void deposed_leader_cuts_no_further_than_where_its_own_epoch_begins(void 
     /* The follower leads, and writes what nobody has; then the old leader is promoted over it. */
     assert_int_equal(world_close(pair.world, pair.follower), 0);
     uint32_t epoch;
-    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 1, &epoch, NULL), 0);
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.follower_dir, 0, 1, &epoch, NULL), 0);
     struct yd_log_options options = pair_options(&pair, false);
     options.dir = pair.follower_dir;
     pair.follower = world_open(pair.world, &options, NULL);
@@ -441,7 +553,7 @@ static void deposed_leader_cuts_no_further_than_where_its_own_epoch_begins(void 
     assert_int_equal(world_close(pair.world, pair.follower), 0);
     assert_int_equal(yd_log_fence(pair.leader, epoch), 0);
     assert_int_equal(world_close(pair.world, pair.leader), 0);
-    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.leader_dir, 0, &epoch, NULL), 0);
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.leader_dir, 0, 0, &epoch, NULL), 0);
     open_leader(&pair);
     open_follower(&pair);
     uint64_t common;
@@ -599,6 +711,9 @@ int main(void)
         SIM(follower_refuses_what_does_not_continue_it),
         SIM(follower_refuses_parts_that_lie),
         SIM(promoted_follower_leads_and_the_deposed_one_cuts_back),
+        SIM(end_of_a_newer_epoch_is_further_than_a_longer_copy),
+        SIM(end_of_a_crashed_copy_is_what_recovery_finds),
+        SIM(batches_of_an_earlier_term_are_replicated_with_the_first_of_the_new_one),
         SIM(one_promoted_in_vain_follows_a_leader_whose_past_is_older),
         SIM(promoted_with_a_head_alone_leads_from_where_it_begins),
         SIM(deposed_leader_cuts_no_further_than_where_its_own_epoch_begins),
