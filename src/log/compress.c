@@ -268,13 +268,16 @@ static int go_on(struct yd_log *log, bool *ret_more)
 
 /* ---- the segment goes ---- */
 
-/* Every frame of the twin, up to what its footer says. */
-static int check_frames(struct yd_file *twin, uint64_t log_id)
+/* Every frame of the twin, up to what its footer says, which has to be what the segment's says: a twin may be whole and
+ * of another history, that a cut took back. */
+static int check_frames(struct yd_file *twin, uint64_t log_id, const struct yd__segment *segment)
 {
     struct yd__segment_head *head;
     struct yd__footer footer;
     struct yd__window window;
     int error = yd__footer_read(twin, log_id, &footer, NULL);
+    if (!error && (footer.headers_crc != segment->headers_crc || footer.next_seqno != segment->next))
+        error = YD_ECORRUPT;
     if (!error) error = yd__head_read(twin, &head);
     if (error) return error;
     uint64_t offset = head->data_start;
@@ -325,7 +328,7 @@ static int drop_old(struct yd_log *log)
     int error = yd__twin_open(log->fs, path, &about, &twin);
     if (!error) {
         if (about.damaged) error = YD_ECORRUPT;
-        if (!error && !YD__SKIPS(YD__SKIP_TWIN_CHECK)) error = check_frames(twin, log->log_id);
+        if (!error && !YD__SKIPS(YD__SKIP_TWIN_CHECK)) error = check_frames(twin, log->log_id, segment);
         yd_file_close(twin);
     }
     bool bad = error != 0;

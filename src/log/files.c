@@ -201,6 +201,24 @@ static int make_batch(struct yd__window *window, uint64_t offset, const struct y
     return error;
 }
 
+/* Is the twin of the segment that is open, as far as that can still tell? One of another history, which a cut took
+ * back, is whole, and has other frames at the same seqnos. 1: yes. 0: no. */
+static int same_history(const struct yd_log_reader *reader, struct yd_file *twin)
+{
+    struct yd__footer ours, theirs;
+    if (yd__footer_read(reader->file, reader->log_id, &ours, NULL) == 0)
+        return yd__footer_read(twin, reader->log_id, &theirs, NULL) == 0 && ours.headers_crc == theirs.headers_crc &&
+               ours.next_seqno == theirs.next_seqno;
+    struct yd__segment_head *head, *other;
+    int error = yd__head_read(reader->file, &head);
+    if (error) return error == YD_ENOMEM ? error : 1; /* nothing is left to speak against it */
+    error = yd__head_read(twin, &other);
+    int same = error == YD_ENOMEM ? error : error == 0 && head->crc == other->crc;
+    if (!error) free(other);
+    free(head);
+    return same;
+}
+
 /* The frame that should be at the place, out of the segment's twin, which has the same bytes at the same offsets. 1: it
  * is good there; *ret_batch is NULL when it is one on the way to the reader's seqno. */
 static int from_twin(struct yd_log_reader *reader, struct yd_batch **ret_batch)
@@ -210,6 +228,11 @@ static int from_twin(struct yd_log_reader *reader, struct yd_batch **ret_batch)
     yd__segment_path(path, sizeof path, reader->dir, reader->base, ".yzst");
     int error = yd__twin_open(reader->fs, path, NULL, &twin);
     if (error) return error == YD_ENOMEM ? error : 0;
+    int same = same_history(reader, twin);
+    if (same <= 0) {
+        yd_file_close(twin);
+        return same;
+    }
     struct yd__window window;
     struct yd_header header;
     *ret_batch = NULL;

@@ -26,6 +26,8 @@ struct verify {
     uint32_t chain;
     bool chain_known, any;
     char file[64];
+    bool twin_good; /* of the segment at hand, and what the footer inside says */
+    struct yd__footer twin;
 };
 
 static void fault(struct verify *verify, uint64_t offset, const char *what)
@@ -182,9 +184,10 @@ static int check_keys(struct verify *verify, uint64_t base, struct yd_file *file
     return 0;
 }
 
-/* Does the twin, decompressed, give what its checksum says, and the segment's bytes where that is there? */
+/* Does the twin, decompressed, give what its checksum says? */
 static int check_twin(struct verify *verify, uint64_t base, bool raw)
 {
+    verify->twin_good = false;
     (void)snprintf(verify->file, sizeof verify->file, "%020" PRIu64 ".yzst", base);
     char path[YD__PATH_SIZE];
     struct yd__twin_about about;
@@ -217,13 +220,26 @@ static int check_twin(struct verify *verify, uint64_t base, bool raw)
         offset += about.block_size;
     }
     free(block);
-    yd_file_close(twin);
     if (error == YD_EIO || (!error && crc != about.raw_crc)) {
         verify->report->bad_twins++;
         fault(verify, offset, "a block of the compressed twin is damaged (the offset is in the segment)");
         error = 0;
+    } else if (!error && raw) {
+        verify->twin_good = true;
+        if (yd__footer_read(twin, verify->log_id, &verify->twin, NULL)) verify->twin = (struct yd__footer){0};
     }
+    yd_file_close(twin);
     return error;
+}
+
+/* A twin that is good may be of another history: asked where every frame of the segment itself is good. */
+static void compare_twin(struct verify *verify, const struct yd__segment *walked)
+{
+    const struct yd__footer *twin = &verify->twin;
+    if (!verify->twin_good || (twin->headers_crc == walked->headers_crc && twin->next_seqno == walked->next)) return;
+    (void)snprintf(verify->file, sizeof verify->file, "%020" PRIu64 ".yzst", walked->base);
+    verify->report->bad_twins++;
+    fault(verify, 0, "the compressed twin is not of this segment: it has other frames");
 }
 
 static int check_segment(struct verify *verify, uint64_t base, uint64_t next, bool last)
@@ -277,6 +293,7 @@ static int check_segment(struct verify *verify, uint64_t base, uint64_t next, bo
                : 0;
     if (!error && now.size == sealed_size) check_footer(verify, file, walked, whole);
     if (!error && now.size == sealed_size && whole) error = check_keys(verify, base, file);
+    if (!error && now.size == sealed_size && whole) compare_twin(verify, walked);
     free(head);
     yd__segment_unref(walked);
     yd_file_close(file);

@@ -148,7 +148,7 @@ static void every_flipped_byte_of_the_control_page_costs_nothing(void **state)
     char path[300];
     (void)snprintf(path, sizeof path, "%s/control", world->dir);
     uint64_t size = file_size(world, path);
-    for (uint64_t at = 0; at < size; at += at % 1024 < 200 ? 1 : 37) {
+    for (uint64_t at = 0; at < size; at = at % 1024 < 200 ? at + 1 : YD_MIN(at + 37, YD_ALIGN_UP(at, 1024))) {
         struct yd_fs *before = world->fs, *copy;
         assert_int_equal(yd_sim_fs_clone(before, at, &copy), 0);
         world->fs = copy;
