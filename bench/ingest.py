@@ -85,11 +85,11 @@ class Ours:
         self.program = options.yarder or YARDER
         self.dir = tempfile.mkdtemp(prefix='ingest-', dir=options.dir)
         ports = {name: free_port() for name in ('graphite', 'tsdb', 'influx')}
-        self.port, web = ports[FORMATS[options.format][0]], ports['tsdb']
+        self.port, self.web = ports[FORMATS[options.format][0]], ports['tsdb']
         topology = os.path.join(self.dir, 'ingest.yd')
         with open(topology, 'w') as f:
             f.write(f'''graphite :: Graphite(listen: "127.0.0.1:{ports['graphite']}")
-tsdb :: OpenTsdb(listen: "127.0.0.1:{web}")
+tsdb :: OpenTsdb(listen: "127.0.0.1:{self.web}")
 influx :: Influx(listen: "127.0.0.1:{ports['influx']}")
 graphite, tsdb, influx -> metrics :: Log(stream: "metrics") -> history :: History(memory: 4GiB)
 tsdb => history
@@ -97,7 +97,7 @@ tsdb => history
         self.data = os.path.join(self.dir, 'data')
         self.process = subprocess.Popen([self.program, 'run', topology, '--data', self.data], stderr=subprocess.DEVNULL)
         self.pid = self.process.pid
-        wait_for(lambda: get(f'http://127.0.0.1:{web}/api/version'))
+        wait_for(lambda: get(f'http://127.0.0.1:{self.web}/api/version'))
 
     @staticmethod
     def version(options):

@@ -254,9 +254,10 @@ int yd__filters_match(struct yd__filters *all, const struct yd_history *history,
 
 /* A filter is tried on all values of its key beforehand when they are few; and what it leaves is listed when that is
  * little. Both bound what a start may take to about a millisecond. */
-#define JUDGED_MAX  32768
-#define REGEXPS_MAX 8192
-#define NARROW_MAX  16384
+#define JUDGED_MAX   32768
+#define REGEXPS_MAX  8192
+#define NARROW_MAX   16384
+#define LITERALS_MAX 64 /* of a list, looked up one by one */
 
 /* How many series the filter leaves, of all metrics; UINT64_MAX when that costs too much to know, or is over `most`. */
 static int weigh(struct yd__filters *all, struct filter *filter, const struct yd__index *index, uint64_t most,
@@ -281,13 +282,26 @@ static int weigh(struct yd__filters *all, struct filter *filter, const struct yd
     return YD_OK;
 }
 
-/* One literal among very many values: found without looking at the others. */
-static uint32_t literal(const struct filter *filter, const struct yd__index *index)
+/* A few literals among very many values: found without looking at the others. The pairs there are, each once;
+ * UINT32_MAX: not that kind of filter. */
+static uint32_t literals(const struct filter *filter, const struct yd__index *index, uint32_t pairs[LITERALS_MAX],
+                         uint64_t *ret_series)
 {
-    if (filter->type != YD_FILTER_LITERAL_OR || filter->key == YD__NONE) return YD__NONE;
-    if (memchr(filter->expression.data, '|', filter->expression.size)) return YD__NONE;
-    uint32_t value = yd_intern_find(&index->values, filter->expression);
-    return value == YD_INTERN_NONE ? YD__NONE : yd__index_pair(index, filter->key, value);
+    uint32_t count = 0;
+    struct yd_str rest = filter->expression, word;
+    *ret_series = 0;
+    if (filter->type != YD_FILTER_LITERAL_OR || filter->key == YD__NONE) return UINT32_MAX;
+    while (next_word(&rest, &word)) {
+        uint32_t value = yd_intern_find(&index->values, word), i = 0;
+        uint32_t pair = value == YD_INTERN_NONE ? YD__NONE : yd__index_pair(index, filter->key, value);
+        if (pair == YD__NONE) continue;
+        while (i < count && pairs[i] != pair) i++;
+        if (i < count) continue;
+        if (count == LITERALS_MAX) return UINT32_MAX;
+        pairs[count++] = pair;
+        *ret_series += index->pairs[pair].series.count;
+    }
+    return count;
 }
 
 static int by_id(const void *a, const void *b)
@@ -326,10 +340,11 @@ int yd__candidates_open(struct yd__candidates *candidates, const struct yd_histo
     *candidates = (struct yd__candidates){.metric = metric, .alloc = filters->alloc};
     for (uint32_t i = 0; i < filters->count; i++) {
         struct filter *filter = &filters->filters[i];
-        uint32_t pair = literal(filter, index);
+        uint32_t pairs[LITERALS_MAX], pair_count;
         uint64_t count;
-        if (pair != YD__NONE && index->pairs[pair].series.count <= all / 2) /* good enough */
-            return list_pairs(candidates, index, &pair, 1, NULL, index->pairs[pair].series.count);
+        pair_count = literals(filter, index, pairs, &count);
+        if (pair_count != UINT32_MAX && count <= all / 2 && (pair_count <= 1 || count <= NARROW_MAX)) /* good enough */
+            return list_pairs(candidates, index, pairs, pair_count, NULL, count);
         int error = weigh(filters, filter, index, YD_MAX(all / 2, 64), &count, trail);
         if (error) return error;
         if (count < best) {

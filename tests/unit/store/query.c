@@ -201,6 +201,29 @@ static void filters_match_as_they_say(void **state)
     close_fixture(&f);
 }
 
+static void lists_of_literals_choose_each_series_once_however_long(void **state)
+{
+    (void)state;
+    struct fixture f = open_fixture();
+    char list[4096] = "", name[64];
+    for (int i = 0; i < 400; i++) {
+        (void)snprintf(name, sizeof name, "m host=h%d,dc=%d", i, i % 2);
+        test_i64(f.builder, name, AT(10), 1);
+        (void)snprintf(name, sizeof name, "other host=h%d", i);
+        test_i64(f.builder, name, AT(10), 1);
+    }
+    test_fold(f.history, f.builder);
+    assert_int_equal(matches(&f, YD_FILTER_LITERAL_OR, "host", "h7|h7|h9|nobody|0|h7"), 2); /* 0: a value elsewhere */
+    assert_int_equal(matches(&f, YD_FILTER_LITERAL_OR, "host", "nobody|0"), 0);
+    assert_int_equal(matches(&f, YD_FILTER_LITERAL_OR, "dc", "1|0|1"), 400);
+    for (size_t i = 0; i < 300; i++) { /* each twice, and on both sides of what is looked up one by one */
+        size_t size = strlen(list);
+        (void)snprintf(list + size, sizeof list - size, "%sh%zu|h%zu", i ? "|" : "", i, i / 2);
+        assert_int_equal(matches(&f, YD_FILTER_LITERAL_OR, "host", list), i + 1);
+    }
+    close_fixture(&f);
+}
+
 static void bad_and_costly_expressions_are_refused_with_a_reason(void **state)
 {
     (void)state;
@@ -693,6 +716,7 @@ int main(void)
         cmocka_unit_test(sum_interpolates_on_a_line_and_zimsum_adds_zero),
         cmocka_unit_test(group_by_splits_and_tags_tell_what_is_common),
         cmocka_unit_test(filters_match_as_they_say),
+        cmocka_unit_test(lists_of_literals_choose_each_series_once_however_long),
         cmocka_unit_test(bad_and_costly_expressions_are_refused_with_a_reason),
         cmocka_unit_test(explicit_tags_wants_exactly_these_keys),
         cmocka_unit_test(downsampling_aligns_to_the_epoch_and_drops_the_cut_first_bucket),
