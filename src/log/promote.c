@@ -22,7 +22,8 @@ int yd__log_open_quiet(struct yd_fs *fs, const char *dir, bool follower, struct 
 
 int yd_log_end_compare(const struct yd_log_end *a, const struct yd_log_end *b)
 {
-    if (a->last_epoch != b->last_epoch && !YD__SKIPS(YD__SKIP_LAST_EPOCH)) return a->last_epoch < b->last_epoch ? -1 : 1;
+    if (a->last_epoch != b->last_epoch && !YD__SKIPS(YD__SKIP_LAST_EPOCH))
+        return a->last_epoch < b->last_epoch ? -1 : 1;
     return (a->durable > b->durable) - (a->durable < b->durable);
 }
 

@@ -1,8 +1,10 @@
-/* No memory, at each moment in turn: the n-th allocation of a whole life of a log fails, and the two behind it in a
- * second round. No crash, no leak, nothing acknowledged is lost, and with memory again all goes on.
+/* No memory, at each moment in turn: the n-th allocation of a whole life of a log, or of following one, fails, and the
+ * two behind it in a second round. No crash, no leak, nothing acknowledged is lost, and with memory again all goes on.
  *
  * The linker puts these in the place of malloc and its like (--wrap), in the log and below it, not inside zstd. */
 #include "log_test.h"
+
+#include "pump.h"
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -97,8 +99,8 @@ static int want(struct life *life, int error)
 {
     if (error == YD_ENOMEM)
         life->refusals++;
-    else
-        assert_true(error == 0 || error == YD_EAGAIN);
+    else if (error && error != YD_EAGAIN)
+        fail_msg("allocation %llu: %s", (unsigned long long)memory.fail_from, yd_error_name(error));
     return error;
 }
 
@@ -175,6 +177,13 @@ static void found(void *arg, const char *file, uint64_t offset, const char *what
                 (unsigned long long)offset, what);
 }
 
+static void remove_folder(const char *dir)
+{
+    char command[600];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    assert_int_equal(system(command), 0);
+}
+
 static void every_failing_allocation(struct world *world, uint64_t width)
 {
     struct life life = {0};
@@ -204,9 +213,7 @@ static void every_failing_allocation(struct world *world, uint64_t width)
         if (life.ended) assert_int_equal(life.acknowledged, BATCHES * RECORDS);
         assert_int_equal(world_close(world, log), 0);
         assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, found, &n), 0);
-        char command[600];
-        (void)snprintf(command, sizeof command, "rm -rf '%s'", world->dir);
-        assert_int_equal(system(command), 0);
+        remove_folder(world->dir);
         if (memory.calls < n) break;
     }
     print_message("# %llu allocations, %llu refusals told\n", (unsigned long long)n, (unsigned long long)refusals);
@@ -221,6 +228,115 @@ static void any_allocation_may_fail(void **state)
 static void any_three_allocations_in_a_row_may_fail(void **state)
 {
     every_failing_allocation(*state, 3);
+}
+
+/* ---- following: the leader's half and the follower's ---- */
+
+struct copy {
+    struct world *world;
+    struct yd_log *leader;
+    char dir[300];
+};
+
+static struct yd_log_options copy_options(struct copy *copy)
+{
+    struct yd_log_options options = options_of(copy->world);
+    options.dir = copy->dir;
+    options.follower = true;
+    return options;
+}
+
+/* All that the leader has; when memory is short a connection ends and the next one goes on. */
+static void catch_up(struct copy *copy, struct life *life, struct yd_log *log)
+{
+    for (uint32_t tries = 0; tries < 8; tries++) {
+        struct pump pump;
+        uint64_t common;
+        int error = pump_open(&pump, copy->leader, log, "f", &common);
+        while (!error) {
+            error = pump_step(&pump);
+            if (error == YD_EFULL) error = yd_log_flush(log);
+        }
+        pump_close(&pump);
+        if (error == YD_EAGAIN) error = yd_log_flush(log);
+        if (want(life, error) == 0) break;
+    }
+    note_durable(life, log);
+}
+
+static void follow_once(struct copy *copy, struct life *life)
+{
+    struct yd_log_options options = copy_options(copy);
+    struct yd_trail trail = {0};
+    struct yd_log *log;
+    if (want(life, yd_log_open(&options, &log, NULL, &trail))) return;
+    catch_up(copy, life, log);
+    uint64_t edge;
+    int error = want(life, yd_log_follow_cut(log, life->acknowledged / 2, &edge));
+    if (error) { /* half a cut is mended by opening again: until then it takes nothing */
+        struct yd_log_position position;
+        yd_log_position(log, &position);
+        assert_int_equal(position.failed, YD_EIO);
+        life->acknowledged = 0; /* where it was cut to nobody says */
+        (void)yd_log_close(log);
+        return;
+    }
+    life->acknowledged = edge;
+    catch_up(copy, life, log);
+    for (int round = 0; round < 4; round++) (void)want(life, yd_log_maintain(log));
+    read_some(life, log, true);
+    (void)want(life, yd_log_fence(log, 1));
+    (void)want(life, yd_log_close(log));
+    life->ended = true;
+}
+
+static void any_allocation_of_following_may_fail(void **state)
+{
+    struct copy copy = {.world = *state};
+    (void)snprintf(copy.dir, sizeof copy.dir, "%s-copy/0", copy.world->dir);
+    struct yd_log_options options = options_of(copy.world);
+    options.compress_after_ns = 0;
+    copy.leader = world_open(copy.world, &options, NULL);
+    for (uint32_t i = 0; i < BATCHES; i++) {
+        struct yd_batch *batch = make_batch(i * (uint64_t)RECORDS, RECORDS, 3000, 1);
+        struct yd_log_appended appended;
+        assert_int_equal(yd_log_append(copy.leader, batch, -1, UINT64_MAX, &appended), 0);
+        assert_int_equal(yd_log_flush(copy.leader), 0);
+        assert_int_equal(yd_log_maintain(copy.leader), 0);
+        yd_batch_unref(batch);
+    }
+    int64_t held = memory.live;
+    struct life life;
+    uint64_t n, refusals = 0;
+    for (n = 1;; n++) {
+        life = (struct life){0};
+        memory.calls = 0;
+        memory.fail_from = n;
+        memory.fail_to = n + 1;
+        memory.armed = true;
+        follow_once(&copy, &life);
+        memory.armed = false;
+        refusals += life.refusals;
+        if (memory.live != held) print_error("# allocation %llu\n", (unsigned long long)n);
+        assert_int_equal(memory.live, held);
+        /* With memory again the same folder catches up. */
+        options = copy_options(&copy);
+        struct yd_log *log = world_open(copy.world, &options, NULL);
+        struct yd_log_position position;
+        yd_log_position(log, &position);
+        assert_true(position.durable >= life.acknowledged);
+        catch_up(&copy, &life, log);
+        uint64_t missing;
+        assert_int_equal(read_from_oldest(log, &missing), BATCHES * RECORDS);
+        assert_int_equal(missing, 0);
+        assert_int_equal(world_close(copy.world, log), 0);
+        assert_int_equal(yd_log_verify_dir(copy.world->fs, copy.dir, NULL, found, &n), 0);
+        remove_folder(copy.dir);
+        if (memory.calls < n) break;
+    }
+    print_message("# %llu allocations, %llu refusals told\n", (unsigned long long)n, (unsigned long long)refusals);
+    assert_true(n > 50);
+    assert_int_equal(world_close(copy.world, copy.leader), 0);
 }
 
 /* In memory when there is such a folder: thousands of lives. */
@@ -246,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD(any_allocation_may_fail),
         WORLD(any_three_allocations_in_a_row_may_fail),
+        WORLD(any_allocation_of_following_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
