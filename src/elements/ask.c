@@ -4,11 +4,14 @@
 const char *const yd_filter_names[] = {"iliteral_or",     "iwildcard", "literal_or",
                                        "not_iliteral_or", "not_key",   "not_literal_or",
                                        "regexp",          "wildcard",  NULL};
+/* Behind OpenTSDB's, of rows only. */
+static const char *const more_filter_names[] = {"nodes", "not_regexp"};
+static const enum yd_filter_type more_filter_types[] = {YD_FILTER_NODES, YD_FILTER_NOT_REGEXP};
 static const enum yd_filter_type filter_types[] = {
     YD_FILTER_ILITERAL_OR, YD_FILTER_IWILDCARD,      YD_FILTER_LITERAL_OR, YD_FILTER_NOT_ILITERAL_OR,
     YD_FILTER_NOT_KEY,     YD_FILTER_NOT_LITERAL_OR, YD_FILTER_REGEXP,     YD_FILTER_WILDCARD};
 
-static const char *const op_names[] = {"series", "suggest", "lookup", "last", "counts"};
+static const char *const op_names[] = {"series", "suggest", "lookup", "last", "counts", "nodes", "tags", "find"};
 static const char *const what_names[] = {"metrics", "tagk", "tagv"};
 static const char *const fill_names[] = {"none", "nan", "null", "zero"};
 
@@ -31,6 +34,8 @@ const char *yd_filter_type_name(enum yd_filter_type type)
 {
     for (size_t i = 0; i < YD_COUNT(filter_types); i++)
         if (filter_types[i] == type) return yd_filter_names[i];
+    for (size_t i = 0; i < YD_COUNT(more_filter_types); i++)
+        if (more_filter_types[i] == type) return more_filter_names[i];
     return "";
 }
 
@@ -76,6 +81,7 @@ static void put_filters(struct writer *to, const struct yd_series_query *query)
         put_text(to, "key", filter->key);
         put_text(to, "expression", filter->expression);
         put_bool(to, "group_by", filter->group_by);
+        put_bool(to, "of_metric", filter->of_metric);
         if (to->error == 0) note(to, yd_builder_end(to->builder));
     }
     if (to->error == 0) note(to, yd_builder_end(to->builder));
@@ -86,6 +92,7 @@ static void put_series(struct writer *to, const struct yd_series_query *query)
     put_int(to, "start", query->start_ns);
     put_int(to, "end", query->end_ns);
     put_text(to, "metric", query->metric);
+    put_bool(to, "any_metric", query->any_metric);
     put_text(to, "aggregator", yd_str_of(query->none ? "none" : yd_aggregators[query->aggregator]));
     put_bool(to, "rate", query->rate);
     put_bool(to, "counter", query->rate_options.counter);
@@ -117,7 +124,14 @@ static void put_ask(struct writer *to, const struct yd_ask *ask)
         put_text(to, "metric", ask->series.metric);
         put_filters(to, &ask->series);
     }
-    if (ask->op == YD_ASK_LAST) put_text(to, "pattern", ask->text);
+    if (ask->op == YD_ASK_LAST || ask->op == YD_ASK_NODES) put_text(to, "pattern", ask->text);
+    if (ask->op == YD_ASK_TAGS) {
+        put_text(to, "key", ask->key);
+        put_text(to, "prefix", ask->text);
+        put_bool(to, "of_metric", ask->of_metric);
+    }
+    if (ask->op == YD_ASK_TAGS || ask->op == YD_ASK_FIND) put_filters(to, &ask->series);
+    put_int(to, "from", ask->from);
     put_int(to, "max", (int64_t)ask->max);
 }
 
@@ -205,6 +219,14 @@ static uint32_t get_aggregator(struct reader *from, const char *key, bool *ret_n
     return index;
 }
 
+static int find_filter(struct yd_str name, enum yd_filter_type *ret_type)
+{
+    int i = find(more_filter_names, YD_COUNT(more_filter_names), name);
+    if (i < 0) return yd_filter_type_find(name, ret_type);
+    *ret_type = more_filter_types[i];
+    return 0;
+}
+
 static void get_filters(struct reader *from, struct yd_arena *arena, struct yd_series_query *query)
 {
     const struct yd_cell *cell = get(from, "filters");
@@ -226,10 +248,11 @@ static void get_filters(struct reader *from, struct yd_arena *arena, struct yd_s
             return;
         }
         struct yd_str type = get_text(&one, "type");
-        if (type.size && yd_filter_type_find(type, &filters[i].type) < 0) refuse(&one, "type", "is no filter");
+        if (type.size && find_filter(type, &filters[i].type) < 0) refuse(&one, "type", "is no filter");
         filters[i].key = get_text(&one, "key");
         filters[i].expression = get_text(&one, "expression");
         filters[i].group_by = get_bool(&one, "group_by");
+        filters[i].of_metric = get_bool(&one, "of_metric");
         from->error = one.error;
     }
     query->filters = filters;
@@ -242,6 +265,7 @@ static void get_series(struct reader *from, struct yd_arena *arena, struct yd_se
     query->start_ns = get_int(from, "start");
     query->end_ns = get_int(from, "end");
     query->metric = get_text(from, "metric");
+    query->any_metric = get_bool(from, "any_metric");
     query->aggregator = get_aggregator(from, "aggregator", &query->none);
     query->rate = get_bool(from, "rate");
     query->rate_options.counter = get_bool(from, "counter");
@@ -272,7 +296,9 @@ int yd_ask_decode(const struct yd_batch *batch, struct yd_arena *arena, struct y
     struct yd_str op = get_text(&from, "op");
     int i = find(op_names, YD_COUNT(op_names), op);
     if (i < 0)
-        return yd_trail_add(trail, YD_EINVAL, "unknown op `%.*s`: series, suggest, lookup, last, counts are known",
+        return yd_trail_add(trail, YD_EINVAL,
+                            "unknown op `%.*s`: series, suggest, lookup, last, counts, nodes, tags, find "
+                            "are known",
                             (int)YD_MIN(op.size, (size_t)64), op.data);
     ask.op = (enum yd_ask_op)i;
     if (ask.op == YD_ASK_SERIES) get_series(&from, arena, &ask.series);
@@ -284,7 +310,16 @@ int yd_ask_decode(const struct yd_batch *batch, struct yd_arena *arena, struct y
         ask.series.metric = get_text(&from, "metric");
         get_filters(&from, arena, &ask.series);
     }
-    if (ask.op == YD_ASK_LAST) ask.text = get_text(&from, "pattern");
+    if (ask.op == YD_ASK_LAST || ask.op == YD_ASK_NODES) ask.text = get_text(&from, "pattern");
+    if (ask.op == YD_ASK_TAGS) {
+        ask.key = get_text(&from, "key");
+        ask.text = get_text(&from, "prefix");
+        ask.of_metric = get_bool(&from, "of_metric");
+    }
+    if (ask.op == YD_ASK_TAGS || ask.op == YD_ASK_FIND) get_filters(&from, arena, &ask.series);
+    uint64_t start = get_count(&from, "from");
+    if (start > UINT32_MAX) refuse(&from, "from", "must be what `next` was");
+    ask.from = (uint32_t)start;
     ask.max = get_count(&from, "max");
     if (from.error) return from.error;
     *ret_ask = ask;

@@ -13,21 +13,42 @@
  * that matches counts                                                             one ROW, a MAP of the history's
  * counts
  *
- * filters: a LIST of MAPs {type, key, expression, group_by}; type by its OpenTSDB name. An aggregator by its name.
- * Errors: YD_ENOENT (no such name), YD_ETOOBIG (narrow it), YD_EINVAL (not understood), with the reason as text. */
+ *   nodes   pattern, from                                               FACTs of TEXT named `leaf` or `branch`: paths;
+ *                                                                       one ROW, a MAP with `next`: ask again with it
+ *                                                                       as `from`, and all the same; 0: that was all
+ *   tags    key, prefix, of_metric, filters, from                       FACTs of TEXT, each followed by a FACT of I64,
+ *                                                                       how many series have it; `next` as above
+ *   find    filters, from                                               FACTs of NIL named like the series; `next`
+ *
+ * filters: a LIST of MAPs {type, key, expression, group_by, of_metric}; type by its OpenTSDB name. An aggregator by its
+ * name. Errors: YD_ENOENT (no such name), YD_ETOOBIG (narrow it), YD_EINVAL (not understood), with the reason as text.
+ */
 #ifndef ELEMENTS_ASK_H
 #define ELEMENTS_ASK_H
 
 #include "store/history.h"
 
-enum yd_ask_op { YD_ASK_SERIES, YD_ASK_SUGGEST, YD_ASK_LOOKUP, YD_ASK_LAST, YD_ASK_COUNTS, YD_ASK_OP_COUNT };
+enum yd_ask_op {
+    YD_ASK_SERIES,
+    YD_ASK_SUGGEST,
+    YD_ASK_LOOKUP,
+    YD_ASK_LAST,
+    YD_ASK_COUNTS,
+    YD_ASK_NODES,
+    YD_ASK_TAGS,
+    YD_ASK_FIND,
+    YD_ASK_OP_COUNT
+};
 
 struct yd_ask {
     enum yd_ask_op op;
-    struct yd_series_query series; /* SERIES; LOOKUP: its metric and filters */
+    struct yd_series_query series; /* SERIES; LOOKUP: its metric and filters; TAGS, FIND: its filters */
     enum yd_suggest what;          /* SUGGEST */
-    struct yd_str text;            /* SUGGEST: the prefix; LAST: the pattern */
+    struct yd_str text;            /* SUGGEST, TAGS: the prefix; LAST, NODES: the pattern */
+    struct yd_str key;             /* TAGS */
+    bool of_metric;                /* TAGS */
     uint64_t max;                  /* SUGGEST, LOOKUP, LAST */
+    uint32_t from;                 /* NODES, TAGS, FIND */
 };
 
 int yd_ask_encode(const struct yd_ask *ask, struct yd_batch **ret_batch);
@@ -35,7 +56,8 @@ int yd_ask_encode(const struct yd_ask *ask, struct yd_batch **ret_batch);
 int yd_ask_decode(const struct yd_batch *batch, struct yd_arena *arena, struct yd_ask *ret_ask, struct yd_trail *trail);
 
 /* Filters by OpenTSDB's names: literal_or, iliteral_or, not_literal_or, not_iliteral_or, wildcard, iwildcard, regexp,
- * not_key. Sorted; NULL ends the list. */
+ * not_key. Sorted; NULL ends the list. Rows know two more: nodes,
+ * not_regexp. */
 extern const char *const yd_filter_names[];
 const char *yd_filter_type_name(enum yd_filter_type type); /* "" when unknown */
 int yd_filter_type_find(struct yd_str name, enum yd_filter_type *ret_type);

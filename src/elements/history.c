@@ -95,7 +95,7 @@ static const struct yd_port_class ports[] = {
      .direction = YD_IN,
      .mode = YD_QUERY,
      .schema = "series",
-     .doc = "Answers `series`, `suggest`, `lookup`, `last` and `counts`."},
+     .doc = "Answers `series`, `suggest`, `lookup`, `last`, `counts`, `nodes`, `tags` and `find`."},
     {0}};
 
 static const struct yd_param_class params[] = {
@@ -654,17 +654,18 @@ static int add_scalar(struct yd_builder *builder, struct yd_str name, int64_t ti
     return r < 0 ? r : yd_builder_add(builder, time_ns, index, kind, type, 0, value);
 }
 
-static int add_text(struct yd_builder *builder, struct yd_str text)
+static int add_text(struct yd_builder *builder, struct yd_str name, struct yd_str text)
 {
     uint32_t index;
-    int r = yd_builder_name(builder, YD_STR("suggest"), &index);
+    int r = yd_builder_name(builder, name, &index);
     return r < 0 ? r : yd_builder_add_bytes(builder, 0, index, YD_FACT, YD_TEXT, 0, text);
 }
 
 static void on_suggest(void *arg, struct yd_str text)
 {
     struct answer *answer = arg;
-    if (full(answer, add_text(answer->builder, text))) keep_error(answer, add_text(answer->builder, text));
+    struct yd_str name = YD_STR("suggest");
+    if (full(answer, add_text(answer->builder, name, text))) keep_error(answer, add_text(answer->builder, name, text));
 }
 
 static void on_lookup(void *arg, struct yd_str name)
@@ -746,9 +747,44 @@ static void answer_lookup(struct state *state, const struct yd_ask *ask, struct 
     if (answer->error == 0) add_numbers(answer, "lookup", &number, 1);
 }
 
+static void on_node(void *arg, struct yd_str path, bool leaf)
+{
+    struct answer *answer = arg;
+    struct yd_str name = leaf ? YD_STR("leaf") : YD_STR("branch");
+    if (full(answer, add_text(answer->builder, name, path))) keep_error(answer, add_text(answer->builder, name, path));
+}
+
+static void on_tag(void *arg, struct yd_str text, uint64_t count)
+{
+    struct answer *answer = arg;
+    struct yd_str name = YD_STR("tag");
+    union yd_value number = {.u64 = count};
+    if (full(answer, add_text(answer->builder, name, text))) keep_error(answer, add_text(answer->builder, name, text));
+    if (full(answer, add_scalar(answer->builder, name, 0, YD_FACT, YD_I64, number)))
+        keep_error(answer, add_scalar(answer->builder, name, 0, YD_FACT, YD_I64, number));
+}
+
+/* What Graphite asks of names: a part of it, and where to go on. */
+static void answer_part(struct state *state, const struct yd_ask *ask, struct answer *answer, struct yd_trail *trail)
+{
+    uint32_t next = 0;
+    const struct yd_tags_query tags = {ask->series.filters, ask->series.filter_count, ask->key, ask->text,
+                                       ask->of_metric};
+    if (ask->op == YD_ASK_NODES)
+        keep_error(answer, yd_history_nodes(state->history, ask->text, ask->from, on_node, answer, &next, trail));
+    else if (ask->op == YD_ASK_TAGS)
+        keep_error(answer, yd_history_tags(state->history, &tags, ask->from, on_tag, answer, &next, trail));
+    else
+        keep_error(answer, yd_history_find(state->history, tags.filters, tags.filter_count, ask->from, on_lookup,
+                                           answer, &next, trail));
+    const struct number number = {"next", next};
+    if (answer->error == 0) add_numbers(answer, "part", &number, 1);
+}
+
 static enum yd_turn_result answer_short(struct state *state, const struct yd_ask *ask, struct yd_out *out)
 {
     struct answer answer = {.out = out};
+    struct yd_trail trail = {0};
     answer.error = yd_builder_create(NULL, &answer.builder);
     if (answer.error < 0) return refuse(out, answer.error, NULL);
     if (ask->op == YD_ASK_SUGGEST)
@@ -758,9 +794,10 @@ static enum yd_turn_result answer_short(struct state *state, const struct yd_ask
     if (ask->op == YD_ASK_LOOKUP) answer_lookup(state, ask, &answer);
     if (ask->op == YD_ASK_LAST) answer_last(state, ask, &answer);
     if (ask->op == YD_ASK_COUNTS) answer_counts(state, &answer);
+    if (ask->op >= YD_ASK_NODES) answer_part(state, ask, &answer, &trail);
     if (answer.error == 0) send(&answer, false);
     yd_builder_destroy(answer.builder);
-    return answer.error < 0 ? refuse(out, answer.error, NULL) : YD_DONE;
+    return answer.error < 0 ? refuse(out, answer.error, &trail) : YD_DONE;
 }
 
 static enum yd_turn_result answer(struct state *state, struct yd_input *input, struct yd_out *out)

@@ -10,6 +10,7 @@
 
 #include "elements/ask.h"
 #include "elements/classes.h"
+#include "elements/graphite_web.h"
 #include "elements/http_intake.h"
 #include "elements/line_feed.h"
 #include "elements/opentsdb_answer.h"
@@ -20,7 +21,7 @@
 #define QUESTIONS_MAX 4096
 #define PIECE         ((size_t)256 << 10)
 
-enum kind { QUERY, SUGGEST, LOOKUP };
+enum kind { QUERY, SUGGEST, LOOKUP, GRAPHITE };
 
 /* A request that is being answered. */
 struct question {
@@ -34,6 +35,7 @@ struct question {
     bool begun;                   /* a piece has left */
     bool any;                     /* an item has been written */
     struct yd_str metric;         /* LOOKUP */
+    struct yd_gweb *web;          /* GRAPHITE */
     uint64_t total;
 };
 
@@ -134,6 +136,7 @@ static int open(struct yd_element *element, void *opaque)
 static void free_question(struct question *question)
 {
     yd_buf_fini(&question->answer.buf);
+    yd_gweb_destroy(question->web);
     yd_tsdb_request_free(question->request);
     yd_alloc_put(NULL, question, sizeof *question);
 }
@@ -197,6 +200,18 @@ static void answer_error(struct yd_out *out, uint64_t id, unsigned status, struc
     command(out, YD_TSDB_ANSWER, id, status, 0, &buf);
 }
 
+/* What Graphite's clients show of an error is its text. */
+static void answer_text(struct yd_out *out, uint64_t id, unsigned status, struct yd_str message)
+{
+    struct yd_tsdb_reply *reply = yd_alloc_zero(NULL, sizeof *reply);
+    if (!reply) return; /* as in command */
+    reply->status = status;
+    reply->text = true;
+    yd_buf_init(&reply->buf, NULL);
+    yd_buf_str(&reply->buf, message);
+    (void)yd_out_command(out, YD_TSDB_ANSWER, id, NULL, reply, yd_tsdb_reply_free); /* likewise */
+}
+
 static unsigned status_of(int error)
 {
     switch (error) {
@@ -235,6 +250,8 @@ static void fail(struct state *state, struct question *question, int error, stru
     if (error == YD_EUNDELIVERABLE) message = YD_STR("No history is wired to answer this: `tsdb => history`");
     if (question->begun)
         command(out, YD_TSDB_END, question->id, 0, error, NULL);
+    else if (question->kind == GRAPHITE)
+        answer_text(out, question->id, status, message);
     else
         answer_error(out, question->id, status, message);
     forget(state, question);
@@ -393,6 +410,48 @@ static void start_lookup(struct state *state, struct question *question, const s
     ask(state, question, &what, out);
 }
 
+/* ---- Graphite ---- */
+
+static void write_graphite(struct state *state, struct question *question, struct yd_out *out)
+{
+    struct yd_buf *buf = &question->answer.buf;
+    while (yd_gweb_write(question->web, buf, PIECE) && !buf->failed) {
+        command(out, YD_TSDB_PIECE, question->id, 200, 0, buf);
+        question->begun = true;
+    }
+    finish(state, question, out);
+}
+
+static void go_on_graphite(struct state *state, struct question *question, int r, const struct yd_ask *what,
+                           const struct yd_trail *trail, struct yd_out *out)
+{
+    if (r > 0)
+        ask(state, question, what, out);
+    else if (r < 0)
+        fail(state, question, r, yd_str_of(yd_trail_text(trail)), out);
+    else
+        write_graphite(state, question, out);
+}
+
+static void start_graphite(struct state *state, struct question *question, int64_t now_ns, struct yd_out *out)
+{
+    struct yd_trail trail = {0};
+    struct yd_ask what = {0};
+    question->kind = GRAPHITE;
+    int r = yd_gweb_start(question->request, now_ns, &question->web, &what, &trail);
+    go_on_graphite(state, question, r, &what, &trail, out);
+}
+
+static void replied_graphite(struct state *state, struct question *question, struct yd_input *input, struct yd_out *out)
+{
+    struct yd_trail trail = {0};
+    struct yd_ask what = {0};
+    int r = input->batch ? yd_gweb_add(question->web, input->batch, &trail) : 0;
+    if (r == 0 && input->more) return;
+    if (r == 0) r = yd_gweb_next(question->web, &what, &trail);
+    go_on_graphite(state, question, r, &what, &trail, out);
+}
+
 static void start(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     struct yd_tsdb_request *request = input->data;
@@ -409,6 +468,10 @@ static void start(struct state *state, struct yd_input *input, struct yd_out *ou
     yd_buf_init(&question->answer.buf, NULL);
     state->questions = question;
     state->count++;
+    if (request->graphite) {
+        start_graphite(state, question, input->wall_ns, out);
+        return;
+    }
     if (yd_str_eq(request->path, YD_STR("query"))) {
         start_query(state, question, input->wall_ns, out);
         return;
@@ -450,6 +513,10 @@ static void replied(struct state *state, struct yd_input *input, struct yd_out *
 {
     struct question *question = find(state, input->cookie);
     if (!question) return;
+    if (question->kind == GRAPHITE) {
+        replied_graphite(state, question, input, out);
+        return;
+    }
     struct yd_buf *buf = &question->answer.buf;
     if (input->batch) add(question, input->batch);
     if (buf->size >= PIECE && !buf->failed) {

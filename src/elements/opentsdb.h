@@ -22,6 +22,7 @@ struct yd_tsdb_request {
     struct yd_arena arena;
     uint64_t id;
     bool post;
+    bool graphite;      /* a path of graphite_web.h, else of OpenTSDB */
     struct yd_str path; /* behind "/api/", "query" */
     struct yd_str body;
     struct yd_tsdb_argument *arguments;
@@ -32,6 +33,7 @@ void yd_tsdb_request_free(void *request);
 /* What a command carries. */
 struct yd_tsdb_reply {
     unsigned status; /* ANSWER, and the first PIECE */
+    bool text;       /* ANSWER: plain text, not JSON */
     int error;       /* END: not 0, the answer is cut off */
     struct yd_buf buf;
 };

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "elements/graphite_web.h"
 #include "elements/http_intake.h"
 #include "elements/line_server.h"
 #include "elements/opentsdb.h"
@@ -14,6 +15,7 @@
 #include "elements/opentsdb_put.h"
 
 #define JSON_TYPE   "application/json; charset=UTF-8"
+#define TEXT_TYPE   "text/plain; charset=UTF-8"
 #define SCRIPT_TYPE "application/javascript; charset=UTF-8"
 #define BACKLOG_MAX (INT64_C(64) << 20) /* of an answer that its peer does not read */
 
@@ -208,7 +210,7 @@ static bool copy_argument(void *arg, struct yd_str name, struct yd_str value)
     return true;
 }
 
-static struct yd_tsdb_request *copy_request(struct yd_intake_request *asked, struct yd_str path)
+static struct yd_tsdb_request *copy_request(struct yd_intake_request *asked, struct yd_str path, bool graphite)
 {
     struct yd_arena arena;
     yd_arena_init(&arena, NULL);
@@ -216,6 +218,7 @@ static struct yd_tsdb_request *copy_request(struct yd_intake_request *asked, str
     if (!request) return NULL;
     request->arena = arena;
     request->id = asked->id;
+    request->graphite = graphite;
     request->path = yd_arena_str(&request->arena, path);
     request->body = yd_arena_str(&request->arena, yd_http_body(asked->http));
     struct arguments arguments = {.request = request};
@@ -227,14 +230,14 @@ static struct yd_tsdb_request *copy_request(struct yd_intake_request *asked, str
     return NULL;
 }
 
-static void question(struct pump *pump, struct yd_intake_request *asked, struct yd_str path)
+static void question(struct pump *pump, struct yd_intake_request *asked, struct yd_str path, bool graphite)
 {
     pump->questions++;
     if (!pump->ask_wired) {
         answer_error(asked, 503, "No history is wired to answer this: `tsdb => history`", YD_STR(""));
         return;
     }
-    struct yd_tsdb_request *request = copy_request(asked, path);
+    struct yd_tsdb_request *request = copy_request(asked, path, graphite);
     int r = request ? yd_pump_tell(pump->pump, YD_TSDB_TELL_ASK, NULL, request, yd_tsdb_request_free) : YD_ENOMEM;
     if (r < 0) answer_error(asked, 503, "Out of memory, try again", YD_STR(""));
 }
@@ -261,6 +264,10 @@ static void put_piece(struct pump *pump, struct yd_intake_request *request, stru
 static void replied(struct pump *pump, struct yd_intake_request *request, unsigned type, struct yd_tsdb_reply *reply)
 {
     struct asked *asked = asked_of(request);
+    if (type == YD_TSDB_ANSWER && reply->text) {
+        yd_intake_answer(request, reply->status, TEXT_TYPE, yd_buf_view(&reply->buf));
+        return;
+    }
     if (type == YD_TSDB_ANSWER) {
         answer(request, reply->status, yd_buf_view(&reply->buf));
         return;
@@ -357,6 +364,24 @@ static void method_not_allowed(struct yd_intake_request *request)
     answer_error(request, 405, "Method not allowed", (struct yd_str){text, (size_t)size});
 }
 
+/* Graphite's paths, of which none has an /api/ in it. */
+static void graphite(struct pump *pump, struct yd_intake_request *request, struct yd_str path, bool allowed)
+{
+    struct yd_buf buf;
+    unsigned status;
+    const char *type;
+    yd_buf_init(&buf, NULL);
+    if (!allowed)
+        method_not_allowed(request);
+    else if (!yd_gweb_constant(path, &buf, &status, &type))
+        question(pump, request, path, true);
+    else if (strncmp(type, "text/", 5) == 0)
+        yd_intake_answer(request, status, type, yd_buf_view(&buf));
+    else
+        answer(request, status, yd_buf_view(&buf));
+    yd_buf_fini(&buf);
+}
+
 static void on_request(void *arg, struct yd_intake_request *request)
 {
     struct pump *pump = arg;
@@ -381,7 +406,11 @@ static void on_request(void *arg, struct yd_intake_request *request)
         else if (i == 0)
             put(pump, request);
         else
-            question(pump, request, path);
+            question(pump, request, path, false);
+        return;
+    }
+    if (!api && yd_gweb_path(yd_http_path(request->http), &path)) {
+        graphite(pump, request, path, bit != 0);
         return;
     }
     answer_error(request, 404, "Endpoint not found",

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "store/filter.h"
+#include "store/nodes.h"
 
 /* A regular expression that needs more than this on one value is refused: it would hold everybody else up. */
 #define MATCH_LIMIT 200000
@@ -15,8 +16,10 @@ struct filter {
     enum yd_filter_type type;
     uint32_t key; /* YD__NONE: no series has it */
     struct yd_str expression;
-    uint8_t *verdicts; /* by the pair's ordinal */
+    uint8_t *verdicts; /* by the pair's ordinal, or by the metric */
     uint32_t verdict_room;
+    bool of_metric;
+    const struct yd__nodes *nodes;
     pcre2_code *code;
 };
 struct yd__filters {
@@ -35,6 +38,18 @@ static void add_distinct(uint32_t *keys, uint32_t *count, uint32_t key)
     for (uint32_t i = 0; i < *count; i++)
         if (keys[i] == key && key != YD__NONE) return;
     keys[(*count)++] = key;
+}
+
+static bool is_regexp(enum yd_filter_type type)
+{
+    return type == YD_FILTER_REGEXP || type == YD_FILTER_NOT_REGEXP;
+}
+
+/* Those that a missing key passes. */
+static bool is_not(enum yd_filter_type type)
+{
+    return type == YD_FILTER_NOT_KEY || type == YD_FILTER_NOT_LITERAL_OR || type == YD_FILTER_NOT_ILITERAL_OR ||
+           type == YD_FILTER_NOT_REGEXP;
 }
 
 static int compile_regexp(struct yd__filters *all, struct filter *filter, struct yd_trail *trail)
@@ -76,14 +91,17 @@ int yd__filters_create(const struct yd_history *history, const struct yd_filter 
     for (uint32_t i = 0; i < count; i++) {
         struct filter *filter = &all->filters[i];
         filter->type = filters[i].type;
-        filter->key = yd_intern_find(&history->index.keys, filters[i].key);
+        filter->of_metric = filters[i].of_metric;
+        filter->key = filter->of_metric ? YD__NONE : yd_intern_find(&history->index.keys, filters[i].key);
         filter->expression = yd_arena_str(&all->arena, filters[i].expression);
         error = YD_ENOMEM;
         if (!filter->expression.data) goto fail;
-        if (filter->type == YD_FILTER_REGEXP) {
-            error = compile_regexp(all, filter, trail);
+        if (is_regexp(filter->type) || filter->type == YD_FILTER_NODES) {
+            error = is_regexp(filter->type) ? compile_regexp(all, filter, trail)
+                                            : yd__nodes_compile(filter->expression, &all->arena, &filter->nodes, trail);
             if (error) goto fail;
         }
+        if (filter->of_metric) continue;
         add_distinct(all->keys, &all->key_count, filter->key);
         if (filters[i].group_by && filter->type != YD_FILTER_NOT_KEY)
             add_distinct(all->group_keys, &all->group_count, filter->key);
@@ -190,25 +208,33 @@ static int judge(const struct yd__filters *all, const struct filter *filter, str
     case YD_FILTER_IWILDCARD:
         return wildcard(filter->expression, value, true);
     case YD_FILTER_REGEXP:
+    case YD_FILTER_NOT_REGEXP:
         break;
     case YD_FILTER_NOT_KEY:
         return 0;
+    case YD_FILTER_NODES: {
+        size_t end;
+        return yd__nodes_match(filter->nodes, value, &end) && end == value.size;
     }
+    }
+    int inverted = filter->type == YD_FILTER_NOT_REGEXP;
     int r = pcre2_match(filter->code, (PCRE2_SPTR)value.data, value.size, 0, 0, all->match_data, all->match_context);
-    if (r >= 0) return 1;
-    if (r == PCRE2_ERROR_NOMATCH) return 0;
+    if (r >= 0) return !inverted;
+    if (r == PCRE2_ERROR_NOMATCH) return inverted;
     if (r == PCRE2_ERROR_NOMEMORY) return YD_ENOMEM;
-    if (r <= PCRE2_ERROR_UTF8_ERR1 && r >= PCRE2_ERROR_UTF8_ERR21) return 0; /* a value that is not text */
+    if (r <= PCRE2_ERROR_UTF8_ERR1 && r >= PCRE2_ERROR_UTF8_ERR21) return inverted; /* a value that is not text */
     return yd_trail_add(trail, YD_ETOOBIG, "regular expression '%.*s' needs too many steps on '%.*s': simplify it",
                         YD_STR_FMT(filter->expression), YD_STR_FMT(value));
 }
 
-static int verdict(const struct yd__filters *all, struct filter *filter, const struct yd__index *index, uint32_t pair,
+/* of: a pair with the filter's key, or a metric. */
+static int verdict(const struct yd__filters *all, struct filter *filter, const struct yd__index *index, uint32_t of,
                    struct yd_trail *trail)
 {
-    uint32_t ordinal = index->pairs[pair].ordinal;
+    uint32_t ordinal = filter->of_metric ? of : index->pairs[of].ordinal;
     if (ordinal >= filter->verdict_room) {
-        uint32_t room = YD_MAX(index->key_pairs[filter->key].count, ordinal + 1);
+        uint32_t known = filter->of_metric ? index->metrics.count : index->key_pairs[filter->key].count;
+        uint32_t room = YD_MAX(known, ordinal + 1);
         uint8_t *verdicts = yd_alloc_resize(all->alloc, filter->verdicts, filter->verdict_room, room);
         if (!verdicts) return YD_ENOMEM;
         memset(verdicts + filter->verdict_room, UNSEEN, room - filter->verdict_room);
@@ -216,7 +242,8 @@ static int verdict(const struct yd__filters *all, struct filter *filter, const s
         filter->verdict_room = room;
     }
     if (filter->verdicts[ordinal] == UNSEEN) {
-        int r = judge(all, filter, yd__pair_value(index, pair), trail);
+        struct yd_str value = filter->of_metric ? index->metrics.strings[of] : yd__pair_value(index, of);
+        int r = judge(all, filter, value, trail);
         if (r < 0) return r;
         filter->verdicts[ordinal] = r ? YES : NO;
     }
@@ -238,13 +265,10 @@ int yd__filters_match(struct yd__filters *all, const struct yd_history *history,
     const struct yd__index *index = &history->index;
     for (uint32_t i = 0; i < all->count; i++) {
         struct filter *filter = &all->filters[i];
-        uint32_t pair = filter->key == YD__NONE ? YD__NONE : yd__label_pair(index, label, filter->key);
-        int r;
-        if (pair == YD__NONE)
-            r = filter->type == YD_FILTER_NOT_KEY || filter->type == YD_FILTER_NOT_LITERAL_OR ||
-                filter->type == YD_FILTER_NOT_ILITERAL_OR;
-        else
-            r = verdict(all, filter, index, pair, trail);
+        uint32_t of = filter->of_metric         ? label->metric
+                      : filter->key == YD__NONE ? YD__NONE
+                                                : yd__label_pair(index, label, filter->key);
+        int r = of == YD__NONE ? is_not(filter->type) : verdict(all, filter, index, of, trail);
         if (r <= 0) return r;
     }
     return !all->explicit_tags || keys_are_exactly(all, index, label);
@@ -264,10 +288,17 @@ static int weigh(struct yd__filters *all, struct filter *filter, const struct yd
                  uint64_t *ret_count, struct yd_trail *trail)
 {
     *ret_count = UINT64_MAX;
-    if (filter->type == YD_FILTER_NOT_KEY || filter->type == YD_FILTER_NOT_LITERAL_OR ||
-        filter->type == YD_FILTER_NOT_ILITERAL_OR)
-        return YD_OK;
+    if (is_not(filter->type)) return YD_OK;
     uint64_t count = 0;
+    if (filter->of_metric) {
+        uint32_t judged_max = filter->type == YD_FILTER_REGEXP ? REGEXPS_MAX : JUDGED_MAX;
+        if (index->metrics.count > judged_max) return YD_OK;
+        for (uint32_t i = 0; i < index->metrics.count && i < index->metric_room && count <= most; i++) {
+            int r = verdict(all, filter, index, i, trail);
+            if (r < 0) return r;
+            if (r) count += index->metric_series[i].count;
+        }
+    }
     if (filter->key != YD__NONE) {
         const struct yd__posting *pairs = &index->key_pairs[filter->key];
         uint32_t judged_max = filter->type == YD_FILTER_REGEXP ? REGEXPS_MAX : JUDGED_MAX;
@@ -310,6 +341,29 @@ static int by_id(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void list_one(struct yd__candidates *candidates, const struct yd__posting *list, uint32_t *lists)
+{
+    if (!list->count) return;
+    memcpy(candidates->ids + candidates->count, list->ids, list->count * sizeof *candidates->ids);
+    candidates->count += list->count;
+    ++*lists;
+}
+
+static int list_metrics(struct yd__candidates *candidates, const struct yd__index *index, const uint8_t *verdicts,
+                        uint64_t count)
+{
+    candidates->narrowed = true;
+    candidates->count = 0;
+    if (!count) return YD_OK;
+    candidates->ids = yd_alloc_get(candidates->alloc, count * sizeof *candidates->ids);
+    if (!candidates->ids) return YD_ENOMEM;
+    uint32_t lists = 0;
+    for (uint32_t i = 0; i < index->metrics.count && i < index->metric_room; i++)
+        if (verdicts[i] == YES) list_one(candidates, &index->metric_series[i], &lists);
+    if (lists > 1) qsort(candidates->ids, candidates->count, sizeof *candidates->ids, by_id);
+    return YD_OK;
+}
+
 static int list_pairs(struct yd__candidates *candidates, const struct yd__index *index, const uint32_t *pairs,
                       uint32_t pair_count, const uint8_t *verdicts, uint64_t count)
 {
@@ -322,10 +376,7 @@ static int list_pairs(struct yd__candidates *candidates, const struct yd__index 
     for (uint32_t i = 0; i < pair_count; i++) {
         const struct yd__pair *pair = &index->pairs[pairs[i]];
         if (verdicts && verdicts[pair->ordinal] != YES) continue;
-        if (!pair->series.count) continue;
-        memcpy(candidates->ids + candidates->count, pair->series.ids, pair->series.count * sizeof *candidates->ids);
-        candidates->count += pair->series.count;
-        lists++;
+        list_one(candidates, &pair->series, &lists);
     }
     if (lists > 1) qsort(candidates->ids, candidates->count, sizeof *candidates->ids, by_id);
     return YD_OK;
@@ -353,6 +404,7 @@ int yd__candidates_open(struct yd__candidates *candidates, const struct yd_histo
         }
     }
     if (!choice || best > NARROW_MAX) return YD_OK;
+    if (choice->of_metric) return list_metrics(candidates, index, choice->verdicts, best);
     const struct yd__posting none = {0};
     const struct yd__posting *pairs = choice->key == YD__NONE ? &none : &index->key_pairs[choice->key];
     return list_pairs(candidates, index, pairs->ids, pairs->count, choice->verdicts, best);

@@ -62,13 +62,17 @@ enum yd_filter_type {
     YD_FILTER_IWILDCARD,
     YD_FILTER_REGEXP,
     YD_FILTER_NOT_KEY,
+    YD_FILTER_NOT_REGEXP,
+    YD_FILTER_NODES,
 };
 /* Filters are ANDed. NOT_… match where the key is missing too. *LITERAL_OR: values joined by "|". *WILDCARD: "*" is any
- * run, nothing else is special. REGEXP: Perl's, found anywhere in the value. I…: ASCII letters in either case. */
+ * run, nothing else is special. REGEXP: Perl's, found anywhere in the value. I…: ASCII letters in either case.
+ * NODES: Graphite's pattern over all of the dotted nodes (nodes.h). */
 struct yd_filter {
     enum yd_filter_type type;
     struct yd_str key, expression; /* plain text, not escaped */
     bool group_by;                 /* series that lack the key form a group of their own */
+    bool of_metric;                /* of the metric, not of a tag; then key means nothing, and it does not group */
 };
 enum yd_fill { YD_FILL_NONE, YD_FILL_NAN, YD_FILL_NULL, YD_FILL_ZERO };
 struct yd_downsample {
@@ -83,6 +87,7 @@ struct yd_rate_options {
 struct yd_series_query {
     int64_t start_ns, end_ns; /* inclusive both */
     struct yd_str metric;     /* plain text */
+    bool any_metric;          /* not `metric` but all that the filters leave: only with `none` */
     uint32_t aggregator;      /* index into yd_aggregators */
     bool none;                /* as aggregator "none": one result per series */
     bool rate;
@@ -130,6 +135,32 @@ int yd_history_suggest(struct yd_history *history, enum yd_suggest what, struct 
 int yd_history_lookup(struct yd_history *history, struct yd_str metric, const struct yd_filter *filters,
                       size_t filter_count, uint64_t limit, void (*visit)(void *arg, struct yd_str name), void *arg,
                       uint64_t *ret_total);
+
+/* ---- what Graphite asks: names as trees of dotted nodes, and tags ----
+ *
+ * Each call looks at some tens of thousands of words or series, a few milliseconds at most, and says in *ret_next where
+ * to go on: call again with that as `from`; 0: that was all. What is found twice in one call is visited once, but
+ * calls know nothing of each other. Errors as those of filters. */
+/* Nodes of metrics: path is as many nodes as the pattern has; leaf: a metric ends there, otherwise it goes on. */
+int yd_history_nodes(struct yd_history *history, struct yd_str pattern, uint32_t from,
+                     void (*visit)(void *arg, struct yd_str path, bool leaf), void *arg, uint32_t *ret_next,
+                     struct yd_trail *trail);
+/* Of the series that match all filters: their keys (key ""), their values of that key, or with of_metric their metrics;
+ * those that start with prefix, and how many series have each (keys without filters: 0, they are not counted). */
+struct yd_tags_query {
+    const struct yd_filter *filters;
+    size_t filter_count;
+    struct yd_str key, prefix;
+    bool of_metric;
+};
+int yd_history_tags(struct yd_history *history, const struct yd_tags_query *query, uint32_t from,
+                    void (*visit)(void *arg, struct yd_str text, uint64_t count), void *arg, uint32_t *ret_next,
+                    struct yd_trail *trail);
+/* The canonical names of series that match all filters. */
+int yd_history_find(struct yd_history *history, const struct yd_filter *filters, size_t filter_count, uint32_t from,
+                    void (*visit)(void *arg, struct yd_str name), void *arg, uint32_t *ret_next,
+                    struct yd_trail *trail);
+
 /* The newest value of series that match a name pattern (NULL: of all), at most `limit`. */
 int yd_history_last(struct yd_history *history, const struct yd_pattern *pattern, uint64_t limit,
                     void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type,

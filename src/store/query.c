@@ -38,7 +38,7 @@ struct yd_query_run {
     const struct yd__aggregator *aggregator;
     bool each; /* aggregator none: every series its own group */
     bool seconds;
-    uint32_t metric, index;
+    uint32_t index;
     uint64_t series_max, points_max, read_max;
     struct yd__filters *filters;
     struct yd__candidates candidates;
@@ -75,6 +75,7 @@ struct yd_query_run {
     uint64_t work;
     /* what the group's series have in common */
     uint32_t members;
+    uint32_t metric;
     uint32_t common[YD_NAME_TAGS_MAX], common_count;
     uint32_t *differing, differing_count, differing_room;
 
@@ -154,14 +155,15 @@ int yd_query_start(struct yd_history *history, const struct yd_series_query *que
                    struct yd_trail *trail)
 {
     struct yd_alloc *alloc = history->options.alloc;
-    uint32_t metric = yd_intern_find(&history->index.metrics, query->metric);
-    if (metric == YD_INTERN_NONE)
+    uint32_t metric = query->any_metric ? YD__NONE : yd_intern_find(&history->index.metrics, query->metric);
+    if (query->any_metric && !query->none)
+        return yd_trail_add(trail, YD_EINVAL, "several metrics are not aggregated: the aggregator is none");
+    if (metric == YD_INTERN_NONE && !query->any_metric)
         return yd_trail_add(trail, YD_ENOENT, "No such name for 'metrics': '%.*s'", YD_STR_FMT(query->metric));
     struct yd_query_run *run = yd_alloc_zero(alloc, sizeof *run);
     if (!run) return YD_ENOMEM;
     run->history = history;
     run->alloc = alloc;
-    run->metric = metric;
     run->index = query->index;
     run->series_max = YD_MIN(query->series_max ? query->series_max : SERIES_MAX, (uint64_t)UINT32_MAX / 4);
     run->points_max = query->points_max ? query->points_max : POINTS_MAX;
@@ -374,6 +376,7 @@ static int join(struct yd_query_run *run, const struct yd__label *label)
 {
     const struct yd__pair *pairs = run->history->index.pairs;
     if (run->members++ == 0) {
+        run->metric = label->metric;
         run->common_count = label->tag_count;
         memcpy(run->common, label->pairs, label->tag_count * sizeof run->common[0]);
         return YD_OK;
