@@ -25,6 +25,9 @@ enum yd_kind { YD_SAMPLE = 1, YD_TALLY, YD_DELTA, YD_STATE, YD_EVENT, YD_FACT, Y
 #define YD_KINDS_ALL      (((UINT32_C(1) << YD_KIND_COUNT) - 1) & ~UINT32_C(1))
 #define YD_KINDS_NUMERIC  (YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY) | YD_KIND_BIT(YD_DELTA))
 const char *yd_kind_name(enum yd_kind kind); /* "SAMPLE"; "?" when unknown */
+/* YD_KIND_BITs by comma ("state, fact"), in either case; 0: not understood. And back; returns the size. */
+uint32_t yd_kinds_parse(struct yd_str text);
+size_t yd_kinds_format(uint32_t kinds, char *to, size_t size);
 
 enum yd_type { YD_NIL, YD_BOOL, YD_I64, YD_U64, YD_F64, YD_TEXT, YD_BLOB, YD_LIST, YD_MAP, YD_TYPE_COUNT };
 const char *yd_type_name(enum yd_type type);

@@ -109,6 +109,7 @@ struct yd_subscribe_options {
     uint32_t credit_bytes;     /* 0: 4 MiB; refilled by itself as batches are taken */
     bool notify;               /* positions only */
     bool stop;                 /* ends at what is there now */
+    bool forgotten;            /* also what tombstones cover */
     uint32_t interval_ms;      /* notify */
     const char *cursor;        /* begins at this durable cursor of the server */
     bool whole; /* batches as stored; else records that do not match are dropped (yd_batch_select) before they are given

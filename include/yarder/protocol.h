@@ -145,6 +145,7 @@ struct yd_msg_subscribe {
 };
 #define YD_SUBSCRIBE_NOTIFY 1 /* positions only: for readers that have the files */
 #define YD_SUBSCRIBE_STOP   2 /* ends at what is there now */
+#define YD_SUBSCRIBE_ALL    4 /* also what tombstones cover */
 struct yd_msg_batches {
     uint64_t next; /* seqno after the last record of these batches, and of what was skipped behind them */
 };                 /* the first of a subscription comes at once, if need be without batches: next is where it begins, so

@@ -1,4 +1,7 @@
 /* The header: what can be said of a frame before its body is looked at. */
+#include <stdio.h>
+#include <strings.h>
+
 #include "base/hash.h"
 #include "batch/batch_internal.h"
 
@@ -7,6 +10,37 @@ const char *yd_kind_name(enum yd_kind kind)
     static const char *const names[] = {"?", "SAMPLE", "TALLY", "DELTA", "STATE", "EVENT", "FACT", "PACKET", "ROW"};
     _Static_assert(YD_COUNT(names) == YD_KIND_COUNT, "a name for every kind");
     return (unsigned)kind < YD_KIND_COUNT ? names[kind] : "?";
+}
+
+uint32_t yd_kinds_parse(struct yd_str text)
+{
+    uint32_t kinds = 0;
+    for (size_t at = 0; at <= text.size;) {
+        size_t end = at;
+        while (end < text.size && text.data[end] != ',') end++;
+        struct yd_str word = {text.data + at, end - at};
+        while (word.size && word.data[0] == ' ') word.data++, word.size--;
+        while (word.size && word.data[word.size - 1] == ' ') word.size--;
+        uint32_t bit = 0;
+        for (int kind = YD_SAMPLE; kind < YD_KIND_COUNT; kind++) {
+            const char *name = yd_kind_name((enum yd_kind)kind);
+            if (strlen(name) == word.size && strncasecmp(name, word.data, word.size) == 0) bit = YD_KIND_BIT(kind);
+        }
+        if (!bit) return 0;
+        kinds |= bit;
+        at = end + 1;
+    }
+    return kinds;
+}
+
+size_t yd_kinds_format(uint32_t kinds, char *to, size_t size)
+{
+    size_t at = 0;
+    to[0] = 0;
+    for (int kind = YD_SAMPLE; kind < YD_KIND_COUNT && at < size; kind++)
+        if (kinds & YD_KIND_BIT(kind))
+            at += (size_t)snprintf(to + at, size - at, "%s%s", at ? "," : "", yd_kind_name((enum yd_kind)kind));
+    return YD_MIN(at, size - 1);
 }
 
 const char *yd_type_name(enum yd_type type)

@@ -20,6 +20,7 @@ static int fetch(void *arg, uint64_t seqno, struct yd_batch **ret_batch)
     struct yd_subscribe_options options = {.start = {.from = YD_FROM_SEQNO, .seqno = seqno, .level = YD_ACK_DURABLE},
                                            .until = seqno + 1,
                                            .stop = true,
+                                           .forgotten = true,
                                            .whole = true};
     struct yd_subscription *subscription;
     int error = yd_client_subscribe(replica->stream, &options, NULL, NULL, &subscription);

@@ -169,6 +169,7 @@ static int parse(struct printing *p)
     p->options.whole = true;
     p->options.stop = cli_given(args, "stop");
     p->options.notify = cli_given(args, "notify");
+    p->options.forgotten = cli_given(args, "forgotten");
     p->options.cursor = p->cursor = cli_value(args, "cursor");
     start->from = YD_FROM_TAIL;
     if ((!from && p->cursor) || (from && strcmp(from, "oldest") == 0))
@@ -255,6 +256,7 @@ static const struct cli_option options[] = {
     {"match", "PATTERN", "only names that match, like 'cpu.* host=web*'"},
     {"kinds", "KIND,…", "only these kinds: sample, tally, delta, state, event, fact, packet, row"},
     {"level", "LEVEL", "what is given: durable (default), or memory, written, replicated"},
+    {"forgotten", NULL, "also what tombstones cover"},
     {"notify", NULL, "positions only, no records"},
     {"cursor", "NAME", "go on at this cursor of the daemon, and save it behind what was printed"},
     {NULL, NULL, NULL},

@@ -123,11 +123,11 @@ const struct cli_command cmd_log_tombstone = {
     .name = "log tombstone",
     .usage = "STREAM --match PATTERN [--until TIME|SEQNO] [--reason TEXT]",
     .summary = "forgets names: what is covered is hidden",
-    .doc =
-        "Appends a tombstone: through the daemon (--at) when one writes the stream, else to its files. cat, tail, "
-        "dump\n"
-        "and get hide what a tombstone covers unless --forgotten is given. This hides and does not erase: the bytes\n"
-        "go when retention takes their segments.",
+    .doc = "Appends a tombstone: through the daemon (--at) when one writes the stream, else to its files. cat, tail, "
+           "dump,\n"
+           "get and subscribe leave out what it covers unless --forgotten is given; so do wires out of the Log. This "
+           "hides\n"
+           "and does not erase: the bytes go when retention takes their segments.",
     .example = "  yarder log tombstone metrics --match 'cpu.* host=web1' --reason 'asked for by its owner'",
     .options = options,
     .rest_min = 1,

@@ -318,21 +318,22 @@ static void subscribe(struct yd_subscription *sub)
 {
     const struct yd_subscribe_options *options = &sub->options;
     const char *cursor = sub->placed || !sub->cursor ? "" : sub->cursor, *names = sub->names ? sub->names : "";
-    struct yd_msg_subscribe subscribe = {
-        .handle = sub->stream->handle,
-        .from = sub->placed ? YD_FROM_SEQNO : (uint8_t)options->start.from,
-        .level = (uint8_t)options->start.level,
-        .flags = (uint16_t)((options->notify ? YD_SUBSCRIBE_NOTIFY : 0) | (options->stop ? YD_SUBSCRIBE_STOP : 0)),
-        .seqno = sub->placed ? sub->at : options->start.seqno,
-        .time_ns = options->start.time_ns,
-        .epoch = sub->placed ? sub->epoch : options->start.epoch,
-        .kinds = options->start.kinds,
-        .until = options->until,
-        .count = sub->left,
-        .credit = sub->credit - sub->queued,
-        .interval_ms = options->interval_ms,
-        .names_size = (uint16_t)strlen(names),
-        .cursor_size = (uint16_t)strlen(cursor)};
+    struct yd_msg_subscribe subscribe = {.handle = sub->stream->handle,
+                                         .from = sub->placed ? YD_FROM_SEQNO : (uint8_t)options->start.from,
+                                         .level = (uint8_t)options->start.level,
+                                         .flags = (uint16_t)((options->notify ? YD_SUBSCRIBE_NOTIFY : 0) |
+                                                             (options->stop ? YD_SUBSCRIBE_STOP : 0) |
+                                                             (options->forgotten ? YD_SUBSCRIBE_ALL : 0)),
+                                         .seqno = sub->placed ? sub->at : options->start.seqno,
+                                         .time_ns = options->start.time_ns,
+                                         .epoch = sub->placed ? sub->epoch : options->start.epoch,
+                                         .kinds = options->start.kinds,
+                                         .until = options->until,
+                                         .count = sub->left,
+                                         .credit = sub->credit - sub->queued,
+                                         .interval_ms = options->interval_ms,
+                                         .names_size = (uint16_t)strlen(names),
+                                         .cursor_size = (uint16_t)strlen(cursor)};
     const struct yd__part parts[] = {
         {&subscribe, sizeof subscribe}, {names, subscribe.names_size}, {cursor, subscribe.cursor_size}};
     sub->generation = ++sub->client->generation & INT32_MAX;

@@ -2,7 +2,6 @@
 #include "elements/rows.h"
 
 #include <stdio.h>
-#include <strings.h>
 
 #include "base/base.h"
 #include "base/text.h"
@@ -109,37 +108,6 @@ enum yd_turn_result yd_rows_unknown(struct yd_input *input, struct yd_out *out, 
 }
 
 /* ---- forgetting ---- */
-
-uint32_t yd_kinds_parse(struct yd_str text)
-{
-    uint32_t kinds = 0;
-    for (size_t at = 0; at <= text.size;) {
-        size_t end = at;
-        while (end < text.size && text.data[end] != ',') end++;
-        struct yd_str word = {text.data + at, end - at};
-        while (word.size && word.data[0] == ' ') word.data++, word.size--;
-        while (word.size && word.data[word.size - 1] == ' ') word.size--;
-        uint32_t bit = 0;
-        for (int kind = YD_SAMPLE; kind < YD_KIND_COUNT; kind++) {
-            const char *name = yd_kind_name((enum yd_kind)kind);
-            if (strlen(name) == word.size && strncasecmp(name, word.data, word.size) == 0) bit = YD_KIND_BIT(kind);
-        }
-        if (!bit) return 0;
-        kinds |= bit;
-        at = end + 1;
-    }
-    return kinds;
-}
-
-size_t yd_kinds_format(uint32_t kinds, char *to, size_t size)
-{
-    size_t at = 0;
-    to[0] = 0;
-    for (int kind = YD_SAMPLE; kind < YD_KIND_COUNT && at < size; kind++)
-        if (kinds & YD_KIND_BIT(kind))
-            at += (size_t)snprintf(to + at, size - at, "%s%s", at ? "," : "", yd_kind_name((enum yd_kind)kind));
-    return YD_MIN(at, size - 1);
-}
 
 int yd_tombstone_read(const struct yd_view *view, uint32_t index, struct yd_pattern **ret_pattern, uint32_t *ret_kinds)
 {

@@ -70,8 +70,5 @@ static inline int yd_rows_cell_text(struct yd_builder *builder, const char *key,
  * pattern is the caller's to destroy; NULL: the record's own name. One with `until` or `until_time` alone says what
  * lies in a log is hidden, and means nothing here. */
 int yd_tombstone_read(const struct yd_view *view, uint32_t index, struct yd_pattern **ret_pattern, uint32_t *ret_kinds);
-/* Kinds by comma ("state, fact"); 0: not understood. */
-uint32_t yd_kinds_parse(struct yd_str text);
-size_t yd_kinds_format(uint32_t kinds, char *to, size_t size);
 
 #endif

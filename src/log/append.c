@@ -5,7 +5,7 @@
  *
  * The body is shared, never copied. Under one mutex, so that the order of seqnos, of the chain and of the tail is one.
  */
-#include "log/internal.h"
+#include "log/tombs.h"
 
 /* 0: new. 1: known already. Or a refusal. */
 static int check_producer(const struct yd__producer_entry *known, const struct yd_header *header,
@@ -73,11 +73,20 @@ int yd_log_append(struct yd_log *log, const struct yd_batch *batch, int64_t expe
 {
     if (batch->header.count == 0 || batch->header.size > YD_BATCH_SIZE_MAX) return YD_EINVAL;
     if (log->options.readonly || log->options.follower) return YD_EPERM;
+    if (batch->header.codec != YD_CODEC_NONE) return YD_ENOTSUP; /* nobody here could look for names inside */
+    struct yd__tomb *tombs = NULL;
+    int error = yd__tombs_in(batch) ? yd__tombs_of(batch, &tombs) : 0;
+    if (error) return error;
     pthread_mutex_lock(&log->mutex);
-    int error = append_locked(log, batch, expect_prev_seq, expect_seqno, ret);
+    error = append_locked(log, batch, expect_prev_seq, expect_seqno, ret);
+    if (!error && !ret->duplicate) {
+        yd__tombs_note(log, tombs, ret->first);
+        tombs = NULL;
+    }
     bool wake = !error && log->sleeping;
     if (wake) log->sleeping = false; /* one signal for one sleep */
     pthread_mutex_unlock(&log->mutex);
+    yd__tombs_free(tombs);
     if (!error) atomic_fetch_add_explicit(&log->queued_hint, 1, memory_order_relaxed); /* only a hint */
     if (wake) pthread_cond_signal(&log->work);
     return error;

@@ -263,6 +263,7 @@ static int settle(struct yd_log *log, uint64_t next, uint32_t last_crc)
     for (uint32_t i = 0; i <= log->written_producers.mask && !error; i++)
         if (log->written_producers.slots[i].id)
             error = yd__producers_put(&log->producers, &log->written_producers.slots[i]);
+    yd__tombs_cut(log, next);
     yd__control_publish(log);
     pthread_mutex_unlock(&log->mutex);
     yd__tail_fini(&old);

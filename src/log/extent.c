@@ -2,10 +2,13 @@
  *
  *   reader's seqno ─▶ its segment, its offset (files.c) ─▶ header, header, header … ─▶ [offset, size), next seqno
  *
- * A walk over headers only, as long as each is the one that must come next. Whatever else is found ends the walk, and
- * the ordinary reader says what it is. What is not in the page cache is read here, and checked, because rot comes from
- * the device; what is there was written by us or checked when it came. */
+ * A walk over headers only (and over names where a tombstone may reach), as long as each is the one that must come
+ * next. Whatever else is found ends the walk, and the ordinary reader says what it is. What is not in the page cache is
+ * read here, and checked, because rot comes from the device; what is there was written by us or checked when it came.
+ */
 #include "log/extent.h"
+
+#include <stdlib.h>
 
 #include "log/reader.h"
 
@@ -15,6 +18,7 @@
 struct walk {
     struct yd_log_reader *reader;
     struct yd__window *window;
+    bool hide;
     uint64_t end; /* of what may be given */
     uint64_t offset, seqno;
 };
@@ -68,6 +72,24 @@ static int go_near(struct walk *walk)
     return error;
 }
 
+/* Is there something in this frame, which was found good, that a tombstone covers? Only where one may reach it is its
+ * body looked at. */
+static bool has_hidden(struct walk *walk, const struct yd_header *header)
+{
+    struct yd_log_reader *reader = walk->reader;
+    const char *bytes;
+    size_t have;
+    struct yd_view view;
+    uint8_t *keep;
+    uint32_t hidden;
+    if (!walk->hide || !yd__tombs_reach(reader->log, reader->level, header)) return false;
+    if (yd__window_get(walk->window, walk->offset, header->size, &bytes, &have) || have < header->size) return true;
+    if (yd_view_open(header, bytes + sizeof *header, false, &view)) return true; /* the reader tells */
+    if (yd__tombs_hidden(reader->log, reader->level, header, &view, &keep, &hidden)) return true;
+    free(keep);
+    return hidden > 0;
+}
+
 static int collect(struct walk *walk, bool check_bodies, uint64_t bytes_max, uint64_t until, struct yd_log_extent *ret)
 {
     struct yd_header header;
@@ -76,7 +98,7 @@ static int collect(struct walk *walk, bool check_bodies, uint64_t bytes_max, uin
     ret->first = walk->seqno;
     ret->size = ret->records = 0;
     while (walk->seqno < until && (error = frame(walk, check_bodies, &header)) == 0) {
-        if (ret->size > 0 && ret->size + header.size > bytes_max) break;
+        if ((ret->size > 0 && ret->size + header.size > bytes_max) || has_hidden(walk, &header)) break;
         step(walk, &header);
         ret->size += header.size;
         ret->records += header.count;
@@ -112,10 +134,11 @@ static int find(struct walk *walk, uint64_t bytes_max, uint64_t until, struct yd
     return 0;
 }
 
-int yd_log_reader_extent(struct yd_log_reader *reader, uint64_t bytes_max, uint64_t until, struct yd_log_extent *ret)
+int yd_log_reader_extent(struct yd_log_reader *reader, uint64_t bytes_max, uint64_t until, bool hide,
+                         struct yd_log_extent *ret)
 {
     struct yd__window window; /* of its own: headers alone are a small part of what the reader's reads at once */
-    struct walk walk = {.reader = reader, .window = &window};
+    struct walk walk = {.reader = reader, .window = &window, .hide = hide};
     int error = bounds(reader, &walk.end);
     if (error) return error;
     yd__window_init(&window, NULL, STEP_FAR);

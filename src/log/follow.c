@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log/internal.h"
+#include "log/tombs.h"
 
 #define SIZE_HINT_MAX (UINT64_C(256) << 20) /* of space taken because a leader says so; files grow when they must */
 
@@ -176,12 +176,20 @@ int yd_log_follow_batch(struct yd_log *log, const struct yd_batch *batch)
     if (!log->options.follower) return YD_EPERM;
     const struct yd_header *header = &batch->header;
     if (header->count == 0 || yd_header_crc(header) != header->header_crc) return YD_ECORRUPT;
+    struct yd__tomb *tombs = NULL;
+    int error = yd__tombs_in(batch) ? yd__tombs_of(batch, &tombs) : 0;
+    if (error) return error;
     struct yd_batch *shared = yd_batch_ref((struct yd_batch *)(uintptr_t)batch); /* immutable but for its references */
     pthread_mutex_lock(&log->mutex);
-    int error = follow_locked(log, shared);
+    error = follow_locked(log, shared);
+    if (!error) {
+        yd__tombs_note(log, tombs, header->base_seqno);
+        tombs = NULL;
+    }
     bool wake = !error && log->sleeping;
     if (wake) log->sleeping = false;
     pthread_mutex_unlock(&log->mutex);
+    yd__tombs_free(tombs);
     yd_batch_unref(shared);
     if (!error) atomic_fetch_add_explicit(&log->queued_hint, 1, memory_order_relaxed); /* only a hint */
     if (wake) pthread_cond_signal(&log->work);

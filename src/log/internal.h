@@ -273,6 +273,15 @@ void yd__report_rot(struct yd_log *log, uint64_t base, uint64_t from, uint64_t t
 
 uint64_t yd__log_end(const struct yd_log *log, enum yd_ack level); /* of a reader at this level; under mutex */
 
+/* ---- forgotten.c: under mutex ---- */
+struct yd__tomb;
+void yd__tombs_note(struct yd_log *log, struct yd__tomb *tombs, uint64_t base); /* takes the list over */
+void yd__tombs_cut(struct yd_log *log, uint64_t seqno);                         /* from there on nothing is there */
+/* Without mutex: may one cover something of a batch with this header? And yd_log_hidden, of a view. */
+bool yd__tombs_reach(struct yd_log *log, enum yd_ack level, const struct yd_header *header);
+int yd__tombs_hidden(struct yd_log *log, enum yd_ack level, const struct yd_header *header, const struct yd_view *view,
+                     uint8_t **ret_keep, uint32_t *ret_hidden);
+
 /* ---- cursor.c ---- */
 int yd__cursor_read(struct yd_fs *fs, const char *dir, const char *name, struct yd__cursor_file *ret);
 uint32_t yd__cursor_crc(const struct yd__cursor_file *cursor);
@@ -379,6 +388,11 @@ struct yd_log {
     bool ballast;           /* the file is there, whole */
     char held_by[64];       /* who keeps retention from what is over; empty: nobody */
     bool held_told;         /* under io: somebody, as watches were told the last time */
+
+    /* what readers leave out (forgotten.c) */
+    struct yd__tomb *_Atomic tombs; /* newest noted first; grows under mutex, is walked without */
+    uint64_t tombs_from;            /* under mutex: all at or above this seqno are in it */
+    pthread_mutex_t tomb_lock;      /* before mutex: held while files are searched for them */
 
     /* under io */
     struct yd__producers written_producers; /* as in the files: what heads and indexes may say */

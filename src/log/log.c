@@ -12,6 +12,7 @@
 
 #include "base/drd.h"
 #include "log/keys.h"
+#include "log/tombs.h"
 #include "log/twin.h"
 
 #define MAINTAIN_EVERY YD_NS_PER_S
@@ -141,6 +142,7 @@ static void destroy(struct yd_log *log)
     yd__tail_fini(&log->tail);
     yd__producers_fini(&log->producers);
     yd__producers_fini(&log->written_producers);
+    yd__tombs_free(atomic_load_explicit(&log->tombs, memory_order_relaxed)); /* the last reference */
     for (uint32_t i = 0; i < log->segment_count; i++) yd__segment_unref(log->segments[i]);
     free(log->segments);
     for (uint32_t i = 0; i < log->cursor_count; i++) free(log->cursors[i].name);
@@ -158,6 +160,7 @@ static void destroy(struct yd_log *log)
     pthread_mutex_destroy(&log->io);
     pthread_mutex_destroy(&log->twin_lock);
     pthread_mutex_destroy(&log->watch_lock);
+    pthread_mutex_destroy(&log->tomb_lock);
     pthread_cond_destroy(&log->work);
     pthread_cond_destroy(&log->moved);
     pthread_cond_destroy(&log->chores);
@@ -186,6 +189,7 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
     if (!log) return YD_ENOMEM;
     YD_DRD_IGNORE(&log->failed);
     YD_DRD_IGNORE(&log->queued_hint);
+    YD_DRD_IGNORE(&log->tombs);
     log->magic = YD__LOG_MAGIC;
     atomic_init(&log->refs, 1);
     YD_DRD_IGNORE(&log->refs);
@@ -200,6 +204,8 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
     pthread_mutex_init(&log->io, NULL);
     pthread_mutex_init(&log->twin_lock, NULL);
     pthread_mutex_init(&log->watch_lock, NULL);
+    pthread_mutex_init(&log->tomb_lock, NULL);
+    atomic_init(&log->tombs, NULL);
     pthread_cond_init(&log->work, &monotonic);
     pthread_cond_init(&log->moved, &monotonic);
     pthread_cond_init(&log->chores, &monotonic);
@@ -237,6 +243,7 @@ static int open_for_writing(struct yd_log *log, struct yd_log_recovery *report, 
     }
     if (!error) error = yd__tail_init(&log->tail, log->written);
     if (error) return error;
+    log->tombs_from = log->written; /* from here on they are noted as they come */
     struct yd__control *control = log->control;
     control->version = YD__CONTROL_VERSION;
     control->log_id = log->log_id;

@@ -92,6 +92,7 @@ int yd__log_get(struct yd_fs *fs, const char *dir, struct yd_str name,
 #define YD_TOMBSTONE_NAME "yarder.tombstone"
 struct yd_tombstone {
     struct yd_str names;  /* a pattern */
+    uint32_t kinds;       /* YD_KIND_BITs: of these alone; 0: of all */
     uint64_t until_seqno; /* covers records below; UINT64_MAX: all before the tombstone itself */
     int64_t until_time;   /* and with times before; INT64_MAX: any */
     struct yd_str reason;
@@ -99,7 +100,7 @@ struct yd_tombstone {
 /* The batch to append: one ROW record of that name. */
 int yd_tombstone_batch(const struct yd_tombstone *tombstone, int64_t now, struct yd_batch **ret_batch);
 
-/* What the tombstones of a stream cover. */
+/* What the tombstones of a stream cover: for tools. */
 struct yd_forgotten;
 int yd_forgotten_create(struct yd_forgotten **ret_forgotten);
 void yd_forgotten_destroy(struct yd_forgotten *forgotten);                           /* NULL is quiet */
@@ -108,5 +109,15 @@ int yd_forgotten_load(struct yd_forgotten *forgotten, struct yd_fs *fs, const ch
                       struct yd_trail *trail); /* of all segments; skips those that cannot have one */
 bool yd_forgotten_covers(const struct yd_forgotten *forgotten, const struct yd_batch *batch, uint32_t record);
 uint32_t yd_forgotten_count(const struct yd_forgotten *forgotten);
+
+/* The same of an open log, kept up while it is appended to (forgotten.c). Any thread. */
+/* All tombstones at or above seqno `from` are known after it; those that were there before the log was opened are read
+ * from its files, once. Blocks. */
+int yd_log_hidden_load(struct yd_log *log, uint64_t from);
+bool yd_log_may_hide(const struct yd_log *log, uint64_t seqno); /* false: nothing from there on; cheap */
+/* Which of a batch's records are left out for readers at this level. *ret_keep: a byte a record, 0: left out; malloc'd,
+ * or NULL when none is. YD_ENOMEM. */
+int yd_log_hidden(struct yd_log *log, enum yd_ack level, const struct yd_batch *batch, uint8_t **ret_keep,
+                  uint32_t *ret_hidden);
 
 #endif

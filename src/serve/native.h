@@ -77,6 +77,7 @@ struct yd_native_stat {
     uint64_t connections, connected, refused; /* now; since the start */
     uint64_t frames, appends, batches, records, duplicates;
     uint64_t subscriptions, sent_batches, sent_bytes, file_bytes; /* file_bytes: of sent_bytes, out of files directly */
+    uint64_t hidden_records;                                      /* not sent, because tombstones cover them */
     uint64_t receiving_bytes;                                     /* of large frames under way */
 };
 void yd_native_stat(const struct yd_native *native, struct yd_native_stat *ret); /* in the loop's thread */

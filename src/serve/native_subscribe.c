@@ -4,6 +4,9 @@
  *   behind:    a job finds a run of whole frames in a file (yd_log_reader_extent) ─▶ sendfile, in the loop
  *              or, with a pattern or out of a twin, reads some batches ─▶ shared writes
  *
+ * What tombstones cover is left out (log/forgotten.c), unless all was asked for: a run of frames ends before a batch
+ * with such records, and of that batch what stays is sent as slices, each with its seqnos.
+ *
  * One job at a time for each subscription; the next one is on its way while the last run is being sent. Nothing is
  * sent beyond the credit, nor while the peer leaves more than BACKLOG_MAX unread: a slow reader stops itself alone. */
 #include "serve/native_internal.h"
@@ -12,6 +15,7 @@
 
 #include "io/file.h"
 #include "log/extent.h"
+#include "log/mend.h"
 #include <yarder/batch.h>
 #include <yarder/name.h>
 
@@ -35,7 +39,14 @@ struct yd__native_sub {
     uint64_t begin; /* records below it were not asked for, though the first batch may have some */
     int64_t credit, interval_ns, told_ns;
     uint32_t kinds;
-    bool notify, ended, begun, busy;
+    bool notify, ended, begun, busy, all;
+    uint64_t passed;            /* behind what the reader gave last, and what of it was left out */
+    uint64_t hidden;            /* records left out and not counted yet */
+    struct cut {                /* a batch of which something is left out: what is before `at` is done with */
+        struct yd_batch *batch; /* NULL: none */
+        uint8_t *keep;
+        uint32_t at;
+    } cut;
     /* the job, while busy */
     struct yd__native_job job;
     struct yd_batch *batches[GATHER];
@@ -52,8 +63,23 @@ struct yd__native_sub {
 
 /* ---- the end ---- */
 
+static void end_cut(struct yd__native_sub *sub)
+{
+    yd_batch_unref(sub->cut.batch);
+    free(sub->cut.keep);
+    sub->cut = (struct cut){0};
+}
+
+/* The seqno to go on with. */
+static uint64_t place(const struct yd__native_sub *sub)
+{
+    const struct cut *cut = &sub->cut;
+    return cut->batch ? cut->batch->header.base_seqno + cut->at : yd_log_reader_seqno(sub->reader);
+}
+
 static void free_sub(struct yd__native_sub *sub)
 {
+    end_cut(sub);
     for (uint32_t i = 0; i < sub->batch_count; i++) yd_batch_unref(sub->batches[i]);
     yd_file_close(sub->extent.file);
     yd_log_reader_close(sub->reader);
@@ -88,7 +114,7 @@ static void drop(struct yd__native_sub *sub)
 static void end(struct yd__native_sub *sub, int error)
 {
     /* While a job has the reader only what was told is known; it is where to go on, too. */
-    uint64_t next = sub->reader && !sub->busy ? yd_log_reader_seqno(sub->reader) : sub->next_told;
+    uint64_t next = sub->reader && !sub->busy ? place(sub) : sub->next_told;
     struct yd_msg_end message = {.error = error, .next = next};
     struct yd_str text = error ? yd_str_of(yd_error_text(error)) : (struct yd_str){0};
     message.text_size = (uint16_t)text.size;
@@ -169,7 +195,7 @@ static bool send_batches(struct yd__native_sub *sub, struct yd_batch **batches, 
 
 static bool is_over(const struct yd__native_sub *sub)
 {
-    uint64_t seqno = yd_log_reader_seqno(sub->reader);
+    uint64_t seqno = place(sub);
     return sub->count == 0 || seqno >= sub->until || seqno >= sub->stop_at;
 }
 
@@ -201,6 +227,70 @@ static void send_gap(struct yd__native_sub *sub, const struct yd_log_gap *gap)
     yd__native_send(sub->peer, YD_MSG_GAP, 0, sub->correlation, &message, sizeof message, reason);
 }
 
+/* ---- reading, without what is covered ---- */
+
+/* The next run of records of the cut that stay. */
+static int next_slice(struct yd__native_sub *sub, struct yd_batch **ret_batch)
+{
+    struct cut *cut = &sub->cut;
+    const uint32_t count = cut->batch->view.count, first = cut->at;
+    uint32_t end = first;
+    while (end < count && cut->keep[end]) end++;
+    int error = yd_batch_slice(cut->batch, first, end - first, ret_batch);
+    if (error) return error;
+    while (end < count && !cut->keep[end]) end++;
+    cut->at = end;
+    sub->passed = cut->batch->header.base_seqno + end;
+    if (end == count) end_cut(sub);
+    return 0;
+}
+
+/* Is something of this batch covered? Then it is the cut, which takes it over, unless nothing stays of it. */
+static int cut_batch(struct yd__native_sub *sub, struct yd_batch *batch)
+{
+    uint32_t hidden, at = 0;
+    uint8_t *keep;
+    int error = yd_log_hidden(sub->log, sub->start.level, batch, &keep, &hidden);
+    if (error || !hidden) return error;
+    sub->hidden += hidden;
+    while (at < batch->view.count && !keep[at]) at++;
+    sub->cut = (struct cut){batch, keep, at};
+    if (at == batch->view.count) end_cut(sub);
+    return YD_EBUSY;
+}
+
+/* yd_log_reader_next, by slices where something is left out. *ret_whole: it is as the log has it. Outside of a job:
+ * YD_EBUSY when files have to be read, or when much was left out: in another turn. */
+static int read_next(struct yd__native_sub *sub, bool in_job, struct yd_batch **ret_batch, bool *ret_whole,
+                     struct yd_log_gap *gap)
+{
+    for (int looked = 0;; looked++) {
+        if (sub->cut.batch) {
+            *ret_whole = false;
+            return next_slice(sub, ret_batch);
+        }
+        if (in_job ? looked == 4 * GATHER : looked == GATHER || yd_log_reader_cold(sub->reader)) return YD_EBUSY;
+        struct yd_batch *batch;
+        int error = yd_log_reader_next(sub->reader, &batch, gap);
+        if (error) return error;
+        const uint64_t base = batch->header.base_seqno, next = base + batch->header.count;
+        if (!sub->all && in_job) error = yd_log_hidden_load(sub->log, base);
+        if (!error && !sub->all && yd_log_may_hide(sub->log, base)) error = cut_batch(sub, batch);
+        if (error == YD_EBUSY) {
+            sub->passed = sub->cut.batch ? place(sub) : next;
+            continue;
+        }
+        if (error) {
+            yd_batch_unref(batch);
+            return error;
+        }
+        sub->passed = next;
+        *ret_batch = batch;
+        *ret_whole = true;
+        return 0;
+    }
+}
+
 /* ---- what touches files: a job ---- */
 
 static void read_cursor(struct yd__native_sub *sub)
@@ -217,16 +307,24 @@ static void read_cursor(struct yd__native_sub *sub)
     sub->cursor = NULL;
 }
 
-static void read_some(struct yd__native_sub *sub)
+static void count_hidden(struct yd__native_sub *sub)
 {
-    uint64_t bytes = 0;
+    sub->peer->native->stat.hidden_records += sub->hidden;
+    sub->hidden = 0;
+}
+
+/* plain: what has nothing covered should not come this way. */
+static void read_some(struct yd__native_sub *sub, bool plain)
+{
+    uint64_t bytes = 0, hidden = sub->hidden;
     for (int looked = 0; sub->batch_count < GATHER && bytes < sub->run_max && looked < 4 * GATHER; looked++) {
         struct yd_batch *batch;
-        sub->error = yd_log_reader_next(sub->reader, &batch, &sub->gap);
+        bool whole;
+        sub->error = read_next(sub, true, &batch, &whole, &sub->gap);
         if (sub->error) return;
         sub->batches[sub->batch_count++] = batch;
         bytes += batch->header.size;
-        if (batch->header.base_seqno + batch->header.count >= sub->run_until) return;
+        if (sub->passed >= sub->run_until || (plain && whole && sub->hidden != hidden)) return;
     }
 }
 
@@ -245,8 +343,12 @@ static void work(struct yd__native_job *job)
     if (!sub->error && !sub->reader) sub->error = open_reader(sub);
     if (sub->error) return;
     bool plain = !sub->pattern && !sub->kinds && sub->start.from != YD_FROM_TIME;
-    if (plain && yd_log_reader_extent(sub->reader, sub->run_max, sub->run_until, &sub->extent) == 0) return;
-    if (yd_log_reader_cold(sub->reader)) read_some(sub);
+    if (plain && !sub->all) sub->error = yd_log_hidden_load(sub->log, yd_log_reader_seqno(sub->reader));
+    if (sub->error) return;
+    if (plain && !sub->cut.batch &&
+        yd_log_reader_extent(sub->reader, sub->run_max, sub->run_until, !sub->all, &sub->extent) == 0)
+        return;
+    if (sub->cut.batch || yd_log_reader_cold(sub->reader)) read_some(sub, plain);
 }
 
 static void run_later(struct yd__native_sub *sub)
@@ -264,6 +366,7 @@ static void done(struct yd__native_job *job)
     struct yd__native_sub *sub = YD_CONTAINER(job, struct yd__native_sub, job);
     struct yd__native_peer *peer = sub->peer;
     sub->busy = false;
+    if (!sub->ended) count_hidden(sub);
     if (sub->ended) {
         free_sub(sub);
         return;
@@ -280,25 +383,26 @@ static void done(struct yd__native_job *job)
     }
     struct yd_batch *kept[GATHER];
     uint32_t kept_count = 0;
-    uint64_t next = 0;
+    uint64_t next = sub->passed;
     for (uint32_t i = 0; i < sub->batch_count; i++) {
         struct yd_batch *batch = sub->batches[i];
+        const uint64_t batch_end = batch->header.base_seqno + batch->header.count;
         uint64_t count = matches(sub, batch);
-        next = batch->header.base_seqno + batch->header.count;
         if (count && sub->count != UINT64_MAX) sub->count -= YD_MIN(sub->count, count);
         if (count)
             kept[kept_count++] = batch;
         else
             yd_batch_unref(batch);
         if (sub->count > 0) continue;
+        next = batch_end;
         while (++i < sub->batch_count) yd_batch_unref(sub->batches[i]); /* enough */
     }
     sub->batch_count = 0;
     if ((kept_count || next >= sub->next_told + SKIP_TELL) && !send_batches(sub, kept, kept_count, next)) return;
-    if (!tell_begin(sub, yd_log_reader_seqno(sub->reader))) return;
+    if (!tell_begin(sub, place(sub))) return;
     if (sub->error == YD_EGAP) send_gap(sub, &sub->gap);
     if (peer->dead) return;
-    if (sub->error && sub->error != YD_EGAP && sub->error != YD_EAGAIN)
+    if (sub->error && sub->error != YD_EGAP && sub->error != YD_EAGAIN && sub->error != YD_EBUSY)
         end(sub, sub->error);
     else
         run_later(sub);
@@ -312,7 +416,8 @@ static int set_off(struct yd__native_sub *sub)
     sub->run_max = YD_MIN((uint64_t)YD_MAX(sub->credit, 1), RUN_MAX);
     sub->run_until = YD_MIN(sub->until, sub->stop_at);
     if (sub->count != UINT64_MAX && sub->reader && !sub->pattern && !sub->kinds)
-        sub->run_until = YD_MIN(sub->run_until, yd_log_reader_seqno(sub->reader) + sub->count);
+        sub->run_until = YD_MIN(sub->run_until, place(sub) + sub->count);
+    sub->passed = sub->next_told;
     sub->gap = (struct yd_log_gap){0};
     int error = sub->lane ? 0 : yd_lane_open(peer->native->options.pool, &sub->lane);
     if (!error) error = yd__native_submit(peer->native, sub->lane, peer, &sub->job);
@@ -328,7 +433,7 @@ static int run(struct yd__native_sub *sub)
     struct yd__native_peer *peer = sub->peer;
     struct yd_batch *batches[GATHER];
     uint32_t count = 0;
-    uint64_t bytes = 0, next = sub->next_told;
+    uint64_t bytes = 0;
     int error = 0;
     struct yd_log_gap gap = {0};
     if (sub->busy || sub->notify) return 0;
@@ -338,16 +443,13 @@ static int run(struct yd__native_sub *sub)
         return -(int)peer->dead;
     }
     if (yd_stream_backlog(peer->stream) > BACKLOG_MAX || sub->credit <= 0) return 0;
+    sub->passed = sub->next_told;
     while (count < GATHER && bytes < RUN_MAX && (int64_t)bytes < sub->credit && !is_over(sub)) {
-        if (yd_log_reader_cold(sub->reader)) {
-            error = YD_EBUSY;
-            break;
-        }
         struct yd_batch *batch;
-        error = yd_log_reader_next(sub->reader, &batch, &gap);
+        bool whole;
+        error = read_next(sub, false, &batch, &whole, &gap);
         if (error) break;
         uint64_t found = matches(sub, batch);
-        next = batch->header.base_seqno + batch->header.count;
         if (found && sub->count != UINT64_MAX) sub->count -= YD_MIN(sub->count, found);
         if (!found) {
             yd_batch_unref(batch);
@@ -356,6 +458,8 @@ static int run(struct yd__native_sub *sub)
         batches[count++] = batch;
         bytes += batch->header.size;
     }
+    count_hidden(sub);
+    const uint64_t next = sub->passed;
     if ((count || next >= sub->next_told + SKIP_TELL) && !send_batches(sub, batches, count, next)) return -1;
     if (error == YD_EGAP) send_gap(sub, &gap);
     if (peer->dead) return -1;
@@ -495,6 +599,7 @@ static int make_sub(struct yd__native_peer *peer, struct yd__native_handle *hand
     sub->handle = handle;
     sub->log = yd_log_ref(handle->stream->log);
     sub->notify = (message->flags & YD_SUBSCRIBE_NOTIFY) != 0;
+    sub->all = (message->flags & YD_SUBSCRIBE_ALL) != 0;
     sub->kinds = message->kinds;
     sub->until = message->until;
     sub->count = message->count;

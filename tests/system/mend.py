@@ -289,6 +289,49 @@ def a_tombstone_hides_and_says_that_it_does_not_erase(folder):
     yarder('log', 'verify', '--data', daemon.data, check=0)
 
 
+def subscribe(at, *more):
+    done = yarder('log', 'subscribe', 'metrics', '--at', at, '--from', 'oldest', '--stop', '--json', *more, check=0)
+    assert not done.stderr, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def lines(path):
+    with open(path) as f:
+        return [json.loads(line) for line in f.read().splitlines()]
+
+
+def a_tombstone_holds_for_subscribers_and_wires_after_a_restart(folder):
+    """a remote subscriber and a new wire are not given what is covered, live and after a restart; --forgotten gives all"""
+    daemon, copy = small(folder)
+    at = f'127.0.0.1:{daemon.ports["native"]}'
+    daemon.process = None
+    daemon.start()
+    try:
+        yarder('log', 'tombstone', 'metrics', '--match', 'm i=4', '--at', at, '--data', daemon.data, check=0)
+        put(daemon, 4, 1)  # later than the tombstone
+        all_of_it = cat(daemon.data, '--forgotten')[0]
+        for turn in range(2):
+            shown = cat(daemon.data)[0]
+            assert len(shown) == len(all_of_it) - 1, (len(shown), len(all_of_it))
+            assert subscribe(at) == shown
+            assert subscribe(at, '--forgotten') == all_of_it
+            assert [r['value'] for r in subscribe(at, '--match', 'm i=4')] == [4]
+            assert [r['seqno'] for r in subscribe(at, '--match', 'm i=4', '--forgotten')] == [4, 41]
+            if turn == 0:
+                daemon.stop()
+                with open(daemon.file, 'a') as f:
+                    f.write('metrics -[cursor: "late", from: oldest]-> late :: File(path: "late.jsonl")\n')
+                daemon.process = None
+                daemon.start()
+        wait_for(lambda: os.path.exists(folder + '/late.jsonl') and len(lines(folder + '/late.jsonl')) == len(shown))
+        assert [r['name'] for r in lines(folder + '/late.jsonl')] == [r['name'] for r in shown]
+        wire = [w for w in daemon.status()['wires'] if str(w['to']).find('late') >= 0]
+        assert wire and wire[0]['forgotten'] == 1, wire
+        daemon.stop()
+    finally:
+        daemon.kill()
+
+
 def a_dump_is_what_is_there(folder):
     """JSON lines, CSV with a header line, headers with every field, hex with notes; of a stream or a file"""
     daemon, copy = small(folder)
@@ -339,4 +382,5 @@ def the_whole_folder_is_verified(folder):
 main(every_flipped_byte_is_found_and_comes_back, truncations_and_missing_files_come_back,
      a_daemon_opens_whatever_is_damaged, a_live_stream_is_repaired_but_its_last_segment, a_replica_mends_what_is_damaged,
      a_backup_while_running_restores, a_file_is_salvaged, a_tombstone_hides_and_says_that_it_does_not_erase,
+     a_tombstone_holds_for_subscribers_and_wires_after_a_restart,
      a_dump_is_what_is_there, the_whole_folder_is_verified)

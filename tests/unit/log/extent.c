@@ -55,7 +55,7 @@ static uint64_t read_by_extents(struct yd_log *log, uint64_t from, uint64_t byte
     while (yd_log_reader_seqno(reader) < until) {
         struct yd_log_extent extent;
         uint64_t before = yd_log_reader_seqno(reader);
-        int error = yd_log_reader_extent(reader, bytes_max, until, &extent);
+        int error = yd_log_reader_extent(reader, bytes_max, until, false, &extent);
         if (error == 0) {
             assert_true(extent.first <= before && extent.next > before);
             assert_int_equal(extent.next, yd_log_reader_seqno(reader));
@@ -102,7 +102,7 @@ static void extents_stop_before_damage(void **state)
     struct yd_log *log = make_stream(world);
     struct yd_log_reader *reader = open_reader(log, YD_FROM_SEQNO, 30, 0);
     struct yd_log_extent extent;
-    assert_int_equal(yd_log_reader_extent(reader, 1, UINT64_MAX, &extent), 0);
+    assert_int_equal(yd_log_reader_extent(reader, 1, UINT64_MAX, false, &extent), 0);
     yd_log_reader_close(reader);
     yd_file_close(extent.file);
     /* The segment that holds it: its base is the last one at or below. */
@@ -129,9 +129,9 @@ static void memory_and_closed_logs_have_no_extents(void **state)
     assert_int_equal(yd_log_flush(log), 0);
     struct yd_log_reader *reader = open_reader(log, YD_FROM_OLDEST, 0, 0);
     struct yd_log_extent extent;
-    assert_int_equal(yd_log_reader_extent(reader, 1000, UINT64_MAX, &extent), YD_EAGAIN);
+    assert_int_equal(yd_log_reader_extent(reader, 1000, UINT64_MAX, false, &extent), YD_EAGAIN);
     assert_int_equal(world_close(world, log), 0);
-    assert_int_equal(yd_log_reader_extent(reader, 1000, UINT64_MAX, &extent), YD_EAGAIN);
+    assert_int_equal(yd_log_reader_extent(reader, 1000, UINT64_MAX, false, &extent), YD_EAGAIN);
     yd_log_reader_close(reader);
 }
 

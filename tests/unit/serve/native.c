@@ -2,6 +2,8 @@
  */
 #include "native_world.h"
 
+#include "log/mend.h"
+
 static int setup(void **state)
 {
     struct world *world = world_create(11);
@@ -569,6 +571,125 @@ static void cold_batches_come_from_the_files(void **state)
     client_close(client);
 }
 
+static uint64_t put_tombstone(struct client *client, uint32_t handle, const char *match, uint64_t until)
+{
+    struct yd_tombstone tombstone = {
+        .names = yd_str_of(match), .until_seqno = until, .until_time = INT64_MAX, .reason = YD_STR("asked for")};
+    struct yd_batch *batch;
+    assert_int_equal(yd_tombstone_batch(&tombstone, 1, &batch), 0);
+    return client_put(client, handle, batch).first;
+}
+
+/* 60 batches of three, "mark" each, the 40th of another name; the first ten and a part of the eleventh are covered. */
+static void check_what_is_covered(struct client *client, uint32_t handle, uint64_t correlation)
+{
+    struct yd_native_stat before, after;
+    yd_native_stat(client->world->native, &before);
+    const struct {
+        struct yd_msg_subscribe message;
+        const char *names;
+        uint64_t records, next;
+    } cases[] = {
+        {{.from = YD_FROM_OLDEST}, "", 182 - 31 - 3, 182},
+        {{.from = YD_FROM_OLDEST, .flags = YD_SUBSCRIBE_ALL}, "", 182, 182},
+        {{.from = YD_FROM_SEQNO, .seqno = 30}, "", 152 - 1 - 3, 182},
+        {{.from = YD_FROM_SEQNO, .seqno = 120}, "", 62 - 3, 182},
+        {{.from = YD_FROM_OLDEST}, "other", 0, 182},
+        {{.from = YD_FROM_OLDEST, .flags = YD_SUBSCRIBE_ALL}, "other", 3, 182},
+        {{.from = YD_FROM_OLDEST, .count = 4}, "mark", 5, 0}, /* two of a batch, and a whole one */
+        {{.from = YD_FROM_TIME, .time_ns = 0}, "", 182 - 31 - 3, 182},
+        {{.from = YD_FROM_OLDEST, .until = 120}, "", 120 - 31, 120},
+        {{.from = YD_FROM_OLDEST}, "yarder.*", 2, 182},
+    };
+    for (size_t i = 0; i < YD_COUNT(cases); i++) {
+        struct yd_msg_subscribe message = cases[i].message;
+        message.handle = handle;
+        message.flags |= YD_SUBSCRIBE_STOP;
+        client_subscribe(client, correlation + i, message, cases[i].names, "");
+        struct got got = client_to_end(client, correlation + i);
+        assert_int_equal(got.error, 0);
+        assert_int_equal(got.gaps, 0);
+        bool right = cases[i].message.count || got.next == cases[i].next; /* files are read ahead */
+        if (got.records != cases[i].records || !right)
+            fail_msg("case %zu: %llu records, next %llu", i, (unsigned long long)got.records,
+                     (unsigned long long)got.next);
+    }
+    yd_native_stat(client->world->native, &after);
+    assert_true(after.hidden_records >= before.hidden_records + 2 * 34);
+}
+
+static void what_tombstones_cover_is_not_sent(void **state)
+{
+    struct world *world = *state;
+    struct client *client = client_open(world);
+    uint32_t handle = client_stream(client, "s").handle;
+    for (uint64_t i = 0; i < 60; i++)
+        (void)client_put(client, handle, make_named(i == 40 ? "other" : "mark", i * 3, 2, 20000));
+    assert_int_equal(put_tombstone(client, handle, "mark", 31), 180);
+    assert_int_equal(put_tombstone(client, handle, "other", UINT64_MAX), 181);
+    check_what_is_covered(client, handle, 20); /* out of memory */
+    client_close(client);
+    world_stop(world); /* memory forgets */
+    world_start(world);
+    client = client_open(world);
+    handle = client_stream(client, "s").handle;
+    struct yd_native_stat before, all, after;
+    yd_native_stat(world->native, &before);
+    client_subscribe(
+        client, 8, (struct yd_msg_subscribe){.handle = handle, .flags = YD_SUBSCRIBE_STOP | YD_SUBSCRIBE_ALL}, "", "");
+    assert_int_equal(client_to_end(client, 8).records, 182);
+    yd_native_stat(world->native, &all);
+    client_subscribe(client, 9, (struct yd_msg_subscribe){.handle = handle, .flags = YD_SUBSCRIBE_STOP}, "", "");
+    assert_int_equal(client_to_end(client, 9).records, 182 - 34);
+    yd_native_stat(world->native, &after);
+    /* All but the twelve batches with covered records, and one behind each run of them, goes straight out of files. */
+    struct yd_batch *like = make_named("mark", 0, 2, 20000);
+    uint64_t less = (all.file_bytes - before.file_bytes) - (after.file_bytes - all.file_bytes);
+    assert_in_range(less, 12 * like->header.size, 14 * like->header.size);
+    yd_batch_unref(like);
+    check_what_is_covered(client, handle, 40);
+    (void)client_put(client, handle, make_batch(182, 1, 0)); /* later than the tombstone */
+    client_subscribe(client, 60, (struct yd_msg_subscribe){.handle = handle, .flags = YD_SUBSCRIBE_STOP}, "mark", "");
+    assert_int_equal(client_to_end(client, 60).next, 183);
+    client_close(client);
+}
+
+/* Every other record is left out: as many slices as records stay, each with its seqno, in more than one turn. */
+static void a_batch_with_many_holes_is_sent_in_slices(void **state)
+{
+    struct world *world = *state;
+    struct client *client = client_open(world);
+    uint32_t handle = client_stream(client, "s").handle, even, odd;
+    struct yd_builder *builder;
+    struct yd_batch *batch;
+    assert_int_equal(yd_builder_create(NULL, &builder), 0);
+    assert_int_equal(yd_builder_name(builder, YD_STR("even"), &even), 0);
+    assert_int_equal(yd_builder_name(builder, YD_STR("odd"), &odd), 0);
+    for (uint64_t i = 0; i < 1000; i++)
+        assert_int_equal(yd_builder_add(builder, 1, i % 2 ? odd : even, YD_SAMPLE, YD_U64, 0, (union yd_value){i}), 0);
+    assert_int_equal(yd_builder_seal(builder, &batch), 0);
+    yd_builder_destroy(builder);
+    (void)client_put(client, handle, batch);
+    (void)put_tombstone(client, handle, "even", UINT64_MAX);
+    for (int turn = 0; turn < 2; turn++) {
+        client_subscribe(client, 9, (struct yd_msg_subscribe){.handle = handle, .flags = YD_SUBSCRIBE_STOP}, "", "");
+        struct got got = client_to_end(client, 9);
+        assert_int_equal(got.records, 501);
+        assert_int_equal(got.next, 1001);
+        client_subscribe(client, 10,
+                         (struct yd_msg_subscribe){.handle = handle, .from = YD_FROM_SEQNO, .seqno = 500, .count = 3},
+                         "", "");
+        got = client_to_end(client, 10);
+        assert_int_equal(got.records, 3);
+        client_close(client);
+        if (turn == 1) break;
+        world_stop(world);
+        world_start(world);
+        client = client_open(world);
+        handle = client_stream(client, "s").handle;
+    }
+}
+
 static void a_reader_that_stops_reading_stops_itself_alone(void **state)
 {
     struct world *world = *state;
@@ -979,6 +1100,8 @@ int main(void)
         TEST(names_choose_batches),
         TEST(credit_bounds_what_is_sent),
         TEST(cold_batches_come_from_the_files),
+        TEST(what_tombstones_cover_is_not_sent),
+        TEST(a_batch_with_many_holes_is_sent_in_slices),
         TEST(a_reader_that_stops_reading_stops_itself_alone),
         TEST(notifiers_are_told_positions_and_not_more_often_than_asked),
         TEST(questions_about_streams_are_answered),
