@@ -4,6 +4,9 @@
  *      \--(cold: on the lane, CURSOR_READ)-/
  *   tickets answered --> acknowledged: everything below has been --> saved on the lane, at most every interval
  *
+ * With `hide`, records that a tombstone of the log covers are left out: of a batch with such a part is handed out that
+ * stands for all of it; a batch that is covered as a whole is acknowledged by being passed over.
+ *
  * A ticket answered with YD_ECANCELED ("send it again") makes the cursor go back: it stops reading, waits until all it
  * has sent is answered, and begins again at what is acknowledged, in a new generation. Other errors are final: the
  * records were counted where that was decided. YD_ECLOSED: the reader takes nothing any more; the cursor stays where it
@@ -11,6 +14,9 @@
 #include <stdlib.h>
 
 #include "flow/runtime.h"
+#include "log/mend.h"
+
+#define PASSES_MAX 64 /* batches left out at one call: then the lane goes on */
 
 static int open_reader(struct yd__cursor *cursor, const struct yd_log_start *start)
 {
@@ -57,6 +63,10 @@ static void read_cold(void *arg)
 {
     struct yd__cursor *cursor = arg;
     cursor->result = yd_log_reader_next(cursor->reader, &cursor->batch, &cursor->gap);
+    if (cursor->result == 0 && cursor->hide) { /* tombstones from before the log was opened: in files */
+        cursor->result = yd_log_hidden_load(cursor->log, cursor->batch->header.base_seqno);
+        if (cursor->result < 0) yd_batch_unref(cursor->batch);
+    }
     yd__tell(cursor->run, cursor->owner, YD__ENV_CURSOR_READ, cursor->key, 0);
 }
 
@@ -86,10 +96,67 @@ static bool remember_sent(struct yd__cursor *cursor, uint64_t next)
     return true;
 }
 
-static int hand_out(struct yd__cursor *cursor, struct yd_batch *batch, struct yd_batch **ret_batch,
-                    struct yd__ticket **ret_ticket, struct yd__origin *ret_origin)
+/* Nothing is handed out for [.., next): it is acknowledged with what was handed out before it. */
+static bool pass_over(struct yd__cursor *cursor, uint64_t next)
 {
-    const struct yd_header *header = &batch->header;
+    if (cursor->sent_count == 0) {
+        cursor->acknowledged = next;
+        return true;
+    }
+    struct yd__sent *last = &cursor->sent[(cursor->sent_first + cursor->sent_count - 1) & (cursor->sent_capacity - 1)];
+    if (last->answered == 1) {
+        last->next = next;
+        return true;
+    }
+    if (!remember_sent(cursor, next)) return false;
+    last = &cursor->sent[(cursor->sent_first + cursor->sent_count - 1) & (cursor->sent_capacity - 1)];
+    last->answered = 1;
+    cursor->unanswered--;
+    return true;
+}
+
+/* What stays of a batch, with the header of the whole: its place and time in the stream. Takes the reference. */
+static int leave_out(struct yd_batch *batch, const uint8_t *keep, struct yd_batch **ret_batch)
+{
+    struct yd_batch *part;
+    int error = yd_batch_select(batch, keep, &part);
+    if (!error) {
+        struct yd_header header = part->header;
+        header.base_seqno = batch->header.base_seqno;
+        header.log_id = batch->header.log_id;
+        header.epoch = batch->header.epoch;
+        header.append_time = batch->header.append_time;
+        error = yd_batch_restamp(part, &header, ret_batch);
+        yd_batch_unref(part);
+    }
+    yd_batch_unref(batch);
+    return error;
+}
+
+/* *batch without what is covered; NULL when nothing stays. An error: it is read again. */
+static int without_hidden(struct yd__cursor *cursor, struct yd_batch **batch)
+{
+    uint8_t *keep;
+    uint32_t hidden;
+    const uint64_t next = (*batch)->header.base_seqno + (*batch)->header.count;
+    int error = yd_log_hidden(cursor->log, (enum yd_ack)cursor->level, *batch, &keep, &hidden);
+    if (!error && !hidden) return 0;
+    if (!error && hidden < (*batch)->header.count) {
+        error = leave_out(*batch, keep, batch);
+    } else {
+        yd_batch_unref(*batch);
+        *batch = NULL;
+        if (!error && !pass_over(cursor, next)) error = YD_ENOMEM;
+    }
+    free(keep);
+    cursor->forgotten += error ? 0 : hidden;
+    cursor->rewind |= error != 0;
+    return error;
+}
+
+static int hand_out(struct yd__cursor *cursor, struct yd_batch *batch, const struct yd_header *header,
+                    struct yd_batch **ret_batch, struct yd__ticket **ret_ticket, struct yd__origin *ret_origin)
+{
     uint64_t next = header->base_seqno + header->count;
     if (!remember_sent(cursor, next)) {
         yd_batch_unref(batch);
@@ -118,6 +185,21 @@ static int hand_out(struct yd__cursor *cursor, struct yd_batch *batch, struct yd
     return 0;
 }
 
+/* The next batch of the log as it is there. */
+static int read_one(struct yd__cursor *cursor, bool by_lane, struct yd_batch **ret_batch, struct yd_log_gap *ret_gap)
+{
+    if (cursor->have) {
+        cursor->have = false;
+        *ret_batch = cursor->batch;
+        if (cursor->result == YD_EGAP) *ret_gap = cursor->gap;
+        return cursor->result;
+    }
+    if (!by_lane && !yd_log_reader_cold(cursor->reader)) return yd_log_reader_next(cursor->reader, ret_batch, ret_gap);
+    cursor->result = YD_EAGAIN;
+    cursor->reading = yd_lane_submit(cursor->lane, read_cold, NULL, NULL, cursor) >= 0;
+    return YD_EAGAIN;
+}
+
 int yd__cursor_pull(struct yd__cursor *cursor, struct yd_batch **ret_batch, struct yd__ticket **ret_ticket,
                     struct yd__origin *ret_origin, struct yd_log_gap *ret_gap)
 {
@@ -125,28 +207,22 @@ int yd__cursor_pull(struct yd__cursor *cursor, struct yd_batch **ret_batch, stru
     if ((cursor->rewind || !cursor->reader) && !go_back(cursor)) return YD_EAGAIN;
     if (cursor->unanswered >= YD__CURSOR_SENT_MAX) return YD_EBUSY;
     struct yd_batch *batch = NULL;
-    int result;
-    if (cursor->have) {
-        cursor->have = false;
-        result = cursor->result;
-        batch = cursor->batch;
-        if (result == YD_EGAP) *ret_gap = cursor->gap;
-    } else if (yd_log_reader_cold(cursor->reader)) {
-        cursor->result = YD_EAGAIN;
-        cursor->reading = yd_lane_submit(cursor->lane, read_cold, NULL, NULL, cursor) >= 0;
-        return YD_EAGAIN;
-    } else {
-        result = yd_log_reader_next(cursor->reader, &batch, ret_gap);
+    struct yd_header whole;
+    for (int passes = 0; !batch; passes++) {
+        int result = read_one(cursor, passes == PASSES_MAX, &batch, ret_gap);
+        if (result == YD_EGAP) {
+            cursor->gaps++;
+            /* Cut back: the reader was ahead of an end that was lost. `to` is before `from`. */
+            cursor->gap_records += ret_gap->to > ret_gap->from ? ret_gap->to - ret_gap->from : 0;
+            if (cursor->sent_count == 0) cursor->acknowledged = yd_log_reader_seqno(cursor->reader);
+            return YD_EGAP;
+        }
+        if (result < 0) return result;
+        whole = batch->header;
+        if (cursor->hide && yd_log_may_hide(cursor->log, whole.base_seqno) && without_hidden(cursor, &batch) < 0)
+            return YD_EAGAIN;
     }
-    if (result == YD_EGAP) {
-        cursor->gaps++;
-        /* Cut back: the reader was ahead of an end that was lost. `to` is before `from`. */
-        cursor->gap_records += ret_gap->to > ret_gap->from ? ret_gap->to - ret_gap->from : 0;
-        if (cursor->sent_count == 0) cursor->acknowledged = yd_log_reader_seqno(cursor->reader);
-        return YD_EGAP;
-    }
-    if (result < 0) return result;
-    return hand_out(cursor, batch, ret_batch, ret_ticket, ret_origin);
+    return hand_out(cursor, batch, &whole, ret_batch, ret_ticket, ret_origin);
 }
 
 void yd__cursor_answered(struct yd__cursor *cursor, uint64_t cookie, int error)

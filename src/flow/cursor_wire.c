@@ -4,6 +4,8 @@
  *
  *   MOVED (the log got further), CREDIT, ACK, CURSOR_READ --> go_on: pull, send, until there is no credit or no batch
  *
+ * What tombstones of the stream cover is left out (cursor.c), and counted; the tombstones themselves pass.
+ *
  * A crash of the Log's element takes the log away from under it (STREAM_DOWN … STREAM_UP): it lets go, and goes on
  * where it has been acknowledged. A crash of a reader that rebuilds its state from the stream makes it begin at the
  * oldest (REBUILD). When a drain takes long it is told to stop reading: what is out is still waited for, the position
@@ -204,6 +206,7 @@ static void add_stat(struct yd__cursor_wire *c, struct yd__cursor *cursor, struc
     stat->gaps += cursor->gaps;
     stat->gap_records += cursor->gap_records;
     stat->rewinds += cursor->rewinds;
+    stat->forgotten += cursor->forgotten;
 }
 
 /* Of a stream with several partitions it says the sums: what is left to read is right. */
@@ -216,6 +219,7 @@ static void publish(struct yd__cursor_wire *c)
     stat.in_flight_records = c->wire->window_records - (uint64_t)c->wire->out.credit_records;
     stat.ended = c->ended;
     stat.read = stat.acknowledged = stat.saved = stat.end = stat.gaps = stat.gap_records = stat.rewinds = 0;
+    stat.forgotten = 0;
     for (unsigned i = 0; i < c->count; i++) add_stat(c, &c->cursors[i], &stat);
     pthread_mutex_lock(&c->lock);
     c->wire->published = stat;
@@ -338,6 +342,7 @@ int yd__cursor_wire_open(struct yd__cursor_wire *c)
         cursor->fresh = fresh;
         cursor->identity = c->wire->hash;
         cursor->level = c->level;
+        cursor->hide = true;
         if (!(c->run->elements[def->to].class->flags & YD_CLASS_REBUILDS))
             cursor->start = (struct yd_log_start){
                 .from = wheres[def->from_where], .seqno = def->from_seqno, .time_ns = def->from_time_ns};

@@ -102,6 +102,7 @@ struct yd_wire_stat {
     bool is_cursor, ended;
     uint64_t read, acknowledged, saved, end; /* cursor: seqnos; end: of the stream at its read level */
     uint64_t gaps, gap_records, rewinds;
+    uint64_t forgotten; /* cursor: records left out, because tombstones cover them */
 };
 struct yd_run_stat_visit {
     void (*element)(void *arg, const struct yd_element_stat *stat);

@@ -295,6 +295,8 @@ struct yd__cursor {
     bool rewind, rebuild, closed; /* closed: its reader is stopped for good; the position stays for the next run */
     int64_t saved_at;
     uint64_t gaps, gap_records, rewinds;
+    bool hide;          /* what tombstones cover is left out */
+    uint64_t forgotten; /* records left out */
     uint64_t end, seen; /* of cursor wires: where the stream ends; where the reader last was, for statistics */
     unsigned level;
 };

@@ -166,6 +166,7 @@ static void write_wire(void *arg, const struct yd_wire_stat *stat)
         key_u64(json, "end", stat->end);
         key_u64(json, "gaps", stat->gaps);
         key_u64(json, "gap_records", stat->gap_records);
+        key_u64(json, "forgotten", stat->forgotten);
         key_u64(json, "rewinds", stat->rewinds);
     }
     yd_json_object_end(json);

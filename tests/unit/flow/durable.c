@@ -1,5 +1,6 @@
 /* Cursor wires, saved states, crashes of elements and of the machine, spills: on the simulated system. */
 #include "classes.h"
+#include "log/mend.h"
 
 static void small_source(struct world *w, uint32_t source, int64_t batches, int64_t records)
 {
@@ -186,6 +187,88 @@ static void rot_in_a_stream_is_told_to_its_reader_and_counted(void **state)
     assert_int_equal(stat.gaps, 1);
     assert_int_equal(stat.gap_records, 10);
     assert_non_null(strstr(w.said, "10 records (1950 to 1960) are missing"));
+    world_fini(&w);
+    seen_clear();
+}
+
+/* ---- what tombstones cover ---- */
+
+static void put_tombstone(struct world *w, uint64_t until)
+{
+    char dir[128];
+    snprintf(dir, sizeof dir, "%s/streams/l/0", w->data);
+    struct yd_log_options options = {.fs = w->fs, .dir = dir, .stream = "l"};
+    struct yd_tombstone tombstone = {.names = YD_STR("x"), .until_seqno = until, .until_time = INT64_MAX};
+    struct yd_log *log;
+    struct yd_batch *batch;
+    struct yd_log_appended appended;
+    assert_int_equal(yd_log_open(&options, &log, NULL, NULL), 0);
+    assert_int_equal(yd_tombstone_batch(&tombstone, 1, &batch), 0);
+    assert_int_equal(yd_log_append(log, batch, -1, UINT64_MAX, &appended), 0);
+    yd_batch_unref(batch);
+    assert_int_equal(yd_log_close(log), 0);
+}
+
+static void what_a_tombstone_covers_is_left_out_of_a_wire_and_counted(void **state)
+{
+    (void)state;
+    struct yd_element_class rebuilds = sink_class;
+    rebuilds.flags |= YD_CLASS_REBUILDS;
+    struct world w;
+    chain(&w, 17, 50, &rebuilds);
+    assert_int_equal(world_start(&w, NULL), 0);
+    assert_true(world_until_finished(&w, 20 * YD_NS_PER_S));
+    world_stop(&w);
+    struct seen *c = seen_of("c");
+    assert_int_equal(c->count, 500);
+    put_tombstone(&w, 105); /* ten batches, and a part of one */
+    small_source(&w, 0, 0, 0);
+    assert_int_equal(world_start(&w, NULL), 0);
+    assert_true(world_until_finished(&w, 20 * YD_NS_PER_S));
+    assert_int_equal(c->count, 500 + 395 + 1); /* the tombstone passes */
+    assert_int_equal(c->values[500], 105);
+    assert_int_equal(c->values[894], 499);
+    struct yd_wire_stat stat = world_wire_stat(&w, 1);
+    assert_int_equal(stat.forgotten, 105);
+    assert_int_equal(stat.records, 396);
+    assert_int_equal(stat.acknowledged, 501);
+    assert_true(stat.ended);
+    world_check_identity(&w);
+    world_fini(&w);
+    seen_clear();
+}
+
+static void a_cursor_passes_what_was_forgotten_before_it_was_read(void **state)
+{
+    (void)state;
+    struct world w;
+    chain(&w, 18, 200, &sink_class);
+    world_int(&w, 2, "hold", 20 * YD_NS_PER_MS);
+    w.wires[1].queue_records = 10;
+    assert_int_equal(world_start(&w, NULL), 0);
+    world_step(&w, 200 * YD_NS_PER_MS);
+    yd_run_drain(w.run, YD_NS_PER_S);
+    assert_true(world_until_finished(&w, 2 * YD_NS_PER_S));
+    struct seen *c = seen_of("c");
+    uint64_t before = c->count;
+    assert_true(before > 0 && before < 1900);
+    world_stop(&w);
+    put_tombstone(&w, UINT64_MAX);
+    small_source(&w, 0, 0, 0);
+    world_int(&w, 2, "hold", 0);
+    assert_int_equal(world_start(&w, NULL), 0);
+    assert_true(world_until_finished(&w, 20 * YD_NS_PER_S));
+    assert_int_equal(c->count, before + 1); /* the tombstone alone */
+    struct yd_wire_stat stat = world_wire_stat(&w, 1);
+    assert_int_equal(stat.forgotten, 2000 - before);
+    assert_int_equal(stat.acknowledged, 2001);
+    assert_int_equal(stat.saved, 2001);
+    assert_int_equal(stat.gaps, 0);
+    world_stop(&w);
+    small_source(&w, 0, 10, 10); /* what comes later is given, over a tombstone that is in the files */
+    assert_int_equal(world_start(&w, NULL), 0);
+    assert_true(world_until_finished(&w, 20 * YD_NS_PER_S));
+    assert_int_equal(c->count, before + 101);
     world_fini(&w);
     seen_clear();
 }
@@ -651,6 +734,8 @@ int main(void)
         cmocka_unit_test(a_drain_leaves_what_a_slow_reader_has_not_read),
         cmocka_unit_test(a_damaged_cursor_is_refused_by_name),
         cmocka_unit_test(rot_in_a_stream_is_told_to_its_reader_and_counted),
+        cmocka_unit_test(what_a_tombstone_covers_is_left_out_of_a_wire_and_counted),
+        cmocka_unit_test(a_cursor_passes_what_was_forgotten_before_it_was_read),
         cmocka_unit_test(a_crashed_element_gets_its_batch_again),
         cmocka_unit_test(poison_is_parked_and_the_rest_goes_on),
         cmocka_unit_test(a_stopped_element_drops_counted_but_a_cursor_keeps_its_place),
