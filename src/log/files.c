@@ -207,7 +207,7 @@ static int same_history(const struct yd_log_reader *reader, struct yd_file *twin
 {
     struct yd__footer ours, theirs;
     if (yd__footer_read(reader->file, reader->log_id, &ours, NULL) == 0)
-        return yd__footer_read(twin, reader->log_id, &theirs, NULL) == 0 && ours.headers_crc == theirs.headers_crc &&
+        return yd__footer_read(twin, reader->log_id, &theirs, NULL) == 0 && ours.last_crc == theirs.last_crc &&
                ours.next_seqno == theirs.next_seqno;
     struct yd__segment_head *head, *other;
     int error = yd__head_read(reader->file, &head);

@@ -162,6 +162,9 @@ void yd__segment_unref(struct yd__segment *segment);
 void yd__segment_reset(struct yd__segment *segment); /* before it is counted anew, from its first frame */
 void yd__segment_path(char *to, size_t size, const char *dir, uint64_t base, const char *suffix);
 bool yd__segment_name(const char *name, const char *suffix, uint64_t *ret_base); /* does this name have the form? */
+/* Records are missing behind what is counted: any name and any kind may have been there. Telling it goes by itself
+ * where the next batch to be counted does not begin there. */
+void yd__segment_unknown(struct yd__segment *segment);
 /* Counts a frame at the end of the segment; names: which are in it. Only YD_ENOMEM, of the index; then nothing changed.
  */
 int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset,

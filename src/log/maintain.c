@@ -112,7 +112,10 @@ static int walk_segment(struct yd_log *log, struct yd__segment *segment, struct 
     yd__window_fini(&window);
     if (error == YD_ENOENT) error = 0;
     /* The footer goes where damage at the end cannot be overwritten by it. */
-    if (!error && segment->next < next) segment->data_end = YD_ALIGN_UP(segment->file_size, YD_BATCH_ALIGN);
+    if (!error && segment->next < next) {
+        segment->data_end = YD_ALIGN_UP(segment->file_size, YD_BATCH_ALIGN);
+        yd__segment_unknown(segment);
+    }
     segment->next = next;
     return error;
 }

@@ -430,6 +430,7 @@ static int try_next_segment(struct recovery *recovery, bool gap_allowed, bool *r
     if (next->data_start == 0 || (gap_allowed ? next->base < recovery->expected : next->base != recovery->expected))
         return 0;
     for (uint32_t i = recovery->index; i < index; i++) {
+        if (gap_allowed) yd__segment_unknown(log->segments[i]);
         log->segments[i]->next = log->segments[i + 1]->base;
         log->segments[i]->accounted = true;
     }
@@ -502,6 +503,7 @@ static int judge(struct recovery *recovery, int found, bool *ret_end)
         }
     }
     recovery->report->rotten_batches++;
+    yd__segment_unknown(segment);
     recovery->expected = durable; /* what was durable is a gap; the stream goes on behind it */
     recovery->chain_known = false;
     *ret_end = true;
@@ -781,6 +783,7 @@ static int find_start(struct recovery *recovery)
     error = load_index(log, segment, offset);
     if (!error) error = walk(recovery, segment, offset, checkpoint->durable_seqno);
     if (error) return error;
+    if (segment->next < checkpoint->durable_seqno) yd__segment_unknown(segment);
     segment->next = checkpoint->durable_seqno;
     segment->data_end = offset;
     segment->headers_crc = checkpoint->headers_crc;

@@ -412,45 +412,36 @@ static int mend_head(struct repair *repair, uint64_t base, uint64_t *ret_start)
     return error;
 }
 
-struct wanted_footer {
-    uint64_t bound;
-    const struct yd__segment *walked;
-};
-
-static bool footer_fits(struct repair *repair, struct yd_file *file, void *arg)
+/* Is the file's footer, with its index, what the frames say? */
+static bool footer_fits(const struct repair *repair, const struct yd__footer *wanted)
 {
-    const struct wanted_footer *wanted = arg;
     struct yd__footer footer;
     struct yd__index_entry *entries;
-    if (yd__footer_read(file, repair->log_id, &footer, &entries)) return false;
-    free(entries);
-    return footer.next_seqno == wanted->bound && footer.data_end == wanted->walked->data_end &&
-           footer.headers_crc == wanted->walked->headers_crc;
+    if (yd__footer_read(repair->at, repair->log_id, &footer, &entries)) return false;
+    free(entries); /* the footer has their checksum */
+    return memcmp(&footer, wanted, sizeof footer) == 0;
 }
 
+/* Every frame is good: they say what the index and the footer are, no copy is needed. */
 static int mend_footer(struct repair *repair, struct yd__segment *walked, uint64_t bound)
 {
-    struct wanted_footer wanted = {bound, walked};
-    if (!repair->whole || walked->next != bound || footer_fits(repair, repair->at, &wanted)) return 0;
-    struct yd_file *other = other_segment(repair, walked->base, footer_fits, &wanted);
-    struct yd_stat now;
-    int error = 0;
-    if (!other) {
-        tell(repair, YD_LATER, walked->data_end, repair->size, bound, bound,
-             "the index behind the frames: opening the stream makes it anew");
-    } else if ((error = yd_file_stat(other, &now)) == 0) {
-        size_t size = (size_t)(now.size - walked->data_end), have = 0;
-        char *bytes = malloc(size);
-        error = bytes ? yd_file_read(other, bytes, size, walked->data_end, &have) : YD_ENOMEM;
-        if (!error && have == size) error = put(repair, walked->base, walked->data_end, bytes, size);
-        if (!error && !repair->how->dry_run && !repair->probing && repair->size > now.size) {
-            error = yd_file_truncate(repair->at, now.size);
-            if (!error) error = yd_file_sync(repair->at);
-        }
-        if (!error) tell(repair, YD_MENDED, walked->data_end, now.size, bound, bound, "the index, from another copy");
-        free(bytes);
+    struct yd__footer footer;
+    if (!repair->whole || walked->next != bound) return 0;
+    yd__footer_make(walked, repair->log_id, &footer);
+    if (footer_fits(repair, &footer)) return 0;
+    size_t index_size = walked->index.count * sizeof *walked->index.entries, size = index_size + sizeof footer;
+    char *bytes = malloc(size);
+    if (!bytes) return YD_ENOMEM;
+    memcpy(bytes, walked->index.entries, index_size);
+    memcpy(bytes + index_size, &footer, sizeof footer);
+    int error = put(repair, walked->base, walked->data_end, bytes, size);
+    free(bytes);
+    uint64_t end = walked->data_end + size;
+    if (!error && !repair->how->dry_run && !repair->probing && repair->size > end) {
+        error = yd_file_truncate(repair->at, end);
+        if (!error) error = yd_file_sync(repair->at);
     }
-    yd_file_close(other);
+    if (!error) tell(repair, YD_MENDED, walked->data_end, end, bound, bound, "the index, made of the frames");
     return error;
 }
 

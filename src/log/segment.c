@@ -89,10 +89,24 @@ int yd__segment_room(struct yd__segment *segment, uint32_t count, uint64_t bytes
     return index_room(&segment->index, (uint32_t)YD_MIN((uint64_t)count, 2 * (bytes / YD__INDEX_STEP) + 2));
 }
 
+void yd__segment_unknown(struct yd__segment *segment)
+{
+    const struct yd__names any = yd__names_any();
+    if (segment->index.count) {
+        struct yd__index_entry *entry = &segment->index.entries[segment->index.count - 1];
+        entry->names |= any.bits;
+        yd__range_add(entry->name_min, entry->name_max, YD__INDEX_NAME_SIZE, &any);
+    }
+    segment->names |= any.bits;
+    yd__range_add(segment->name_min, segment->name_max, YD__RANGE_NAME_SIZE, &any);
+    segment->kinds |= YD_KINDS_ALL;
+}
+
 int yd__segment_account(struct yd__segment *segment, const struct yd_header *header, uint64_t offset,
                         const struct yd__names *names)
 {
     struct yd__index *index = &segment->index;
+    if (header->base_seqno > segment->next) yd__segment_unknown(segment);
     bool entry_due =
         index->count == 0 || offset + header->size > index->entries[index->count - 1].offset + YD__INDEX_STEP;
     if (entry_due) {
