@@ -1,9 +1,11 @@
 /* bench-open: what opening, seeking, verifying and compressing a stream cost, beside the raw floor of each.
  *
- *   bench-open DIR segments [N]     N (10,000) segments: readers opened and placed; floor: opendir and readdir of the
- * folder bench-open DIR recover [MIB]    a stream of so many MiB (10,240), its writer killed; opening it again; then
- * verify beside reading the same files, page cache warm and cold (posix_fadvise DONTNEED) bench-open DIR compress [MIB]
- * ingest of the same batches with and without twins, and the ratio they reach
+ *   segments [N]      N (10,000) segments: readers opened and placed; floor: opendir and readdir of the folder
+ *
+ *   recover [MIB]     a stream of so many MiB (10,240), its writer killed; opening it again; then verify beside reading
+ *                     the same files, page cache warm and cold (posix_fadvise DONTNEED)
+ *
+ *   compress [MIB]    ingest of the same batches with and without twins, and the ratio they reach
  *
  * DIR is made anew below the folder given, on a real disk, and removed. */
 #include <dirent.h>

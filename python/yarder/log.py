@@ -124,7 +124,7 @@ class _Raw:
     def __init__(self, path):
         self.file = open(path, 'rb')
         self.size = os.fstat(self.file.fileno()).st_size
-        self.map = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.map = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b''
 
     def get(self, offset, size):
         if offset + size > self.size:  # a follower's files grow where they are
@@ -357,6 +357,7 @@ class Reader:
         self.control = _Control(folder)
         self.log_id, self.checked, self.epoch = self.control.checkpoint()
         self.file, self.base, self.offset, self.place = None, None, 0, 0
+        self.twin, self.twin_base = None, None
         first, written, durable, known = self.control.positions()
         bases = self._bases()
         end = (written if level == 'written' else durable) if known else self.checked
@@ -377,9 +378,27 @@ class Reader:
         except FileNotFoundError:
             self.file = _Twin(path + '.yzst')
         self.base, self.place = base, base
-        head = self.file.get(0, 48)
+        self.offset = self._data_start(self.file) or self._data_start(self._twin()) or 4096
+
+    @staticmethod
+    def _data_start(file):
+        """Where frames begin, as the head says; 0: it is damaged."""
+        try:
+            head = file.get(0, 48) if file else b''
+        except Damaged:
+            return 0
         good = len(head) == 48 and struct.unpack_from('<I', head)[0] == SEGMENT_MAGIC
-        self.offset = struct.unpack_from('<I', head, 44)[0] if good else 4096
+        return struct.unpack_from('<I', head, 44)[0] if good else 0
+
+    def _twin(self):
+        """The twin beside the raw file that is open, or None."""
+        if self.twin_base != self.base and isinstance(self.file, _Raw):
+            self.twin, self.twin_base = None, self.base
+            try:
+                self.twin = _Twin(os.path.join(self.folder, f'{self.base:020}.yzst'))
+            except (FileNotFoundError, NeedsZstd, Damaged):
+                pass
+        return self.twin if isinstance(self.file, _Raw) else None
 
     def _header(self, offset):
         """The header at an offset when it is a good one of this log, else None."""
@@ -396,6 +415,20 @@ class Reader:
         if len(body) < header[9] or (self.check_bodies and crc32c(body) != header[8]):
             return None
         return Batch(header, body)
+
+    def _from_twin(self):
+        """The batch that should be here, out of the segment's twin, when there is one and it is good there."""
+        raw, twin = self.file, self._twin()
+        if not twin:
+            return None
+        self.file = twin
+        try:
+            header = self._header(self.offset)
+            return self._batch(header) if header and self.place == header[6] <= self.seqno else None
+        except Damaged:
+            return None
+        finally:
+            self.file = raw
 
     def _gap(self, to, reason):
         if to > self.seqno:
@@ -444,6 +477,7 @@ class Reader:
                 batch = self._batch(header) if header and header[6] <= self.seqno else None
             except Damaged:
                 header = batch = None
+            batch = batch or self._from_twin()
             if batch:
                 self.offset += batch.size
                 self.seqno = self.place = batch.base_seqno + batch.count

@@ -2,10 +2,12 @@
 """The Python reader on what a daemon left: twins with and without their tables, a flipped byte, no zstd, and live tailing."""
 import glob
 import os
+import socket
 import sys
 import time
+import urllib.request
 
-from harness import ROOT, Daemon, free_port, main, wait_for
+from harness import ROOT, Daemon, free_port, main, wait_for, yarder
 
 sys.path.insert(0, os.path.join(ROOT, 'python'))
 from yarder import log as reader  # noqa: E402
@@ -14,12 +16,43 @@ TOPOLOGY = '''
 graphite :: Graphite(listen: "127.0.0.1:{graphite}")
 graphite -> metrics :: Log(stream: "metrics", segment: 1MiB, compress: 1ns)
 '''
+BESIDE = TOPOLOGY.replace('1ns', '1h')  # twins are made at once, and the raw files stay
 LINES = 30000
 
 
 def feed(daemon, round_):
     now = int(time.time())
     daemon.lines(''.join(f'py.m{i % 97};host=h{i % 500} {round_ * LINES + i} {now}\n' for i in range(LINES)))
+
+KINDS = '''
+influx :: Influx(listen: "127.0.0.1:{graphite}")
+statsd :: Statsd(listen: "127.0.0.1:{statsd}", flush: 100ms)
+host :: Host(every: 200ms)
+influx, statsd, host -> metrics :: Log(stream: "metrics", segment: 1MiB)
+metrics -> Window(every: 1s, outputs: [n, min, max, mean], percentiles: [50]) -> windows :: Log(stream: "windows")
+'''
+
+
+def every_kind_and_type_reads_as_the_command_prints_it(folder):
+    """numbers of each type, texts, events and windows: the lines are those of `yarder log cat --json`"""
+    daemon = Daemon(folder, KINDS, ports={'graphite': free_port(), 'statsd': free_port(), 'tsdb': 0}).start()
+    line = 'm,host=a f=1.5,i=-9007199254740993i,u=18446744073709551615u,b=true,s="a \\"text\\" \u00fc"'
+    for second in range(1_700_000_000, 1_700_000_004):
+        request = urllib.request.Request(f'http://127.0.0.1:{daemon.ports["graphite"]}/write?precision=s',
+                                         f'{line} {second}\n'.encode())
+        assert urllib.request.urlopen(request, timeout=10).status == 204
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.sendto(b'hits:1|c\nt:3|ms\nu:a|s\n_e{5,4}:title|text|t:error|#a:b\n_sc|check|2|m:down',
+                 ('127.0.0.1', daemon.ports['statsd']))
+    ours = lambda stream: [record for record in reader.Reader(f'{daemon.data}/streams/{stream}/0')]
+    wait_for(lambda: len({record.kind for record in ours('metrics')}) > 2 and ours('windows'), why='all kinds')
+    daemon.stop()
+    for stream in ('metrics', 'windows'):
+        theirs = yarder('log', 'cat', stream, '--data', daemon.data, '--json', check=0).stdout.splitlines()
+        mine = [reader.record_json(record) for record in ours(stream)]
+        assert mine and mine == theirs, [pair for pair in zip(mine, theirs) if pair[0] != pair[1]][:3]
+    types = {type(record.value) for record in ours('metrics')}
+    assert {int, float, str} <= types, types
 
 
 def twins_only(stream):
@@ -102,5 +135,36 @@ def a_flipped_byte_costs_its_batch(folder):
     assert len(values) == before - seqno - count, (len(values), before, seqno, count)
 
 
+def what_rots_is_had_back_from_the_twin(folder):
+    """a head, a header and a body that rot in a segment with a good twin cost nothing; in both, that batch alone"""
+    daemon = Daemon(folder, BESIDE, ports={'graphite': free_port(), 'tsdb': 0}).start()
+    stream = daemon.data + '/streams/metrics/0'
+    for round_ in range(4):
+        feed(daemon, round_)
+    wait_for(lambda: len(glob.glob(stream + '/*.yzst')) >= 2, why='twins')
+    daemon.stop()
+    twin = sorted(glob.glob(stream + '/*.yzst'))[0]
+    raw, base = twin[:-5] + '.ylog', int(os.path.basename(twin)[:20])
+    source = reader.Reader(stream)
+    batches = [(source.base, source.offset - batch.size, batch.base_seqno, batch.count) for batch in source.batches()]
+    whole, gaps = read(stream, check='all')
+    assert os.path.exists(raw) and whole and not gaps, gaps
+    here = [batch for batch in batches if batch[0] == base]
+    _, offset, seqno, count = here[len(here) // 2]
+    for at in (1, offset + 40, offset + 128 + 8, here[-1][1]):
+        flip(raw, at)
+    values, gaps = read(stream, check='all')
+    assert values == whole and not gaps, (len(values), len(whole), gaps)
+    with open(raw, 'r+b') as file:
+        file.truncate(offset + 64)
+    values, gaps = read(stream, check='all')
+    assert values == whole and not gaps, (len(values), len(whole), gaps)
+    os.unlink(twin)
+    values, gaps = read(stream, check='all')
+    assert gaps and gaps[0].first == seqno and gaps[0].reason == 'rotten', gaps
+    assert len(values) + sum(gap.next - gap.first for gap in gaps) == len(whole), gaps
+
+
 if __name__ == '__main__':
-    main(twins_are_read_by_either_table_and_without_a_head, without_zstd_it_says_so, a_flipped_byte_costs_its_batch)
+    main(every_kind_and_type_reads_as_the_command_prints_it, what_rots_is_had_back_from_the_twin,
+         twins_are_read_by_either_table_and_without_a_head, without_zstd_it_says_so, a_flipped_byte_costs_its_batch)
