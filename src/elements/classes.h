@@ -32,6 +32,7 @@
     X(remote_write) \
     X(replica) \
     X(route) \
+    X(scrape) \
     X(self) \
     X(state) \
     X(statsd) \

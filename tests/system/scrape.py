@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""The element Scrape in real runs: prometheus-node-exporter and prometheus of Debian, unmodified, as targets; a target that
+comes and goes; hostile ones."""
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import urllib.request
+
+from harness import Daemon, ROOT, Skip, check_identity, free_port, main, wait_for
+
+TOPOLOGY = '''
+node :: Scrape(targets: [{targets}], every: 300ms, timeout: 250ms, job: "test"{more})
+tsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")
+node -> metrics :: Log(stream: "metrics") -> history :: History()
+tsdb => history
+'''
+
+
+def daemon_in(folder, *targets, more=''):
+    text = TOPOLOGY.replace('{targets}', ', '.join(f'"{t}"' for t in targets)).replace('{more}', more)
+    return Daemon(folder, text, ports={'tsdb': free_port()})
+
+
+def series(daemon, name, **more):
+    """tags of each series of that name, by its last value"""
+    answer = daemon.query(f'none:{name}', start='1h-ago', **more)
+    return [(s['tags'], list(s['dps'].values())) for s in answer if isinstance(s, dict) and 'dps' in s]
+
+
+def last(daemon, name):
+    found = series(daemon, name)
+    return found[0][1][-1] if found else None
+
+
+def peer(package, program):
+    unpacked = subprocess.run([ROOT + '/tools/peer', package], capture_output=True, text=True)
+    if unpacked.returncode:
+        raise Skip(package + ' cannot be downloaded')
+    return shutil.which(program, path=unpacked.stdout.strip() + '/usr/bin')
+
+
+def exposed(address):
+    """what a target says just now, told apart by another reader than ours: {(name, labels): text of the value}"""
+    with urllib.request.urlopen(f'http://{address}/metrics') as answer:
+        lines = answer.read().decode().splitlines()
+    found = {}
+    for line in lines:
+        if line and not line.startswith('#'):
+            name, value = line.rsplit(' ', 1)
+            found[name] = value
+    return found
+
+
+def program_is_scraped(folder, package, program, args, some):
+    port = free_port()
+    address = f'127.0.0.1:{port}'
+    binary = peer(package, program)
+    with open(folder + '/peer.log', 'w') as log:
+        process = subprocess.Popen([binary, *[a.replace('{address}', address).replace('{folder}', folder) for a in args]],
+                                   stdout=log, stderr=log, cwd=folder)
+    try:
+        wait_for(lambda: exposed(address), seconds=30, why='the target')
+        with daemon_in(folder, address) as daemon:
+            wait_for(lambda: last(daemon, f'up{{instance={address}}}') == 1, seconds=30, why='up')
+            names = exposed(address)
+            # Every series that is there is found, with all its labels; and some values that do not change, equal.
+            count = last(daemon, f'scrape_samples_scraped{{instance={address}}}')
+            assert abs(count - len(names)) <= len(names) * 0.1, (count, len(names))
+            for name, value in names.items():
+                if not name.startswith(some):
+                    continue
+                metric, _, labels = name.partition('{')
+                found = series(daemon, metric)
+                assert found, name
+                pairs = [l.split('=', 1) for l in labels.rstrip('}').split('",')] if labels else []
+                want = {k: v.strip('"') for k, v in pairs} | {'job': 'test', 'instance': address}
+                want = {k: v for k, v in want.items() if v}
+                assert any(tags == want and values[-1] == float(value) for tags, values in found), (name, value, want, found)
+            bad = {r['reason'] for r in daemon.element('node')['reasons'] if r['rejected']}
+            assert bad <= {'value not finite'}, bad
+            check_identity(daemon.status())
+    finally:
+        process.kill()
+        process.wait()
+
+
+def node_exporter_is_scraped(folder):
+    """prometheus-node-exporter: its series with their labels, and the values that do not change"""
+    program_is_scraped(folder, 'prometheus-node-exporter', 'prometheus-node-exporter',
+                       ['--web.listen-address={address}'], ('node_exporter_build_info', 'node_uname_info', 'go_info'))
+
+
+def prometheus_is_scraped(folder):
+    """prometheus: its own metrics, histograms and summaries among them"""
+    with open(folder + '/prometheus.yml', 'w') as f:
+        f.write('global: {scrape_interval: 1s}\n')
+    program_is_scraped(folder, 'prometheus', 'prometheus',
+                       ['--config.file={folder}/prometheus.yml', '--storage.tsdb.path={folder}/tsdb',
+                        '--web.listen-address={address}'],
+                       ('prometheus_build_info', 'go_info', 'prometheus_tsdb_head_series{'))
+
+
+class Target(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = self.server.body
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def target_on(port, body):
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', port), Target)
+    server.body = body
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def a_target_comes_and_goes(folder):
+    """up is 0, 1 and 0 again; what it exposed is kept; a daemon that was killed goes on"""
+    port = free_port()
+    up = f'up{{instance=localhost:{port}}}'
+    with daemon_in(folder, f'localhost:{port}') as daemon:
+        wait_for(lambda: last(daemon, up) == 0, why='down')
+        server = target_on(port, b'# TYPE hits counter\nhits{x="1"} 7\n')
+        wait_for(lambda: last(daemon, up) == 1 and last(daemon, 'hits{x=1}') == 7, why='up')
+        daemon.kill()
+        daemon.start()
+        server.body = b'# TYPE hits counter\nhits{x="1"} 9\n'
+        wait_for(lambda: last(daemon, 'hits{x=1}') == 9, why='the counter')
+        server.shutdown()
+        server.server_close()
+        wait_for(lambda: last(daemon, up) == 0, why='down again')
+        check_identity(daemon.status())
+        daemon.stop()
+
+
+def hostile_targets_hurt_nobody(folder):
+    """nonsense, endless bodies, silence: the target beside them is scraped all the same, and a stop is quick"""
+    good, nonsense, endless, silent = (free_port() for _ in range(4))
+    server = target_on(good, b'good 1\n')
+    sockets = []
+
+    def serve(port, data, again):
+        listener = socket.create_server(('127.0.0.1', port))
+        sockets.append(listener)
+
+        def loop():
+            while True:
+                try:
+                    peer, _ = listener.accept()
+                    sockets.append(peer)
+                    while data:
+                        peer.sendall(data)
+                        if not again:
+                            break
+                except OSError:
+                    if listener.fileno() < 0:
+                        return
+        threading.Thread(target=loop, daemon=True).start()
+
+    serve(nonsense, os.urandom(3000), False)
+    serve(endless, b'HTTP/1.1 200 OK\r\n\r\n' + b'x' * 65536, True)
+    serve(silent, b'', False)
+    targets = [f'127.0.0.1:{p}' for p in (nonsense, endless, silent, good)]
+    with daemon_in(folder, *targets, more=', max_body: 1MiB') as daemon:
+        wait_for(lambda: last(daemon, 'good') == 1, why='the good one')
+        for target in targets[:3]:
+            wait_for(lambda: last(daemon, f'up{{instance={target}}}') == 0, why=target)
+        assert last(daemon, f'up{{instance={targets[3]}}}') == 1
+        wait_for(lambda: {r['reason'] for r in daemon.element('node')['reasons'] if r['rejected']} == {'answer not understood'},
+                 why='the count')
+        check_identity(daemon.status())
+        daemon.stop(seconds=10)
+    server.shutdown()
+    for s in sockets:
+        s.close()
+
+
+main(node_exporter_is_scraped, prometheus_is_scraped, a_target_comes_and_goes, hostile_targets_hurt_nobody)
