@@ -86,7 +86,8 @@ static int start_expand(struct yd_gweb *web, struct yd_ask *ret_ask, struct yd_t
     if (r < 0) return r;
     if (!find->query_count) return yd_trail_add(trail, YD_EINVAL, "Missing required parameter 'query'");
     if (find->query_count > QUERIES_MAX)
-        return yd_trail_add(trail, YD_ETOOBIG, "%zu queries: at most %d in one request", find->query_count, QUERIES_MAX);
+        return yd_trail_add(trail, YD_ETOOBIG, "%zu queries: at most %d in one request", find->query_count,
+                            QUERIES_MAX);
     return start(web, ret_ask);
 }
 
@@ -111,10 +112,9 @@ static int add(struct yd_gweb *web, const struct yd_batch *batch, struct yd_trai
         bool leaf = yd_str_eq(yd_view_name(view, record->name), YD_STR("leaf"));
         int r = add_node(find, yd_view_bytes(view, record->value), leaf);
         if (r == YD_EFULL)
-            return yd_trail_add(trail, YD_ETOOBIG,
-                                "more than %d nodes match '%.*s': put more of the path before the wildcards", FOUND_MAX,
-                                (int)YD_MIN(find->queries[find->query].size, (size_t)200),
-                                find->queries[find->query].data);
+            return yd_trail_add(
+                trail, YD_ETOOBIG, "more than %d nodes match '%.*s': put more of the path before the wildcards",
+                FOUND_MAX, (int)YD_MIN(find->queries[find->query].size, (size_t)200), find->queries[find->query].data);
         if (r < 0) return r;
     }
     return 0;

@@ -2,7 +2,8 @@
  *
  *   time := "now" | "" | epoch | day [offset…] | offset…
  *   offset := ( "+" | "-" ) digits unit
- *   day  := [ HH:MM "_" | "midnight" | "noon" | "teatime" ] ( "today" | "yesterday" | "tomorrow" | YYYYMMDD | MM/DD/YY[YY] )
+ *   day  := [ HH:MM "_" | "midnight" | "noon" | "teatime" ] ( "today" | "yesterday" | "tomorrow" | YYYYMMDD |
+ * MM/DD/YY[YY] )
  *
  * The forms are those of graphite-web's "render API", section "from / until". */
 #include "elements/graphite_form.h"
@@ -117,11 +118,11 @@ static size_t unit_at(struct yd_str text, int64_t *ret_s)
     static const struct {
         const char *name;
         int64_t s;
-    } units[] = {{"seconds", 1},  {"second", 1},    {"secs", 1},      {"sec", 1},    {"s", 1},         {"minutes", 60},
-                 {"minute", 60},  {"mins", 60},     {"min", 60},      {"months", 2592000}, {"month", 2592000}, {"mon", 2592000},
-                 {"m", 60},       {"hours", 3600},  {"hour", 3600},   {"h", 3600},   {"days", 86400},  {"day", 86400},
-                 {"d", 86400},    {"weeks", 604800}, {"week", 604800}, {"w", 604800}, {"years", 31536000}, {"year", 31536000},
-                 {"y", 31536000}};
+    } units[] = {{"seconds", 1},     {"second", 1},    {"secs", 1},         {"sec", 1},         {"s", 1},
+                 {"minutes", 60},    {"minute", 60},   {"mins", 60},        {"min", 60},        {"months", 2592000},
+                 {"month", 2592000}, {"mon", 2592000}, {"m", 60},           {"hours", 3600},    {"hour", 3600},
+                 {"h", 3600},        {"days", 86400},  {"day", 86400},      {"d", 86400},       {"weeks", 604800},
+                 {"week", 604800},   {"w", 604800},    {"years", 31536000}, {"year", 31536000}, {"y", 31536000}};
     for (size_t i = 0; i < YD_COUNT(units); i++) {
         if (!yd_str_starts(text, yd_str_of(units[i].name))) continue;
         *ret_s = units[i].s;

@@ -6,9 +6,8 @@
 #define JSON_TYPE "application/json; charset=UTF-8"
 
 static const struct yd__gweb_ops *const routes[] = {
-    &yd__gweb_find,          &yd__gweb_expand,          &yd__gweb_complete_tags,
-    &yd__gweb_complete_values, &yd__gweb_find_series, &yd__gweb_tag,
-    &yd__gweb_tags,
+    &yd__gweb_find,        &yd__gweb_expand, &yd__gweb_complete_tags, &yd__gweb_complete_values,
+    &yd__gweb_find_series, &yd__gweb_tag,    &yd__gweb_tags,
 };
 static const char *const constants[] = {"version", "events/get_data"};
 

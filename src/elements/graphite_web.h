@@ -1,10 +1,11 @@
 /* elements/graphite_web.h: Graphite's questions, answered from a History: find, expand, tags, render. Pure: what is to
  * be asked is said, what came back is given, until there is an answer.
  *
- *   request ─ yd_gweb_start ─► ask ─► replies: yd_gweb_add… ─ yd_gweb_next ─► ask again … │ 0: yd_gweb_write: the answer
+ *   request ─ yd_gweb_start ─► ask ─► replies: yd_gweb_add… ─ yd_gweb_next ─► ask again … │ 0: yd_gweb_write: the
+ * answer
  *
- * How names are seen: a metric's name is a path, its dots part nodes; a series with tags is `metric;key=value;…`, sorted
- * by key. A path means every series of that metric, with tags or without. */
+ * How names are seen: a metric's name is a path, its dots part nodes; a series with tags is `metric;key=value;…`,
+ * sorted by key. A path means every series of that metric, with tags or without. */
 #ifndef ELEMENTS_GRAPHITE_WEB_H
 #define ELEMENTS_GRAPHITE_WEB_H
 

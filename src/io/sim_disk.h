@@ -70,6 +70,7 @@ struct yd__sim_change {
     uint32_t inode;
     uint32_t dir, to_dir; /* to_dir, to_name: of a rename */
     char *name, *to_name;
+    bool left, reached; /* synced since: its folder, and of a rename that of the new name */
 };
 
 struct yd__sim_map {

@@ -8,9 +8,9 @@
  * The contract is the weakest one a sound program may rely on, not that of one file system:
  * - yd_file_sync makes the data and the size of that file durable, not its name. yd_fs_sync_map: the pages of the
  *   range, and the size.
- * - A name (create, rename, unlink, mkdir, rmdir) is durable after yd_fs_sync_dir of its folder; of a rename, of the
- *   folder of the new name. Before that each such change may or may not survive, in any order but for changes of the
- *   same name; a rename is never half.
+ * - A name (create, rename, unlink, mkdir, rmdir) is durable after yd_fs_sync_dir of its folder; of a rename from one
+ *   folder to another, of both. Before that each such change may or may not survive, in any order but for changes of
+ *   the same name; a rename is never half.
  * - Of what was written and not synced, each 512-byte sector is the old or the new one after a crash, independently,
  * and sometimes torn inside (at 8 bytes: an aligned 8-byte store is never torn). The size is the old one, the new one
  * or, when it grew, one between. Bytes nobody wrote never appear: what has no data reads as zeros.

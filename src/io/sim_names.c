@@ -251,8 +251,10 @@ void yd__sim_names_sync(struct yd__sim_fs *disk, const struct yd__sim_inode *fol
 {
     bool marked[CHANGES_MAX] = {false};
     for (uint32_t i = 0; i < disk->change_count; i++) {
-        const struct yd__sim_change *change = &disk->changes[i];
-        marked[i] = (change->what == YD__SIM_RENAME ? change->to_dir : change->dir) == folder->id;
+        struct yd__sim_change *change = &disk->changes[i];
+        change->left = change->left || change->dir == folder->id;
+        change->reached = change->reached || change->what != YD__SIM_RENAME || change->to_dir == folder->id;
+        marked[i] = change->left && change->reached;
     }
     take_over(disk, marked);
 }

@@ -501,7 +501,7 @@ int yd_log_restore_dir(struct yd_fs *fs, const char *from, const char *to, struc
     error = yd_fs_make_dirs(fs, work);
     if (error) error = yd_trail_add(trail, error, "%s: %s", work, yd_error_text(error));
     if (!error) error = restore_files(fs, from, work, &manifest, &report, trail);
-    if (!error) error = yd_fs_sync_dir(fs, work);
+    /* Its names are durable: the control page came last, with its sync. */
     if (!error) error = yd_fs_rename(fs, work, to);
     char *parent = error ? NULL : yd_fs_parent(to);
     if (!error) error = parent ? yd_fs_sync_dir(fs, parent) : YD_ENOMEM;

@@ -223,9 +223,7 @@ static int finish(struct yd_log *log)
     if (!error) error = yd_fs_rename(log->fs, at->path, path);
     if (error) return error;
     yd_file_close(at->out);
-    at->out = NULL;
-    if (!YD__SKIPS(YD__SKIP_TWIN_DIR_SYNC)) error = yd_fs_sync_dir(log->fs, log->dir);
-    if (error) return error;
+    at->out = NULL; /* the name is made durable by whoever is to do without the segment: drop_old */
     pthread_mutex_lock(&log->mutex);
     bool there = !at->segment->retired;
     if (there) {
@@ -331,12 +329,11 @@ static int drop_old(struct yd_log *log)
         yd_file_close(twin);
     }
     bool bad = error != 0;
-    /* Its name may be of an earlier life, and the sync of the folder have failed then. */
+    /* Its name is only now needed to last. */
     if (!bad && !YD__SKIPS(YD__SKIP_TWIN_DIR_SYNC)) error = yd_fs_sync_dir(log->fs, log->dir);
     bad |= error != 0;
     yd__segment_path(path, sizeof path, log->dir, segment->base, ".ylog");
-    if (!bad) error = yd_fs_unlink(log->fs, path);
-    if (!error) error = yd_fs_sync_dir(log->fs, log->dir);
+    if (!bad) error = yd_fs_unlink(log->fs, path); /* back after a crash, it goes again */
     pthread_mutex_lock(&log->mutex);
     segment->busy = false;
     if (bad) segment->twin_refused = true; /* the segment stays; repair looks at both */

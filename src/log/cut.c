@@ -23,6 +23,7 @@ static void forget(struct yd_log *log, uint64_t base, const char *suffix)
     (void)yd_fs_unlink(log->fs, path); /* a cache, which may not be there */
 }
 
+/* Syncs the stream's own folder, too, as making one does: with it the name of a plain file that was made of a twin. */
 static int make_quarantine(struct yd_log *log)
 {
     char dir[YD__PATH_SIZE + 16];
@@ -150,8 +151,7 @@ static int plain_file(struct yd_log *log, struct yd__segment *segment)
     free(bytes);
     yd_file_close(twin);
     if (!error) error = yd_file_sync(copy);
-    if (!error) error = yd_fs_rename(log->fs, made, path);
-    if (!error) error = yd_fs_sync_dir(log->fs, log->dir);
+    if (!error) error = yd_fs_rename(log->fs, made, path); /* the name lasts with the next make_quarantine */
     if (error) {
         yd_file_close(copy);
         (void)yd_fs_unlink(log->fs, made); /* left there, the next one truncates it */

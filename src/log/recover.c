@@ -833,7 +833,8 @@ static int check_clean(struct recovery *recovery, bool *ret_clean)
     return error;
 }
 
-/* What a cut moved away stays away: killed before its sync, the power could still bring the old names back. */
+/* What a cut moved away stays away: killed before its sync, the power could still bring the old names back. The
+ * stream's own folder was synced when the control page was opened. */
 static int keep_away(const struct yd_log *log)
 {
     char dir[YD__PATH_SIZE + 16];

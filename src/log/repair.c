@@ -422,6 +422,31 @@ static bool footer_fits(const struct repair *repair, const struct yd__footer *wa
     return memcmp(&footer, wanted, sizeof footer) == 0;
 }
 
+/* What stands behind the footer, which has to be the end: kept, unless it is zeros of space taken ahead; then cut. */
+static int cut_behind(struct repair *repair, uint64_t base, uint64_t end)
+{
+    uint64_t nonzero = end;
+    char name[32];
+    int error = 0;
+    for (uint64_t at = end; at < repair->size && !error;) {
+        uint64_t aligned = at & ~(uint64_t)(YD_BATCH_ALIGN - 1);
+        const char *bytes;
+        size_t have, skip = (size_t)(at - aligned);
+        error = yd__window_get(&repair->window, aligned, REPAIR_STEP, &bytes, &have);
+        if (error || have <= skip) break;
+        if (!yd__all_zero(bytes + skip, have - skip)) nonzero = aligned + have;
+        at = aligned + have;
+    }
+    if (error == YD_EIO) nonzero = repair->size, error = 0; /* what cannot be read is copied as far as it can be */
+    (void)snprintf(name, sizeof name, "%020" PRIu64, base);
+    if (!error && nonzero > end) error = keep_old(repair, name, repair->at, end, nonzero);
+    if (!error) error = yd_file_truncate(repair->at, end);
+    if (!error) error = yd_file_sync(repair->at);
+    repair->size = end;
+    yd__window_forget(&repair->window);
+    return error;
+}
+
 /* Every frame is good: they say what the index and the footer are, no copy is needed. */
 static int mend_footer(struct repair *repair, struct yd__segment *walked, uint64_t bound)
 {
@@ -437,10 +462,8 @@ static int mend_footer(struct repair *repair, struct yd__segment *walked, uint64
     int error = put(repair, walked->base, walked->data_end, bytes, size);
     free(bytes);
     uint64_t end = walked->data_end + size;
-    if (!error && !repair->how->dry_run && !repair->probing && repair->size > end) {
-        error = yd_file_truncate(repair->at, end);
-        if (!error) error = yd_file_sync(repair->at);
-    }
+    if (!error && !repair->how->dry_run && !repair->probing && repair->size > end)
+        error = cut_behind(repair, walked->base, end);
     if (!error) tell(repair, YD_MENDED, walked->data_end, end, bound, bound, "the index, made of the frames");
     return error;
 }
@@ -494,7 +517,8 @@ static int mend_open(struct repair *repair, uint64_t base, uint64_t next, bool l
     return error;
 }
 
-/* A twin that is damaged goes to quarantine/, once the segment itself is whole: a daemon makes it anew. */
+/* A twin that is damaged goes to quarantine/, once the segment itself is whole: a daemon makes it anew. A rename from
+ * one folder to another is durable with both. */
 static int check_twin(struct repair *repair, const char *path, bool damaged)
 {
     struct yd__twin_about about;
@@ -527,10 +551,12 @@ static int check_twin(struct repair *repair, const char *path, bool damaged)
     for (unsigned number = 1; !error && !repair->how->dry_run && number < 1000; number++) {
         struct yd_stat there;
         (void)snprintf(kept, sizeof kept, "%s/quarantine", repair->how->dir);
-        error = yd_fs_make_dirs(repair->fs, kept);
+        error = yd_fs_make_dirs(repair->fs, kept); /* syncs our folder, too: the segment made of the twin lasts */
         (void)snprintf(kept, sizeof kept, "%s/quarantine/%.60s-replaced-%u", repair->how->dir, name, number);
         if (error || yd_fs_stat(repair->fs, kept, &there) != YD_ENOENT) continue;
         error = yd_fs_rename(repair->fs, path, kept);
+        (void)snprintf(kept, sizeof kept, "%s/quarantine", repair->how->dir);
+        if (!error) error = yd_fs_sync_dir(repair->fs, kept);
         if (!error) error = yd_fs_sync_dir(repair->fs, repair->how->dir);
         break;
     }
@@ -569,8 +595,7 @@ static int unpack(struct repair *repair, uint64_t base, uint64_t next, bool last
         error = yd_file_stat(repair->at, &now);
         (void)snprintf(made, sizeof made, "%s.tmp", path);
         if (!error) error = yd__copy_range(repair->fs, repair->at, 0, now.size, made, NULL);
-        if (!error) error = yd_fs_rename(repair->fs, made, path);
-        if (!error) error = yd_fs_sync_dir(repair->fs, repair->how->dir);
+        if (!error) error = yd_fs_rename(repair->fs, made, path); /* lasts before the twin goes: check_twin */
         *ret_unpacked = error == 0;
         repair->chain = chain;
         repair->chain_known = known;

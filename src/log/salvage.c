@@ -281,14 +281,14 @@ static int write_folder(struct yd_fs *fs, struct yd_file *from, const struct pla
                                         .last_crc = segment ? segment->last_crc : 0,
                                         .headers_crc = segment ? segment->headers_crc : 0,
                                         .first_seqno = first->seqno};
-    if (!error) error = yd__control_make(fs, to, &checkpoint);
+    if (!error) error = yd__control_make(fs, to, &checkpoint); /* makes the segment's name durable, too */
     yd_file_close(file);
     yd__segment_unref(segment);
     yd__window_fini(&window);
     yd__producers_fini(&producers);
     free(head);
     free(frame);
-    return error ? error : yd_fs_sync_dir(fs, to);
+    return error;
 }
 
 int yd_log_salvage_dir(struct yd_fs *fs, const char *path, uint64_t log_id, const char *to, const char *stream,

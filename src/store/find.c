@@ -90,9 +90,9 @@ static void all_tags(struct yd_history *history, const struct yd_tags_query *que
                                               : yd__pair_value(index, pairs->ids[at]);
         if (!yd_str_starts(text, query->prefix)) continue;
         if (keys ? !key_lives(history, at) : query->of_metric && !metric_lives(history, at)) continue;
-        uint64_t series = keys ? 0
-                               : living(history, query->of_metric ? &index->metric_series[at]
-                                                                  : &index->pairs[pairs->ids[at]].series);
+        uint64_t series =
+            keys ? 0
+                 : living(history, query->of_metric ? &index->metric_series[at] : &index->pairs[pairs->ids[at]].series);
         if (!keys && !series) continue;
         found++;
         visit(arg, text, series);
@@ -114,8 +114,7 @@ static int add(struct tally *tally, struct yd_alloc *alloc, struct yd_str text, 
     if (r < 0) return r;
     if (id >= tally->room) {
         uint32_t room = YD_MAX(tally->room * 2, 256);
-        uint64_t *counts =
-            yd_alloc_resize(alloc, tally->counts, tally->room * sizeof *counts, room * sizeof *counts);
+        uint64_t *counts = yd_alloc_resize(alloc, tally->counts, tally->room * sizeof *counts, room * sizeof *counts);
         if (!counts) return YD_ENOMEM;
         tally->counts = counts;
         tally->room = room;
@@ -224,8 +223,7 @@ static int take_name(void *arg, const struct yd__label *label)
 }
 
 int yd_history_find(struct yd_history *history, const struct yd_filter *filters, size_t filter_count, uint32_t from,
-                    void (*visit)(void *arg, struct yd_str name), void *arg, uint32_t *ret_next,
-                    struct yd_trail *trail)
+                    void (*visit)(void *arg, struct yd_str name), void *arg, uint32_t *ret_next, struct yd_trail *trail)
 {
     struct find_walk work = {visit, arg};
     return walk(history, filters, filter_count, from, take_name, &work, FOUND_MAX, ret_next, trail);

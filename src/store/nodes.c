@@ -82,8 +82,7 @@ static int read_words(struct node *node, struct yd_str text, struct yd_arena *ar
         at += words[i].size + 1;
     }
     qsort(words, count, sizeof *words, by_text);
-    *node =
-        (struct node){.kind = WORDS, .before = before, .behind = behind, .words = words, .word_count = count};
+    *node = (struct node){.kind = WORDS, .before = before, .behind = behind, .words = words, .word_count = count};
     return 1;
 }
 

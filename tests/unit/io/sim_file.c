@@ -218,9 +218,11 @@ static void the_same_seed_is_the_same_run_and_another_is_not(void **state)
 
 struct name {
     int meant[60]; /* 0: nobody. The last is what processes see */
+    struct {
+        int from, to; /* the folders of the change that made it mean this: a rename has two */
+        bool left, reached;
+    } how[60];
     int count;
-    bool leaving; /* renamed into the other folder: decided by that one's sync */
-    int leaving_to;
 };
 struct names {
     struct yd_fs *fs;
@@ -244,10 +246,26 @@ static int seen(const struct name *name)
 {
     return name->meant[name->count - 1];
 }
-static void mean(struct name *name, int file)
+static void mean(struct name *name, int file, int from, int to)
 {
+    name->how[name->count].from = from;
+    name->how[name->count].to = to;
+    name->how[name->count].left = name->how[name->count].reached = false;
     name->meant[name->count++] = file;
-    name->leaving = false;
+}
+
+/* What it meant before a change whose folders were both synced since is over. */
+static void sync_name(struct name *name, int folder)
+{
+    int over = 0;
+    for (int i = 1; i < name->count; i++) {
+        name->how[i].left |= name->how[i].from == folder;
+        name->how[i].reached |= name->how[i].to == folder;
+        if (name->how[i].left && name->how[i].reached) over = i;
+    }
+    name->count -= over;
+    memmove(name->meant, name->meant + over, (size_t)name->count * sizeof name->meant[0]);
+    memmove(name->how, name->how + over, (size_t)name->count * sizeof name->how[0]);
 }
 
 static void names_step(struct names *names)
@@ -262,27 +280,23 @@ static void names_step(struct names *names)
         assert_error(0, yd_file_write(file, &number, sizeof number, 0));
         assert_error(0, yd_file_sync(file));
         yd_file_close(file);
-        mean(name, number);
+        mean(name, number, folder, folder);
     } else if (what == 3 && seen(name)) {
         assert_error(0, yd_fs_unlink(names->fs, path_of(folder, index)));
         names->doomed[seen(name)] = true;
-        mean(name, 0);
+        mean(name, 0, folder, folder);
     } else if (what < 6 && seen(name) && name != to) {
         assert_error(0, yd_fs_rename(names->fs, path_of(folder, index), path_of(to_folder, to_index)));
         names->doomed[seen(to)] = true;
-        mean(to, seen(name));
-        mean(name, 0);
-        name->leaving = folder != to_folder;
-        name->leaving_to = to_folder;
+        mean(to, seen(name), folder, to_folder);
+        mean(name, 0, folder, to_folder);
     } else if (what == 7) {
         assert_error(0, yd_fs_sync_dir(names->fs, folder ? "d1" : "d0/"));
         for (int f = 0; f < FOLDERS; f++)
             for (int i = 0; i < NAMES; i++) {
                 struct name *synced = &names->names[f][i];
-                if (synced->leaving ? synced->leaving_to != folder : f != folder) continue;
-                int now = seen(synced);
-                *synced = (struct name){.meant = {now}, .count = 1};
-                if (f == folder && !names->doomed[now]) names->lasting[now] = true;
+                sync_name(synced, folder);
+                if (synced->count == 1 && !names->doomed[seen(synced)]) names->lasting[seen(synced)] = true;
             }
     }
 }

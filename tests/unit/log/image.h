@@ -15,9 +15,9 @@
 
 /* ---- streams whose bytes are known ---- */
 
-struct making { /* zeros: as below */
-    const char *tag;        /* begins all names, fills all bodies */
-    const char *other;      /* the tag of batches [other_from, other_to) */
+struct making {        /* zeros: as below */
+    const char *tag;   /* begins all names, fills all bodies */
+    const char *other; /* the tag of batches [other_from, other_to) */
     int other_from, other_to;
     size_t fill;            /* 300 bytes a record */
     uint64_t segment_size;  /* 32 KiB */
@@ -41,8 +41,8 @@ static inline void append_tagged(struct yd_log *log, const struct making *making
         uint32_t name;
         int length = snprintf(text, sizeof text, "%s%02d.%d", tag, at, i % 3);
         assert_int_equal(yd_builder_name(builder, (struct yd_str){text, (size_t)length}, &name), 0);
-        assert_int_equal(
-            yd_builder_add_bytes(builder, at, name, YD_EVENT, YD_TEXT, 0, (struct yd_str){bytes, fill}), 0);
+        assert_int_equal(yd_builder_add_bytes(builder, at, name, YD_EVENT, YD_TEXT, 0, (struct yd_str){bytes, fill}),
+                         0);
     }
     free(bytes);
     assert_int_equal(yd_builder_seal(builder, &batch), 0);

@@ -1,5 +1,5 @@
-/* Readers with a pattern leave unread what footers and index entries say cannot match: with any byte of these wrong they
- * miss nothing in silence. */
+/* Readers with a pattern leave unread what footers and index entries say cannot match: with any byte of these wrong
+ * they miss nothing in silence. */
 #include "image.h"
 
 #define FILL 3000 /* some index entries in each segment */
@@ -41,7 +41,8 @@ static void flip_sealed(struct image *image, size_t at, unsigned bit, bool right
     struct yd__footer now;
     memcpy(&now, image->bytes + image->size - sizeof now, sizeof now);
     if (at < image->size - sizeof now)
-        now.index_crc = yd_crc32c(0, image->bytes + footer.data_end, footer.index_count * sizeof(struct yd__index_entry));
+        now.index_crc =
+            yd_crc32c(0, image->bytes + footer.data_end, footer.index_count * sizeof(struct yd__index_entry));
     now.crc = 0;
     now.crc = yd_crc32c(0, &now, sizeof now);
     memcpy(image->bytes + image->size - sizeof now, &now, sizeof now);

@@ -48,7 +48,8 @@ static void forget(struct yd_history *history, const char *text)
     yd_pattern_destroy(pattern);
 }
 
-static const char *const names[] = {"a.b.c", "a.b.d host=x", "a.b.d host=y", "a.b", "e dc=1,host=x", "a.f.c dc=2,host=x"};
+static const char *const names[] = {"a.b.c", "a.b.d host=x",  "a.b.d host=y",
+                                    "a.b",   "e dc=1,host=x", "a.f.c dc=2,host=x"};
 
 static void assert_nodes(struct yd_history *history, const char *pattern, const char *want)
 {
@@ -120,9 +121,10 @@ static void series_are_found_by_metric_and_tags(void **state)
     struct yd_history *history = filled(names, YD_COUNT(names));
     const struct yd_filter nodes = filter(YD_FILTER_NODES, "", "a.*.*");
     assert_series(history, &nodes, 1, "[a.b.c][a.b.d host=x][a.b.d host=y][a.f.c dc=2,host=x]");
-    const struct yd_filter both[] = {filter(YD_FILTER_NODES, "", "a.*.{c,d}"), filter(YD_FILTER_LITERAL_OR, "host", "x")};
+    const struct yd_filter both[] = {filter(YD_FILTER_NODES, "", "a.*.{c,d}"),
+                                     filter(YD_FILTER_LITERAL_OR, "host", "x")};
     assert_series(history, both, 2, "[a.b.d host=x][a.f.c dc=2,host=x]");
-    const struct yd_filter not[] = {filter(YD_FILTER_REGEXP, "", "^a"), filter(YD_FILTER_NOT_REGEXP, "host", "^x$")};
+    const struct yd_filter not [] = {filter(YD_FILTER_REGEXP, "", "^a"), filter(YD_FILTER_NOT_REGEXP, "host", "^x$")};
     assert_series(history, not, 2, "[a.b.c][a.b.d host=y][a.b]");
     const struct yd_filter nobody[] = {filter(YD_FILTER_LITERAL_OR, "", "e"), filter(YD_FILTER_NOT_KEY, "dc", "")};
     assert_series(history, nobody, 2, "");
@@ -205,7 +207,8 @@ static void a_query_over_many_metrics_names_each(void **state)
     (void)state;
     struct yd_history *history = filled(names, YD_COUNT(names));
     const struct yd_filter nodes = filter(YD_FILTER_NODES, "", "a.*.c");
-    struct yd_series_query query = {.any_metric = true, .none = true, .filters = &nodes, .filter_count = 1, .end_ns = 100 * SECOND};
+    struct yd_series_query query = {
+        .any_metric = true, .none = true, .filters = &nodes, .filter_count = 1, .end_ns = 100 * SECOND};
     struct answer answer = answer_of(history, &query);
     assert_int_equal(answer.error, 0);
     assert_int_equal(answer.count, 2);
@@ -235,7 +238,8 @@ static void patterns_match_as_yd_text_glob_does_node_by_node(void **state)
         bool want = true;
         uint64_t nodes = 1 + yd_rng_below(&rng, 3);
         for (uint64_t i = 0; i < nodes; i++) {
-            const char *p = pieces[yd_rng_below(&rng, YD_COUNT(pieces))], *t = texts[yd_rng_below(&rng, YD_COUNT(texts))];
+            const char *p = pieces[yd_rng_below(&rng, YD_COUNT(pieces))],
+                       *t = texts[yd_rng_below(&rng, YD_COUNT(texts))];
             (void)snprintf(pattern + strlen(pattern), sizeof pattern - strlen(pattern), "%s%s", i ? "." : "", p);
             (void)snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i ? "." : "", t);
             want &= yd_text_glob(yd_str_of(p), yd_str_of(t));
