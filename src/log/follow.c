@@ -275,12 +275,12 @@ static int continues(struct yd_log *log, const struct yd_log_place *place)
         /* A sealed one ends here, and none was begun: neither here. */
         if (segment)
             found = segment->prev_crc == place->last_crc;
-        else
-            found = place->seqno == log->written && log->last_crc == place->last_crc && !log->active &&
-                    log->tail.unwritten == log->tail.end;
-        if (!segment && log->active == NULL && log->segment_count > 0 && place->seqno == log->written)
+        else if (log->active || place->seqno != log->written)
+            found = 0;
+        else if (log->segment_count > 0)
             found = log->segments[log->segment_count - 1]->last_crc == place->last_crc;
-        if (!segment && log->segment_count == 0) found = place->seqno == log->written;
+        else
+            found = 1; /* all of it was retired: the head of the next segment will be compared */
     } else if (!segment || place->offset < segment->data_start || place->offset > segment->data_end) {
         found = 0;
     } else if (place->offset == segment->data_end) {

@@ -27,6 +27,8 @@ struct repair {
     uint64_t log_id, end; /* end: UINT64_MAX when not known */
     uint64_t first;       /* oldest that should be there */
     uint64_t checked;     /* what a checkpoint says was durable: damage below is damage, not a torn end */
+    uint32_t checked_crc; /* header_crc of the last batch before that */
+    bool checked_known;
     uint64_t live_segment;
     struct yd_log_reader *reader; /* of from_dir */
     uint64_t reader_seqno;
@@ -175,7 +177,8 @@ static struct yd_file *other_segment(struct repair *repair, uint64_t base,
 struct damage {
     uint64_t from, to;    /* bytes; to: 0 when nothing good lies behind */
     uint64_t first, next; /* seqnos */
-    uint32_t next_prev;   /* prev_crc of the good frame behind */
+    uint32_t next_prev;   /* header_crc that the last one has: the good frame behind says so, or the next segment */
+    bool end_known;       /* next_prev is */
 };
 
 static int mend_frames(struct repair *repair, uint64_t base, const struct damage *damage, uint64_t *ret_end)
@@ -208,7 +211,8 @@ static int mend_frames(struct repair *repair, uint64_t base, const struct damage
         return error;
     }
     bool all = seqno == damage->next;
-    bool fits = !all || !damage->to || (at == damage->to && repair->chain == damage->next_prev);
+    bool fits =
+        !all || ((!damage->to || at == damage->to) && (!damage->end_known || repair->chain == damage->next_prev));
     if (!fits) seqno = damage->first, used = 0; /* another history: nothing of it is taken */
     error = used ? put(repair, base, damage->from, bytes, used) : 0;
     free(bytes);
@@ -223,6 +227,26 @@ static int mend_frames(struct repair *repair, uint64_t base, const struct damage
     return 0;
 }
 
+/* How the chain ends where the segment of that base begins, which its head says. */
+static bool chain_at(struct repair *repair, uint64_t base, uint32_t *ret_crc)
+{
+    struct yd_file *file;
+    struct yd__segment_head *head;
+    if (base == repair->checked && repair->checked_known) {
+        *ret_crc = repair->checked_crc;
+        return true;
+    }
+    if (base == UINT64_MAX || yd__segment_open(repair->fs, repair->how->dir, base, &file)) return false;
+    bool known = yd__head_read(file, &head) == 0;
+    if (known) {
+        known = head->log_id == repair->log_id && head->base_seqno == base;
+        *ret_crc = head->prev_crc;
+        free(head);
+    }
+    yd_file_close(file);
+    return known;
+}
+
 /* What stands at `offset` is not the frame that should be there: what is the damage? YD_ENOENT: the end. */
 static int find_damage(struct repair *repair, uint64_t offset, uint64_t expected, uint64_t bound, bool last, int found,
                        const struct yd_header *header, struct damage *ret)
@@ -234,6 +258,7 @@ static int find_damage(struct repair *repair, uint64_t offset, uint64_t expected
         ret->to = offset + header->size;
         ret->next = expected + header->count;
         ret->next_prev = header->header_crc;
+        ret->end_known = true;
         return 0;
     }
     int error = yd__frame_resync(&repair->window, offset + YD_BATCH_ALIGN, repair->size, repair->log_id, expected + 1,
@@ -241,11 +266,13 @@ static int find_damage(struct repair *repair, uint64_t offset, uint64_t expected
     if (error == 0) {
         ret->next = behind.base_seqno;
         ret->next_prev = behind.prev_crc;
+        ret->end_known = true;
         return 0;
     }
     if (error != YD_ENOENT) return error;
     ret->to = 0;
     ret->next = last && bound == UINT64_MAX ? repair->checked : bound;
+    ret->end_known = chain_at(repair, ret->next, &ret->next_prev);
     return ret->next > expected ? 0 : YD_ENOENT;
 }
 
@@ -286,7 +313,7 @@ static int mend_before(struct repair *repair, uint64_t base, const struct before
                 batch->header.count == header->base_seqno - before->seqno;
     yd_batch_unref(batch);
     if (fits) {
-        struct damage damage = {before->offset, offset, before->seqno, header->base_seqno, header->prev_crc};
+        struct damage damage = {before->offset, offset, before->seqno, header->base_seqno, header->prev_crc, true};
         uint64_t end;
         error = mend_frames(repair, base, &damage, &end);
         if (error) return error;
@@ -355,7 +382,7 @@ static int walk_frames(struct repair *repair, struct yd__segment *walked, uint64
 /* ---- head and footer ---- */
 
 struct wanted_head {
-    uint64_t base;
+    uint64_t base, bound;
     struct yd__segment_head *head;
 };
 
@@ -373,11 +400,28 @@ static bool head_fits(struct repair *repair, struct yd_file *file, void *arg)
     return false;
 }
 
+/* The same of a whole file: it also leads to where the next segment begins. */
+static bool segment_fits(struct repair *repair, struct yd_file *file, void *arg)
+{
+    struct wanted_head *wanted = arg;
+    struct yd__footer footer;
+    uint32_t crc;
+    if (chain_at(repair, wanted->bound, &crc) && yd__footer_read(file, repair->log_id, &footer, NULL) == 0 &&
+        footer.next_seqno == wanted->bound && footer.last_crc != crc)
+        return false;
+    return head_fits(repair, file, arg);
+}
+
 static int mend_head(struct repair *repair, uint64_t base, uint64_t *ret_start)
 {
     struct yd__segment_head *head = NULL;
     int error = yd__head_read(repair->at, &head);
     if (error == 0 && head->log_id == repair->log_id && head->base_seqno == base) {
+        if (repair->chain_known && head->prev_crc != repair->chain) {
+            tell(repair, YD_LOST, 0, head->data_start, base, base,
+                 "the chain breaks here: this segment is of another history than the one before");
+            repair->whole = false;
+        }
         *ret_start = head->data_start;
         repair->chain = head->prev_crc;
         repair->chain_known = true;
@@ -473,11 +517,8 @@ static int mend_footer(struct repair *repair, struct yd__segment *walked, uint64
 /* A whole file that is not there. */
 static int bring_segment(struct repair *repair, uint64_t base, uint64_t bound, const char *path)
 {
-    struct wanted_head wanted = {.base = base};
-    bool known = repair->chain_known;
-    repair->chain_known = false; /* its frames are looked at right behind */
-    struct yd_file *other = other_segment(repair, base, head_fits, &wanted);
-    repair->chain_known = known;
+    struct wanted_head wanted = {.base = base, .bound = bound};
+    struct yd_file *other = other_segment(repair, base, segment_fits, &wanted);
     struct yd_stat now;
     char kept[YD__PATH_SIZE + 8];
     int error = other ? 0 : YD_ENOENT;
@@ -625,15 +666,18 @@ static int repair_segment(struct repair *repair, uint64_t base, uint64_t next, b
         if (error == 0) error = yd_fs_open(repair->fs, path, flags, &repair->at);
     }
     if (error == YD_ENOENT) {
+        bool known = repair->chain_known;
+        repair->chain_known = false;                                /* of what comes behind it */
         if (repair->report->live && base < repair->first) return 0; /* retention was sooner */
         if (repair->report->live) {
             tell(repair, YD_LATER, 0, 0, base, bound, "a whole file is missing: stop the daemon, then run this again");
             return 0;
         }
+        repair->chain_known = known;
         error = bring_segment(repair, base, bound, path);
+        if (error || repair->how->dry_run) repair->chain_known = false;
         if (error == YD_ENOENT) {
             tell(repair, YD_LOST, 0, 0, base, bound == UINT64_MAX ? base : bound, "the whole file: no copy has it");
-            repair->chain_known = false;
             return 0;
         }
         if (error || repair->how->dry_run) return error;
@@ -749,6 +793,8 @@ static int look(struct repair *repair, struct yd_file **ret_lock, struct yd_trai
         repair->log_id = checkpoint.log_id;
         repair->first = checkpoint.first_seqno;
         repair->checked = checkpoint.durable_seqno;
+        repair->checked_crc = checkpoint.last_crc;
+        repair->checked_known = checkpoint.segment != YD__NO_SEGMENT;
         if (control.state == YD__STATE_CLOSED) repair->end = checkpoint.durable_seqno;
         if (repair->report->live) {
             repair->live_segment = control.segment;

@@ -213,6 +213,83 @@ static void verify_tells_an_index_whose_lists_lie(void **state)
     free(index.bytes);
 }
 
+/* ---- what opening believes ---- */
+
+static struct yd_batch *make_sent(void)
+{
+    return with_producer(make_batch(0, 3, 0, 1), 7, 1, 50);
+}
+
+/* The index that is saved while a segment is written: what of it were wrong would get into the footer, and into what is
+ * known of producers. */
+static void a_flipped_byte_of_a_saved_index_gets_nowhere(void **state)
+{
+    struct world *world = *state;
+    struct making making = {.tag = "aa", .fill = 3000, .segment_size = 400 << 10};
+    struct yd_log *log = open_made(world, &making);
+    struct yd_batch *sent = make_sent();
+    struct yd_log_appended appended;
+    assert_int_equal(yd_log_append(log, sent, 0, UINT64_MAX, &appended), 0);
+    for (int i = 0; i < 10; i++) append_tagged(log, &making, i);
+    assert_int_equal(yd_log_maintain(log), 0);
+    append_tagged(log, &making, 10);
+    yd_sim_fs_kill(world->fs);
+    (void)world_close(world, log);
+    struct image index = image_of(world, world->dir, 0, ".yidx");
+    assert_true(index.size > sizeof(struct yd__index_head) + 3 * sizeof(struct yd__index_entry));
+    struct yd_fs *before = world->fs;
+    for (size_t at = 0; at < index.size; at++) {
+        assert_int_equal(yd_sim_fs_clone(before, at, &world->fs), 0);
+        flip(world, 0, ".yidx", at);
+        log = open_made(world, &making);
+        assert_int_equal(yd_log_append(log, sent, 0, UINT64_MAX, &appended), 0);
+        if (!appended.duplicate) print_message("# byte %zu\n", at);
+        assert_true(appended.duplicate);
+        for (int i = 11; i < 16; i++) append_tagged(log, &making, i);
+        assert_int_equal(yd_log_maintain(log), 0);
+        assert_int_equal(world_close(world, log), 0);
+        struct image sealed = image_of(world, world->dir, 0, ".ylog");
+        assert_int_equal(footer_of(&sealed).base_seqno, 0);
+        free(sealed.bytes);
+        if (yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL)) print_message("# byte %zu\n", at);
+        assert_whole(world);
+        yd_sim_fs_destroy(world->fs);
+    }
+    world->fs = before;
+    yd_batch_unref(sent);
+    free(index.bytes);
+}
+
+/* Whether the writer named in a control page lives: one of that number and start, and of this boot. */
+static void a_writer_of_an_earlier_boot_is_not_taken_for_alive(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = world_open(world, NULL, NULL);
+    append(log, 3, 0);
+    assert_int_equal(yd_log_flush(log), 0);
+    char path[512], *page;
+    size_t size;
+    (void)snprintf(path, sizeof path, "%s/control", world->dir);
+    assert_int_equal(yd_fs_read_all(world->fs, path, YD__CONTROL_SIZE, &page, &size), 0);
+    assert_int_equal(yd_fs_make_dirs(world->fs, "d/boot/0"), 0);
+    static const size_t words[] = {offsetof(struct yd__control, reserved0), offsetof(struct yd__control, boot_id),
+                                   offsetof(struct yd__control, boot_id) + 15,
+                                   offsetof(struct yd__control, writer_start)};
+    for (size_t i = 0; i < YD_COUNT(words); i++) {
+        struct yd_file *file;
+        struct yd_log_stat stat;
+        page[words[i]] ^= 1;
+        assert_int_equal(yd_fs_open(world->fs, "d/boot/0/control", YD_OPEN_WRITE | YD_OPEN_CREATE, &file), 0);
+        assert_int_equal(yd_file_write(file, page, size, 0), 0);
+        yd_file_close(file);
+        assert_int_equal(yd_log_stat_dir(world->fs, "d/boot/0", &stat, NULL), 0);
+        assert_int_equal(stat.live, i == 0); /* the first is nobody's */
+        page[words[i]] ^= 1;
+    }
+    free(page);
+    assert_int_equal(world_close(world, log), 0);
+}
+
 #define SIM(test) cmocka_unit_test_setup_teardown(test, world_setup_sim, world_teardown)
 
 int main(void)
@@ -226,6 +303,8 @@ int main(void)
         SIM(an_index_of_another_history_is_not_used),
         SIM(an_index_is_not_made_of_frames_that_are_not_the_footers),
         SIM(verify_tells_an_index_whose_lists_lie),
+        SIM(a_flipped_byte_of_a_saved_index_gets_nowhere),
+        SIM(a_writer_of_an_earlier_boot_is_not_taken_for_alive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,6 +109,13 @@ static void verify_tells_every_flipped_byte_of_footer_and_index_also_with_right_
         assert_int_equal(error, YD_ECORRUPT);
         struct answers now; /* whatever it says: no crash, and nothing that was not there */
         ask(world, &now);
+        if (at % 5) continue;
+        struct yd_log_repair how = {.fs = world->fs, .dir = world->dir}; /* and repair makes it of the frames */
+        assert_int_equal(yd_log_repair_dir(&how, NULL, NULL), 0);
+        struct image mended = image_of(world, world->dir, 0, ".ylog");
+        assert_int_equal(mended.size, image.size);
+        assert_memory_equal(mended.bytes, image.bytes, image.size);
+        free(mended.bytes);
     }
     put_image(world, 0, ".ylog", &image);
     assert_whole(world);
