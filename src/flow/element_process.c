@@ -526,8 +526,8 @@ static enum yd_turn work(struct yd_element *e)
         drain_step(e);
     }
     if (e->phase != YD__PHASE_RUN) e->look = true; /* it may have waited for what has just been served */
-    e->working = has_work(e);
-    return e->working ? YD_TURN_MORE : YD_TURN_DONE;
+    e->working = false; /* what is left of it goes behind what has come meanwhile: receive() */
+    return YD_TURN_DONE;
 }
 
 static enum yd_turn dispatch(struct yd_element *e, struct yd_envelope *envelope)
@@ -657,6 +657,10 @@ static enum yd_turn receive(void *state, struct yd_envelope *envelope, struct yd
     if (!e->working && has_work(e)) {
         struct yd_envelope *again = yd_out_new(box, e->pid, YD__ENV_WORK, YD_SYSTEM);
         e->working = again != NULL;
+        if (!again && envelope->type == YD__ENV_WORK) { /* no memory: then before what has come */
+            e->working = true;
+            turn = YD_TURN_MORE;
+        }
     }
     /* Acquire pairs with the release in yd_run_stat_ask: what was asked for before is in the snapshot. */
     if (YD_UNLIKELY(atomic_load_explicit(&e->stat_wanted, memory_order_relaxed)) &&

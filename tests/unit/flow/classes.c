@@ -203,6 +203,11 @@ static enum yd_turn_result sink_receive(void *state, struct yd_input *input, str
             (void)yd_keep_query(out);
             return YD_DONE;
         }
+        if (yd_args_find(b->args, "until")) { /* has something to do until so many batches have come */
+            bool late = b->seen->batches < (uint64_t)yd_args_int(b->args, "until");
+            if (late && b->count++ < 1000000) return YD_MORE;
+            b->seen->fails += late;
+        }
         b->seen->answered++;
         if (yd_args_find(b->args, "batches")) { /* a long answer, in slices */
             b->count++;

@@ -224,6 +224,31 @@ static void a_long_answer_comes_whole_and_no_faster_than_it_is_taken(void **stat
     seen_clear();
 }
 
+static void a_long_query_lets_batches_and_other_queries_pass(void **state)
+{
+    (void)state;
+    for (int real = 0; real < 2; real++) {
+        struct world w;
+        world_init(&w, 9, real);
+        uint32_t a = world_node(&w, "a", &source_class), b = world_node(&w, "b", &asker_class),
+                 d = world_node(&w, "d", &sink_class);
+        small_source(&w, a, 200, 10);
+        world_int(&w, b, "every", 1000);
+        world_int(&w, b, "questions", 3);
+        world_int(&w, d, "until", 200);
+        world_wire(&w, a, 0, d, 0)->queue_records = 20;
+        world_wire(&w, b, 0, d, 1);
+        assert_int_equal(world_start(&w, NULL), 0);
+        assert_true(world_until_finished(&w, 10 * YD_NS_PER_S));
+        assert_int_equal(seen_of("d")->count, 2000);
+        assert_false(seen_of("d")->out_of_order);
+        assert_int_equal(seen_of("b")->replies, 3);
+        assert_int_equal(seen_of("d")->fails, 0); /* it was not given up */
+        world_fini(&w);
+        seen_clear();
+    }
+}
+
 static void a_query_gets_exactly_one_last_word(void **state)
 {
     (void)state;
@@ -432,6 +457,7 @@ int main(void)
         cmocka_unit_test(rejects_and_drops_are_counted_with_reason_and_sample),
         cmocka_unit_test(a_blocked_element_still_gets_timers_and_replies),
         cmocka_unit_test(a_long_answer_comes_whole_and_no_faster_than_it_is_taken),
+        cmocka_unit_test(a_long_query_lets_batches_and_other_queries_pass),
         cmocka_unit_test(a_query_gets_exactly_one_last_word),
         cmocka_unit_test(a_pump_is_paused_while_its_element_is_blocked),
         cmocka_unit_test(a_pump_that_was_told_enough_is_always_told_to_go_on),
