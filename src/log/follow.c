@@ -270,6 +270,7 @@ static int continues(struct yd_log *log, const struct yd_log_place *place)
     for (uint32_t i = 0; i < log->segment_count && index < 0; i++)
         if (log->segments[i]->base == at) index = (int)i;
     const struct yd__segment *segment = index >= 0 ? log->segments[index] : NULL;
+    const struct yd__segment *last = log->segment_count > 0 ? log->segments[log->segment_count - 1] : NULL;
     int found = -1; /* only the file knows */
     if (place->segment == YD__NO_SEGMENT) {
         /* A sealed one ends here, and none was begun: neither here. */
@@ -277,8 +278,8 @@ static int continues(struct yd_log *log, const struct yd_log_place *place)
             found = segment->prev_crc == place->last_crc;
         else if (log->active || place->seqno != log->written)
             found = 0;
-        else if (log->segment_count > 0)
-            found = log->segments[log->segment_count - 1]->last_crc == place->last_crc;
+        else if (last)
+            found = last->last_crc == place->last_crc;
         else
             found = 1; /* all of it was retired: the head of the next segment will be compared */
     } else if (!segment || place->offset < segment->data_start || place->offset > segment->data_end) {

@@ -2,6 +2,7 @@
 #include "log_test.h"
 
 #include "log/footer_format.h"
+#include "log/internal.h"
 #include "log/segment_format.h"
 #include "pump.h"
 
@@ -700,6 +701,61 @@ static void follower_behind_retention_begins_anew(void **state)
     pair_close(&pair);
 }
 
+/* Its last segment is full, and the next one not yet begun. */
+static void a_leader_between_two_segments_compares_the_chain_too(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    fill_log(&pair, pair.leader, 0, 10);
+    for (uint64_t i = 10; pair.leader->active; i++) {
+        assert_true(i < 500);
+        fill_log(&pair, pair.leader, i, 1);
+        const struct yd__segment *active = pair.leader->active;
+        if (active->data_end + YD__SEGMENT_ALIGN <= active->file_size) continue;
+        assert_int_equal(world_close(pair.world, pair.leader), 0);
+        open_leader(&pair);
+    }
+    struct yd_log_place place;
+    uint64_t common;
+    yd_log_place(pair.leader, &place);
+    assert_int_equal(place.segment, YD__NO_SEGMENT);
+    assert_int_equal(yd_log_follow_check(pair.leader, &place, &common), 0);
+    place.last_crc ^= 1;
+    assert_int_equal(yd_log_follow_check(pair.leader, &place, &common), YD_EGAP);
+    pair_close(&pair);
+}
+
+/* What a seal says is final, and the checkpoint behind it relies on it: right after, the power may go. */
+static void a_seal_that_was_taken_is_there_after_a_crash(void **state)
+{
+    struct world *world = *state;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct pair pair;
+        yd_sim_fs_destroy(world->fs);
+        assert_int_equal(yd_sim_fs_create(seed, &world->fs), 0);
+        yd_sim_fs_faults(world->fs)->write_back = 0;
+        pair_open(&pair, world);
+        link_up(&pair);
+        fill_log(&pair, pair.leader, 0, 80);
+        do assert_int_equal(pump_step(&pair.pump), 0);
+        while (pair.pump.part != YD_LOG_SEAL);
+        yd_sim_fs_crash(world->fs);
+        pump_close(&pair.pump);
+        (void)world_close(world, pair.leader);
+        (void)world_close(world, pair.follower);
+        char path[400], *bytes[2];
+        size_t sizes[2];
+        for (int i = 0; i < 2; i++) {
+            (void)snprintf(path, sizeof path, "%s/%020d.ylog", i ? pair.follower_dir : pair.leader_dir, 0);
+            assert_int_equal(yd_fs_read_all(world->fs, path, 64 << 20, &bytes[i], &sizes[i]), 0);
+        }
+        assert_int_equal(sizes[0], sizes[1]);
+        assert_memory_equal(bytes[0], bytes[1], sizes[0]);
+        free(bytes[0]);
+        free(bytes[1]);
+    }
+}
+
 #define SIM(f) cmocka_unit_test_setup_teardown(f, world_setup_sim, world_teardown)
 
 int main(void)
@@ -721,6 +777,8 @@ int main(void)
         SIM(follower_cut_back_while_open_tells_its_readers_and_goes_on),
         SIM(slow_follower_leaves_the_set_and_comes_back),
         SIM(follower_behind_retention_begins_anew),
+        SIM(a_leader_between_two_segments_compares_the_chain_too),
+        SIM(a_seal_that_was_taken_is_there_after_a_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

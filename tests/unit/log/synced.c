@@ -266,6 +266,25 @@ static void every_flipped_bit_of_a_sealed_index_is_found(void **state)
     assert_int_equal(world_close(world, log), 0);
 }
 
+/* The same process number, begun at the same tick of another boot, is somebody else. */
+static void a_writer_of_another_boot_is_not_alive(void **state)
+{
+    struct yd__control control = {.magic = YD__CONTROL_MAGIC, .state = YD__STATE_OPEN};
+    (void)state;
+    yd__writer_identity(&control.writer_pid, &control.writer_start, control.boot_id);
+    assert_true(yd__writer_alive(&control));
+    for (int i = 0; i < 16; i++) {
+        control.boot_id[i] ^= 1;
+        assert_false(yd__writer_alive(&control));
+        control.boot_id[i] ^= 1;
+    }
+    control.writer_start++;
+    assert_false(yd__writer_alive(&control));
+    control.writer_start--;
+    control.state = YD__STATE_CLOSED;
+    assert_false(yd__writer_alive(&control));
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup_sim, world_teardown)
 
 int main(void)
@@ -277,6 +296,7 @@ int main(void)
         WORLD(what_was_cut_is_in_quarantine_after_a_crash_too),
         WORLD(a_frame_left_from_before_a_cut_is_not_taken_for_the_next),
         WORLD(every_flipped_bit_of_a_sealed_index_is_found),
+        WORLD(a_writer_of_another_boot_is_not_alive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
