@@ -87,6 +87,15 @@ static void put_filters(struct writer *to, const struct yd_series_query *query)
     if (to->error == 0) note(to, yd_builder_end(to->builder));
 }
 
+static void put_tsuids(struct writer *to, const struct yd_series_query *query)
+{
+    if (query->tsuid_count == 0 || to->error) return;
+    note(to, yd_builder_nest(to->builder, YD_STR("tsuids"), YD_LIST));
+    for (size_t i = 0; i < query->tsuid_count && to->error == 0; i++)
+        note(to, yd_builder_cell(to->builder, YD_STR(""), YD_U64, (union yd_value){.u64 = query->tsuids[i]}));
+    if (to->error == 0) note(to, yd_builder_end(to->builder));
+}
+
 static void put_series(struct writer *to, const struct yd_series_query *query)
 {
     put_int(to, "start", query->start_ns);
@@ -105,7 +114,9 @@ static void put_series(struct writer *to, const struct yd_series_query *query)
         put_text(to, "fill", yd_str_of(fill_names[query->downsample.fill]));
     }
     put_filters(to, query);
+    put_tsuids(to, query);
     put_bool(to, "explicit_tags", query->explicit_tags);
+    put_bool(to, "show_tsuids", query->show_tsuids);
     put_bool(to, "milliseconds", query->milliseconds);
     put_int(to, "points_max", (int64_t)query->points_max);
     put_int(to, "series_max", (int64_t)query->series_max);
@@ -125,12 +136,17 @@ static void put_ask(struct writer *to, const struct yd_ask *ask)
         put_filters(to, &ask->series);
     }
     if (ask->op == YD_ASK_LAST || ask->op == YD_ASK_NODES) put_text(to, "pattern", ask->text);
+    if (ask->op == YD_ASK_LAST) {
+        put_text(to, "metric", ask->series.metric);
+        put_tsuids(to, &ask->series);
+        put_int(to, "start", ask->series.start_ns);
+    }
     if (ask->op == YD_ASK_TAGS) {
         put_text(to, "key", ask->key);
         put_text(to, "prefix", ask->text);
         put_bool(to, "of_metric", ask->of_metric);
     }
-    if (ask->op == YD_ASK_TAGS || ask->op == YD_ASK_FIND) put_filters(to, &ask->series);
+    if (ask->op == YD_ASK_TAGS || ask->op == YD_ASK_FIND || ask->op == YD_ASK_LAST) put_filters(to, &ask->series);
     put_int(to, "from", ask->from);
     put_int(to, "max", (int64_t)ask->max);
 }
@@ -259,6 +275,28 @@ static void get_filters(struct reader *from, struct yd_arena *arena, struct yd_s
     query->filter_count = cells->count;
 }
 
+static void get_tsuids(struct reader *from, struct yd_arena *arena, struct yd_series_query *query)
+{
+    const struct yd_cell *cell = get(from, "tsuids");
+    if (!cell) return;
+    if (cell->type != YD_LIST) {
+        refuse(from, "tsuids", "must be a list");
+        return;
+    }
+    const struct yd_cells *cells = yd_view_cells(from->view, cell->value);
+    uint64_t *tsuids = yd_arena_get(arena, (cells->count + 1) * sizeof *tsuids);
+    if (!tsuids) {
+        from->error = YD_ENOMEM;
+        return;
+    }
+    for (uint32_t i = 0; i < cells->count; i++) {
+        if (cells->cell[i].type != YD_U64) refuse(from, "tsuids", "must be a list of U64");
+        tsuids[i] = cells->cell[i].value.u64;
+    }
+    query->tsuids = tsuids;
+    query->tsuid_count = cells->count;
+}
+
 static void get_series(struct reader *from, struct yd_arena *arena, struct yd_series_query *query)
 {
     bool none;
@@ -279,7 +317,9 @@ static void get_series(struct reader *from, struct yd_arena *arena, struct yd_se
         query->downsample.fill = (enum yd_fill)get_word(from, "fill", fill_names, YD_COUNT(fill_names));
     }
     get_filters(from, arena, query);
+    get_tsuids(from, arena, query);
     query->explicit_tags = get_bool(from, "explicit_tags");
+    query->show_tsuids = get_bool(from, "show_tsuids");
     query->milliseconds = get_bool(from, "milliseconds");
     query->points_max = get_count(from, "points_max");
     query->series_max = get_count(from, "series_max");
@@ -311,12 +351,17 @@ int yd_ask_decode(const struct yd_batch *batch, struct yd_arena *arena, struct y
         get_filters(&from, arena, &ask.series);
     }
     if (ask.op == YD_ASK_LAST || ask.op == YD_ASK_NODES) ask.text = get_text(&from, "pattern");
+    if (ask.op == YD_ASK_LAST) {
+        ask.series.metric = get_text(&from, "metric");
+        get_tsuids(&from, arena, &ask.series);
+        ask.series.start_ns = get_int(&from, "start");
+    }
     if (ask.op == YD_ASK_TAGS) {
         ask.key = get_text(&from, "key");
         ask.text = get_text(&from, "prefix");
         ask.of_metric = get_bool(&from, "of_metric");
     }
-    if (ask.op == YD_ASK_TAGS || ask.op == YD_ASK_FIND) get_filters(&from, arena, &ask.series);
+    if (ask.op == YD_ASK_TAGS || ask.op == YD_ASK_FIND || ask.op == YD_ASK_LAST) get_filters(&from, arena, &ask.series);
     uint64_t start = get_count(&from, "from");
     if (start > UINT32_MAX) refuse(&from, "from", "must be what `next` was");
     ask.from = (uint32_t)start;

@@ -2,27 +2,27 @@
  *
  * A question is one ROW, a MAP with `op` and what belongs to it (absent: as zero):
  *
- *   op      fields                                                      answer
- *   series  start, end (ns), metric, aggregator, rate, counter,        for each group, under its canonical name: a
- * FACT, a drop_resets, counter_max, reset_value, interval (ns),      MAP of `aggregateTags`, `index`; then its
- *           downsampler, fill, filters, explicit_tags, milliseconds,   SAMPLEs by time. NaN is a gap that was filled
- *           points_max, series_max, index
- *   suggest what (metrics, tagk, tagv), prefix, max                    FACTs of TEXT, sorted
- *   lookup  metric, filters, max                                       FACTs of NIL named like the series; one ROW, a
- * MAP with `total` last    pattern, max                                               the newest SAMPLE of each series
- * that matches counts                                                             one ROW, a MAP of the history's
- * counts
+ *   series  start, end (ns), metric, aggregator, rate, counter, drop_resets, counter_max, reset_value, interval (ns),
+ *           downsampler, fill, filters, explicit_tags, tsuids, show_tsuids, milliseconds, points_max, series_max, index
+ *              for each group, under its canonical name: a FACT, a MAP of `aggregateTags`, `index`; if asked, a FACT of
+ *              U64 for each of its series, its tsuid; then its SAMPLEs by time. NaN is a gap that was filled
+ *   suggest what (metrics, tagk, tagv), prefix, max
+ *              FACTs of TEXT, sorted
+ *   lookup  metric, filters, max
+ *              FACTs of NIL named like the series; one ROW, a MAP with `total`
+ *   last    pattern; or metric, filters; or tsuids. start (ns; 0: any): not older. max
+ *              the newest SAMPLE of each series that is meant. More than max: by pattern those, else YD_ETOOBIG
+ *   counts
+ *              one ROW, a MAP of the history's counts
+ *   nodes   pattern, from
+ *              FACTs of TEXT named `leaf` or `branch`: paths; one ROW, a MAP with `next`: ask again with it as `from`,
+ * and all the same; 0: that was all tags    key, prefix, of_metric, filters, from FACTs of TEXT, each followed by a
+ * FACT of I64, how many series have it; `next` as above find    filters, from FACTs of NIL named like the series;
+ * `next`
  *
- *   nodes   pattern, from                                               FACTs of TEXT named `leaf` or `branch`: paths;
- *                                                                       one ROW, a MAP with `next`: ask again with it
- *                                                                       as `from`, and all the same; 0: that was all
- *   tags    key, prefix, of_metric, filters, from                       FACTs of TEXT, each followed by a FACT of I64,
- *                                                                       how many series have it; `next` as above
- *   find    filters, from                                               FACTs of NIL named like the series; `next`
- *
- * filters: a LIST of MAPs {type, key, expression, group_by, of_metric}; type by its OpenTSDB name. An aggregator by its
- * name. Errors: YD_ENOENT (no such name), YD_ETOOBIG (narrow it), YD_EINVAL (not understood), with the reason as text.
- */
+ * filters: a LIST of MAPs {type, key, expression, group_by, of_metric}; type by its OpenTSDB name. tsuids: a LIST of
+ * U64. An aggregator by its name.
+ * Errors: YD_ENOENT (no such name), YD_ETOOBIG (narrow it), YD_EINVAL (not understood), with the reason as text. */
 #ifndef ELEMENTS_ASK_H
 #define ELEMENTS_ASK_H
 
@@ -42,9 +42,10 @@ enum yd_ask_op {
 
 struct yd_ask {
     enum yd_ask_op op;
-    struct yd_series_query series; /* SERIES; LOOKUP: its metric and filters; TAGS, FIND: its filters */
+    struct yd_series_query series; /* SERIES; LOOKUP: its metric and filters; LAST: these, tsuids and start, or…; TAGS,
+                                      FIND: its filters */
     enum yd_suggest what;          /* SUGGEST */
-    struct yd_str text;            /* SUGGEST, TAGS: the prefix; LAST, NODES: the pattern */
+    struct yd_str text;            /* SUGGEST, TAGS: the prefix; LAST: … the pattern; NODES: the pattern */
     struct yd_str key;             /* TAGS */
     bool of_metric;                /* TAGS */
     uint64_t max;                  /* SUGGEST, LOOKUP, LAST */

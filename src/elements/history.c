@@ -25,6 +25,7 @@ enum { REASON_SERIES, REASON_MEMORY, REASON_LATE };
 #define RUNS_MAX     256
 #define FORGOTTEN_NS (60 * YD_NS_PER_S)    /* a run that nobody called for so long: its asker has gone */
 #define ANSWERS      8192                  /* records of an answer that is no series: per turn */
+#define NEWEST       ((uint64_t)20000)     /* series whose newest values are asked for at once */
 #define FLUSH_BYTES  (UINT64_C(384) << 20) /* of batches, after which a flush does not wait for its time */
 #define KEPT_MAX     16384                 /* tickets, likewise: a cursor has 65,536 out at most */
 #define SETTLE_NS    (20 * YD_NS_PER_MS)   /* until a flush when somebody waits to end */
@@ -617,6 +618,7 @@ struct answer {
     struct yd_builder *builder;
     struct yd_out *out;
     int error;
+    struct yd_trail trail;
 };
 
 static void keep_error(struct answer *answer, int r)
@@ -729,6 +731,13 @@ static void answer_counts(struct state *state, struct answer *answer)
 static void answer_last(struct state *state, const struct yd_ask *ask, struct answer *answer)
 {
     struct yd_pattern *pattern;
+    if (ask->series.metric.size || ask->series.tsuid_count) {
+        struct yd_series_query query = ask->series;
+        if (query.start_ns == 0) query.start_ns = INT64_MIN;
+        keep_error(answer, yd_history_last_of(state->history, &query, YD_MIN(ask->max ? ask->max : NEWEST, NEWEST),
+                                              on_last, answer, &answer->trail));
+        return;
+    }
     int r = yd_pattern_compile(ask->text, &pattern);
     if (r == 0) {
         r = yd_history_last(state->history, pattern, ask->max ? ask->max : ANSWERS, on_last, answer);
@@ -784,9 +793,8 @@ static void answer_part(struct state *state, const struct yd_ask *ask, struct an
 static enum yd_turn_result answer_short(struct state *state, const struct yd_ask *ask, struct yd_out *out)
 {
     struct answer answer = {.out = out};
-    struct yd_trail trail = {0};
     answer.error = yd_builder_create(NULL, &answer.builder);
-    if (answer.error < 0) return refuse(out, answer.error, NULL);
+    if (answer.error < 0) return refuse(out, answer.error, &answer.trail);
     if (ask->op == YD_ASK_SUGGEST)
         keep_error(&answer, yd_history_suggest(state->history, ask->what, ask->text,
                                                ask->max && ask->max < UINT32_MAX ? (uint32_t)ask->max : 25, on_suggest,
@@ -794,10 +802,10 @@ static enum yd_turn_result answer_short(struct state *state, const struct yd_ask
     if (ask->op == YD_ASK_LOOKUP) answer_lookup(state, ask, &answer);
     if (ask->op == YD_ASK_LAST) answer_last(state, ask, &answer);
     if (ask->op == YD_ASK_COUNTS) answer_counts(state, &answer);
-    if (ask->op >= YD_ASK_NODES) answer_part(state, ask, &answer, &trail);
+    if (ask->op >= YD_ASK_NODES) answer_part(state, ask, &answer, &answer.trail);
     if (answer.error == 0) send(&answer, false);
     yd_builder_destroy(answer.builder);
-    return answer.error < 0 ? refuse(out, answer.error, &trail) : YD_DONE;
+    return answer.error < 0 ? refuse(out, answer.error, &answer.trail) : YD_DONE;
 }
 
 static enum yd_turn_result answer(struct state *state, struct yd_input *input, struct yd_out *out)

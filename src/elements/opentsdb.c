@@ -14,6 +14,7 @@
 #include "elements/http_intake.h"
 #include "elements/line_feed.h"
 #include "elements/opentsdb_answer.h"
+#include "elements/opentsdb_last.h"
 #include "elements/opentsdb_put.h"
 #include "serve/json_in.h"
 #include <yarder/log.h>
@@ -21,7 +22,7 @@
 #define QUESTIONS_MAX 4096
 #define PIECE         ((size_t)256 << 10)
 
-enum kind { QUERY, SUGGEST, LOOKUP, GRAPHITE };
+enum kind { QUERY, SUGGEST, LOOKUP, LAST, GRAPHITE };
 
 /* A request that is being answered. */
 struct question {
@@ -30,6 +31,7 @@ struct question {
     enum kind kind;
     struct yd_tsdb_request *request;
     struct yd_tsdb_plan plan;     /* QUERY */
+    struct yd_tsdb_last last;     /* LAST */
     size_t sub;                   /* which of it is being asked */
     struct yd_tsdb_answer answer; /* its buf serves all kinds */
     bool begun;                   /* a piece has left */
@@ -240,11 +242,9 @@ static void fail(struct state *state, struct question *question, int error, stru
     char text[512];
     struct yd_str message = why.size ? why : yd_str_of(yd_error_text(error));
     if (error == YD_ENOENT && question->kind == LOOKUP) status = 404;
-    if (error == YD_ENOENT && (question->kind == LOOKUP || question->kind == QUERY)) {
-        struct yd_str metric =
-            question->kind == LOOKUP ? question->metric : question->plan.subs[question->sub].query.metric;
+    if (error == YD_ENOENT && question->kind == LOOKUP) {
         int size = snprintf(text, sizeof text, "No such name for 'metrics': '%.*s'",
-                            (int)YD_MIN(metric.size, (size_t)400), metric.data);
+                            (int)YD_MIN(question->metric.size, (size_t)400), question->metric.data);
         message = (struct yd_str){text, (size_t)size};
     }
     if (error == YD_EUNDELIVERABLE) message = YD_STR("No history is wired to answer this: `tsdb => history`");
@@ -296,6 +296,17 @@ static void ask_sub(struct state *state, struct question *question, struct yd_ou
     ask(state, question, &(struct yd_ask){.op = YD_ASK_SERIES, .series = sub->query}, out);
 }
 
+/* All of them are asked one after the other; what they find is one array. */
+static void ask_last(struct state *state, struct question *question, struct yd_out *out)
+{
+    if (question->sub == question->last.count) {
+        yd_buf_cstr(&question->answer.buf, question->any ? "]" : "[]");
+        finish(state, question, out);
+        return;
+    }
+    ask(state, question, &(struct yd_ask){.op = YD_ASK_LAST, .series = question->last.queries[question->sub]}, out);
+}
+
 static const struct yd_str *argument(const struct yd_tsdb_request *request, const char *name)
 {
     for (size_t i = 0; i < request->argument_count; i++)
@@ -324,6 +335,18 @@ static void start_query(struct state *state, struct question *question, int64_t 
     question->plan.arrays |= flag(request, "arrays");
     yd_tsdb_answer_begin(&question->answer, &question->plan);
     ask_sub(state, question, out);
+}
+
+static void start_last(struct state *state, struct question *question, int64_t now_ns, struct yd_out *out)
+{
+    struct yd_tsdb_request *request = question->request;
+    struct yd_trail trail = {0};
+    int r = yd_tsdb_last_plan(request->body, request->arguments, request->argument_count, now_ns, &request->arena,
+                              &question->last, &trail);
+    if (r < 0)
+        fail(state, question, r, yd_str_of(yd_trail_text(&trail)), out);
+    else
+        ask_last(state, question, out);
 }
 
 /* An argument of the URL, or a member of a JSON body. */
@@ -476,6 +499,11 @@ static void start(struct state *state, struct yd_input *input, struct yd_out *ou
         start_query(state, question, input->wall_ns, out);
         return;
     }
+    if (yd_str_eq(request->path, YD_STR("query/last"))) {
+        question->kind = LAST;
+        start_last(state, question, input->wall_ns, out);
+        return;
+    }
     struct yd_json_value *body = NULL;
     question->kind = SUGGEST;
     if (request->body.size && yd_json_read(request->body, &request->arena, &body, NULL) < 0) {
@@ -503,6 +531,8 @@ static void add(struct question *question, const struct yd_batch *batch)
 {
     if (question->kind == QUERY)
         yd_tsdb_answer_add(&question->answer, batch);
+    else if (question->kind == LAST)
+        yd_tsdb_last_add(&question->answer.buf, &question->any, question->last.resolve, batch);
     else if (question->kind == SUGGEST)
         yd_tsdb_suggest_add(&question->answer.buf, &question->any, batch);
     else
@@ -527,6 +557,9 @@ static void replied(struct state *state, struct yd_input *input, struct yd_out *
     if (question->kind == QUERY) {
         question->sub++;
         ask_sub(state, question, out);
+    } else if (question->kind == LAST) {
+        question->sub++;
+        ask_last(state, question, out);
     } else {
         if (question->kind == SUGGEST) yd_buf_cstr(buf, question->any ? "]" : "[]");
         if (question->kind == LOOKUP) yd_tsdb_lookup_end(buf, question->total);
@@ -578,6 +611,8 @@ const struct yd_element_class yd_class_opentsdb = {
            "| path | |\n|---|---|\n"
            "| POST `/api/put` | a point or an array, gzip too; `summary`, `details`, `sync`, `sync_timeout` |\n"
            "| POST, GET `/api/query` | filters, group-by, downsample, rate; `arrays`, `msResolution`, `showQuery` |\n"
+           "| POST, GET `/api/query/last` | the newest point of each series: `timeseries`, `tsuids`, `back_scan`, "
+           "`resolve` |\n"
            "| `/api/suggest`, `/api/search/lookup` | names and series |\n"
            "| `/api/aggregators`, `/api/config/filters`, `/api/version` | what there is |\n\n"
            "- Telnet puts may have no tags; HTTP's must have one, as OpenTSDB's own answers say.\n"

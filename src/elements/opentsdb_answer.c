@@ -1,6 +1,6 @@
 /* OpenTSDB's answers: see opentsdb_answer.h.
  *
- *   [ {"metric":…,"tags":{…},"aggregateTags":[…],"query":{…},"dps":{"time":value,…}}, … ]
+ *   [ {"metric":…,"tags":{…},"aggregateTags":[…],"query":{…},"tsuids":[…],"dps":{"time":value,…}}, … ]
  *
  * A FACT opens an element, its samples follow, the next FACT or the end closes it; so an element may spread over many
  * batches and nothing is gathered. Numbers that JSON does not know: a gap filled with NaN is "NaN" as OpenTSDB writes
@@ -77,8 +77,15 @@ static void put_query(struct yd_buf *to, const struct yd_tsdb_sub *sub)
     const struct yd_series_query *query = &sub->query;
     yd_buf_printf(to, ",\"query\":{\"index\":%u,\"aggregator\":\"%s\",", sub->query.index,
                   query->none ? "none" : yd_aggregators[query->aggregator]);
-    put_key_string(to, "metric", query->metric);
-    yd_buf_cstr(to, ",\"tsuids\":null,\"downsample\":");
+    yd_buf_cstr(to, "\"metric\":");
+    if (query->metric.size)
+        yd_tsdb_put_string(to, query->metric);
+    else
+        yd_buf_cstr(to, "null");
+    yd_buf_cstr(to, ",\"tsuids\":");
+    for (size_t i = 0; i < query->tsuid_count; i++)
+        yd_buf_printf(to, "%s\"" YD_TSDB_TSUID "\"", i ? "," : "[", (unsigned long long)query->tsuids[i]);
+    yd_buf_cstr(to, query->tsuid_count ? "],\"downsample\":" : "null,\"downsample\":");
     if (sub->downsample.size)
         yd_tsdb_put_string(to, sub->downsample);
     else
@@ -102,8 +109,25 @@ static void put_query(struct yd_buf *to, const struct yd_tsdb_sub *sub)
     yd_buf_cstr(to, "}}");
 }
 
+/* What comes between the group's name and its points is over. */
+static void head_end(struct yd_tsdb_answer *answer)
+{
+    if (answer->headed) return;
+    answer->headed = true;
+    if (answer->tsuids) yd_buf_char(&answer->buf, ']');
+    yd_buf_cstr(&answer->buf, answer->plan->arrays ? ",\"dps\":[" : ",\"dps\":{");
+}
+
+static void put_tsuid(struct yd_tsdb_answer *answer, uint64_t tsuid)
+{
+    if (answer->headed) return;
+    yd_buf_printf(&answer->buf, "%s\"" YD_TSDB_TSUID "\"", answer->tsuids++ ? "," : ",\"tsuids\":[",
+                  (unsigned long long)tsuid);
+}
+
 static void close_group(struct yd_tsdb_answer *answer)
 {
+    if (answer->open) head_end(answer);
     if (answer->open) yd_buf_cstr(&answer->buf, answer->plan->arrays ? "]}" : "}}");
     answer->open = false;
 }
@@ -115,7 +139,8 @@ static void open_group(struct yd_tsdb_answer *answer, const struct yd_view *view
     close_group(answer);
     if (answer->any) yd_buf_char(to, ',');
     answer->any = answer->open = true;
-    answer->any_point = false;
+    answer->any_point = answer->headed = false;
+    answer->tsuids = 0;
     answer->series++;
     yd_buf_char(to, '{');
     yd_tsdb_put_name(to, yd_view_name(view, fact->name));
@@ -127,7 +152,6 @@ static void open_group(struct yd_tsdb_answer *answer, const struct yd_view *view
     }
     yd_buf_char(to, ']');
     if (answer->plan->show_query) put_query(to, answer->sub);
-    yd_buf_cstr(to, answer->plan->arrays ? ",\"dps\":[" : ",\"dps\":{");
 }
 
 static size_t put_value(char *p, const struct yd_tsdb_answer *answer, const struct yd_record *record)
@@ -143,6 +167,7 @@ static size_t put_value(char *p, const struct yd_tsdb_answer *answer, const stru
 
 static void put_point(struct yd_tsdb_answer *answer, const struct yd_record *record)
 {
+    head_end(answer);
     char *start = yd_buf_reserve(&answer->buf, 96), *p = start;
     if (!start) return;
     bool arrays = answer->plan->arrays;
@@ -165,7 +190,9 @@ void yd_tsdb_answer_add(struct yd_tsdb_answer *answer, const struct yd_batch *ba
     const struct yd_view *view = &batch->view;
     for (uint32_t i = 0; i < view->count; i++) {
         const struct yd_record *record = &view->records[i];
-        if (record->kind == YD_FACT)
+        if (record->kind == YD_FACT && record->type == YD_U64 && answer->open)
+            put_tsuid(answer, record->value.u64);
+        else if (record->kind == YD_FACT)
             open_group(answer, view, record);
         else if (answer->open && record->kind == YD_SAMPLE)
             put_point(answer, record);
@@ -219,8 +246,7 @@ void yd_tsdb_lookup_add(struct yd_buf *to, bool *any, uint64_t *total, const str
         if (record->kind == YD_FACT) {
             yd_buf_cstr(to, *any ? ",{\"tsuid\":" : "{\"tsuid\":");
             *any = true;
-            /* A name for the series that clients may keep: its hash. */
-            yd_buf_printf(to, "\"%016llX\",", (unsigned long long)yd_hash_str(name));
+            yd_buf_printf(to, "\"" YD_TSDB_TSUID "\",", (unsigned long long)yd_history_tsuid(name));
             yd_tsdb_put_name(to, name);
             yd_buf_char(to, '}');
         } else if (record->type == YD_MAP) {

@@ -9,6 +9,8 @@ struct yd_tsdb_answer {
     const struct yd_tsdb_plan *plan;
     const struct yd_tsdb_sub *sub; /* whose replies come now */
     bool any, open, any_point;
+    bool headed;     /* what precedes the group's points is written */
+    uint64_t tsuids; /* of the group, written */
     uint64_t points, series;
 };
 void yd_tsdb_answer_begin(struct yd_tsdb_answer *answer, const struct yd_tsdb_plan *plan);

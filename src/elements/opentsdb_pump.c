@@ -333,6 +333,7 @@ static const struct route {
 } routes[] = {
     {"put", POST, NULL},
     {"query", GET | POST, NULL},
+    {"query/last", GET | POST, NULL},
     {"suggest", GET | POST, NULL},
     {"search/lookup", GET | POST, NULL},
     {"aggregators", GET | POST, yd_tsdb_put_aggregators},
@@ -414,7 +415,8 @@ static void on_request(void *arg, struct yd_intake_request *request)
         return;
     }
     answer_error(request, 404, "Endpoint not found",
-                 YD_STR("The requested endpoint was not found: /api/put, /api/query, /api/suggest, /api/search/lookup, "
+                 YD_STR("The requested endpoint was not found: /api/put, /api/query, /api/query/last, /api/suggest, "
+                        "/api/search/lookup, "
                         "/api/aggregators, /api/config/filters, /api/version are there"));
 }
 

@@ -214,6 +214,58 @@ int yd_tsdb_lookup(struct yd_str text, struct yd_arena *arena, struct yd_series_
     return 0;
 }
 
+/* ---- tsuids ---- */
+
+int yd_tsdb_tsuid(struct yd_str text, uint64_t *ret)
+{
+    uint64_t value = 0;
+    if (text.size != 16) return YD_EINVAL;
+    for (size_t i = 0; i < 16; i++) {
+        char c = text.data[i], low = (char)(c | 0x20);
+        if (c >= '0' && c <= '9')
+            value = value << 4 | (uint64_t)(c - '0');
+        else if (low >= 'a' && low <= 'f')
+            value = value << 4 | (uint64_t)(low - 'a' + 10);
+        else
+            return YD_EINVAL;
+    }
+    *ret = value;
+    return 0;
+}
+
+int yd_tsdb_tsuids(struct yd_str text, struct yd_arena *arena, struct yd_series_query *to, struct yd_trail *trail)
+{
+    uint64_t *tsuids = yd_arena_get(arena, (text.size / 16 + 1) * sizeof *tsuids);
+    size_t count = 0;
+    struct yd_str one;
+    bool more = text.size != 0;
+    if (!tsuids) return YD_ENOMEM;
+    while (more) {
+        more = cut(&text, ',', &one);
+        one = trimmed(one);
+        if (yd_tsdb_tsuid(one, &tsuids[count++]) < 0) return refuse(trail, "Invalid TSUID: ", one);
+    }
+    if (!count) return refuse(trail, "Missing TSUIDs", YD_STR(""));
+    to->tsuids = tsuids;
+    to->tsuid_count = count;
+    return 0;
+}
+
+int yd_tsdb_tsuids_json(const struct yd_json_value *list, struct yd_arena *arena, struct yd_series_query *to,
+                        struct yd_trail *trail)
+{
+    if (!list || list->type != YD_JSON_ARRAY || !list->count) return 0;
+    uint64_t *tsuids = yd_arena_get(arena, list->count * sizeof *tsuids);
+    size_t count = 0;
+    if (!tsuids) return YD_ENOMEM;
+    for (const struct yd_json_value *item = list->first; item; item = item->next)
+        if (yd_tsdb_tsuid(yd_json_text(item), &tsuids[count++]) < 0)
+            return refuse(trail, "Invalid TSUID: ", yd_json_text(item));
+    to->tsuids = tsuids;
+    to->tsuid_count = count;
+    return 0;
+}
+
 /* ---- plans ---- */
 
 struct planner {
@@ -245,7 +297,8 @@ static bool same_query(const struct yd_tsdb_sub *a, const struct yd_tsdb_sub *b)
            x->rate_options.drop_resets == y->rate_options.drop_resets &&
            x->rate_options.counter_max == y->rate_options.counter_max &&
            x->rate_options.reset_value == y->rate_options.reset_value && x->explicit_tags == y->explicit_tags &&
-           yd_str_eq(a->downsample, b->downsample) && same_filters(x, y);
+           yd_str_eq(a->downsample, b->downsample) && same_filters(x, y) && x->tsuid_count == y->tsuid_count &&
+           (!x->tsuid_count || memcmp(x->tsuids, y->tsuids, x->tsuid_count * sizeof *x->tsuids) == 0);
 }
 
 static int append_sub(struct planner *planner, const struct yd_tsdb_sub *sub)
@@ -269,13 +322,16 @@ static int add_sub(struct planner *planner, const struct yd_tsdb_sub *sub)
 {
     struct yd_tsdb_sub one = *sub;
     struct yd_str rest = sub->query.metric;
-    if (rest.size == 0) return refuse(planner->trail, "Missing the metric or tsuids, provide at least one", YD_STR(""));
+    if (one.query.tsuid_count) one.query.metric = rest = YD_STR("");
+    if (rest.size == 0 && !one.query.tsuid_count)
+        return refuse(planner->trail, "Missing the metric or tsuids, provide at least one", YD_STR(""));
     one.query.index = planner->distinct;
-    one.joined = memchr(rest.data, '|', rest.size) != NULL;
+    one.query.show_tsuids = planner->plan->show_tsuids;
+    one.joined = rest.size && memchr(rest.data, '|', rest.size) != NULL;
     bool more = true, added = false;
     while (more) {
         more = cut(&rest, '|', &one.query.metric);
-        if (one.query.metric.size == 0) continue;
+        if (one.query.metric.size == 0 && !one.query.tsuid_count) continue;
         bool known = false;
         for (size_t i = 0; i < planner->plan->sub_count && !known; i++)
             known = same_query(&planner->plan->subs[i], &one);
@@ -372,6 +428,7 @@ static int json_sub(struct planner *planner, const struct yd_json_value *query)
     int r = set_aggregator(planner, yd_json_text(yd_json_get(query, "aggregator")), &sub.query);
     if (r == 0) r = set_downsample(planner, yd_json_text(yd_json_get(query, "downsample")), &sub);
     if (r == 0) r = json_filters(planner, query, &sub.query);
+    if (r == 0) r = yd_tsdb_tsuids_json(yd_json_get(query, "tsuids"), planner->arena, &sub.query, planner->trail);
     return r < 0 ? r : add_sub(planner, &sub);
 }
 
@@ -388,6 +445,7 @@ int yd_tsdb_plan_json(struct yd_str body, int64_t now_ns, struct yd_arena *arena
     ret->arrays = yd_json_true(yd_json_get(root, "arrays"));
     ret->show_query = yd_json_true(yd_json_get(root, "showQuery"));
     ret->show_summary = yd_json_true(yd_json_get(root, "showSummary"));
+    ret->show_tsuids = yd_json_true(yd_json_get(root, "showTSUIDs"));
     planner.base.milliseconds = ret->milliseconds;
     r = set_times(&planner, yd_json_text(yd_json_get(root, "start")), yd_json_text(yd_json_get(root, "end")), now_ns);
     if (r < 0) return r;
@@ -435,11 +493,13 @@ static bool cut_part(struct yd_str *rest, struct yd_str *ret)
     return true;
 }
 
-static int url_sub(struct planner *planner, struct yd_str text)
+/* by_tsuid: the last part is a list of tsuids, not a metric. */
+static int url_sub(struct planner *planner, struct yd_str text, bool by_tsuid)
 {
     struct yd_tsdb_sub sub = {.query = planner->base, .downsample = YD_STR("")};
+    const char *wrong = by_tsuid ? "Invalid parameter tsuid=" : "Invalid parameter m=";
     struct yd_str rest = text, part;
-    if (!cut_part(&rest, &part)) return refuse(planner->trail, "Invalid parameter m=", text);
+    if (!cut_part(&rest, &part)) return refuse(planner->trail, wrong, text);
     int r = set_aggregator(planner, part, &sub.query);
     while (r == 0 && cut_part(&rest, &part)) {
         if (yd_str_starts(part, YD_STR("rate")))
@@ -449,9 +509,10 @@ static int url_sub(struct planner *planner, struct yd_str text)
         else if (part.size && part.data[0] >= '0' && part.data[0] <= '9')
             r = set_downsample(planner, part, &sub);
         else
-            r = refuse(planner->trail, "Invalid parameter m=", text);
+            r = refuse(planner->trail, wrong, text);
     }
-    if (r == 0) r = metric_and_filters(rest, true, planner->arena, &sub.query, planner->trail);
+    if (r == 0 && by_tsuid) r = yd_tsdb_tsuids(rest, planner->arena, &sub.query, planner->trail);
+    if (r == 0 && !by_tsuid) r = metric_and_filters(rest, true, planner->arena, &sub.query, planner->trail);
     return r < 0 ? r : add_sub(planner, &sub);
 }
 
@@ -480,10 +541,13 @@ int yd_tsdb_plan_url(const struct yd_tsdb_argument *arguments, size_t count, int
     ret->arrays = flag(arguments, count, "arrays");
     ret->show_query = flag(arguments, count, "show_query");
     ret->show_summary = flag(arguments, count, "show_summary");
+    ret->show_tsuids = flag(arguments, count, "show_tsuids");
     planner.base.milliseconds = ret->milliseconds;
     int r = set_times(&planner, start ? *start : none, end ? *end : none, now_ns);
-    for (size_t i = 0; i < count && r == 0; i++)
-        if (yd_str_eq(arguments[i].name, YD_STR("m"))) r = url_sub(&planner, arguments[i].value);
-    if (r == 0 && ret->sub_count == 0) return refuse(trail, "Missing sub queries: m=", YD_STR(""));
+    for (size_t i = 0; i < count && r == 0; i++) {
+        bool by_tsuid = yd_str_eq(arguments[i].name, YD_STR("tsuid")) || yd_str_eq(arguments[i].name, YD_STR("tsuids"));
+        if (by_tsuid || yd_str_eq(arguments[i].name, YD_STR("m"))) r = url_sub(&planner, arguments[i].value, by_tsuid);
+    }
+    if (r == 0 && ret->sub_count == 0) return refuse(trail, "Missing sub queries: m= or tsuid=", YD_STR(""));
     return r;
 }

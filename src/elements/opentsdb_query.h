@@ -19,7 +19,7 @@ struct yd_tsdb_sub {
 struct yd_tsdb_plan {
     struct yd_tsdb_sub *subs;
     size_t sub_count;
-    bool milliseconds, arrays, show_query, show_summary;
+    bool milliseconds, arrays, show_query, show_summary, show_tsuids;
 };
 
 /* Everything lives in the arena, or in the texts given. YD_EINVAL with OpenTSDB's words in the trail. */
@@ -30,6 +30,15 @@ int yd_tsdb_plan_url(const struct yd_tsdb_argument *arguments, size_t count, int
 
 /* metric{key=value,…}: every pair one filter that does not group, `*` for any. */
 int yd_tsdb_lookup(struct yd_str text, struct yd_arena *arena, struct yd_series_query *ret, struct yd_trail *trail);
+
+/* A series' number: 16 hexadecimal digits, as lookup gives it. A list by commas, a JSON array of texts (none: 0 of
+ * them). */
+#define YD_TSDB_TSUID "%016llX"
+int yd_tsdb_tsuid(struct yd_str text, uint64_t *ret);
+int yd_tsdb_tsuids(struct yd_str text, struct yd_arena *arena, struct yd_series_query *to, struct yd_trail *trail);
+struct yd_json_value;
+int yd_tsdb_tsuids_json(const struct yd_json_value *list, struct yd_arena *arena, struct yd_series_query *to,
+                        struct yd_trail *trail);
 
 /* "now", "1h-ago", "2013/01/01-00:00:00", seconds (up to 10 digits), milliseconds, "123ms", "1234567890.123". */
 int yd_tsdb_time(struct yd_str text, int64_t now_ns, int64_t *ret_ns);

@@ -372,6 +372,7 @@ static int list_pairs(struct yd__candidates *candidates, const struct yd__index 
     if (!count) return YD_OK;
     candidates->ids = yd_alloc_get(candidates->alloc, count * sizeof *candidates->ids);
     if (!candidates->ids) return YD_ENOMEM;
+    candidates->room = (uint32_t)count;
     uint32_t lists = 0;
     for (uint32_t i = 0; i < pair_count; i++) {
         const struct yd__pair *pair = &index->pairs[pairs[i]];
@@ -410,9 +411,41 @@ int yd__candidates_open(struct yd__candidates *candidates, const struct yd_histo
     return list_pairs(candidates, index, pairs->ids, pairs->count, choice->verdicts, best);
 }
 
+int yd__candidates_of(struct yd__candidates *candidates, const struct yd_history *history, const uint64_t *tsuids,
+                      size_t count, bool one_metric, uint64_t *ret_unknown, struct yd_trail *trail)
+{
+    struct yd_alloc *alloc = history->options.alloc;
+    *ret_unknown = 0;
+    *candidates = (struct yd__candidates){.metric = YD__NONE, .alloc = alloc, .narrowed = true};
+    if (!count) return YD_OK;
+    uint32_t *ids = yd_alloc_get(alloc, count * sizeof *ids), kept = 0;
+    if (!ids) return YD_ENOMEM;
+    candidates->ids = ids;
+    candidates->room = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t id = yd__index_find_hash(history, tsuids[i]);
+        if (id == YD__NONE) {
+            *ret_unknown = tsuids[i];
+            continue;
+        }
+        uint32_t metric = yd__series_at(history, id)->label->metric;
+        if (one_metric && candidates->count && metric != candidates->metric) {
+            yd__candidates_close(candidates);
+            return yd_trail_add(trail, YD_EINVAL, "One or more time series IDs had a different metric");
+        }
+        if (one_metric) candidates->metric = metric;
+        ids[candidates->count++] = id;
+    }
+    qsort(ids, candidates->count, sizeof *ids, by_id);
+    for (uint32_t i = 0; i < candidates->count; i++)
+        if (!i || ids[i] != ids[i - 1]) ids[kept++] = ids[i];
+    candidates->count = kept;
+    return YD_OK;
+}
+
 void yd__candidates_close(struct yd__candidates *candidates)
 {
-    if (candidates->ids) yd_alloc_put(candidates->alloc, candidates->ids, candidates->count * sizeof *candidates->ids);
+    if (candidates->ids) yd_alloc_put(candidates->alloc, candidates->ids, candidates->room * sizeof *candidates->ids);
     candidates->ids = NULL;
 }
 
@@ -439,7 +472,7 @@ uint32_t yd__candidates_next(struct yd__candidates *candidates, const struct yd_
             if (yd__series_get(history, candidates->next)) ids[found++] = candidates->next;
         return found;
     }
-    const struct yd__posting own = {candidates->ids, candidates->count, candidates->count};
+    const struct yd__posting own = {candidates->ids, candidates->count, candidates->room};
     const struct yd__posting *list = candidates->narrowed ? &own : &index->metric_series[candidates->metric];
     const uint32_t ahead = 12; /* heads, then labels, are on their way when their turn comes */
     uint32_t at = lower_bound(list->ids, list->count, candidates->next);

@@ -24,12 +24,16 @@ struct yd__candidates {
     uint32_t next;   /* id */
     bool narrowed;
     uint32_t *ids; /* when narrowed; the candidates' own */
-    uint32_t count;
+    uint32_t count, room;
     struct yd_alloc *alloc;
 };
 /* YD_ENOMEM, YD_ETOOBIG as yd__filters_match; then there is nothing to close. */
 int yd__candidates_open(struct yd__candidates *candidates, const struct yd_history *history, uint32_t metric,
                         struct yd__filters *filters, struct yd_trail *trail);
+/* Those with these tsuids: what nobody has is passed over, and *ret_unknown is one of them (0: none).
+ * one_metric: candidates->metric is theirs, or YD_EINVAL. Else it is YD__NONE. */
+int yd__candidates_of(struct yd__candidates *candidates, const struct yd_history *history, const uint64_t *tsuids,
+                      size_t count, bool one_metric, uint64_t *ret_unknown, struct yd_trail *trail);
 void yd__candidates_close(struct yd__candidates *candidates);
 /* Up to `room` ids of living series of the metric; fewer only at the end. Heads are being prefetched. */
 uint32_t yd__candidates_next(struct yd__candidates *candidates, const struct yd_history *history, uint32_t *ids,

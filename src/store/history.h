@@ -95,10 +95,14 @@ struct yd_series_query {
     struct yd_downsample downsample;
     const struct yd_filter *filters; /* all that the query points to is needed during yd_query_start only */
     size_t filter_count;
+    const uint64_t
+        *tsuids; /* not 0 of them: these series of one metric, as one group; metric and filters say nothing */
+    size_t tsuid_count;
     bool explicit_tags; /* only series whose keys are exactly those of the filters */
     bool milliseconds;  /* false: the points of a second collapse, by the downsampler's aggregator when it is finer than
                            a second, else by the query's, and times are whole seconds */
     uint32_t index;     /* given back in each result's FACT */
+    bool show_tsuids;   /* of each group's series with points, in FACTs */
     /* Over these YD_ETOOBIG, with what to narrow in the trail. 0: a million series; ten million points of one answer or
      * in work at once; 2^30 points read. */
     uint64_t series_max, points_max, read_max;
@@ -109,7 +113,8 @@ int yd_aggregator_find(struct yd_str name, uint32_t *ret_index);
 
 /* Results come as batches, group after group in the order in which their series came first. Of a group:
  *   a FACT whose value is a MAP {aggregateTags: LIST of TEXT, sorted, plain; index: U64}, then SAMPLE records by time;
- *   all named canonically by what the series have in common: `metric tag=value,…`.
+ *   all named canonically by what the series have in common: `metric tag=value,…`. Between them, if they are asked for,
+ *   the tsuids of its series: a FACT of U64 each.
  * Values are F64, NaN for a filled gap; points of a single series, neither downsampled nor rated, keep their type (all
  * 64 bits of an integer). A group without points is left out. Its samples may go on in the next batch.
  *
@@ -117,14 +122,20 @@ int yd_aggregator_find(struct yd_str name, uint32_t *ret_index);
  * is at that moment, so points folded in meanwhile may or may not be seen; none is seen twice or torn. Points that were
  * there at the start are seen unless they are evicted first. */
 struct yd_query_run;
-/* YD_ENOENT: no such metric. YD_EINVAL: start after end, unknown aggregator, a bad interval. YD_EFORMAT: a regular
- * expression that is none. YD_ETOOBIG, YD_ENOMEM. */
+/* YD_ENOENT: no such metric, or tsuid. YD_EINVAL: start after end, unknown aggregator, a bad interval, tsuids of more
+ * than one metric. YD_EFORMAT: a regular expression that is none. YD_ETOOBIG, YD_ENOMEM. */
 int yd_query_start(struct yd_history *history, const struct yd_series_query *query, struct yd_query_run **ret_run,
                    struct yd_trail *trail);
 /* 1: more to come (call again), 0: done, negative: error, and the answer is incomplete. *ret_batch is a batch or,
  * often, NULL. */
 int yd_query_step(struct yd_query_run *run, struct yd_batch **ret_batch, struct yd_trail *trail);
 void yd_query_destroy(struct yd_query_run *run);
+
+/* A series' number for those outside, as OpenTSDB's TSUID: the hash of its canonical name, the same for ever. */
+static inline uint64_t yd_history_tsuid(struct yd_str name)
+{
+    return yd_hash_str(name);
+}
 
 enum yd_suggest { YD_SUGGEST_METRICS, YD_SUGGEST_TAGK, YD_SUGGEST_TAGV };
 /* Words that start with prefix, plain, sorted, at most max. */
@@ -161,6 +172,14 @@ int yd_history_find(struct yd_history *history, const struct yd_filter *filters,
                     void (*visit)(void *arg, struct yd_str name), void *arg, uint32_t *ret_next,
                     struct yd_trail *trail);
 
+/* The newest value of each series that is meant by metric and filters, or by tsuids (those nobody has are passed over),
+ * unless it is older than `start_ns`; nothing else of the query counts. YD_ENOENT: no such metric. YD_ETOOBIG: more
+ * than `limit` series are meant. Not sliced: about 100 ns a series in memory, a chunk to read for each that is in
+ * blocks. */
+int yd_history_last_of(struct yd_history *history, const struct yd_series_query *query, uint64_t limit,
+                       void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type,
+                                     union yd_value value),
+                       void *arg, struct yd_trail *trail);
 /* The newest value of series that match a name pattern (NULL: of all), at most `limit`. */
 int yd_history_last(struct yd_history *history, const struct yd_pattern *pattern, uint64_t limit,
                     void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type,

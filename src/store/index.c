@@ -59,6 +59,19 @@ uint32_t yd__index_find(const struct yd_history *history, struct yd_str name, ui
     }
 }
 
+uint32_t yd__index_find_hash(const struct yd_history *history, uint64_t hash)
+{
+    const struct yd__index *index = &history->index;
+    if (!index->slots) return YD__NONE;
+    uint32_t tag = tag_of(hash), mask = (UINT32_C(1) << index->slot_bits) - 1;
+    for (uint32_t at = tag >> (32 - index->slot_bits);; at = (at + 1) & mask) {
+        struct yd__slot slot = index->slots[at];
+        if (!slot.id_plus) return YD__NONE;
+        if (slot.tag == tag && yd_hash_str(yd__label_name(yd__series_at(history, slot.id_plus - 1)->label)) == hash)
+            return slot.id_plus - 1;
+    }
+}
+
 static int slots_reserve(struct yd__index *index, uint32_t live)
 {
     unsigned bits = index->slots ? index->slot_bits : 6;

@@ -239,6 +239,7 @@ static inline uint32_t yd__index_guess(const struct yd__index *index, uint64_t h
     return index->slots[(uint32_t)(hash >> 32) >> (32 - index->slot_bits)].id_plus - 1;
 }
 uint32_t yd__index_find(const struct yd_history *history, struct yd_str name, uint64_t hash);
+uint32_t yd__index_find_hash(const struct yd_history *history, uint64_t hash); /* whoever has it first; YD__NONE */
 /* A new series, not yet there. YD_EFORMAT: no name; YD_EFULL: refused; YD_ENOMEM. */
 int yd__index_add(struct yd_history *history, struct yd_str name, uint32_t *ret_id);
 /* One that has an id, above all given so far. YD_EFORMAT, YD_ENOMEM. */

@@ -86,6 +86,56 @@ int yd_history_lookup(struct yd_history *history, struct yd_str metric, const st
     return error;
 }
 
+static int meant(struct yd_history *history, const struct yd_series_query *query, struct yd__filters *filters,
+                 struct yd__candidates *candidates, struct yd_trail *trail)
+{
+    uint32_t metric;
+    uint64_t unknown;
+    if (query->tsuid_count)
+        return yd__candidates_of(candidates, history, query->tsuids, query->tsuid_count, false, &unknown, trail);
+    metric = yd_intern_find(&history->index.metrics, query->metric);
+    if (metric == YD_INTERN_NONE)
+        return yd_trail_add(trail, YD_ENOENT, "No such name for 'metrics': '%.*s'", YD_STR_FMT(query->metric));
+    return yd__candidates_open(candidates, history, metric, filters, trail);
+}
+
+int yd_history_last_of(struct yd_history *history, const struct yd_series_query *query, uint64_t limit,
+                       void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type,
+                                     union yd_value value),
+                       void *arg, struct yd_trail *trail)
+{
+    struct yd__filters *filters;
+    struct yd__candidates candidates;
+    uint32_t ids[64], count;
+    size_t filter_count = query->tsuid_count ? 0 : query->filter_count;
+    int error = yd__filters_create(history, query->filters, filter_count, false, &filters, trail);
+    if (error) return error;
+    error = meant(history, query, filters, &candidates, trail);
+    if (error) {
+        yd__filters_destroy(filters);
+        return error;
+    }
+    while (!error && (count = yd__candidates_next(&candidates, history, ids, YD_COUNT(ids)))) {
+        for (uint32_t i = 0; i < count && !error; i++) {
+            const struct yd__series *series = yd__series_at(history, ids[i]);
+            int64_t time;
+            uint8_t type;
+            uint64_t bits;
+            int r = yd__filters_match(filters, history, series->label, trail);
+            if (r < 0) error = r;
+            if (r <= 0 || !yd__series_may_have(history, series, query->start_ns, INT64_MAX)) continue;
+            if (!yd__series_last(history, series, &time, &type, &bits) || time < query->start_ns) continue;
+            if (limit-- == 0)
+                error = yd_trail_add(trail, YD_ETOOBIG, "too many series match: add tags, or ask for some of them");
+            else
+                visit(arg, yd__label_name(series->label), time, (enum yd_type)type, (union yd_value){.bits = bits});
+        }
+    }
+    yd__candidates_close(&candidates);
+    yd__filters_destroy(filters);
+    return error;
+}
+
 int yd_history_last(struct yd_history *history, const struct yd_pattern *pattern, uint64_t limit,
                     void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type,
                                   union yd_value value),

@@ -37,7 +37,7 @@ struct yd_query_run {
     struct yd__line_plan plan;
     const struct yd__aggregator *aggregator;
     bool each; /* aggregator none: every series its own group */
-    bool seconds;
+    bool seconds, show_tsuids;
     uint32_t index;
     uint64_t series_max, points_max, read_max;
     struct yd__filters *filters;
@@ -47,7 +47,7 @@ struct yd_query_run {
     int error;       /* sticks */
 
     /* chosen series, and the group of each; then by group */
-    uint32_t *ids, *groups;
+    uint32_t *ids, *groups; /* once sorted, groups says of each id if it has joined */
     uint32_t id_count, id_room;
     uint32_t *starts; /* of each group in ids, and the end */
     uint32_t group_count;
@@ -82,6 +82,7 @@ struct yd_query_run {
     /* the answer */
     struct yd_builder *builder;
     uint64_t emitted; /* cells or points gone over */
+    uint32_t listed;  /* in ids: members gone over */
     bool headed;
     uint32_t name;
     char name_text[YD_NAME_SIZE_MAX + 1];
@@ -151,29 +152,43 @@ static int plan(struct yd_query_run *run, const struct yd_series_query *query, s
     return YD_OK;
 }
 
+static int open_candidates(struct yd_query_run *run, const struct yd_series_query *query, uint32_t metric,
+                           struct yd_trail *trail)
+{
+    uint64_t unknown;
+    if (!query->tsuid_count) return yd__candidates_open(&run->candidates, run->history, metric, run->filters, trail);
+    int error =
+        yd__candidates_of(&run->candidates, run->history, query->tsuids, query->tsuid_count, true, &unknown, trail);
+    if (error || !unknown) return error;
+    return yd_trail_add(trail, YD_ENOENT, "No such unique ID for 'tsuids': '%016llX'", (unsigned long long)unknown);
+}
+
 int yd_query_start(struct yd_history *history, const struct yd_series_query *query, struct yd_query_run **ret_run,
                    struct yd_trail *trail)
 {
     struct yd_alloc *alloc = history->options.alloc;
-    uint32_t metric = query->any_metric ? YD__NONE : yd_intern_find(&history->index.metrics, query->metric);
+    uint32_t metric = YD__NONE;
+    bool by_tsuid = query->tsuid_count != 0;
     if (query->any_metric && !query->none)
         return yd_trail_add(trail, YD_EINVAL, "several metrics are not aggregated: the aggregator is none");
-    if (metric == YD_INTERN_NONE && !query->any_metric)
+    if (!by_tsuid && !query->any_metric) metric = yd_intern_find(&history->index.metrics, query->metric);
+    if (!by_tsuid && !query->any_metric && metric == YD_INTERN_NONE)
         return yd_trail_add(trail, YD_ENOENT, "No such name for 'metrics': '%.*s'", YD_STR_FMT(query->metric));
     struct yd_query_run *run = yd_alloc_zero(alloc, sizeof *run);
     if (!run) return YD_ENOMEM;
     run->history = history;
     run->alloc = alloc;
     run->index = query->index;
+    run->show_tsuids = query->show_tsuids;
     run->series_max = YD_MIN(query->series_max ? query->series_max : SERIES_MAX, (uint64_t)UINT32_MAX / 4);
     run->points_max = query->points_max ? query->points_max : POINTS_MAX;
     run->read_max = query->read_max ? query->read_max : READ_MAX;
     yd__line_init(&run->line, alloc, &run->plan);
     int error = plan(run, query, trail);
     if (!error)
-        error = yd__filters_create(history, query->filters, query->filter_count, query->explicit_tags, &run->filters,
-                                   trail);
-    if (!error) error = yd__candidates_open(&run->candidates, history, metric, run->filters, trail);
+        error = yd__filters_create(history, query->filters, by_tsuid ? 0 : query->filter_count,
+                                   query->explicit_tags && !by_tsuid, &run->filters, trail);
+    if (!error) error = open_candidates(run, query, metric, trail);
     if (!error) error = yd_builder_create(&(struct yd_builder_options){.alloc = alloc}, &run->builder);
     if (error) {
         yd_query_destroy(run);
@@ -344,7 +359,9 @@ static int choose(struct yd_query_run *run, struct yd_trail *trail)
     }
     if (!run->budget) return YD_OK;
     run->phase = GROUP;
-    return sort_by_group(run);
+    int error = sort_by_group(run);
+    if (run->id_count) memset(run->groups, 0, run->id_count * sizeof *run->groups);
+    return error;
 }
 
 /* ---- what a group has in common ---- */
@@ -448,7 +465,7 @@ static int group_open(struct yd_query_run *run, struct yd_trail *trail)
     }
     uint32_t series = run->starts[run->group + 1] - run->starts[run->group];
     uint64_t count = 0;
-    run->at = run->starts[run->group];
+    run->at = run->listed = run->starts[run->group];
     run->reading = run->headed = false;
     run->members = run->common_count = run->differing_count = 0;
     run->emitted = run->cell_count = 0;
@@ -601,7 +618,10 @@ static int line_done(struct yd_query_run *run, const struct yd__series *series, 
 {
     uint64_t from, end;
     int error = YD_OK;
-    if (run->line.any && run->way != UNION_CELLS && series) error = join(run, series->label);
+    if (run->line.any && run->way != UNION_CELLS && series) {
+        error = join(run, series->label);
+        run->groups[run->at] = 1;
+    }
     if (error) return error;
     switch (run->way) {
     case ONE:
@@ -747,6 +767,21 @@ static bool next_point(struct yd_query_run *run, int64_t *ret_time, uint8_t *ret
     return true;
 }
 
+/* The tsuids of those that have joined. */
+static int put_members(struct yd_query_run *run)
+{
+    uint32_t end = run->starts[run->group + 1];
+    for (; run->show_tsuids && run->listed < end; run->listed++) {
+        const struct yd__series *series = yd__series_get(run->history, run->ids[run->listed]);
+        if (!series || !run->groups[run->listed]) continue;
+        union yd_value tsuid = {.u64 = yd_history_tsuid(yd__label_name(series->label))};
+        int error = yd_builder_add(run->builder, run->plan.start, run->name, YD_FACT, YD_U64, 0, tsuid);
+        if (error < 0) return error;
+        spend(run, 8);
+    }
+    return YD_OK;
+}
+
 static int emit_group(struct yd_query_run *run)
 {
     while (run->budget) {
@@ -772,6 +807,7 @@ static int emit_group(struct yd_query_run *run)
             error = put_head(run);
             run->headed = error >= 0;
         }
+        if (error >= 0) error = put_members(run);
         if (error >= 0) {
             if (run->seconds) time = yd__floor(time, YD_NS_PER_S);
             error = yd_builder_add(run->builder, time, run->name, YD_SAMPLE, (enum yd_type)type, 0, value);

@@ -1,8 +1,8 @@
-/* What targets expose: whatever comes as an HTTP answer ends whole or is refused, in any pieces alike; whatever comes as
- * text, batches pass the reader's checks and names are canonical; a small batch size and the usual one agree, and so do
- * names that are known and names that are new. */
-#include "base/hash.h"
+/* What targets expose: whatever comes as an HTTP answer ends whole or is refused, in any pieces alike; whatever comes
+ * as text, batches pass the reader's checks and names are canonical; a small batch size and the usual one agree, and so
+ * do names that are known and names that are new. */
 #include "elements/exposition.h"
+#include "base/hash.h"
 #include "serve/http_answer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

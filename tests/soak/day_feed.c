@@ -2,9 +2,10 @@
  *
  *   day_feed PORT SERIES START_S SECONDS CONNECTIONS
  *
- * A request is one second of all series, and is sent again until it is answered 204 (durable), over new connections when
- * an old one breaks. Series s at second t has the value (31 s + 7 (t mod 3600) + 13 (t / 3600)) mod 1000, t from START_S:
- * whoever reads can tell what must be there. Prints how many seconds are acknowledged, a line each time that changes. */
+ * A request is one second of all series, and is sent again until it is answered 204 (durable), over new connections
+ * when an old one breaks. Series s at second t has the value (31 s + 7 (t mod 3600) + 13 (t / 3600)) mod 1000, t from
+ * START_S: whoever reads can tell what must be there. Prints how many seconds are acknowledged, a line each time that
+ * changes. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -97,9 +98,9 @@ static void *run(void *arg)
     int fd = -1;
     for (uint64_t second; (second = atomic_fetch_add(&next_second, 1)) < plan.seconds;) {
         char *body = request + 256, *end = put_second(body, second);
-        int head_size = snprintf(head, sizeof head,
-                                 "POST /write?precision=s HTTP/1.1\r\nHost: day\r\nContent-Length: %zu\r\n\r\n",
-                                 (size_t)(end - body));
+        int head_size =
+            snprintf(head, sizeof head, "POST /write?precision=s HTTP/1.1\r\nHost: day\r\nContent-Length: %zu\r\n\r\n",
+                     (size_t)(end - body));
         char *from = body - head_size;
         memcpy(from, head, (size_t)head_size);
         for (int status = 0; status != 204;) {

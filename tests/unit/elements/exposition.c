@@ -130,8 +130,10 @@ TEST(the_documentations_example_is_understood)
 TEST(a_type_counts_for_its_family_alone)
 {
     UNUSED;
-    expect("# TYPE a counter\na 1\nab 2\na_total 3\na_created 4\n# TYPE b gauge\nb 5\na 6\n", "+a 1; ab 2; +a_total 3; "
-           "a_created 4; b 5; a 6", "");
+    expect("# TYPE a counter\na 1\nab 2\na_total 3\na_created 4\n# TYPE b gauge\nb 5\na 6\n",
+           "+a 1; ab 2; +a_total 3; "
+           "a_created 4; b 5; a 6",
+           "");
     expect("# TYPE h histogram\nh 1\nh_gsum 2\nh_sum 3\n# TYPE s summary\ns_bucket 4\ns_sum 5\n",
            "h 1; h_gsum 2; +h_sum 3; s_bucket 4; +s_sum 5", "");
     expect("#TYPE a counter\na 1\n# \tTYPE\tb \t counter \nb 2\n", "+a 1; +b 2", "");
@@ -171,7 +173,8 @@ TEST(quoted_names_are_names)
 TEST(blanks_and_ends_of_lines_are_as_they_like)
 {
     UNUSED;
-    expect("  a\t1\r\n\r\n \t \nb { x = \"1\" ,y=\"2\", }\t2\t5 \nc{}3\nd 4", "a 1; b x=1,y=2 2 @5000000; c 3; d 4", "");
+    expect("  a\t1\r\n\r\n \t \nb { x = \"1\" ,y=\"2\", }\t2\t5 \nc{}3\nd 4", "a 1; b x=1,y=2 2 @5000000; c 3; d 4",
+           "");
     expect("", "", "");
 }
 
@@ -300,7 +303,8 @@ TEST(memory_that_runs_out_is_said_and_leaks_nothing)
 TEST(damaged_texts_are_survived)
 {
     UNUSED;
-    static const char base[] = "# TYPE a counter\na{x=\"1\\\\\",y=\"2\"} 1.5 1000 # {t=\"1\"} 2\n{\"b.c\",z=\"}\"} 3\n# EOF\n";
+    static const char base[] =
+        "# TYPE a counter\na{x=\"1\\\\\",y=\"2\"} 1.5 1000 # {t=\"1\"} 2\n{\"b.c\",z=\"}\"} 3\n# EOF\n";
     static const char bytes[] = "{}\"\\=,# \t\n\r1.eE+-aNI\x80\xff";
     struct {
         uint64_t s;

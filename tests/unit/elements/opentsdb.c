@@ -240,6 +240,7 @@ TEST(a_question_survives_the_way_through_its_row)
                                         {YD_FILTER_NOT_KEY, YD_STR("dc"), YD_STR(""), false}};
     uint32_t max;
     assert_int_equal(yd_aggregator_find(YD_STR("max"), &max), 0);
+    const uint64_t tsuids[] = {1, UINT64_MAX, 0};
     const struct yd_ask asks[] = {
         {.op = YD_ASK_SERIES,
          .series = {.start_ns = -5,
@@ -258,6 +259,9 @@ TEST(a_question_survives_the_way_through_its_row)
         {.op = YD_ASK_SUGGEST, .what = YD_SUGGEST_TAGV, .text = YD_STR("we"), .max = 9},
         {.op = YD_ASK_LOOKUP, .series = {.metric = YD_STR("m"), .filters = filters, .filter_count = 1}, .max = 1000},
         {.op = YD_ASK_LAST, .text = YD_STR("cpu*"), .max = 1},
+        {.op = YD_ASK_SERIES, .series = {.end_ns = 1, .tsuids = tsuids, .tsuid_count = 3, .show_tsuids = true}},
+        {.op = YD_ASK_LAST, .series = {.start_ns = 9, .tsuids = tsuids, .tsuid_count = 3}},
+        {.op = YD_ASK_LAST, .series = {.metric = YD_STR("m"), .filters = filters, .filter_count = 2}, .max = 5},
         {.op = YD_ASK_COUNTS}};
     for (size_t i = 0; i < YD_COUNT(asks); i++) {
         struct yd_batch *batch, *again;

@@ -9,7 +9,7 @@ struct server {
     struct yd_listener *listener;
     const char *answer; /* all of it, head and body; NULL: takes the request and says nothing */
     size_t size;
-    bool slow;          /* a byte a second, for ever */
+    bool slow; /* a byte a second, for ever */
     unsigned requests, open, most;
     char request[1024];
     struct yd_loop *loop;
@@ -169,7 +169,8 @@ static void gzip_chunks_and_openmetrics_are_understood(void **state)
     begin(&t, "[\"http://127.0.0.1:9100/x?y=z\"]", ", labels: {zone: \"a\", job: \"mine\"}");
     serve(&t, &server, "127.0.0.1:9100");
     yd_buf_init(&whole, NULL);
-    yd_buf_cstr(&whole, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Type: application/openmetrics-text; version=1.0.0\r\n\r\n");
+    yd_buf_cstr(&whole, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Type: application/openmetrics-text; "
+                        "version=1.0.0\r\n\r\n");
     assert_int_equal(yd_deflate_gzip(YD_STR("# TYPE a counter\na_total 5 1.5\n# EOF\n"), &whole), 0);
     server.answer = whole.data;
     server.size = whole.size;
@@ -301,7 +302,8 @@ static void series_that_disappear_are_said_once(void **state)
     struct server server = {.slow = false};
     tested_open(&t);
     t.listen_to = "s";
-    tested_start(&t, "s :: Scrape(targets: [\"127.0.0.1:9100\"], every: 10s, splay: false) -> Null()\ns.gone -> Null()\n");
+    tested_start(&t,
+                 "s :: Scrape(targets: [\"127.0.0.1:9100\"], every: 10s, splay: false) -> Null()\ns.gone -> Null()\n");
     serve(&t, &server, "127.0.0.1:9100");
     answer(&server, "", "a 1\nb{x=\"1\"} 2\nb{x=\"2\"} 3\n");
     tested_run(&t, 15 * YD_NS_PER_S);
@@ -330,8 +332,8 @@ static void bad_lines_are_counted_and_given_out(void **state)
     struct server server = {.slow = false};
     tested_open(&t);
     t.listen_to = "s";
-    tested_start(&t,
-                 "s :: Scrape(targets: [\"127.0.0.1:9100\"], every: 10s, splay: false) -> Null()\ns.rejects -> Null()\n");
+    tested_start(
+        &t, "s :: Scrape(targets: [\"127.0.0.1:9100\"], every: 10s, splay: false) -> Null()\ns.rejects -> Null()\n");
     serve(&t, &server, "127.0.0.1:9100");
     answer(&server, "", "a 1\nb x\nc 2\n");
     tested_run(&t, YD_NS_PER_S);
@@ -354,8 +356,9 @@ static void many_targets_spread_and_one_that_is_gone_hurts_no_other(void **state
     struct server servers[3] = {{.slow = false}};
     tested_open(&t);
     t.listen_to = "s";
-    tested_start(&t, "s :: Scrape(targets: [\"127.0.0.1:1\", \"127.0.0.1:2\", \"127.0.0.1:3\", \"web:4\"], every: 10s) -> "
-                     "Null()\n");
+    tested_start(&t,
+                 "s :: Scrape(targets: [\"127.0.0.1:1\", \"127.0.0.1:2\", \"127.0.0.1:3\", \"web:4\"], every: 10s) -> "
+                 "Null()\n");
     for (unsigned i = 0; i < 3; i++) {
         char at[32];
         (void)snprintf(at, sizeof at, "127.0.0.1:%u", i + 1);

@@ -118,11 +118,8 @@ static void repair_asks_the_next_source_when_one_is_of_another_history(void **st
         flip(world, 0, ".ylog", frame + 40);
         struct image damaged = image_of(world, world->dir, 0, ".ylog");
         struct source source = {world, "d/copy/0", forged};
-        struct yd_log_repair how = {.fs = world->fs,
-                                    .dir = world->dir,
-                                    .from_dir = "d/other/0",
-                                    .fetch = fetch_batch,
-                                    .fetch_arg = &source};
+        struct yd_log_repair how = {
+            .fs = world->fs, .dir = world->dir, .from_dir = "d/other/0", .fetch = fetch_batch, .fetch_arg = &source};
         struct yd_log_repair_report report;
         /* A batch whose header is not what its checksum says is not taken either. */
         assert_int_equal(yd_log_repair_dir(&how, &report, NULL), forged ? YD_ECORRUPT : 0);
@@ -135,7 +132,8 @@ static void repair_asks_the_next_source_when_one_is_of_another_history(void **st
     free(good.bytes);
 }
 
-/* A block as it was before a cut: whole, with the right seqno and the right chain before it. Only the frame behind tells.
+/* A block as it was before a cut: whole, with the right seqno and the right chain before it. Only the frame behind
+ * tells.
  */
 static void repair_finds_a_stale_frame_by_the_one_behind_it(void **state)
 {
@@ -249,8 +247,7 @@ static void a_leader_refuses_a_place_with_another_chain_wherever_it_is(void **st
         /* One batch at a time. */
         if (!pump.pending) {
             const void *bytes;
-            int error =
-                yd_log_source_next(pump.source, &pump.part, &pump.base, &pump.segment_size, &bytes, &pump.size);
+            int error = yd_log_source_next(pump.source, &pump.part, &pump.base, &pump.segment_size, &bytes, &pump.size);
             if (error == YD_EAGAIN) break;
             assert_int_equal(error, 0);
             pump.bytes = bytes;

@@ -70,7 +70,8 @@ TEST(what_the_headers_say_is_kept)
 {
     UNUSED;
     struct yd_http_answer answer;
-    const char *text = "HTTP/1.1 503 No\r\nContent-Type:  text/plain; x \r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx";
+    const char *text =
+        "HTTP/1.1 503 No\r\nContent-Type:  text/plain; x \r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx";
     assert_int_equal(read_in(&answer, text, strlen(text), 3, 100), 1);
     assert_int_equal(answer.status, 503);
     assert_string_equal(answer.type, "text/plain; x");
@@ -121,7 +122,8 @@ TEST(limits_are_met_before_memory_is_taken)
     expect_error(OK "Content-Length: 101\r\n\r\n", YD_ETOOBIG, "a body over the limit");
     expect_error(OK "Content-Length: 18446744073709551615\r\n\r\n", YD_ETOOBIG, "a body over the limit");
     expect_error(OK "Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n", YD_ETOOBIG, "a body over the limit");
-    expect_error(OK "Transfer-Encoding: chunked\r\n\r\n10000000000000000000000\r\n", YD_ETOOBIG, "a body over the limit");
+    expect_error(OK "Transfer-Encoding: chunked\r\n\r\n10000000000000000000000\r\n", YD_ETOOBIG,
+                 "a body over the limit");
     expect_error(OK "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n64\r\n", YD_ETOOBIG, "a body over the limit");
     char text[20000];
     memset(text, 'x', sizeof text);
@@ -165,7 +167,8 @@ static void expect_url(const char *text, const char *address, const char *host, 
 {
     struct yd_fetch_url url;
     struct yd_trail trail = {0};
-    if (yd_fetch_url_parse(yd_str_of(text), YD_STR("/metrics"), &url, &trail) < 0) fail_msg("%s", yd_trail_text(&trail));
+    if (yd_fetch_url_parse(yd_str_of(text), YD_STR("/metrics"), &url, &trail) < 0)
+        fail_msg("%s", yd_trail_text(&trail));
     assert_string_equal(url.address, address);
     assert_string_equal(url.host, host);
     assert_string_equal(url.path, path);
@@ -187,9 +190,10 @@ TEST(urls_are_taken_apart)
 TEST(what_is_no_url_is_refused)
 {
     UNUSED;
-    static const char *const texts[] = {"",         "https://a:1", "http://",   "a:1/x",  "http://a:x",       "http://a b:1",
-                                        ":9100",    "ftp://a:1",   "1.2.3:1",   "unix:",  "http://a:1/x y",   "http://a:1/#x",
-                                        "http:///", "a:99999",     "http://:1", "a\r\nb", "http://a:1/x\r\ny"};
+    static const char *const texts[] = {
+        "",         "https://a:1", "http://",   "a:1/x",  "http://a:x",       "http://a b:1",
+        ":9100",    "ftp://a:1",   "1.2.3:1",   "unix:",  "http://a:1/x y",   "http://a:1/#x",
+        "http:///", "a:99999",     "http://:1", "a\r\nb", "http://a:1/x\r\ny"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct yd_fetch_url url;
         struct yd_trail trail = {0};

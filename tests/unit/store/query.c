@@ -709,6 +709,75 @@ static void last_gives_the_newest_value_as_it_came(void **state)
     close_fixture(&f);
 }
 
+static struct words last_of(struct fixture *f, const struct yd_series_query *query, uint64_t limit, int error)
+{
+    struct words words = {0};
+    struct yd_trail trail = {0};
+    assert_int_equal(yd_history_last_of(f->history, query, limit, add_last, &words, &trail), error);
+    assert_true(!error || *yd_trail_text(&trail));
+    return words;
+}
+
+static void last_of_series_by_tags_or_tsuid_and_not_too_old(void **state)
+{
+    (void)state;
+    struct fixture f = open_fixture();
+    test_i64(f.builder, "a k=1", AT(5), 1);
+    test_i64(f.builder, "a k=2", AT(9), 2);
+    test_i64(f.builder, "b k=1", AT(7), 3);
+    test_fold(f.history, f.builder);
+    const char *i64 = yd_type_name(YD_I64);
+    char want[256];
+    struct yd_filter filter = {YD_FILTER_LITERAL_OR, YD_STR("k"), YD_STR("2"), true};
+    struct yd_series_query query = {.metric = YD_STR("a"), .start_ns = INT64_MIN};
+    (void)snprintf(want, sizeof want, "a k=1@5=%s:1 | a k=2@9=%s:2", i64, i64);
+    assert_string_equal(last_of(&f, &query, 2, 0).text, want);
+    assert_int_equal(last_of(&f, &query, 1, YD_ETOOBIG).count, 1);
+    query.start_ns = AT(6);
+    (void)snprintf(want, sizeof want, "a k=2@9=%s:2", i64);
+    assert_string_equal(last_of(&f, &query, 9, 0).text, want);
+    query = (struct yd_series_query){.metric = YD_STR("a"), .filters = &filter, .filter_count = 1};
+    assert_string_equal(last_of(&f, &query, 9, 0).text, want);
+    query.metric = YD_STR("no");
+    assert_int_equal(last_of(&f, &query, 9, YD_ENOENT).count, 0);
+    /* By number, whatever else the question says; what nobody has is passed over. */
+    const uint64_t tsuids[] = {yd_history_tsuid(YD_STR("b k=1")), 77, yd_history_tsuid(YD_STR("a k=1"))};
+    query.tsuids = tsuids;
+    query.tsuid_count = 3;
+    (void)snprintf(want, sizeof want, "a k=1@5=%s:1 | b k=1@7=%s:3", i64, i64);
+    assert_string_equal(last_of(&f, &query, 9, 0).text, want);
+    close_fixture(&f);
+}
+
+static void tsuids_choose_series_of_one_metric(void **state)
+{
+    (void)state;
+    struct fixture f = open_fixture();
+    test_i64(f.builder, "a k=1", AT(5), 1);
+    test_i64(f.builder, "a k=2", AT(5), 2);
+    test_i64(f.builder, "a k=3", AT(5), 4);
+    test_i64(f.builder, "b k=1", AT(5), 8);
+    test_fold(f.history, f.builder);
+    uint64_t tsuids[] = {yd_history_tsuid(YD_STR("a k=3")), yd_history_tsuid(YD_STR("a k=1")),
+                         yd_history_tsuid(YD_STR("a k=3"))};
+    struct yd_series_query query = {
+        .start_ns = AT(0), .end_ns = AT(9), .aggregator = aggregator("sum"), .tsuids = tsuids, .tsuid_count = 3};
+    struct answer answer = answer_of(f.history, &query);
+    assert_int_equal(answer.count, 1);
+    assert_string_equal(answer.groups[0].name, "a");
+    assert_string_equal(answer.groups[0].tags, "k");
+    assert_true(answer.groups[0].count == 1 && answer_number(&answer.groups[0].points[0]) == 5);
+    answer_free(&answer);
+    tsuids[1] = yd_history_tsuid(YD_STR("b k=1"));
+    answer = answer_of(f.history, &query);
+    assert_int_equal(answer.error, YD_EINVAL);
+    tsuids[1] = 5;
+    answer = answer_of(f.history, &query);
+    assert_int_equal(answer.error, YD_ENOENT);
+    assert_non_null(strstr(yd_trail_text(&answer.trail), "0000000000000005"));
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -732,6 +801,8 @@ int main(void)
         cmocka_unit_test(suggest_is_sorted_by_prefix_and_bounded),
         cmocka_unit_test(lookup_finds_series_by_their_tags),
         cmocka_unit_test(last_gives_the_newest_value_as_it_came),
+        cmocka_unit_test(last_of_series_by_tags_or_tsuid_and_not_too_old),
+        cmocka_unit_test(tsuids_choose_series_of_one_metric),
     };
     return cmocka_run_group_tests_name("store/query", tests, NULL, NULL);
 }
