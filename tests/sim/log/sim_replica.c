@@ -7,8 +7,9 @@
  *
  * What is checked: what a node called durable is there after every crash, in order, once; nothing else but what was
  * appended somewhere, at its place, behind what it was appended behind; `replicated` only when so many others have it
- * durably, and then whoever is promoted has it; a follower never loses anything but by being told to cut, and then it
- * is in quarantine; in the end all are alike, sealed files byte for byte.
+ * durably, and then whoever is promoted has it, but for what retention took at one of them; a follower never loses
+ * anything but by being told to cut, and then it is in quarantine; in the end all are alike, sealed files byte for
+ * byte.
  *
  *   sim_replica --seeds A..B        a range         sim_replica --random N     N new seeds, printed
  *   sim_replica --mutants [N]       leaves out one check at a time: a seed among N must fail for each
@@ -185,7 +186,10 @@ static void check_kept(struct sim *sim, struct node *node, const uint64_t *now, 
     yd_log_position(node->log, &position);
     uint32_t at = 0;
     for (uint32_t i = 0; i < node->count; i++) {
-        const struct mark *mark = &sim->marks[node->chain[i]];
+        struct mark *mark = &sim->marks[node->chain[i]];
+        /* Retired at one of those who made it replicated, it is promised no longer: one whose retention went further
+         * than its next leader has come begins anew, and then has it no more. */
+        if (mark->next <= position.first) mark->committed = false;
         if (mark->next <= position.first || mark->next > upto) continue;
         while (at < count && sim->marks[now[at]].first < mark->first) at++;
         CHECK(sim, at < count && now[at] == node->chain[i],
