@@ -4,9 +4,9 @@
  *        |                                                  |
  *        |  told on: a ROW yarder.tombstone {names, kinds}   `-- lasting: what matches is dropped from now on, counted
  *
- * Whoever remembers something about names (State, Window, Facts, Events) drops what the tombstone names when it passes.
- * Lasting rules are saved. What a rule of the parameters ignores is not told on: nothing behind has ever seen it.
- * What can fail: memory; more rules than RULES_MAX, which is said. */
+ * Whoever remembers something about names (State, Window, Facts, Events, History) drops what the tombstone names when
+ * it passes. Lasting rules are saved. What a rule of the parameters ignores is not told on: nothing behind has ever
+ * seen it. What can fail: memory; more rules than RULES_MAX, which is said. */
 #include <yarder/element.h>
 #include <yarder/name.h>
 
@@ -342,9 +342,10 @@ const struct yd_element_class yd_class_forget = {
         "A name is forgotten by a record `yarder.tombstone` (a ROW with `names`, `kinds`, `lasting`) or by the "
         "question "
         "`forget`. The tombstone travels on: State, Window, Facts and Events behind drop what they have of names that "
-        "match. With `lasting` what matches is dropped here from then on, counted, also after a restart, until "
+        "match, a History what is before the tombstone's `until_time` (of the question: now). With `lasting` what "
+        "matches is dropped here from then on, counted, also after a restart, until "
         "`forget_end`.\n\n"
-        "What lies in a Log stays there (see `yarder log tombstone`).\n",
+        "What lies in a Log stays there, and is left out by whoever reads it (see `yarder log tombstone`).\n",
     .example = "metrics -> Forget(names: [\"debug.*\"]) -> Print()",
     .ports = ports,
     .params = params,

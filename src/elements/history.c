@@ -52,7 +52,7 @@ struct told {
     struct yd_store_change *change;
     char text[256];
 };
-/* A batch that there was no room for. */
+/* A batch that there was no room for, or that forgets while a flush is under way. */
 struct waiting {
     struct waiting *next;
     struct yd_batch *batch;
@@ -72,8 +72,9 @@ struct state {
     int64_t checkpoint_ns, retry_ns;
     uint64_t *kept; /* tickets; the first `begun` are those of the flush under way */
     size_t kept_count, kept_room, begun;
-    uint64_t bytes;         /* of batches since the last flush began */
-    uint64_t damage;        /* found so far */
+    uint64_t bytes;  /* of batches since the last flush began */
+    uint64_t damage; /* found so far */
+    uint64_t refused_tombstones;
     bool due, eager, armed; /* armed: TIMER_FLUSH runs */
     uint32_t failures;      /* of flushes, in a row */
     struct told *first_told, **last_told;
@@ -289,37 +290,72 @@ static void answer_kept(struct state *state, struct yd_out *out)
 
 /* ---- folding ---- */
 
-/* Names that a batch says are forgotten (rows.h) go before what else it brings is folded. A row with `until` hides
- * records in a log, and means nothing here. */
-static int forget(struct state *state, const struct yd_batch *batch)
+/* The next tombstone by pattern (rows.h) at record `at` or behind; all when there is none. */
+static uint32_t next_tombstone(const struct yd_batch *batch, uint32_t at)
 {
     const struct yd_view *view = &batch->view;
-    if (!(batch->header.kinds & YD_KIND_BIT(YD_ROW))) return 0;
-    for (uint32_t i = 0; i < view->count; i++) {
-        const struct yd_record *record = &view->records[i];
-        struct yd_pattern *pattern = NULL;
-        uint32_t kinds;
-        if (record->kind != YD_ROW || record->type != YD_MAP) continue;
-        if (yd_view_find(view, record->value, YD_STR("until")) ||
-            yd_view_find(view, record->value, YD_STR("until_time")))
-            continue;
-        int r = yd_tombstone_read(view, i, &pattern, &kinds);
-        if (r < 0) return r;
-        if (r > 0 && pattern && (kinds & YD_KINDS_NUMERIC)) (void)yd_history_forget(state->history, pattern);
-        yd_pattern_destroy(pattern);
-    }
-    return 0;
+    if (!(batch->header.kinds & YD_KIND_BIT(YD_ROW))) return view->count;
+    for (; at < view->count; at++)
+        if (view->records[at].kind == YD_ROW && view->records[at].type == YD_MAP &&
+            yd_str_eq(yd_view_name(view, view->records[at].name), YD_STR("yarder.tombstone")))
+            break;
+    return at;
 }
 
-/* Returns what is done of it. */
-static uint32_t fold_some(struct state *state, struct yd_batch *batch, uint32_t from, struct yd_out *out)
+/* What a tombstone says is forgotten goes: of any time, or before its `until_time`. Of one with `until`, a seqno, it is
+ * not known which points it means: they have none here. YD_EBUSY: not while a flush is under way. */
+static int forget(struct state *state, const struct yd_view *view, uint32_t at, struct yd_out *out)
+{
+    struct yd_pattern *pattern = NULL;
+    uint32_t kinds;
+    int64_t until;
+    bool by_seqno;
+    uint64_t gone = 0;
+    int r = yd_tombstone_read(view, at, &pattern, &kinds);
+    if (r <= 0 || !pattern) return r < 0 ? r : YD_OK;
+    bool means = (kinds & YD_KINDS_NUMERIC) && yd_tombstone_until(view, at, &until, &by_seqno);
+    if (means && by_seqno) {
+        state->refused_tombstones++;
+        yd_say(out, 1, "a tombstone with `until` (a seqno) was passed over: points have none here. Say `until_time`");
+    } else if (means && until != INT64_MAX && state->phase != IDLE) {
+        r = YD_EBUSY;
+    } else if (means) {
+        r = yd_history_forget(state->history, pattern, until, &gone);
+    }
+    yd_pattern_destroy(pattern);
+    return YD_MIN(r, YD_OK);
+}
+
+/* Up to the end, or the end of a slice; tombstones in their place between the others. */
+static int fold_on(struct state *state, const struct yd_batch *batch, uint32_t from, uint32_t *ret_done,
+                   struct yd_out *out)
+{
+    uint32_t stop;
+    int r = YD_OK;
+    *ret_done = from;
+    do {
+        stop = next_tombstone(batch, *ret_done);
+        if (stop == *ret_done && stop < batch->view.count) {
+            r = forget(state, &batch->view, stop, out);
+            if (r < 0) break;
+            stop = next_tombstone(batch, stop + 1);
+        }
+        r = yd_history_fold_to(state->history, batch, *ret_done, stop, ret_done);
+    } while (r >= 0 && *ret_done == stop && stop < batch->view.count);
+    return r;
+}
+
+/* Returns what is done of it. *ret_waits: the rest waits for the flush under way. */
+static uint32_t fold_some(struct state *state, struct yd_batch *batch, uint32_t from, bool *ret_waits,
+                          struct yd_out *out)
 {
     struct yd_history_counts before, after;
     uint32_t done = from;
     yd_history_counts(state->history, &before);
-    int r = from ? 0 : forget(state, batch);
-    if (r >= 0) r = yd_history_fold(state->history, batch, from, &done);
-    if (r < 0) { /* out of memory, or a batch that nobody can read: the rest of it is not stored, and said */
+    int r = fold_on(state, batch, from, &done, out);
+    *ret_waits = r == YD_EBUSY;
+    if (r < 0 &&
+        r != YD_EBUSY) { /* out of memory, or a batch that nobody can read: the rest of it is not stored, and said */
         yd_count_rejected(out, REASON_MEMORY, batch->header.count - done, YD_STR(""));
         yd_say(out, 2, "records not stored: %s", yd_error_text(r));
         done = batch->header.count;
@@ -335,8 +371,8 @@ static uint32_t fold_some(struct state *state, struct yd_batch *batch, uint32_t 
     return done;
 }
 
-/* No room until a flush has been stored: the batch is held, and with it the wire's credit. */
-static enum yd_turn_result let_wait(struct state *state, struct yd_input *input, struct yd_out *out)
+/* Not until a flush has been stored: the batch is held, and with it the wire's credit. */
+static enum yd_turn_result let_wait(struct state *state, struct yd_input *input, uint32_t folded, struct yd_out *out)
 {
     struct waiting *waiting = malloc(sizeof *waiting);
     uint64_t hold = waiting ? yd_hold(out) : 0;
@@ -344,7 +380,7 @@ static enum yd_turn_result let_wait(struct state *state, struct yd_input *input,
         free(waiting);
         return YD_FAIL;
     }
-    *waiting = (struct waiting){.batch = yd_batch_ref(input->batch), .hold = hold};
+    *waiting = (struct waiting){.batch = yd_batch_ref(input->batch), .hold = hold, .folded = folded};
     *state->last_waiting = waiting;
     state->last_waiting = &waiting->next;
     begin_flush(state, input->mono_ns, out);
@@ -354,8 +390,10 @@ static enum yd_turn_result let_wait(struct state *state, struct yd_input *input,
 static enum yd_turn_result fold(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     if (!input->again && (state->first_waiting || yd_history_is_full(state->history)))
-        return let_wait(state, input, out);
-    state->folded = fold_some(state, input->batch, input->again ? state->folded : 0, out);
+        return let_wait(state, input, 0, out);
+    bool waits;
+    state->folded = fold_some(state, input->batch, input->again ? state->folded : 0, &waits, out);
+    if (waits) return let_wait(state, input, state->folded, out);
     if (state->folded < input->batch->header.count) return YD_MORE;
     state->bytes += yd_batch_cost(input->batch);
     enum yd_turn_result result = keep_ticket(state, input, out);
@@ -369,7 +407,8 @@ static bool fold_waiting(struct state *state, int64_t now_ns, struct yd_out *out
 {
     struct waiting *waiting = state->first_waiting;
     if (!waiting || yd_history_is_full(state->history)) return false;
-    waiting->folded = fold_some(state, waiting->batch, waiting->folded, out);
+    bool waits; /* not here: no flush is under way */
+    waiting->folded = fold_some(state, waiting->batch, waiting->folded, &waits, out);
     if (waiting->folded < waiting->batch->header.count) return true;
     state->bytes += yd_batch_cost(waiting->batch);
     if (!remember(state, waiting->hold)) yd_release(out, waiting->hold, YD_ECANCELED, 0);
@@ -716,6 +755,7 @@ static void answer_counts(struct state *state, struct answer *answer)
                                      {"ignored", (int64_t)counts.ignored},
                                      {"evicted_samples", (int64_t)counts.evicted_samples},
                                      {"series", (int64_t)counts.series},
+                                     {"refused_tombstones", (int64_t)state->refused_tombstones},
                                      {"chunks", (int64_t)counts.chunks},
                                      {"memory_bytes", (int64_t)counts.memory_bytes},
                                      {"blocks", (int64_t)blocks.blocks},
@@ -881,7 +921,8 @@ const struct yd_element_class yd_class_history = {
            "- When names and index fill half of `memory`, *new* series are refused and counted; known ones keep "
            "flowing.\n"
            "- A damaged block is named and counted; the others are served.\n"
-           "- A tombstone forgets its series, or those that its pattern matches (`Forget`), for good.\n"
+           "- A tombstone forgets its series, or those that its pattern matches (`Forget`), for good: of any time, or\n"
+           "what is before `until_time`. What comes later counts, whatever its time.\n"
            "- Queries run in slices between batches: neither waits for the other.\n",
     .example = "metrics :: Log(stream: \"metrics\") -> history :: History(keep: 30d)\n"
                "tsdb :: OpenTsdb(listen: \"127.0.0.1:4242\") => history\n",

@@ -127,3 +127,18 @@ int yd_tombstone_read(const struct yd_view *view, uint32_t index, struct yd_patt
     int error = yd_pattern_compile(yd_view_bytes(view, names->value), ret_pattern);
     return error == YD_ENOMEM ? error : error == 0;
 }
+
+bool yd_tombstone_until(const struct yd_view *view, uint32_t index, int64_t *ret_time, bool *ret_seqno)
+{
+    const struct yd_record *record = &view->records[index];
+    *ret_time = INT64_MAX;
+    *ret_seqno = false;
+    if (record->type != YD_MAP) return true; /* by its flag: its own name, all of it */
+    const struct yd_cell *time = yd_view_find(view, record->value, YD_STR("until_time"));
+    const struct yd_cell *until = yd_view_find(view, record->value, YD_STR("until"));
+    *ret_seqno = until != NULL;
+    if (time)
+        *ret_time = time->type == YD_U64 ? (int64_t)YD_MIN(time->value.u64, (uint64_t)INT64_MAX) : time->value.i64;
+    return (!time || time->type == YD_U64 || time->type == YD_I64) &&
+           (!until || until->type == YD_U64 || until->type == YD_I64);
+}

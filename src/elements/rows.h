@@ -67,8 +67,11 @@ static inline int yd_rows_cell_text(struct yd_builder *builder, const char *key,
 
 /* A record that says that names are forgotten: one with YD_RECORD_TOMBSTONE means its own name and kind; a ROW named
  * yarder.tombstone means its pattern `names` and, if it has them, `kinds`. 1: it is one; 0: no; or YD_ENOMEM. A
- * pattern is the caller's to destroy; NULL: the record's own name. One with `until` or `until_time` alone says what
- * lies in a log is hidden, and means nothing here. */
+ * pattern is the caller's to destroy; NULL: the record's own name. What remembers the present alone forgets
+ * it whatever `until` or `until_time` say: that is older. */
 int yd_tombstone_read(const struct yd_view *view, uint32_t index, struct yd_pattern **ret_pattern, uint32_t *ret_kinds);
+/* How far it reaches back: *ret_time INT64_MAX: any time. *ret_seqno: it has a seqno of a log as its end. False: with
+ * something else than whole numbers; it says nothing. */
+bool yd_tombstone_until(const struct yd_view *view, uint32_t index, int64_t *ret_time, bool *ret_seqno);
 
 #endif

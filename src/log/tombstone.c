@@ -57,6 +57,16 @@ static const struct yd_cell *cell_of(const struct yd_view *view, union yd_value 
     return cell && cell->type == type ? cell : NULL;
 }
 
+/* A whole number, of either type. False: it is something else. */
+static bool read_number(const struct yd_view *view, union yd_value map, const char *name, int64_t none, int64_t *ret)
+{
+    const struct yd_cell *cell = yd_view_find(view, map, yd_str_of(name));
+    *ret = none;
+    if (!cell) return true;
+    *ret = cell->type == YD_U64 ? (int64_t)YD_MIN(cell->value.u64, (uint64_t)INT64_MAX) : cell->value.i64;
+    return cell->type == YD_U64 || cell->type == YD_I64;
+}
+
 /* *ret stays NULL where the record is none, or says nothing: then it covers nothing. */
 static int read_tomb(const struct yd_view *view, uint32_t index, struct yd__tomb **ret)
 {
@@ -66,10 +76,11 @@ static int read_tomb(const struct yd_view *view, uint32_t index, struct yd__tomb
         return 0;
     const struct yd_cell *names = cell_of(view, record->value, "names", YD_TEXT);
     const struct yd_cell *kinds = cell_of(view, record->value, "kinds", YD_TEXT);
-    const struct yd_cell *until = cell_of(view, record->value, "until", YD_U64);
-    const struct yd_cell *time = cell_of(view, record->value, "until_time", YD_I64);
+    int64_t until, time;
     struct yd_pattern *pattern;
-    if (!names) return 0;
+    if (!names || !read_number(view, record->value, "until", INT64_MAX, &until) ||
+        !read_number(view, record->value, "until_time", INT64_MAX, &time))
+        return 0;
     int error = yd_pattern_compile(yd_view_bytes(view, names->value), &pattern);
     if (error) return error == YD_ENOMEM ? error : 0;
     struct yd__tomb *tomb = calloc(1, sizeof *tomb);
@@ -79,8 +90,8 @@ static int read_tomb(const struct yd_view *view, uint32_t index, struct yd__tomb
     }
     tomb->pattern = pattern;
     tomb->kinds = kinds ? yd_kinds_parse(yd_view_bytes(view, kinds->value)) : YD_KINDS_ALL;
-    tomb->until_seqno = until ? until->value.u64 : UINT64_MAX;
-    tomb->until_time = time ? time->value.i64 : INT64_MAX;
+    tomb->until_seqno = (uint64_t)YD_MAX(until, INT64_C(0));
+    tomb->until_time = time;
     atomic_init(&tomb->seqno, index);
     *ret = tomb;
     return 0;

@@ -22,6 +22,7 @@ void yd__flush_fini(struct yd_history *history)
     struct yd__flush *flush = &history->flush;
     yd_alloc_put(&history->index_meter.alloc, flush->dead, flush->dead_room * sizeof *flush->dead);
     flush->dead = NULL;
+    yd__cuts_fini(&flush->cuts, &history->index_meter.alloc);
 }
 
 void yd__flush_gone(struct yd_history *history, uint32_t id)
@@ -47,6 +48,7 @@ void yd_flush_piece_free(struct yd_flush_piece *piece)
     if (!piece) return;
     yd_buf_fini(&piece->names);
     yd_buf_fini(&piece->dead);
+    yd_buf_fini(&piece->cuts);
     yd_buf_fini(&piece->chunks);
     yd_alloc_put(piece->alloc, piece, sizeof *piece);
 }
@@ -58,6 +60,7 @@ static struct yd_flush_piece *piece_create(struct yd_alloc *alloc)
     piece->alloc = alloc;
     yd_buf_init(&piece->names, alloc);
     yd_buf_init(&piece->dead, alloc);
+    yd_buf_init(&piece->cuts, alloc);
     yd_buf_init(&piece->chunks, alloc);
     return piece;
 }
@@ -94,7 +97,7 @@ int64_t yd_history_newest(const struct yd_history *history)
 
 bool yd_history_has_unflushed(const struct yd_history *history)
 {
-    return history->unflushed || history->flush.dead_count;
+    return history->unflushed || history->flush.dead_count || history->flush.cuts.count;
 }
 
 void yd_history_flush_begin(struct yd_history *history)
@@ -106,6 +109,7 @@ void yd_history_flush_begin(struct yd_history *history)
     flush->limit = history->id_count;
     flush->naming = flush->limit;
     flush->dead_taken = flush->dead_count;
+    flush->cuts_taken = flush->cuts.count;
     history->unflushed = false;
 }
 
@@ -152,6 +156,11 @@ static int take_name(const struct yd__label *label, struct yd_flush_piece *piece
     return YD_ENOMEM;
 }
 
+static size_t sizes(const struct yd_flush_piece *piece)
+{
+    return piece->chunks.size + piece->names.size + piece->dead.size + piece->cuts.size;
+}
+
 int yd_history_flush_step(struct yd_history *history, struct yd_flush_piece **ret_piece)
 {
     struct yd__flush *flush = &history->flush;
@@ -161,9 +170,11 @@ int yd_history_flush_step(struct yd_history *history, struct yd_flush_piece **re
     YD_ASSERT(flush->phase == YD__FLUSH_TAKING);
     struct yd_flush_piece *piece = piece_create(history->options.alloc);
     if (!piece) return YD_ENOMEM;
-    if (flush->next == 0 && flush->dead_taken) {
-        yd_buf_add(&piece->dead, flush->dead, flush->dead_taken * sizeof *flush->dead);
-        if (piece->dead.failed) {
+    if (flush->next == 0) {
+        if (flush->dead_taken) yd_buf_add(&piece->dead, flush->dead, flush->dead_taken * sizeof *flush->dead);
+        if (flush->cuts_taken)
+            yd_buf_add(&piece->cuts, flush->cuts.items, flush->cuts_taken * sizeof *flush->cuts.items);
+        if (piece->dead.failed || piece->cuts.failed) {
             yd_flush_piece_free(piece);
             return YD_ENOMEM;
         }
@@ -192,12 +203,12 @@ int yd_history_flush_step(struct yd_history *history, struct yd_flush_piece **re
         }
         flush->next++;
     }
-    if (error && piece->chunks.size + piece->names.size + piece->dead.size == 0) {
+    if (error && sizes(piece) == 0) {
         yd_flush_piece_free(piece);
         return error;
     }
-    /* An empty piece is handed on, too, if it is the first with the dead; others are not. */
-    if (piece->chunks.size + piece->names.size + piece->dead.size == 0) {
+    /* An empty piece is handed on, too, if it is the first with the dead and the cuts; others are not. */
+    if (sizes(piece) == 0) {
         yd_flush_piece_free(piece);
         piece = NULL;
     }
@@ -219,10 +230,13 @@ void yd_history_flush_end(struct yd_history *history, bool stored)
         flush->dead_count -= flush->dead_taken;
         if (flush->dead_count)
             memmove(flush->dead, flush->dead + flush->dead_taken, flush->dead_count * sizeof *flush->dead);
+        struct yd__cuts *cuts = &flush->cuts;
+        cuts->count -= flush->cuts_taken;
+        if (cuts->count) memmove(cuts->items, cuts->items + flush->cuts_taken, cuts->count * sizeof *cuts->items);
     } else {
         history->unflushed = true;
     }
-    flush->dead_taken = 0;
+    flush->dead_taken = flush->cuts_taken = 0;
 }
 
 static void settle_series(struct yd_history *history, struct yd__series *series, bool stored)

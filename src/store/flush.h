@@ -9,6 +9,7 @@ struct yd_flush_piece {
     struct yd_alloc *alloc;
     struct yd_buf names;  /* {u32 id, u16 size, bytes} … */
     struct yd_buf dead;   /* u32 id … */
+    struct yd_buf cuts;   /* struct yd__cut … */
     struct yd_buf chunks; /* {u32 id, struct yd__chunk, data} …, ids rising */
 };
 

@@ -81,6 +81,7 @@ void yd_history_destroy(struct yd_history *history)
     yd_alloc_put(alloc, history->page_live, history->page_room * sizeof *history->page_live);
     yd__heap_fini(history);
     yd__flush_fini(history);
+    yd__cuts_fini(&history->cuts, alloc);
     yd__index_fini(&history->index);
     yd_alloc_put(alloc, history->map, history->map_room * sizeof *history->map);
     YD_ASSERT(history->index_meter.bytes == 0 && history->column_meter.bytes == 0);
@@ -91,20 +92,6 @@ void yd_history_destroy(struct yd_history *history)
         yd_alloc_put(below, history->pieces,
                      ((size_t)history->block_room + YD__PIECES_MEMORY) * sizeof *history->pieces);
     yd_alloc_put(below, history, sizeof *history);
-}
-
-uint64_t yd_history_forget(struct yd_history *history, const struct yd_pattern *pattern)
-{
-    uint64_t gone = 0;
-    for (uint32_t id = 0; id < history->id_count; id++) {
-        struct yd__series *series = yd__series_get(history, id);
-        if (!series || !yd_pattern_match(pattern, yd__label_name(series->label))) continue;
-        history->counts.evicted_samples += yd__series_points(series);
-        yd__store_heap_remove(history, id);
-        yd__index_remove(history, id);
-        gone++;
-    }
-    return gone;
 }
 
 void yd_history_counts(const struct yd_history *history, struct yd_history_counts *ret)
@@ -310,15 +297,21 @@ static int settle(struct yd_history *history)
 
 int yd_history_fold(struct yd_history *history, const struct yd_batch *batch, uint32_t from, uint32_t *ret_done)
 {
+    return yd_history_fold_to(history, batch, from, batch->view.count, ret_done);
+}
+
+int yd_history_fold_to(struct yd_history *history, const struct yd_batch *batch, uint32_t from, uint32_t to,
+                       uint32_t *ret_done)
+{
     const struct yd_view *view = &batch->view;
     uint32_t cost = 0, done = from;
     if (batch->header.codec != YD_CODEC_NONE) return YD_ENOTSUP;
-    if (from > view->count) return YD_EINVAL;
+    if (from > to || to > view->count) return YD_EINVAL;
     int error = map_open(history, batch, from);
     int64_t append_time = batch->header.append_time, ahead = INT64_MAX;
     if (append_time > 0 && append_time < INT64_MAX - AHEAD_MAX) ahead = append_time + AHEAD_MAX;
-    while (!error && done < view->count && (!ret_done || cost < SLICE_UNITS)) {
-        uint32_t end = done + YD_MIN(view->count - done, (uint32_t)GROUP);
+    while (!error && done < to && (!ret_done || cost < SLICE_UNITS)) {
+        uint32_t end = done + YD_MIN(to - done, (uint32_t)GROUP);
         cost += (end - done) * COST_RECORD;
         error = lookup(history, view, done, end - done, &cost);
         while (!error && done < end) {

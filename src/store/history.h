@@ -42,8 +42,16 @@ void yd_history_destroy(struct yd_history *history); /* no query run may be left
  * not folded: call again with it, with the same batch, to go on. YD_ENOMEM: the records before *ret_done are in.
  * YD_ENOTSUP: a compressed batch. YD_EINVAL: `from` is beyond the end. */
 int yd_history_fold(struct yd_history *history, const struct yd_batch *batch, uint32_t from, uint32_t *ret_done);
-/* Forgets the series whose names match, in memory and in blocks; returns how many. Not sliced: about 50 ns a series. */
-uint64_t yd_history_forget(struct yd_history *history, const struct yd_pattern *pattern);
+/* The same up to record `to`. */
+int yd_history_fold_to(struct yd_history *history, const struct yd_batch *batch, uint32_t from, uint32_t to,
+                       uint32_t *ret_done);
+/* Forgets what series whose names match have before until_ns, in memory and in blocks; *ret_gone: of how many.
+ * INT64_MAX: all of it. A series of which nothing stays is removed. What is folded later counts, whatever its time. Of
+ * rows of minutes and hours those go that cannot be told apart: of the part of time in which until_ns lies. Not sliced:
+ * about 50 ns a series, a microsecond for one that matches. With another time than INT64_MAX not while a flush is under
+ * way (between yd_history_flush_begin and the 0 of yd_history_settle). YD_ENOMEM: some are done; call it again. */
+int yd_history_forget(struct yd_history *history, const struct yd_pattern *pattern, int64_t until_ns,
+                      uint64_t *ret_gone);
 void yd_history_counts(const struct yd_history *history, struct yd_history_counts *ret);
 
 /* ---- queries, in OpenTSDB's sense ----

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "store/block.h"
 #include "store/codec.h"
+#include "store/cuts.h"
 #include "store/history.h"
 
 #define YD__NONE UINT32_MAX
@@ -61,6 +62,7 @@ _Static_assert(sizeof(struct yd__series) == 64, "one line");
 /* What one place holds of a series at some time (read.h). */
 struct yd__piece {
     int64_t first, last;
+    int64_t begin;                 /* of a block: what is before is forgotten */
     struct yd__block *block;       /* with entry */
     const struct yd__entry *entry; /* of a block */
     const struct yd__chunk *chunk; /* in memory */
@@ -116,6 +118,8 @@ struct yd__flush {
     uint32_t naming;      /* … or are on their way */
     uint32_t *dead;       /* ids below `naming` that went and are not yet stored as gone */
     uint32_t dead_count, dead_room, dead_taken;
+    struct yd__cuts cuts; /* not yet stored, or on their way */
+    uint32_t cuts_taken;
     bool sweeping; /* a block went: series may be without points now */
     uint32_t sweep;
     uint64_t residue; /* bytes of columns that the last one left in memory */
@@ -145,6 +149,7 @@ struct yd_history {
     struct yd__block **blocks; /* of two with a point of one time the later in here wins */
     uint32_t block_count, block_room;
     bool has_rows;            /* some blocks are rollups */
+    struct yd__cuts cuts;     /* what of them is forgotten */
     struct yd__piece *pieces; /* a window's: block_room and YD__PIECES_MEMORY */
     struct yd__flush flush;
     bool unflushed; /* something was folded since the last flush began */

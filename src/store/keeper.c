@@ -242,10 +242,19 @@ static int load_gone(void *arg, uint32_t id)
     return YD_OK;
 }
 
+/* After the names: an id that is gone is not given again, so what is said of it harms nobody. */
+static int load_cut(void *arg, const struct yd__cut *cut)
+{
+    struct loading *loading = arg;
+    struct yd_history *history = loading->history;
+    int error = yd__cuts_add(&loading->keeper->cuts, loading->keeper->alloc, cut);
+    return error ? error : yd__cuts_add(&history->cuts, &history->index_meter.alloc, cut);
+}
+
 static int load_names(struct yd_keeper *keeper, struct yd_history *history)
 {
     struct loading loading = {keeper, history};
-    const struct yd__names_visitor visitor = {load_name, load_gone, &loading};
+    const struct yd__names_visitor visitor = {load_name, load_gone, load_cut, &loading};
     for (uint32_t i = 0; i < keeper->names_count; i++) {
         char name[YD__BLOCK_NAME], path[4096];
         uint32_t damaged = 0;
@@ -265,6 +274,8 @@ static int load_names(struct yd_keeper *keeper, struct yd_history *history)
     history->id_count = YD_MAX(history->id_count, keeper->next_id);
     history->flush.named = history->flush.naming = history->id_count;
     history->flush.dead_count = 0;
+    yd__cuts_settle(&keeper->cuts);
+    yd__cuts_settle(&history->cuts);
     return YD_OK;
 }
 
@@ -334,9 +345,16 @@ static int ignore_gone(void *arg, uint32_t id)
     return YD_OK;
 }
 
+static int ignore_cut(void *arg, const struct yd__cut *cut)
+{
+    (void)arg;
+    (void)cut;
+    return YD_OK;
+}
+
 static void verify_names(struct yd_keeper *keeper, const struct yd__names_file *file)
 {
-    const struct yd__names_visitor visitor = {ignore_name, ignore_gone, NULL};
+    const struct yd__names_visitor visitor = {ignore_name, ignore_gone, ignore_cut, NULL};
     char name[YD__BLOCK_NAME], path[4096];
     uint32_t damaged = 0;
     names_file(file->number, name);
@@ -352,6 +370,8 @@ static void let_go(struct yd_keeper *keeper)
     for (uint32_t i = 0; i < keeper->block_count; i++) yd__block_close(keeper->blocks[i]);
     if (keeper->blocks) yd_alloc_put(alloc, keeper->blocks, keeper->block_room * sizeof *keeper->blocks);
     if (keeper->names) yd_alloc_put(alloc, keeper->names, keeper->names_room * sizeof *keeper->names);
+    yd__cuts_fini(&keeper->cuts, alloc);
+    yd__cuts_fini(&keeper->new_cuts, alloc);
     if (keeper->lost) yd_alloc_put(alloc, keeper->lost, keeper->lost_room * sizeof *keeper->lost);
     if (keeper->strays) yd_alloc_put(alloc, keeper->strays, keeper->stray_room * sizeof *keeper->strays);
 }
@@ -576,7 +596,7 @@ static int take_chunks(struct yd_keeper *keeper, const struct yd_buf *chunks)
     return error;
 }
 
-static void take_names(struct yd_keeper *keeper, const struct yd_flush_piece *piece)
+static int take_names(struct yd_keeper *keeper, const struct yd_flush_piece *piece)
 {
     const char *at = piece->names.data, *end = end_of(&piece->names);
     while (at < end) {
@@ -595,6 +615,14 @@ static void take_names(struct yd_keeper *keeper, const struct yd_flush_piece *pi
         yd__names_add_gone(&keeper->new_names, id);
         keeper->top_id = YD_MAX(keeper->top_id, id + 1); /* one that is gone is not given again either */
     }
+    int error = YD_OK;
+    for (size_t i = 0; i < piece->cuts.size && !error; i += sizeof(struct yd__cut)) {
+        struct yd__cut cut;
+        memcpy(&cut, piece->cuts.data + i, sizeof cut);
+        yd__names_add_cut(&keeper->new_names, &cut);
+        error = yd__cuts_add(&keeper->new_cuts, keeper->alloc, &cut);
+    }
+    return error;
 }
 
 int yd_keeper_take(struct yd_keeper *keeper, struct yd_flush_piece *piece)
@@ -610,7 +638,7 @@ int yd_keeper_take(struct yd_keeper *keeper, struct yd_flush_piece *piece)
         if (keeper->flush_error < 0) keeper->writer = NULL;
     }
     if (!keeper->flush_error) keeper->flush_error = take_chunks(keeper, &piece->chunks);
-    if (!keeper->flush_error) take_names(keeper, piece);
+    if (!keeper->flush_error) keeper->flush_error = take_names(keeper, piece);
     yd_flush_piece_free(piece);
     return keeper->flush_error;
 }
@@ -622,6 +650,7 @@ void yd_keeper_abandon(struct yd_keeper *keeper)
     yd__block_writer_abandon(keeper->writer);
     keeper->writer = NULL;
     yd__names_end(&keeper->new_names);
+    keeper->new_cuts.count = 0;
 }
 
 /* The block's file is whole and named, or there was nothing (YD_EAGAIN). */
@@ -655,7 +684,7 @@ int yd_keeper_commit(struct yd_keeper *keeper, int64_t newest_ns, struct yd_stor
 {
     *ret_change = NULL;
     if (!keeper->flushing) return YD_OK;
-    uint32_t old_names = keeper->names_count, old_id = keeper->next_id;
+    uint32_t old_names = keeper->names_count, old_id = keeper->next_id, old_cuts = keeper->cuts.count;
     uint64_t number = keeper->writer_number;
     int error = keeper->flush_error;
     if (error < 0) (void)yd_trail_add(trail, error, "cannot write into %s: %s", keeper->folder, yd_error_text(error));
@@ -670,6 +699,8 @@ int yd_keeper_commit(struct yd_keeper *keeper, int64_t newest_ns, struct yd_stor
         if (error < 0)
             (void)yd_trail_add(trail, error, "cannot write a block into %s: %s", keeper->folder, yd_error_text(error));
     }
+    for (uint32_t i = 0; i < keeper->new_cuts.count && !error; i++)
+        error = yd__cuts_add(&keeper->cuts, keeper->alloc, &keeper->new_cuts.items[i]);
     if (!error && (names || block)) {
         keeper->next_flush++;
         keeper->next_id = YD_MAX(keeper->next_id, keeper->top_id);
@@ -678,10 +709,12 @@ int yd_keeper_commit(struct yd_keeper *keeper, int64_t newest_ns, struct yd_stor
     }
     yd_keeper_abandon(keeper);
     if (error < 0) {
+        keeper->cuts.count = old_cuts; /* a merge must not leave out what a start might read again */
         keeper->next_id = old_id;
         if (keeper->names_count > old_names) stray(keeper, keeper->names[--keeper->names_count].number);
         return error;
     }
+    yd__cuts_settle(&keeper->cuts);
     keeper->counts.flushes++;
     return YD_OK;
 }
@@ -691,7 +724,9 @@ int yd_keeper_commit(struct yd_keeper *keeper, int64_t newest_ns, struct yd_stor
 struct joining {
     struct yd__names_writer writer;
     struct yd_buf gone; /* u32, sorted */
-    uint32_t first;     /* the least id that is named in the files that are joined */
+    struct yd__cuts cuts;
+    struct yd_alloc *alloc;
+    uint32_t first; /* the least id that is named in the files that are joined */
 };
 
 static int collect_name(void *arg, uint32_t id, struct yd_str name)
@@ -709,17 +744,27 @@ static int collect_gone(void *arg, uint32_t id)
     return joining->gone.failed ? YD_ENOMEM : YD_OK;
 }
 
+static int collect_cut(void *arg, const struct yd__cut *cut)
+{
+    struct joining *joining = arg;
+    return yd__cuts_add(&joining->cuts, joining->alloc, cut);
+}
+
 static int by_id(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return (x > y) - (x < y);
 }
 
+static bool is_gone(const struct joining *joining, uint32_t id)
+{
+    return joining->gone.size && bsearch(&id, joining->gone.data, joining->gone.size / sizeof id, sizeof id, by_id);
+}
+
 static int join_name(void *arg, uint32_t id, struct yd_str name)
 {
     struct joining *joining = arg;
-    if (joining->gone.size && bsearch(&id, joining->gone.data, joining->gone.size / sizeof id, sizeof id, by_id))
-        return YD_OK;
+    if (is_gone(joining, id)) return YD_OK;
     yd__names_add(&joining->writer, id, name);
     return joining->writer.file.failed ? YD_ENOMEM : YD_OK;
 }
@@ -752,19 +797,24 @@ static int join_names(struct yd_keeper *keeper, struct yd_trail *trail)
     uint64_t newer = 0;
     for (uint32_t i = 1; i < keeper->names_count; i++) newer += keeper->names[i].size;
     uint32_t from = newer * 4 >= keeper->names[0].size ? 0 : 1, old_count = keeper->names_count;
-    struct joining joining = {.first = UINT32_MAX};
+    struct joining joining = {.first = UINT32_MAX, .alloc = keeper->alloc};
     struct yd__names_file made = {.number = keeper->next_number++};
     struct yd__names_file *old = yd_alloc_get(keeper->alloc, old_count * sizeof *old);
     if (!old) return YD_ENOMEM;
     char name[YD__BLOCK_NAME], path[4096];
     yd__names_begin(&joining.writer, keeper->alloc);
     yd_buf_init(&joining.gone, keeper->alloc);
-    int error = visit_names(keeper, from, &(struct yd__names_visitor){collect_name, collect_gone, &joining});
+    int error =
+        visit_names(keeper, from, &(struct yd__names_visitor){collect_name, collect_gone, collect_cut, &joining});
     uint32_t gone = (uint32_t)(joining.gone.size / sizeof(uint32_t)), *ids = (uint32_t *)(void *)joining.gone.data;
     if (gone) qsort(ids, gone, sizeof *ids, by_id);
-    if (!error) error = visit_names(keeper, from, &(struct yd__names_visitor){join_name, join_gone, &joining});
+    if (!error)
+        error = visit_names(keeper, from, &(struct yd__names_visitor){join_name, join_gone, ignore_cut, &joining});
     for (uint32_t i = 0; !error && i < gone; i++)
         if (from && ids[i] < joining.first) yd__names_add_gone(&joining.writer, ids[i]); /* named in an older file */
+    yd__cuts_settle(&joining.cuts);
+    for (uint32_t i = 0; !error && i < joining.cuts.count; i++)
+        if (!is_gone(&joining, joining.cuts.items[i].id)) yd__names_add_cut(&joining.writer, &joining.cuts.items[i]);
     names_file(made.number, name);
     if (!error) error = path_of(keeper, name, path, sizeof path);
     if (!error) error = yd__names_write(&joining.writer, keeper->fs, path, &made.size);
@@ -787,6 +837,7 @@ static int join_names(struct yd_keeper *keeper, struct yd_trail *trail)
     yd_alloc_put(keeper->alloc, old, old_count * sizeof *old);
     yd__names_end(&joining.writer);
     yd_buf_fini(&joining.gone);
+    yd__cuts_fini(&joining.cuts, keeper->alloc);
     return error < 0 ? yd_trail_add(trail, error, "cannot join the names in %s", keeper->folder) : error;
 }
 

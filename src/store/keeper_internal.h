@@ -57,6 +57,8 @@ struct yd_keeper {
     uint32_t lost_count, lost_room;
     uint64_t *strays; /* files that a failed manifest may or may not name */
     uint32_t stray_count, stray_room;
+    struct yd__cuts cuts;     /* as stored: what merges leave out */
+    struct yd__cuts new_cuts; /* of the flush under way */
     uint64_t next_number, next_flush;
     uint32_t next_id;
     int64_t newest;

@@ -276,7 +276,8 @@ static bool copies(const struct yd__merge *m, const struct yd__window *w, int64_
 {
     const struct yd__piece *piece = &w->pieces[0];
     return w->count == 1 && !m->rolls && piece->entry->chunk.count >= LARGE && piece->first >= from &&
-           piece->last <= w->until && (m->pending->count == 0 || m->pending->count >= LARGE);
+           piece->entry->chunk.first >= piece->begin && piece->last <= w->until &&
+           (m->pending->count == 0 || m->pending->count >= LARGE);
 }
 
 struct roll {
@@ -320,7 +321,7 @@ static int roll(struct yd_keeper *keeper, uint32_t id, const struct yd__points *
 static int merge_series(struct yd_keeper *keeper, uint32_t id, uint64_t *cost)
 {
     struct yd__merge *m = &keeper->merge;
-    struct yd__window window = {.pieces = m->pieces};
+    struct yd__window window = {.pieces = m->pieces, .cuts = &keeper->cuts};
     int64_t from = m->from;
     int error = YD_OK;
     m->pending->count = 0;

@@ -11,7 +11,7 @@
 #define VERSION 1
 #define GROUP   (64 << 10)
 
-enum { NAMES, GONE };
+enum { NAMES, GONE, CUTS };
 
 struct file_header {
     uint32_t magic, version, crc; /* of what follows */
@@ -37,6 +37,14 @@ static int visit(const struct group_header *group, const char *at, const struct 
     for (uint32_t i = 0; i < group->count && error >= 0; i++) {
         uint32_t id;
         uint16_t size;
+        struct yd__cut cut;
+        if (group->kind == CUTS) {
+            if ((size_t)(end - at) < sizeof cut) return YD_ECORRUPT;
+            memcpy(&cut, at, sizeof cut);
+            at += sizeof cut;
+            error = visitor->cut(visitor->arg, &cut);
+            continue;
+        }
         if ((size_t)(end - at) < sizeof id) return YD_ECORRUPT;
         memcpy(&id, at, sizeof id);
         at += sizeof id;
@@ -62,7 +70,7 @@ static int read_groups(const char *data, size_t size, const struct yd__names_vis
         memcpy(&group, data + at, sizeof group);
         if (group.size > size - at - sizeof group) break; /* where the next one begins is not known any more */
         at += sizeof group;
-        int error = group_crc(&group, data + at) == group.crc && group.kind <= GONE ? visit(&group, data + at, visitor)
+        int error = group_crc(&group, data + at) == group.crc && group.kind <= CUTS ? visit(&group, data + at, visitor)
                                                                                     : YD_ECORRUPT;
         if (error == YD_ECORRUPT)
             ++*ret_damaged;
@@ -144,6 +152,13 @@ void yd__names_add_gone(struct yd__names_writer *w, uint32_t id)
 {
     open_group(w, GONE);
     yd_buf_add(&w->file, &id, sizeof id);
+    w->count++;
+}
+
+void yd__names_add_cut(struct yd__names_writer *w, const struct yd__cut *cut)
+{
+    open_group(w, CUTS);
+    yd_buf_add(&w->file, cut, sizeof *cut);
     w->count++;
 }
 

@@ -46,11 +46,14 @@ bool yd__window_open(struct yd__block *const *blocks, uint32_t block_count, uint
             w->more = true; /* perhaps: looked at when it is its turn */
             continue;
         }
-        uint32_t count = yd__block_series(block, id, &entries), at = count ? yd__entry_find(entries, count, from) : 0;
+        const int64_t begin = yd__cuts_from(w->cuts, id, block->head.hi);
+        uint32_t count = yd__block_series(block, id, &entries);
+        uint32_t at = count ? yd__entry_find(entries, count, YD_MAX(from, begin)) : 0;
         if (at >= count) continue;
         offer(w, to,
-              &(struct yd__piece){.first = entries[at].chunk.first,
+              &(struct yd__piece){.first = YD_MAX(entries[at].chunk.first, begin),
                                   .last = entries[at].chunk.last,
+                                  .begin = begin,
                                   .block = block,
                                   .entry = &entries[at]});
     }
@@ -136,7 +139,7 @@ struct yd__points *yd__window_points(struct yd__window *w, int64_t from, struct 
     for (uint32_t i = 0; i < w->count; i++) {
         next->count = 0;
         if (!yd__piece_points(&w->pieces[i], next)) continue;
-        trim(next, from, w->until);
+        trim(next, w->pieces[i].block ? YD_MAX(from, w->pieces[i].begin) : from, w->until);
         if (!have->count) {
             struct yd__points *swap = have;
             have = next;
@@ -162,7 +165,10 @@ bool yd__blocks_may_have(const struct yd_history *history, uint32_t id, int64_t 
     const struct yd__entry *entries;
     for (uint32_t i = history->block_count; i-- > 0;) {
         struct yd__block *block = history->blocks[i];
-        if (block->head.time_max >= from && block->head.time_min <= to && yd__block_series(block, id, &entries))
+        if (block->head.time_max < from || block->head.time_min > to) continue;
+        uint32_t count = yd__block_series(block, id, &entries);
+        const int64_t begin = count ? yd__cuts_from(&history->cuts, id, block->head.hi) : INT64_MIN;
+        if (count && (begin == INT64_MIN || (begin <= to && yd__entry_find(entries, count, begin) < count)))
             return true;
     }
     return false;
@@ -185,7 +191,7 @@ static bool open_next(const struct yd_history *history, const struct yd__series 
 bool yd__series_exact(struct yd_history *history, const struct yd__series *series, struct yd__cursor *cursor,
                       struct yd__points *ret)
 {
-    struct yd__window window = {.pieces = history->pieces};
+    struct yd__window window = {.pieces = history->pieces, .cuts = &history->cuts};
     while (open_next(history, series, cursor, &window)) {
         struct yd__points *points = yd__window_points(
             &window, cursor->from,
@@ -226,7 +232,7 @@ static void single(const struct yd__piece *piece, struct yd__numbers *ret)
 bool yd__series_numbers(struct yd_history *history, const struct yd__series *series, struct yd__cursor *cursor,
                         struct yd__numbers *ret)
 {
-    struct yd__window window = {.pieces = history->pieces};
+    struct yd__window window = {.pieces = history->pieces, .cuts = &history->cuts};
     while (open_next(history, series, cursor, &window)) {
         if (window.count == 1 && !window.pieces[0].side) {
             single(&window.pieces[0], ret);
@@ -237,7 +243,9 @@ bool yd__series_numbers(struct yd_history *history, const struct yd__series *ser
                        ret);
         }
         uint32_t first = 0, end = ret->count;
-        while (first < end && ret->times[first] < cursor->from) first++;
+        const bool alone = window.count == 1 && window.pieces[0].block;
+        const int64_t begin = alone ? YD_MAX(cursor->from, window.pieces[0].begin) : cursor->from;
+        while (first < end && ret->times[first] < begin) first++;
         while (end > first && ret->times[end - 1] > window.until) end--;
         if (first && end > first) {
             memmove(ret->times, ret->times + first, (end - first) * sizeof *ret->times);
@@ -290,7 +298,8 @@ bool yd__series_last(struct yd_history *history, const struct yd__series *series
         const struct yd__entry *entries;
         if (block->head.kind != YD__BLOCK_RAW || block->head.time_max <= newest) continue;
         uint32_t count = yd__block_series(block, series->label->id, &entries);
-        while (count && entries[count - 1].chunk.last > newest) {
+        const int64_t begin = count ? yd__cuts_from(&history->cuts, series->label->id, block->head.hi) : INT64_MIN;
+        while (count && entries[count - 1].chunk.last > newest && entries[count - 1].chunk.last >= begin) {
             const struct yd__entry *entry = &entries[--count];
             const uint8_t *data = yd__block_data(block, entry);
             if (!data) continue; /* damaged: the one before it */

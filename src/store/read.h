@@ -10,7 +10,8 @@
 #include "store/internal.h"
 
 struct yd__window {
-    struct yd__piece *pieces; /* the later in here wins; the caller's, room for all blocks and YD__PIECES_MEMORY */
+    struct yd__piece *pieces;    /* the later in here wins; the caller's, room for all blocks and YD__PIECES_MEMORY */
+    const struct yd__cuts *cuts; /* of the blocks; the caller's, NULL: none */
     uint32_t count;
     int64_t until; /* the window's end */
     bool more;     /* beyond it there is something: go on behind `until` */

@@ -107,6 +107,8 @@ static struct yd__block *rollup_at(const struct yd_history *history, const struc
         const struct yd__entry *entries;
         uint32_t count = yd__block_series(block, series->label->id, &entries);
         if (!count || outdated(history, series, block)) continue;
+        /* A row knows nothing of the points in it: up to the end of the part that is cut they are read themselves. */
+        if (block->head.part_from < yd__cuts_from(&history->cuts, series->label->id, block->head.hi)) continue;
         found = block;
         *ret_entries = entries;
         *ret_count = count;

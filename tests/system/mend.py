@@ -332,6 +332,40 @@ def a_tombstone_holds_for_subscribers_and_wires_after_a_restart(folder):
         daemon.kill()
 
 
+def a_tombstone_with_a_time_reaches_the_history_and_stays(folder):
+    """before its time the history has nothing of what it names, after kill -9 and a restart neither; what is put later counts"""
+    daemon = daemon_in(folder).start()
+    at = f'127.0.0.1:{daemon.ports["native"]}'
+    began = int(time.time()) - 1000
+
+    def points(i, times):
+        body = [{'metric': 'h', 'timestamp': t, 'value': t - began, 'tags': {'i': str(i)}} for t in times]
+        assert daemon.http('/api/put?sync', body)[0] == 204  # durable in the history: in a block
+
+    def seen(i):
+        groups = daemon.query('none:h{i=*}', start=began - 100, end=began + 2000)
+        return sorted(v for g in groups if g['tags']['i'] == str(i) for v in g['dps'].values())
+
+    try:
+        points(1, range(began, began + 100))
+        points(2, range(began, began + 100))
+        until = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(began + 60))
+        yarder('log', 'tombstone', 'metrics', '--match', 'h i=1', '--until', until, '--at', at, '--data', daemon.data, check=0)
+        wait_for(lambda: seen(1) == list(range(60, 100)), why='forgetting')
+        assert seen(2) == list(range(100))
+        points(1, [began + 5])  # older, and later: it counts
+        daemon.process.kill()
+        daemon.process.wait()
+        for turn in range(2):
+            daemon.process = None
+            daemon.start()
+            wait_for(lambda: seen(1) == [5] + list(range(60, 100)), why='the same after a restart')
+            assert seen(2) == list(range(100))
+            daemon.stop()
+    finally:
+        daemon.kill()
+
+
 def a_dump_is_what_is_there(folder):
     """JSON lines, CSV with a header line, headers with every field, hex with notes; of a stream or a file"""
     daemon, copy = small(folder)
@@ -383,4 +417,5 @@ main(every_flipped_byte_is_found_and_comes_back, truncations_and_missing_files_c
      a_daemon_opens_whatever_is_damaged, a_live_stream_is_repaired_but_its_last_segment, a_replica_mends_what_is_damaged,
      a_backup_while_running_restores, a_file_is_salvaged, a_tombstone_hides_and_says_that_it_does_not_erase,
      a_tombstone_holds_for_subscribers_and_wires_after_a_restart,
+     a_tombstone_with_a_time_reaches_the_history_and_stays,
      a_dump_is_what_is_there, the_whole_folder_is_verified)

@@ -1,7 +1,7 @@
 /* A history on a disk that fails and crashes, beside a model of all its points.
  *
- *   fold (in order, late, twice, forgotten) ─ flush ─ merge ─ retention … ─ cut, kill, crash, rot ─ open ─ check ─
- * replay
+ *   fold (in order, late, twice, forgotten, in part) ─ flush ─ merge ─ retention … ─ cut, kill, crash, rot ─ open ─
+ * check ─ replay
  *
  * The stream is played by a list of what was folded since the last flush that was acknowledged. After a crash each
  * point must be what it was at that flush or anything folded there since: nothing acknowledged is missing, nothing is
@@ -28,7 +28,7 @@ struct value {
 };
 typedef struct value table[SERIES][SLOTS];
 struct op {
-    uint16_t series, slot; /* slot SLOTS: the series is forgotten */
+    uint16_t series, slot; /* slot SLOTS: the series is forgotten; SLOTS + n: what it has before slot n is */
     struct value value;
 };
 struct world {
@@ -43,7 +43,7 @@ struct world {
     size_t count, room;
     size_t begun; /* of ops, when the flush began */
     bool rotten;  /* points may be missing */
-    uint64_t flushes, merges, crashes, failed, said, retired;
+    uint64_t flushes, merges, crashes, failed, said, retired, cuts;
 };
 
 static _Noreturn void fail(const struct world *w, const char *format, ...)
@@ -73,11 +73,33 @@ static void name_of(unsigned series, char *name, size_t size)
 
 /* ---- folding ---- */
 
+static void forget_until(struct world *w, const struct op *op)
+{
+    struct yd_pattern *pattern;
+    char name[64];
+    uint64_t gone;
+    name_of(op->series, name, sizeof name);
+    CHECK(w, yd_pattern_compile(yd_str_of(name), &pattern) == 0, "pattern");
+    int r = yd_history_forget(w->history, pattern, EPOCH + (op->slot - SLOTS) * w->step, &gone);
+    CHECK(w, r == 0 && gone <= 1, "forget: %d", r);
+    if (getenv("SIM_VERBOSE")) fprintf(stderr, "forget %u until %u: %d\n", op->series, op->slot - SLOTS, (int)gone);
+    w->cuts += gone;
+    yd_pattern_destroy(pattern);
+}
+
 static void fold_ops(struct world *w, const struct op *ops, size_t count)
 {
     struct yd_builder *builder;
     struct yd_batch *batch;
     char name[64];
+    size_t until = 0;
+    while (until < count && ops[until].slot <= SLOTS) until++;
+    if (until < count) {
+        fold_ops(w, ops, until);
+        forget_until(w, &ops[until]);
+        fold_ops(w, ops + until + 1, count - until - 1);
+        return;
+    }
     if (!count) return;
     CHECK(w, yd_builder_create(NULL, &builder) == 0, "builder");
     for (size_t i = 0; i < count; i++) {
@@ -99,6 +121,10 @@ static void fold_ops(struct world *w, const struct op *ops, size_t count)
 
 static void apply(table *t, const struct op *op)
 {
+    if (op->slot > SLOTS) {
+        memset((*t)[op->series], 0, (op->slot - SLOTS) * sizeof(*t)[0][0]);
+        return;
+    }
     if (op->slot < SLOTS) {
         (*t)[op->series][op->slot] = op->value;
         return;
@@ -113,6 +139,9 @@ static struct op random_op(struct world *w, unsigned at)
     if (below(w, 8) == 0) op.slot = (uint16_t)below(w, SLOTS); /* late, or again */
     if (op.slot >= SLOTS) op.slot = SLOTS - 1;
     if (below(w, 400) == 0) op.slot = SLOTS;
+    /* The caller lets no part of the past go while a flush is under way. */
+    if (below(w, 200) == 0 && w->history->flush.phase == YD__FLUSH_IDLE)
+        op.slot = (uint16_t)(SLOTS + 1 + below(w, at + 5 < SLOTS ? at + 5 : SLOTS));
     union yd_value value;
     switch (op.series % 4) { /* integers below 2^51 among doubles would come back as doubles: kinds stay apart here */
     case 0:
@@ -203,6 +232,7 @@ static void check_survivors(struct world *w)
             for (size_t i = 0; i < w->count && !good; i++) {
                 if (w->ops[i].series != s) continue;
                 if (w->ops[i].slot == SLOTS) good = got[k].type == YD_NIL;
+                if (w->ops[i].slot > SLOTS && w->ops[i].slot - SLOTS > (int)k) good = good || got[k].type == YD_NIL;
                 if (w->ops[i].slot == k) good = same(got[k], w->ops[i].value);
             }
             if (!good && getenv("SIM_VERBOSE")) {
@@ -398,8 +428,8 @@ static void run(uint64_t seed, bool say)
     break_down(w, true);
     if (say)
         printf("seed %" PRIu64 ": %" PRIu64 " flushes, %" PRIu64 " failed, %" PRIu64 " merges, %" PRIu64
-               " crashes, said %" PRIu64 "\n",
-               seed, w->flushes, w->failed, w->merges, w->crashes, w->said);
+               " crashes, said %" PRIu64 ", %" PRIu64 " cuts\n",
+               seed, w->flushes, w->failed, w->merges, w->crashes, w->said, w->cuts);
     close_world(w);
     yd_sim_fs_destroy(w->fs);
     free(w->ops);

@@ -492,8 +492,11 @@ static void a_pattern_forgets_what_is_in_blocks(void **state)
     fold_range(&disk, 30, EPOCH, SECOND, 10, 0);
     assert_int_equal(flush(&disk), 0);
     assert_int_equal(yd_pattern_compile(YD_STR("m host=h1*"), &pattern), 0);
-    assert_int_equal(yd_history_forget(disk.history, pattern), 11);
-    assert_int_equal(yd_history_forget(disk.history, pattern), 0);
+    uint64_t gone;
+    assert_int_equal(yd_history_forget(disk.history, pattern, INT64_MAX, &gone), 0);
+    assert_int_equal(gone, 11);
+    assert_int_equal(yd_history_forget(disk.history, pattern, INT64_MAX, &gone), 0);
+    assert_int_equal(gone, 0);
     yd_pattern_destroy(pattern);
     assert_int_equal(flush(&disk), 0);
     disk_close(&disk);
@@ -501,6 +504,198 @@ static void a_pattern_forgets_what_is_in_blocks(void **state)
     for (unsigned s = 0; s < 30; s++)
         assert_int_equal(points_of(&disk, s, &sum), s == 1 || (s >= 10 && s < 20) ? 0 : 10);
     disk_end(&disk);
+}
+
+static uint64_t forget_until(struct yd_history *history, const char *match, int64_t until)
+{
+    struct yd_pattern *pattern;
+    uint64_t gone;
+    assert_int_equal(yd_pattern_compile(yd_str_of(match), &pattern), 0);
+    assert_int_equal(yd_history_forget(history, pattern, until, &gone), 0);
+    yd_pattern_destroy(pattern);
+    return gone;
+}
+
+static void reopen(struct disk *disk)
+{
+    disk_close(disk);
+    assert_int_equal(disk_open(disk), 0);
+}
+
+static void what_is_before_a_time_is_forgotten_and_what_comes_later_counts(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    double sum;
+    disk_begin(&disk);
+    fold_range(&disk, 3, EPOCH, SECOND, 1000, 0);
+    assert_int_equal(flush(&disk), 0);
+    fold_range(&disk, 3, EPOCH + 1000 * SECOND, SECOND, 1000, 0); /* in memory */
+    assert_int_equal(forget_until(disk.history, "m host=h1", EPOCH + 300 * SECOND), 1);
+    assert_int_equal(points_of(&disk, 1, &sum), 1700);
+    assert_int_equal(forget_until(disk.history, "m host=h1", EPOCH + 300 * SECOND), 0); /* again: nothing is left */
+    assert_int_equal(forget_until(disk.history, "m host=h1", EPOCH + 1200 * SECOND), 1);
+    assert_int_equal(points_of(&disk, 1, &sum), 800);
+    assert_int_equal(forget_until(disk.history, "m host=h1", EPOCH + 100 * SECOND), 0);
+    fold_range(&disk, 2, EPOCH + 50 * SECOND, SECOND, 10, 0); /* older, and later: it counts */
+    assert_int_equal(points_of(&disk, 1, &sum), 810);
+    assert_int_equal(points_of(&disk, 0, &sum), 2000);
+    for (int turn = 0; turn < 12; turn++) { /* through merges and starts */
+        assert_int_equal(flush(&disk), 0);
+        work(&disk);
+        if (turn % 3 == 0) reopen(&disk);
+        assert_int_equal(points_of(&disk, 1, &sum), 810 + turn * 5);
+        assert_int_equal(points_of(&disk, 2, &sum), 2000);
+        fold_range(&disk, 2, EPOCH + (5000 + turn * 10) * SECOND, SECOND, 5, 0);
+    }
+    struct yd_keeper_counts counts;
+    yd_keeper_counts(disk.keeper, &counts);
+    assert_true(counts.merges > 0 || counts.blocks < 12);
+    disk_end(&disk);
+}
+
+static void a_series_of_which_nothing_stays_is_gone(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    struct yd_history_counts counts;
+    double sum;
+    disk_begin(&disk);
+    fold_range(&disk, 3, EPOCH, SECOND, 100, 0);
+    assert_int_equal(flush(&disk), 0);
+    fold_range(&disk, 3, EPOCH + 100 * SECOND, SECOND, 100, 0);
+    assert_int_equal(forget_until(disk.history, "m host=h1", EPOCH + 200 * SECOND), 1);
+    assert_int_equal(forget_until(disk.history, "m host=h2", EPOCH + 199 * SECOND), 1);
+    yd_history_counts(disk.history, &counts);
+    assert_int_equal(counts.series, 2);
+    assert_int_equal(points_of(&disk, 2, &sum), 1);
+    assert_int_equal(forget_until(disk.history, "m", EPOCH), 0);
+    assert_int_equal(flush(&disk), 0);
+    reopen(&disk);
+    assert_int_equal(points_of(&disk, 0, &sum), 200);
+    assert_int_equal(points_of(&disk, 1, &sum), 0);
+    assert_int_equal(points_of(&disk, 2, &sum), 1);
+    disk_end(&disk);
+}
+
+static void forgotten_cuts_survive_when_files_of_names_are_joined(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    struct yd_keeper_counts counts;
+    double sum;
+    char name[64];
+    disk_begin(&disk);
+    for (unsigned turn = 0; turn < 30; turn++) { /* names in each flush, so that there is something to join */
+        struct yd_builder *builder = test_builder();
+        (void)snprintf(name, sizeof name, "m host=h%u", turn);
+        for (unsigned i = 0; i < 100; i++) test_f64(builder, name, EPOCH + i * SECOND, i);
+        test_fold(disk.history, builder);
+        yd_builder_destroy(builder);
+        if (turn) (void)snprintf(name, sizeof name, "m host=h%u", turn - 1);
+        if (turn) assert_int_equal(forget_until(disk.history, name, EPOCH + turn * SECOND), 1);
+        assert_int_equal(flush(&disk), 0);
+        work(&disk);
+    }
+    yd_keeper_counts(disk.keeper, &counts);
+    assert_true(counts.names <= 9);
+    for (int turn = 0; turn < 2; turn++) {
+        for (unsigned i = 0; i < 29; i++) assert_int_equal(points_of(&disk, i, &sum), 100 - (i + 1));
+        assert_int_equal(points_of(&disk, 29, &sum), 100);
+        reopen(&disk);
+    }
+    disk_end(&disk);
+}
+
+/* Three days with rows; what is forgotten is in no answer, from rows neither, and the other series answer as before. */
+static void rows_tell_nothing_of_what_was_forgotten(void **state)
+{
+    (void)state;
+    static const char *const reducers[] = {"sum", "count", "max"};
+    static const int64_t intervals[] = {60, 3600, 86400};
+    const int64_t until = EPOCH + DAY + 12345 * SECOND;
+    struct disk disk = {0};
+    disk_begin(&disk);
+    struct yd_history *memory = test_history(&(struct yd_history_options){0});
+    for (int i = 0; i < 96; i++) {
+        for (int late = 0; late < 2; late++) { /* in the last round also something older than what was forgotten */
+            if (late && i != 95) continue;
+            struct yd_builder *builder = test_builder();
+            struct yd_batch *batch;
+            for (int s = 0; s < 2; s++)
+                for (int k = 0; k < 180; k++)
+                    test_f64(builder, s ? "m host=h1" : "m host=h0", EPOCH + (late ? 7 : i * 3600 + k * 20) * SECOND,
+                             i + k / 8.0);
+            assert_true(yd_builder_seal(builder, &batch) >= 0);
+            assert_int_equal(yd_history_fold(disk.history, batch, 0, NULL), 0);
+            assert_int_equal(yd_history_fold(memory, batch, 0, NULL), 0);
+            yd_batch_unref(batch);
+            yd_builder_destroy(builder);
+        }
+        assert_int_equal(flush(&disk), 0);
+        work(&disk);
+        if (i != 94) continue;
+        assert_true(disk.history->has_rows);
+        assert_int_equal(forget_until(disk.history, "m host=h1", until), 1);
+        assert_int_equal(forget_until(memory, "m host=h1", until), 1);
+    }
+    struct disk other = {.history = memory};
+    for (int turn = 0; turn < 2; turn++) {
+        for (size_t r = 0; r < YD_COUNT(reducers); r++)
+            for (size_t i = 0; i < YD_COUNT(intervals); i++) {
+                struct answer ours, theirs;
+                ask(&disk, reducers[r], intervals[i] * SECOND, EPOCH - DAY, EPOCH + 5 * DAY, &ours);
+                ask(&other, reducers[r], intervals[i] * SECOND, EPOCH - DAY, EPOCH + 5 * DAY, &theirs);
+                assert_int_equal(theirs.count, 1);
+                same_answers(&ours, &theirs);
+                answer_free(&ours);
+                answer_free(&theirs);
+            }
+        if (turn == 0) reopen(&disk);
+    }
+    yd_history_destroy(memory);
+    disk_end(&disk);
+}
+
+static void without_memory_forgetting_is_done_by_the_next_call(void **state)
+{
+    (void)state;
+    bool done = false;
+    unsigned failed = 0;
+    for (uint64_t fail_at = 1; !done; fail_at++) {
+        struct disk disk = {0};
+        struct yd_alloc_failing failing;
+        struct yd_pattern *pattern;
+        uint64_t gone;
+        double sum;
+        yd_alloc_failing_init(&failing, 0);
+        assert_int_equal(yd_sim_fs_create(1, &disk.fs), 0);
+        disk.history = test_history(&(struct yd_history_options){.durable = true, .alloc = &failing.alloc});
+        disk.options = (struct yd_keeper_options){.fs = disk.fs, .folder = "h"};
+        assert_int_equal(yd_keeper_open(&disk.options, disk.history, said, &disk, &disk.keeper, NULL), 0);
+        fold_range(&disk, 20, EPOCH, SECOND, 600, 0);
+        assert_int_equal(flush(&disk), 0);
+        fold_range(&disk, 20, EPOCH + 600 * SECOND, SECOND, 600, 0);
+        fold_range(&disk, 20, EPOCH + 300 * SECOND, 2 * SECOND, 20, 0); /* beside */
+        assert_int_equal(yd_pattern_compile(YD_STR("m"), &pattern), 0);
+        failing.calls = 0;
+        failing.fail_at = fail_at;
+        int error = yd_history_forget(disk.history, pattern, EPOCH + 700 * SECOND, &gone);
+        failing.fail_at = 0;
+        done = error == 0;
+        failed += !done;
+        if (error) assert_int_equal(error, YD_ENOMEM);
+        if (error) assert_int_equal(yd_history_forget(disk.history, pattern, EPOCH + 700 * SECOND, &gone), 0);
+        yd_pattern_destroy(pattern);
+        for (unsigned s = 0; s < 20; s++) assert_int_equal(points_of(&disk, s, &sum), 500);
+        assert_int_equal(flush(&disk), 0);
+        disk_close(&disk);
+        assert_true(failing.bytes_out == 0);
+        assert_int_equal(disk_open(&disk), 0);
+        for (unsigned s = 0; s < 20; s++) assert_int_equal(points_of(&disk, s, &sum), 500);
+        disk_end(&disk);
+    }
+    assert_true(failed > 20);
 }
 
 int main(void)
@@ -520,6 +715,11 @@ int main(void)
         cmocka_unit_test(a_second_keeper_of_a_folder_is_refused),
         cmocka_unit_test(a_forgotten_series_stays_forgotten),
         cmocka_unit_test(a_pattern_forgets_what_is_in_blocks),
+        cmocka_unit_test(what_is_before_a_time_is_forgotten_and_what_comes_later_counts),
+        cmocka_unit_test(a_series_of_which_nothing_stays_is_gone),
+        cmocka_unit_test(forgotten_cuts_survive_when_files_of_names_are_joined),
+        cmocka_unit_test(without_memory_forgetting_is_done_by_the_next_call),
+        cmocka_unit_test(rows_tell_nothing_of_what_was_forgotten),
     };
     return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }
