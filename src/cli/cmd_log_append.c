@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -274,19 +273,6 @@ static int take(struct appending *a, struct yd_buf *input, bool ended)
     return code;
 }
 
-/* Waits for the input or for the daemon, whichever comes first. */
-static int wait_for_either(struct appending *a, bool *ret_input)
-{
-    int64_t due = yd_client_deadline(a->client), now = yd_clock_mono();
-    int wait = due == INT64_MAX ? -1 : due <= now ? 0 : (int)YD_MIN((due - now) / YD_NS_PER_MS + 1, (int64_t)60000);
-    struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                           {.fd = yd_client_fd(a->client), .events = yd_client_events(a->client)}};
-    if (poll(fds, 2, wait) < 0 && errno != EINTR) return YD_EIO;
-    *ret_input = fds[0].revents != 0;
-    int ran = yd_client_run(a->client, 0);
-    return ran < 0 ? ran : 0;
-}
-
 static int append_all(struct appending *a)
 {
     struct yd_buf input;
@@ -295,7 +281,7 @@ static int append_all(struct appending *a)
     yd_buf_init(&input, NULL);
     while (code == CLI_DONE && !ended && !a->refused) {
         bool there = false;
-        int error = wait_for_either(a, &there);
+        int error = cli_wait_input(a->client, &there);
         if (error) code = cli_client_failed(a->args, a->client, error);
         if (error || !there) continue;
         char *to = yd_buf_reserve(&input, READ_STEP);

@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 
+/* clang-format off */
 const struct cli_command *const cli_commands[] = {
     &cmd_run,
     &cmd_check,
@@ -12,6 +13,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_elements,
     &cmd_test,
     &cmd_put,
+    &cmd_send,
     &cmd_query,
     &cmd_top,
     &cmd_log_ls,
@@ -36,3 +38,4 @@ const struct cli_command *const cli_commands[] = {
     &cmd_version,
     NULL,
 };
+/* clang-format on */

@@ -1,11 +1,15 @@
 /* cli/remote.c: the way to a daemon over the native protocol, and questions to it. */
 #include "cli/remote.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "batch/record_text.h"
 #include "io/file.h"
+#include "io/loop.h"
 
 static int read_token(struct cli_args *args, const char *path, char **ret_token)
 {
@@ -43,6 +47,18 @@ int cli_client_failed(struct cli_args *args, struct yd_client *client, int error
 {
     const char *why = yd_client_trouble(client);
     return cli_fail(args, "%s", *why ? why : yd_error_text(error));
+}
+
+int cli_wait_input(struct yd_client *client, bool *ret_input)
+{
+    int64_t due = yd_client_deadline(client), now = yd_clock_mono();
+    int wait = due == INT64_MAX ? -1 : due <= now ? 0 : (int)YD_MIN((due - now) / YD_NS_PER_MS + 1, (int64_t)60000);
+    struct pollfd fds[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                           {.fd = yd_client_fd(client), .events = yd_client_events(client)}};
+    if (poll(fds, 2, wait) < 0 && errno != EINTR) return YD_EIO;
+    *ret_input = fds[0].revents != 0;
+    int ran = yd_client_run(client, 0);
+    return ran < 0 ? ran : 0;
 }
 
 static const char *const levels[] = {"", "memory", "written", "durable", "replicated"};

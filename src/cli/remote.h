@@ -19,6 +19,8 @@
 /* Fills in what the options say and opens; more: what the command wants besides. CLI_DONE, or it was said. */
 int cli_client_open(struct cli_args *args, const struct yd_client_options *more, struct yd_client **ret_client);
 int cli_client_failed(struct cli_args *args, struct yd_client *client, int error); /* says why; CLI_FAILED */
+/* Waits for standard input or for the daemon, whichever comes first, and runs the client. */
+int cli_wait_input(struct yd_client *client, bool *ret_input);
 /* "memory", "written", "durable" or "replicated"; text NULL: durable. */
 int cli_level(struct cli_args *args, const char *option, const char *text, enum yd_ack *ret);
 const char *cli_level_name(enum yd_ack level);

@@ -1,31 +1,40 @@
-/* Exec: a command run again and again, its lines become SAMPLE records.
+/* Exec: a command run again and again, its lines become records.
  *
- *   timer --every, first after a splay--> child --standard output, whole--> yd_lines --batch--> output
+ *   timer --every, first after a splay--> child --standard output, whole--> text_in.h --batch--> output
  *
  * Runs never overlap: one that is due while another is still going on begins when that has ended, at once, and the next
  * are reckoned from then. What can fail: a command that cannot be started, ends otherwise than with 0, writes to its
  * standard error or takes too long is said; what it wrote before is taken all the same. More than `max_output` ends it,
- * counted. Graphite's and OpenTSDB's grammars are those of graphite_lines.c and opentsdb_lines.c. */
+ * counted. The grammars are those of text_in.h. */
 #include <signal.h>
 #include <stdio.h>
 
 #include "base/text.h"
 #include "elements/classes.h"
-#include "elements/lines.h"
+#include "elements/datagrams_in.h"
+#include "elements/text_in.h"
 #include "io/loop.h"
 
 #define WORDS_MAX 64
 #define LINE_MAX_ ((size_t)64 << 10)
 
-enum { OUTPUT };
-enum { REASON_OUTPUT = YD_LINE_REASON_COUNT };
+enum { OUTPUT, REJECTS };
+enum { REASON_OUTPUT = YD_TEXT_REASON_COUNT };
+
+struct state {
+    struct yd_element *element;
+    bool rejects_wired;
+    struct yd_text_in *feeding;
+    struct yd_out *out; /* of the feed at hand */
+};
 
 struct pump {
     struct yd_pump *pump;
     struct yd_loop *loop;
     struct yd_timer *due, *limit;
     struct yd_child *child; /* NULL: none is running */
-    struct yd_lines *lines;
+    struct yd_text_in *text;
+    struct yd_rejects *rejects; /* NULL: not wired */
     struct yd_buf output;
     int64_t every_ns, timeout_ns;
     size_t output_max;
@@ -33,18 +42,23 @@ struct pump {
     const char *words[WORDS_MAX + 1];
 };
 
-static const char *const reasons[] = {
-#define REASON(name, text) text,
-    YD_LINE_REASONS(REASON)
-#undef REASON
-        "more output than max_output",
-    NULL};
+static const char *const reasons[] = {YD_TEXT_REASON_TEXTS "more output than max_output", NULL};
 
 static const struct yd_port_class ports[] = {
-    {.name = "output", .direction = YD_OUT, .mode = YD_PUSH, .kinds = YD_KIND_BIT(YD_SAMPLE), .doc = "The samples."},
+    {.name = "output",
+     .direction = YD_OUT,
+     .mode = YD_PUSH,
+     .kinds = YD_KINDS_NUMERIC | YD_KIND_BIT(YD_STATE) | YD_KIND_BIT(YD_EVENT) | YD_KIND_BIT(YD_FACT),
+     .doc =
+         "What the lines say: SAMPLEs; of `bolo` all six kinds, of `influx` EVENTs too, of `prometheus` DELTAs too."},
+    {.name = "rejects",
+     .direction = YD_OUT,
+     .mode = YD_PUSH,
+     .kinds = YD_KIND_BIT(YD_ROW),
+     .flags = YD_PORT_OPTIONAL_REJECTS,
+     .doc =
+         "Lines that were not understood: rows of `reason`, `peer` (the program) and `line` (up to 4096 bytes of it)."},
     {0}};
-
-static const char *const formats[] = {"graphite", "opentsdb", NULL};
 
 static const struct yd_param_class params[] = {
     {.name = "command",
@@ -60,7 +74,11 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_DURATION,
      .initial = "1m",
      .doc = "A run that takes longer is killed; `0s`: none is."},
-    {.name = "format", .type = YD_PARAM_TEXT, .initial = "\"graphite\"", .oneof = formats, .doc = "Of its lines."},
+    {.name = "format",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"graphite\"",
+     .oneof = yd_text_formats,
+     .doc = "Of its lines."},
     {.name = "max_output",
      .type = YD_PARAM_SIZE,
      .initial = "4MiB",
@@ -82,35 +100,29 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
 
 /* ---- lines ---- */
 
-static void on_batch(void *arg, struct yd_batch *batch)
+static void on_batch(void *arg, struct yd_batch *batch, uint32_t records)
 {
     struct pump *pump = arg;
+    (void)records;
     (void)yd_pump_emit(pump->pump, OUTPUT, batch); /* `pause` comes in any case */
 }
 
-static void on_reject(void *arg, enum yd_line_reason reason, struct yd_str line)
+static void on_reject(void *arg, unsigned reason, struct yd_str line)
 {
     struct pump *pump = arg;
-    yd_pump_count_rejected(pump->pump, reason, 1, line, yd_str_of(pump->words[0]));
-}
-
-static void on_command(void *arg, struct yd_str line)
-{
-    on_reject(arg, YD_LINE_COMMAND, line);
+    yd_reject(pump->pump, pump->rejects, REJECTS, reason, reasons[reason], line, yd_str_of(pump->words[0]));
 }
 
 static void take_output(struct pump *pump)
 {
-    struct yd_str text = yd_buf_view(&pump->output);
-    yd_lines_set_now(pump->lines, yd_pump_wall(pump->pump));
+    struct yd_str text = yd_buf_view(&pump->output), cut = {0};
     if (pump->too_much) { /* its last line is not whole */
-        size_t used = yd_lines_parse(pump->lines, text.data, text.size);
-        yd_pump_count_rejected(pump->pump, REASON_OUTPUT, 1, (struct yd_str){text.data + used, text.size - used},
-                               yd_str_of(pump->words[0]));
-    } else if (text.size) {
-        yd_lines_parse_all(pump->lines, text.data, text.size);
+        while (text.size && text.data[text.size - 1] != '\n') text.size--;
+        cut = (struct yd_str){text.data + text.size, pump->output.size - text.size};
     }
-    yd_lines_flush(pump->lines);
+    if (text.size) yd_text_in_parse(pump->text, text, yd_pump_wall(pump->pump));
+    if (pump->too_much) on_reject(pump, REASON_OUTPUT, cut);
+    yd_rejects_send(pump->pump, pump->rejects, REJECTS);
     yd_buf_clear(&pump->output);
 }
 
@@ -192,11 +204,13 @@ static void free_all(struct pump *pump)
     if (pump->child) yd_child_close(pump->child);
     yd_timer_close(pump->due);
     yd_timer_close(pump->limit);
-    yd_lines_destroy(pump->lines);
+    yd_text_in_destroy(pump->text);
+    yd_rejects_destroy(pump->rejects);
     yd_buf_fini(&pump->output);
     pump->child = NULL;
     pump->due = pump->limit = NULL;
-    pump->lines = NULL;
+    pump->text = NULL;
+    pump->rejects = NULL;
 }
 
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
@@ -204,8 +218,7 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     struct pump *pump = opaque;
     const struct yd_args *args = yd_pump_args(yd_pump);
     const struct yd_arg *command = yd_args_find(args, "command");
-    bool put = yd_str_eq(yd_args_text(args, "format"), YD_STR("opentsdb"));
-    (void)element_state;
+    const struct state *state = element_state;
     pump->pump = yd_pump;
     pump->loop = yd_pump_loop(yd_pump);
     pump->every_ns = yd_args_int(args, "every");
@@ -213,11 +226,12 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     pump->output_max = (size_t)yd_args_int(args, "max_output");
     for (size_t i = 0; i < command->list.count; i++) pump->words[i] = command->list.items[i].text.data;
     yd_buf_init(&pump->output, NULL);
-    struct yd_lines_options lines = {.format = put ? &yd_opentsdb_format : &yd_graphite_format,
-                                     .sink = {pump, on_batch, on_reject, on_command},
-                                     .line_max = LINE_MAX_,
-                                     .seed = yd_loop_random(pump->loop)};
-    int r = yd_lines_create(&lines, &pump->lines);
+    struct yd_text_in_options text = {.format = yd_args_text(args, "format").data,
+                                      .sink = {pump, on_batch, on_reject},
+                                      .line_max = LINE_MAX_,
+                                      .seed = yd_loop_random(pump->loop)};
+    int r = yd_text_in_create(&text, &pump->text);
+    if (r == 0 && state->rejects_wired) r = yd_rejects_create(yd_pump_element(yd_pump), &pump->rejects);
     if (r == 0) r = yd_timer_create(pump->loop, on_due, pump, &pump->due);
     if (r == 0) r = yd_timer_create(pump->loop, on_limit, pump, &pump->limit);
     if (r < 0) {
@@ -243,6 +257,52 @@ static void pause_(void *opaque, bool paused)
     if (!paused && pump->overdue && !pump->child) run(pump);
 }
 
+static int open_exec(struct yd_element *element, void *opaque)
+{
+    struct state *state = opaque;
+    state->element = element;
+    state->rejects_wired = yd_element_wired(element, REJECTS);
+    return 0;
+}
+
+static void close_exec(void *opaque)
+{
+    struct state *state = opaque;
+    yd_text_in_destroy(state->feeding);
+    state->feeding = NULL;
+}
+
+static void feed_batch(void *arg, struct yd_batch *batch, uint32_t records)
+{
+    struct state *state = arg;
+    (void)records;
+    (void)yd_emit(state->out, OUTPUT, batch);
+}
+
+static void feed_reject(void *arg, unsigned reason, struct yd_str line)
+{
+    struct state *state = arg;
+    yd_count_rejected(state->out, reason, 1, line);
+}
+
+static int feed(void *opaque, struct yd_str bytes, struct yd_out *out, int64_t wall_ns)
+{
+    struct state *state = opaque;
+    struct yd_text_in_options options = {.format = yd_args_text(yd_element_args(state->element), "format").data,
+                                         .sink = {state, feed_batch, feed_reject},
+                                         .line_max = LINE_MAX_};
+    int r = state->feeding ? 0 : yd_text_in_create(&options, &state->feeding);
+    state->out = out;
+    if (r == 0) yd_text_in_parse(state->feeding, bytes, wall_ns);
+    return r;
+}
+
+static enum yd_turn_result receive(void *state, struct yd_input *input, struct yd_out *out)
+{
+    (void)state, (void)input, (void)out;
+    return YD_DONE;
+}
+
 static const struct yd_pump_class pump_class = {
     .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_};
 
@@ -252,15 +312,26 @@ const struct yd_element_class yd_class_exec = {
     .name = "Exec",
     .summary = "runs a command every so often and takes its lines",
     .doc =
-        "Each line that the command writes is a sample, in the grammar of Graphite (`path value [timestamp]`) or of\n"
-        "OpenTSDB (`put metric timestamp value tag=value`). Runs never overlap; one that is late begins when the one\n"
-        "before it has ended, and the next are reckoned from there.\n\n"
+        "Runs never overlap; one that is late begins when the one before it has ended, and the next are reckoned from\n"
+        "there. What the command writes is taken line by line:\n\n"
+        "| format | lines |\n|---|---|\n"
+        "| `graphite` | `path value [timestamp]` |\n"
+        "| `opentsdb` | `put metric timestamp value tag=value` |\n"
+        "| `bolo` | `STATE ts name code text`, `COUNTER ts name [n]`, `SAMPLE ts name value…`, `RATE ts name value`, "
+        "`EVENT ts name text`, `KEY k=v…` |\n"
+        "| `influx` | `measurement,tag=value field=value [ns]`: records named MEASUREMENT_FIELD |\n"
+        "| `prometheus` | what exporters expose: `metric{label=\"value\"} value`, with `# TYPE` |\n\n"
         "- The command's standard error, its exit status and what ended it are said to the operator.\n"
         "- Bad lines are counted by their reason, and their neighbours are kept.\n",
     .example = "disks :: Exec(command: [\"/usr/local/bin/disks\"], every: 1m) -> metrics :: Log(stream: \"metrics\")\n",
     .ports = ports,
     .params = params,
     .reasons = reasons,
+    .state_size = sizeof(struct state),
     .check = check,
+    .open = open_exec,
+    .close = close_exec,
+    .receive = receive,
+    .feed = feed,
     .pump = &pump_class,
 };

@@ -169,7 +169,8 @@ static int canonical(void *arg, struct yd_str metric, struct yd_str labels, char
     size_t count = 0;
     if (bare_size(metric, true) != metric.size) return refuse(YD_EXPOSITION_BAD_NAME);
     yd_buf_clear(&exposition->scratch);
-    if (!yd_buf_reserve(&exposition->scratch, 2 * labels.size + 9 * YD_COUNT(tags))) return refuse(YD_EXPOSITION_NO_MEMORY);
+    if (!yd_buf_reserve(&exposition->scratch, 2 * labels.size + 9 * YD_COUNT(tags)))
+        return refuse(YD_EXPOSITION_NO_MEMORY);
     skip_blanks(&labels);
     while (labels.size) {
         int r = take_label(exposition, &labels, &tag);
@@ -209,9 +210,9 @@ static int take_comment(struct yd_exposition *exposition, struct yd_str line)
     static const struct {
         const char *word;
         enum family family;
-    } types[] = {{"counter", FAMILY_COUNTER},   {"gauge", FAMILY_OTHER},     {"histogram", FAMILY_HISTOGRAM},
-                 {"summary", FAMILY_SUMMARY},   {"untyped", FAMILY_OTHER},   {"unknown", FAMILY_OTHER},
-                 {"info", FAMILY_OTHER},        {"stateset", FAMILY_OTHER},  {"gaugehistogram", FAMILY_OTHER}};
+    } types[] = {{"counter", FAMILY_COUNTER}, {"gauge", FAMILY_OTHER},    {"histogram", FAMILY_HISTOGRAM},
+                 {"summary", FAMILY_SUMMARY}, {"untyped", FAMILY_OTHER},  {"unknown", FAMILY_OTHER},
+                 {"info", FAMILY_OTHER},      {"stateset", FAMILY_OTHER}, {"gaugehistogram", FAMILY_OTHER}};
     (void)take(&line, 1);
     if (!yd_str_eq(take_word(&line), YD_STR("TYPE"))) return 0;
     skip_blanks(&line);
@@ -258,34 +259,12 @@ static int take_value(struct yd_str text, double *ret)
     return isfinite(*ret) ? 0 : refuse(YD_EXPOSITION_NOT_FINITE);
 }
 
-/* Seconds, with a fraction: exactly where they are plain digits. */
-static int take_seconds(struct yd_str text, int64_t *ret_ns)
-{
-    const char *point = text.size ? memchr(text.data, '.', text.size) : NULL;
-    struct yd_str whole = {text.data, point ? (size_t)(point - text.data) : text.size};
-    struct yd_str digits = point ? (struct yd_str){point + 1, text.size - whole.size - 1} : YD_STR("");
-    int64_t seconds;
-    uint64_t fraction = 0;
-    double number;
-    if (digits.size <= 9 && yd_text_i64(whole, &seconds) == 0 &&
-        (digits.size == 0 || yd_text_u64(digits, &fraction) == 0)) {
-        for (size_t i = digits.size; i < 9; i++) fraction *= 10;
-        int64_t part = *text.data == '-' ? -(int64_t)fraction : (int64_t)fraction;
-        if (__builtin_mul_overflow(seconds, YD_NS_PER_S, ret_ns) || __builtin_add_overflow(*ret_ns, part, ret_ns))
-            return refuse(YD_EXPOSITION_BAD_TIMESTAMP);
-        return 0;
-    }
-    if (yd_text_f64(text, false, &number) < 0 || !(fabs(number) < 9e9)) return refuse(YD_EXPOSITION_BAD_TIMESTAMP);
-    *ret_ns = llround(number * 1e3) * YD_NS_PER_MS;
-    return 0;
-}
-
 static int take_time(const struct yd_exposition *exposition, struct yd_str text, int64_t *ret_ns)
 {
     int64_t time_ms;
     int r = 0;
     if (exposition->openmetrics)
-        r = take_seconds(text, ret_ns);
+        r = yd__line_seconds(text, ret_ns) < 0 ? refuse(YD_EXPOSITION_BAD_TIMESTAMP) : 0;
     else if (yd_text_i64(text, &time_ms) < 0 || __builtin_mul_overflow(time_ms, YD_NS_PER_MS, ret_ns))
         r = refuse(YD_EXPOSITION_BAD_TIMESTAMP);
     if (exposition->options.ignore_times) *ret_ns = exposition->now_ns;
@@ -325,8 +304,7 @@ static int add(struct yd_exposition *exposition, const struct sample *sample, en
             r = yd_builder_add(spellings->builder, sample->time_ns, index, kind, YD_F64, 0,
                                (union yd_value){.f64 = sample->value});
         if (r == 0) return 0;
-        if (r != YD_EFULL || try)
-            return refuse(r == YD_ENOMEM ? YD_EXPOSITION_NO_MEMORY : YD_EXPOSITION_NAME_TOO_LONG);
+        if (r != YD_EFULL || try) return refuse(r == YD_ENOMEM ? YD_EXPOSITION_NO_MEMORY : YD_EXPOSITION_NAME_TOO_LONG);
         yd_exposition_flush(exposition);
     }
 }

@@ -49,8 +49,8 @@ struct yd_exposition_options {
     struct yd_exposition_sink sink;
     const struct yd_tag *labels; /* the target's own, not escaped, each key once; kept by the caller */
     size_t label_count;
-    bool honor_labels; /* of a label that both have the line's counts, and none is renamed */
-    bool ignore_times; /* all lines are of `now` */
+    bool honor_labels;  /* of a label that both have the line's counts, and none is renamed */
+    bool ignore_times;  /* all lines are of `now` */
     size_t batch_bytes; /* of a sealed frame; 0: 1 MiB */
     size_t cache_bytes; /* of the name cache; 0: 16 MiB */
     uint64_t seed;      /* of its hashes: random in the product */

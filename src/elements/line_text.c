@@ -1,6 +1,8 @@
 /* What the line formats share beyond the engine: values, HTTP look-alikes, and canonical names out of what was sent.
  *
  * Nothing here is on the way of a line whose name is known: a name comes here once per spelling. */
+#include <math.h>
+
 #include "base/text.h"
 #include "elements/lines.h"
 
@@ -20,6 +22,27 @@ int yd__line_f64(struct yd_str text, double *ret)
     if (r < 0) return yd__line_reason(r == YD_ERANGE ? YD_LINE_NOT_FINITE : YD_LINE_BAD_VALUE);
     if (value - value != 0) return yd__line_reason(YD_LINE_NOT_FINITE);
     *ret = value;
+    return 0;
+}
+
+int yd__line_seconds(struct yd_str text, int64_t *ret_ns)
+{
+    const char *point = text.size ? memchr(text.data, '.', text.size) : NULL;
+    struct yd_str whole = {text.data, point ? (size_t)(point - text.data) : text.size};
+    struct yd_str digits = point ? (struct yd_str){point + 1, text.size - whole.size - 1} : YD_STR("");
+    int64_t seconds;
+    uint64_t fraction = 0;
+    double number;
+    if (digits.size <= 9 && yd_text_i64(whole, &seconds) == 0 &&
+        (digits.size == 0 || yd_text_u64(digits, &fraction) == 0)) {
+        for (size_t i = digits.size; i < 9; i++) fraction *= 10;
+        int64_t part = *text.data == '-' ? -(int64_t)fraction : (int64_t)fraction;
+        if (__builtin_mul_overflow(seconds, YD_NS_PER_S, ret_ns) || __builtin_add_overflow(*ret_ns, part, ret_ns))
+            return yd__line_reason(YD_LINE_BAD_TIMESTAMP);
+        return 0;
+    }
+    if (yd_text_f64(text, false, &number) < 0 || !(fabs(number) < 9e9)) return yd__line_reason(YD_LINE_BAD_TIMESTAMP);
+    *ret_ns = llround(number * 1e3) * YD_NS_PER_MS;
     return 0;
 }
 

@@ -135,6 +135,8 @@ static inline int yd__line_reason(enum yd_line_reason reason)
 bool yd_line_is_http(struct yd_str line);
 /* 0 or yd__line_reason. */
 int yd__line_f64(struct yd_str text, double *ret);
+/* Seconds since 1970, perhaps with a fraction: to the nanosecond where they are plain digits. */
+int yd__line_seconds(struct yd_str text, int64_t *ret_ns);
 /* The canonical name of a metric and tags, all of them as they are, not escaped: 0 or yd__line_reason. Tags with an
  * empty key or value are left out. */
 #define YD_LINE_TAGS_MAX 128

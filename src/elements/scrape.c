@@ -1,6 +1,7 @@
 /* Scrape: fetches what Prometheus' targets expose, every so often; their samples become records.
  *
- *   timer of each target, first after a splay --> yd_fetch (serve/http_fetch.h) --body--> exposition.h --batches--> output
+ *   timer of each target, first after a splay --> yd_fetch (serve/http_fetch.h) --body--> exposition.h --batches-->
+ * output
  *        \--> up, how long it took, how many samples, always                                                --> output
  *        \--> series of the scrape before that are not in this one                                          --> gone
  *
@@ -97,7 +98,8 @@ static const struct yd_param_class params[] = {
     {.name = "targets",
      .type = YD_PARAM_LIST,
      .flags = YD_PARAM_REQUIRED,
-     .doc = "Texts: `HOST:PORT`, `http://HOST:PORT/path`, or `unix:PATH`. HOST may be a name: each scrape looks it up."},
+     .doc =
+         "Texts: `HOST:PORT`, `http://HOST:PORT/path`, or `unix:PATH`. HOST may be a name: each scrape looks it up."},
     {.name = "every", .type = YD_PARAM_DURATION, .initial = "15s", .min = 1e8, .max = 1e18, .doc = "How often."},
     {.name = "timeout",
      .type = YD_PARAM_DURATION,
@@ -530,17 +532,19 @@ const struct yd_element_class yd_class_scrape = {
     .flags = YD_CLASS_SOURCE,
     .name = "Scrape",
     .summary = "fetches `/metrics` of Prometheus' targets",
-    .doc = "Fetches the text that Prometheus' client libraries and exporters expose, in text format 0.0.4 or as\n"
-           "OpenMetrics, plain or gzip. A series is named by its metric, with its labels, `job`, `instance` and `labels` as\n"
-           "tags: `node_load1 instance=web1:9100,job=node`. A label that both have becomes `exported_LABEL`.\n\n"
-           "- Counters, and what histograms and summaries count, are DELTAs: a Window makes rates of them. The rest are\n"
-           "  SAMPLEs. Exemplars, HELP and UNIT are passed over.\n"
-           "- Of each target, every time: `up` (1 or 0), `scrape_duration_seconds`, `scrape_samples_scraped` and\n"
-           "  `scrape_samples_rejected`.\n"
-           "- An answer other than 200, cut short, too large or too late is `up` 0, and nothing of it is taken.\n"
-           "- A bad line is counted by its reason, and its neighbours are kept; so is a value that is not finite.\n"
-           "- A series that is not there any more is said on `gone`; of a target that is down, all of them are.\n"
-           "- Scrapes of a target never overlap. `http` only; redirections are not followed.\n",
+    .doc =
+        "Fetches the text that Prometheus' client libraries and exporters expose, in text format 0.0.4 or as\n"
+        "OpenMetrics, plain or gzip. A series is named by its metric, with its labels, `job`, `instance` and `labels` "
+        "as\n"
+        "tags: `node_load1 instance=web1:9100,job=node`. A label that both have becomes `exported_LABEL`.\n\n"
+        "- Counters, and what histograms and summaries count, are DELTAs: a Window makes rates of them. The rest are\n"
+        "  SAMPLEs. Exemplars, HELP and UNIT are passed over.\n"
+        "- Of each target, every time: `up` (1 or 0), `scrape_duration_seconds`, `scrape_samples_scraped` and\n"
+        "  `scrape_samples_rejected`.\n"
+        "- An answer other than 200, cut short, too large or too late is `up` 0, and nothing of it is taken.\n"
+        "- A bad line is counted by its reason, and its neighbours are kept; so is a value that is not finite.\n"
+        "- A series that is not there any more is said on `gone`; of a target that is down, all of them are.\n"
+        "- Scrapes of a target never overlap. `http` only; redirections are not followed.\n",
     .example = "node :: Scrape(targets: [\"127.0.0.1:9100\", \"http://web1:9100/metrics\"], every: 15s)\n"
                "node -> metrics :: Log(stream: \"metrics\")\n",
     .ports = ports,

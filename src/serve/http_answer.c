@@ -89,14 +89,16 @@ static int begin_body(struct yd_http_answer *answer)
         answer->status = 0;
         return 0;
     }
-    if (answer->status == 204 || answer->status == 304) answer->chunked = false, answer->has_length = true, answer->left = 0;
+    if (answer->status == 204 || answer->status == 304)
+        answer->chunked = false, answer->has_length = true, answer->left = 0;
     if (answer->chunked)
         answer->phase = CHUNK_SIZE;
     else if (answer->has_length)
         answer->phase = answer->left ? BODY : WHOLE;
     else
         answer->phase = TO_END;
-    if (answer->phase == BODY && answer->left > answer->body_max) return fail(answer, YD_ETOOBIG, "a body over the limit");
+    if (answer->phase == BODY && answer->left > answer->body_max)
+        return fail(answer, YD_ETOOBIG, "a body over the limit");
     return 0;
 }
 
@@ -115,7 +117,10 @@ static int take_chunk_size(struct yd_http_answer *answer, struct yd_str line)
     size_t digits = 0;
     for (; digits < line.size; digits++) {
         char c = line.data[digits];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0) break;
         if (size >> 59) return fail(answer, YD_ETOOBIG, "a body over the limit");
         size = size << 4 | (unsigned)digit;

@@ -16,12 +16,12 @@ struct yd_http_answer {
     unsigned status;
     size_t body_max;
     bool chunked, has_length, gzip;
-    uint64_t left;        /* of the chunk or the body */
-    size_t lines;         /* bytes of the head, of a chunk's size line, of the trailers */
-    struct yd_buf head;   /* also a chunk's size line */
-    struct yd_buf body;   /* as it came: see gzip */
-    char type[128];       /* Content-Type, cut; "": none */
-    const char *why;      /* of an error */
+    uint64_t left;      /* of the chunk or the body */
+    size_t lines;       /* bytes of the head, of a chunk's size line, of the trailers */
+    struct yd_buf head; /* also a chunk's size line */
+    struct yd_buf body; /* as it came: see gzip */
+    char type[128];     /* Content-Type, cut; "": none */
+    const char *why;    /* of an error */
 };
 /* 0: goes on; 1: it is whole; YD_EFORMAT, YD_ETOOBIG, YD_ENOTSUP (an encoding), YD_ENOMEM: `why` tells. */
 void yd_http_answer_begin(struct yd_http_answer *answer, size_t body_max, struct yd_alloc *alloc);

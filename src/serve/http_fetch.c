@@ -91,7 +91,7 @@ static void finish(struct yd_fetch *fetch, int error, const char *why)
     if (error == 0 && answer->gzip && answer->body.size) {
         error = yd_inflate(yd_buf_view(&answer->body), fetch->options.body_max, &plain);
         fetched.error = error;
-        fetched.why = error == YD_EFORMAT ? "a gzip body that is damaged"
+        fetched.why = error == YD_EFORMAT   ? "a gzip body that is damaged"
                       : error == YD_ETOOBIG ? "a body over the limit"
                                             : "out of memory";
         fetched.body = yd_buf_view(&plain);

@@ -22,8 +22,8 @@ struct yd_fetch_url {
 int yd_fetch_url_parse(struct yd_str text, struct yd_str path, struct yd_fetch_url *ret, struct yd_trail *trail);
 
 struct yd_fetched {
-    int error;          /* 0: an answer came, whatever its status */
-    const char *why;    /* of an error, for people */
+    int error;       /* 0: an answer came, whatever its status */
+    const char *why; /* of an error, for people */
     unsigned status;
     const char *type;   /* Content-Type, perhaps "" */
     struct yd_str body; /* inflated; until `done` returns */
@@ -31,11 +31,11 @@ struct yd_fetched {
 };
 struct yd_fetch_options {
     struct yd_loop *loop;
-    struct yd_pool *pool; /* for names */
+    struct yd_pool *pool;           /* for names */
     const struct yd_fetch_url *url; /* kept by the caller */
-    const char *headers;  /* more of them, each with its line's end; kept by the caller */
-    int64_t timeout_ns;   /* of all of it */
-    size_t body_max;      /* as it comes, and inflated */
+    const char *headers;            /* more of them, each with its line's end; kept by the caller */
+    int64_t timeout_ns;             /* of all of it */
+    size_t body_max;                /* as it comes, and inflated */
     void (*done)(void *arg, const struct yd_fetched *fetched);
     void *arg;
 };

@@ -14,10 +14,10 @@ tsdb => history
 START = 1_700_000_000
 
 
-def daemon_in(folder, script, more='', splay='false'):
+def daemon_in(folder, script, more='', splay='false', topology=TOPOLOGY):
     with open(folder + '/script', 'w') as f:
         f.write(script)
-    text = TOPOLOGY.replace('{script}', folder + '/script').replace('{more}', more).replace('{splay}', splay)
+    text = topology.replace('{script}', folder + '/script').replace('{more}', more).replace('{splay}', splay)
     return Daemon(folder, text, ports={'tsdb': free_port()})
 
 
@@ -46,6 +46,22 @@ def put_lines_are_understood(folder):
         assert not reasons(daemon)
 
 
+def other_grammars_are_understood(folder):
+    """format: influx, bolo, prometheus; what is rejected comes out of the port rejects"""
+    with daemon_in(folder, f'echo "m,k=v f=1.5 {START}000000000"', ', format: "influx"') as daemon:
+        wait_for(lambda: points(daemon, 'm_f{k=v}') == {START: 1.5}, why='the field')
+    with daemon_in(folder, f'echo "COUNTER {START} hits 3"; echo "STATE {START} s ok"', ', format: "bolo"') as daemon:
+        wait_for(lambda: points(daemon, 'hits') == {START: 3}, why='the counter')
+    with daemon_in(folder, f'echo "# TYPE c counter"; echo \'c{{k="w"}} 7 {START}000\'; echo "c{{k}} 1"',
+                   ', format: "prometheus"') as daemon:
+        wait_for(lambda: points(daemon, 'c{k=w}') == {START: 7}, why='the counter of an exporter')
+        assert reasons(daemon) == {'bad tag'}, reasons(daemon)
+    rejects = TOPOLOGY + f'agent.rejects -> File(path: "{folder}/rejects", format: "json")\n'
+    with daemon_in(folder, 'echo good 1; echo "such a bad line"', topology=rejects) as daemon:
+        wait_for(lambda: 'such a bad line' in open(folder + '/rejects').read(), why='the reject')
+        check_identity(daemon.status())
+
+
 def runs_do_not_overlap(folder):
     """a run of 500 ms every 200 ms: never two at once, and the next one begins at once"""
     with daemon_in(folder, f'mkdir {folder}/here || echo twice >> {folder}/twice; echo run >> {folder}/runs; sleep 0.5; '
@@ -67,4 +83,4 @@ def endless_commands_are_ended(folder):
         check_identity(daemon.status())
 
 
-main(lines_are_stored_and_bad_ones_counted, put_lines_are_understood, runs_do_not_overlap, endless_commands_are_ended)
+main(lines_are_stored_and_bad_ones_counted, put_lines_are_understood, other_grammars_are_understood, runs_do_not_overlap, endless_commands_are_ended)
