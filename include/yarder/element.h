@@ -264,10 +264,11 @@ int64_t yd_element_wall(struct yd_element *element);     /* any thread */
 bool yd_element_simulated(struct yd_element *element);   /* no threads, no real sockets */
 
 enum yd_class_flags {
-    YD_CLASS_KEEPS = 1024, /* keeps tickets for long (yd_keep), and is told YD_INPUT_SETTLE */
-    YD_CLASS_COMPUTE = 1,  /* receive runs on the compute pool */
-    YD_CLASS_SOURCE = 2,   /* makes records out of nothing or out of the world */
-    YD_CLASS_REPLAYS = 4,  /* a source that can replay: acknowledgement behind it makes sense */
+    YD_CLASS_KEEPS = 1024,   /* keeps tickets for long (yd_keep), and is told YD_INPUT_SETTLE */
+    YD_CLASS_APPENDS = 2048, /* programs append through it to the streams of the run: a Log needs no other source */
+    YD_CLASS_COMPUTE = 1,    /* receive runs on the compute pool */
+    YD_CLASS_SOURCE = 2,     /* makes records out of nothing or out of the world */
+    YD_CLASS_REPLAYS = 4,    /* a source that can replay: acknowledgement behind it makes sense */
     YD_CLASS_REBUILDS =
         8, /* its state is rebuilt from the stream: a cursor wire into it starts at the oldest, always */
     YD_CLASS_STATEFUL = 16, /* has save and load: tickets are held until a save is stored */

@@ -230,7 +230,7 @@ static const struct yd_pump_class pump_class = {
 
 const struct yd_element_class yd_class_native = {
     .abi = YD_ELEMENT_ABI,
-    .flags = YD_CLASS_SOURCE,
+    .flags = YD_CLASS_SOURCE | YD_CLASS_APPENDS,
     .name = "Native",
     .summary = "serves the streams of the data folder by the native protocol: append, subscribe, ask",
     .doc =

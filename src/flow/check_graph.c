@@ -196,9 +196,13 @@ static void check_reach(struct graph *graph)
     struct yd__work *work = plan->work;
     uint32_t *queue = yd__get(work, (plan->node_count + 1) * sizeof *queue), head = 0, tail = 0;
     bool *unreached_before = yd__get(work, plan->node_count + 1);
+    bool appended = false;
+    for (uint32_t i = 0; i < plan->node_count; i++)
+        appended |= (plan->nodes[i].node.class->flags & YD_CLASS_APPENDS) != 0;
     for (uint32_t i = 0; i < plan->node_count; i++) {
         struct yd__node *node = &plan->nodes[i];
-        node->reached = makes_records(node->node.class) || node->lost_in || graph->in_ring[i] || node->scope->dry ||
+        node->reached = makes_records(node->node.class) || (appended && node->node.class->stream) || node->lost_in ||
+                        graph->in_ring[i] || node->scope->dry ||
                         (!node->scope->compound && yd__poisoned(work, yd_str_of(node->node.name)));
         if (node->reached) queue[tail++] = i;
     }

@@ -67,7 +67,8 @@
     X(161, SELF_VALUE, "a parameter that is made of itself", "Break the ring of `$name`s.")                            \
     X(162, MISPLACED, "an option where it means nothing", "The message says where it belongs.")                        \
     X(170, DECLARED_TWICE, "a name declared twice", "Rename one of them. The second note shows the first.")            \
-    X(171, UNREACHED, "an element that nothing reaches", "Wire it to a source, or take it away.")                      \
+    X(171, UNREACHED, "an element that nothing reaches",                                                               \
+      "Wire it to a source, or take it away. A Log needs none where a Native is.")                                     \
     X(172, ADDRESS, "two elements listen on one address", "Give one of them another port.")                            \
     X(173, STREAM, "two elements write one stream", "A stream has one writer. Wire both into one Log.")                \
     X(174, FILE_TWICE, "two elements write one file", "Wire both into one element, or give another path.")             \
