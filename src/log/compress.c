@@ -207,6 +207,33 @@ static int compare(struct yd_log *log, struct yd_file *twin, struct yd_file *raw
     return 0;
 }
 
+/* Every frame of the twin, up to what its footer says, which has to be what the segment's says: a twin may be whole and
+ * of another history, that a cut took back. */
+static int check_frames(struct yd_file *twin, uint64_t log_id, const struct yd__segment *segment)
+{
+    struct yd__segment_head *head;
+    struct yd__footer footer;
+    struct yd__window window;
+    int error = yd__footer_read(twin, log_id, &footer, NULL);
+    if (!error && (footer.last_crc != segment->last_crc || footer.next_seqno != segment->next)) error = YD_ECORRUPT;
+    if (!error) error = yd__head_read(twin, &head);
+    if (error) return error;
+    uint64_t offset = head->data_start;
+    uint32_t digest = 0;
+    free(head);
+    yd__window_init(&window, twin, YD__TWIN_BLOCK);
+    while (offset < footer.data_end && !error) {
+        struct yd_header header;
+        int found = yd__frame_at(&window, offset, log_id, true, &header);
+        if (found != YD__FOUND_FRAME)
+            error = found < 0 ? found : YD_ECORRUPT;
+        else
+            offset += header.size, digest = yd__digest(digest, &header);
+    }
+    yd__window_fini(&window);
+    return error ? error : digest == footer.headers_crc ? 0 : YD_ECORRUPT;
+}
+
 /* The segment is sealed and all in blocks: the twin gets its name. */
 static int finish(struct yd_log *log)
 {
@@ -218,6 +245,9 @@ static int finish(struct yd_log *log)
     if (!error) error = yd__twin_open(log->fs, at->path, &about, &twin);
     if (error) return error;
     error = compare(log, twin, at->raw, at->done);
+    /* The one that is there may have what has rotted in the segment: only a good one takes its place. */
+    uint64_t before = at->segment->twin_size;
+    if (!error && before) error = check_frames(twin, log->log_id, at->segment);
     yd_file_close(twin);
     yd__segment_path(path, sizeof path, log->dir, at->segment->base, ".yzst");
     if (!error) error = yd_fs_rename(log->fs, at->path, path);
@@ -229,7 +259,7 @@ static int finish(struct yd_log *log)
     if (there) {
         at->segment->twin = true;
         at->segment->twin_size = about.size;
-        log->bytes += about.size;
+        log->bytes += about.size - before;
     }
     pthread_mutex_unlock(&log->mutex);
     if (!there) (void)yd_fs_unlink(log->fs, path); /* retention was sooner; left there, it goes at the next opening */
@@ -265,33 +295,6 @@ static int go_on(struct yd_log *log, bool *ret_more)
 }
 
 /* ---- the segment goes ---- */
-
-/* Every frame of the twin, up to what its footer says, which has to be what the segment's says: a twin may be whole and
- * of another history, that a cut took back. */
-static int check_frames(struct yd_file *twin, uint64_t log_id, const struct yd__segment *segment)
-{
-    struct yd__segment_head *head;
-    struct yd__footer footer;
-    struct yd__window window;
-    int error = yd__footer_read(twin, log_id, &footer, NULL);
-    if (!error && (footer.last_crc != segment->last_crc || footer.next_seqno != segment->next)) error = YD_ECORRUPT;
-    if (!error) error = yd__head_read(twin, &head);
-    if (error) return error;
-    uint64_t offset = head->data_start;
-    uint32_t digest = 0;
-    free(head);
-    yd__window_init(&window, twin, YD__TWIN_BLOCK);
-    while (offset < footer.data_end && !error) {
-        struct yd_header header;
-        int found = yd__frame_at(&window, offset, log_id, true, &header);
-        if (found != YD__FOUND_FRAME)
-            error = found < 0 ? found : YD_ECORRUPT;
-        else
-            offset += header.size, digest = yd__digest(digest, &header);
-    }
-    yd__window_fini(&window);
-    return error ? error : digest == footer.headers_crc ? 0 : YD_ECORRUPT;
-}
 
 static struct yd__segment *choose_old(struct yd_log *log, int64_t now)
 {
@@ -417,14 +420,16 @@ int yd__twins_load(struct yd_log *log)
         int error = yd__twin_open(log->fs, path, &about, &twin);
         if (error == YD_ENOENT) continue;
         if (!error) yd_file_close(twin);
-        bool fits = !error && about.log_id == log->log_id && about.base_seqno == segment->base && segment->sealed &&
-                    (segment->raw_gone || (about.raw_size == segment->file_size && !about.damaged));
-        if (fits) {
-            segment->twin = true;
+        bool ours = !error && about.log_id == log->log_id && about.base_seqno == segment->base && segment->sealed &&
+                    (segment->raw_gone || about.raw_size == segment->file_size);
+        if (ours) { /* a damaged one is made anew, and goes when that is good */
+            segment->twin = segment->raw_gone || !about.damaged;
             segment->twin_size = about.size;
             log->bytes += about.size;
-        } else if (!segment->raw_gone && error != YD_EIO && error != YD_ENOMEM) {
-            (void)yd_fs_unlink(log->fs, path); /* the segment is there: the twin is made anew */
+        } else if (!segment->raw_gone && (!error || error == YD_ECORRUPT)) {
+            (void)yd_fs_unlink(log->fs, path); /* of no use; the segment is there */
+        } else if (!segment->raw_gone) {
+            segment->twin_refused = true; /* cannot be read now: it may have what rotted in the segment */
         }
         if (segment->raw_gone) log->bytes -= segment->file_size;
     }

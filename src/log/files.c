@@ -219,6 +219,14 @@ static int same_history(const struct yd_log_reader *reader, struct yd_file *twin
     return same;
 }
 
+/* Why a twin gives nothing: 0 when that will stay so, and a gap is to be told; else to be tried again. */
+static int twin_gives_nothing(int error)
+{
+    bool stays = error >= 0 || error == YD_ENOENT || error == YD_ECORRUPT || error == YD_EVERSION ||
+                 error == YD_EFORMAT || error == YD_EIO; /* a bad sector */
+    return stays ? 0 : error;
+}
+
 /* The frame that should be at the place, out of the segment's twin, which has the same bytes at the same offsets. 1: it
  * is good there; *ret_batch is NULL when it is one on the way to the reader's seqno. */
 static int from_twin(struct yd_log_reader *reader, struct yd_batch **ret_batch)
@@ -227,7 +235,7 @@ static int from_twin(struct yd_log_reader *reader, struct yd_batch **ret_batch)
     struct yd_file *twin;
     yd__segment_path(path, sizeof path, reader->dir, reader->base, ".yzst");
     int error = yd__twin_open(reader->fs, path, NULL, &twin);
-    if (error) return error == YD_ENOMEM ? error : 0;
+    if (error) return twin_gives_nothing(error);
     int same = same_history(reader, twin);
     if (same <= 0) {
         yd_file_close(twin);
@@ -246,7 +254,7 @@ static int from_twin(struct yd_log_reader *reader, struct yd_batch **ret_batch)
     }
     yd__window_fini(&window);
     yd_file_close(twin);
-    if (!good) return error == YD_ENOMEM ? error : 0;
+    if (!good) return twin_gives_nothing(found < 0 ? found : error);
     reader->offset += header.size;
     reader->place_seqno = header.base_seqno + header.count;
     if (*ret_batch) reader->seqno = reader->place_seqno;

@@ -146,7 +146,7 @@ struct yd__segment {
     bool twin_refused;        /* making or checking it failed: not before the next opening */
     bool retired;             /* no longer in the list */
     enum yd__keys_state keys; /* its name index */
-    uint64_t twin_size;       /* on disk */
+    uint64_t twin_size;       /* on disk, also of a damaged one that is to be made anew; 0: there is none */
     uint64_t keys_size;       /* of the name index's file; 0: none */
     uint64_t durable_end;     /* bytes of the active file that are on the device */
     struct yd__index index;   /* until it is sealed */
@@ -155,7 +155,7 @@ struct yd__segment {
 /* What its files take of log->bytes. */
 static inline uint64_t yd__segment_bytes(const struct yd__segment *segment)
 {
-    return (segment->raw_gone ? 0 : segment->file_size) + (segment->twin ? segment->twin_size : 0) + segment->keys_size;
+    return (segment->raw_gone ? 0 : segment->file_size) + segment->twin_size + segment->keys_size;
 }
 struct yd__segment *yd__segment_create(uint64_t base);
 void yd__segment_unref(struct yd__segment *segment);

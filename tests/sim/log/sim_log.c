@@ -5,10 +5,10 @@
  *        -> beside it a model, a plain array of what was appended
  *
  * What is checked: what was called durable is there after every crash, in order, once; nothing else is, but for what
- * was appended and not yet durable, as a prefix; nobody sees beyond his read level; only what rotted is missing, and
- * readers are told; a reader with a pattern misses nothing that matches; the epoch rises unless the log was closed in
- * order; cursors are never ahead of durable, and retention never of cursors; a producer that sends again after a crash
- * is written once.
+ * was appended and not yet durable, as a prefix; nobody sees beyond his read level; only what rotted and no good twin
+ * has is missing, and readers are told; a reader with a pattern misses nothing that matches; the epoch rises unless the
+ * log was closed in order; cursors are never ahead of durable, and retention never of cursors; a producer that sends
+ * again after a crash is written once.
  *
  *   sim_log --seeds A..B     a range          sim_log --random N     N new seeds, printed
  *   sim_log --mutants [N]    leaves out one ordering at a time: a seed among N must fail for each
@@ -26,6 +26,7 @@
 #include "base/hash.h"
 #include "io/sim_file.h"
 #include "log/internal.h"
+#include "log/twin.h"
 
 unsigned yd__log_skips;
 
@@ -43,6 +44,7 @@ struct item { /* a batch in the stream */
     uint32_t producer;
     uint64_t seq;
     bool rotten;
+    uint64_t beside; /* rotten in the segment's file alone, its twin is good: the segment's base + 1; 0: not */
 };
 struct sent { /* a batch of a producer */
     uint64_t seq, prev, mark, next;
@@ -86,7 +88,7 @@ struct sim {
     bool full;
     bool fill_more; /* batches of tens of KiB are common */
     bool verbose;
-    uint64_t batches_read, opens, crashes, torn, rots, gaps, dups, failed_syncs, passed;
+    uint64_t batches_read, opens, crashes, torn, rots, gaps, dups, failed_syncs, passed, healed;
 };
 
 static struct sim *current;
@@ -192,6 +194,19 @@ static void check_batch(struct sim *sim, const struct yd_batch *batch)
     sim->batches_read++;
 }
 
+static bool any_faults(struct sim *sim)
+{
+    const struct yd_sim_faults *faults = yd_sim_fs_faults(sim->fs);
+    return faults->sync_fails || faults->sync_dir_fails || faults->write_fails || faults->read_fails ||
+           faults->meta_fails || faults->allocate_fails;
+}
+
+/* What a twin still has is given, but where reading it fails at this moment. */
+static bool may_miss(struct sim *sim, const struct item *item)
+{
+    return item->rotten || (item->beside && yd_sim_fs_faults(sim->fs)->read_fails);
+}
+
 /* Everything in [from, to) is rotten or was retired, or a failed sync took it before it was durable. */
 static void check_gap(struct sim *sim, const struct yd_log_gap *gap, uint64_t first)
 {
@@ -205,7 +220,7 @@ static void check_gap(struct sim *sim, const struct yd_log_gap *gap, uint64_t fi
     CHECK(sim, strcmp(gap->reason, "rotten") == 0, "a gap for %s", gap->reason);
     for (uint64_t at = gap->from; at < gap->to;) {
         const struct item *item = item_at(sim, at);
-        CHECK(sim, item && (item->rotten || (position.failed && at >= position.durable)),
+        CHECK(sim, item && (may_miss(sim, item) || (position.failed && at >= position.durable)),
               "records %" PRIu64 " to %" PRIu64 " were told missing, %" PRIu64 " is sound", gap->from, gap->to, at);
         at = item->first + item->count;
     }
@@ -242,13 +257,6 @@ static void read_some(struct sim *sim, struct yd_log_reader *reader, uint64_t *a
     }
 }
 
-static bool any_faults(struct sim *sim)
-{
-    const struct yd_sim_faults *faults = yd_sim_fs_faults(sim->fs);
-    return faults->sync_fails || faults->sync_dir_fails || faults->write_fails || faults->read_fails ||
-           faults->meta_fails || faults->allocate_fails;
-}
-
 /* With a pattern: every sound batch that matches, in order, once. Of what is passed over no gap is told. */
 static void check_matching(struct sim *sim)
 {
@@ -276,7 +284,7 @@ static void check_matching(struct sim *sim)
             if (!item) break; /* retired since */
             name_of(item->mark, name);
             bool matches = pattern[2] == '*' ? strncmp(name, pattern, 2) == 0 : strcmp(name, pattern) == 0;
-            CHECK(sim, !matches || item->rotten, "a reader of %s missed batch %" PRIu64 ", named %s", pattern,
+            CHECK(sim, !matches || may_miss(sim, item), "a reader of %s missed batch %" PRIu64 ", named %s", pattern,
                   item->first, name);
         }
         if (error == YD_EAGAIN) break;
@@ -499,9 +507,17 @@ static void open_log(struct sim *sim)
     }
 }
 
+static void count_healed(struct sim *sim)
+{
+    struct yd_log_position position;
+    yd_log_position(sim->log, &position);
+    sim->healed += position.healed;
+}
+
 static void crash(struct sim *sim)
 {
     say(sim, "crash");
+    count_healed(sim);
     drop_readers(sim);
     die(sim);
     (void)yd_log_close(sim->log); /* its disk is gone */
@@ -516,6 +532,7 @@ static void print_fault(void *arg, const char *file, uint64_t offset, const char
 static void close_and_open(struct sim *sim)
 {
     drop_readers(sim);
+    count_healed(sim);
     struct yd_log_position position;
     yd_log_position(sim->log, &position);
     uint64_t memory = position.memory;
@@ -543,7 +560,7 @@ static void close_and_open(struct sim *sim)
 static void push_item(struct sim *sim, uint64_t first, uint32_t count, uint64_t mark, uint32_t producer, uint64_t seq)
 {
     CHECK(sim, first == sim->next, "appended at %" PRIu64 ", expected %" PRIu64, first, sim->next);
-    sim->items[sim->item_count++] = (struct item){first, count, mark, producer, seq, false};
+    sim->items[sim->item_count++] = (struct item){first, count, mark, producer, seq, false, 0};
     sim->next = first + count;
 }
 
@@ -759,6 +776,33 @@ static bool may_rot(struct sim *sim, const char *path, uint64_t offset, struct i
     return may;
 }
 
+/* Has the segment a twin that can stand in for its file: named durably, every block good, of the same frames? */
+static bool twin_covers(struct sim *sim, uint64_t base)
+{
+    char path[128], part[4096];
+    struct yd__twin_about about;
+    struct yd_file *raw, *twin;
+    struct yd__footer ours, theirs;
+    yd__segment_path(path, sizeof path, DIR, base, ".yzst");
+    if (yd__twin_open(sim->fs, path, &about, &twin)) return false;
+    bool good = !about.damaged && yd__segment_open(sim->fs, DIR, base, &raw) == 0;
+    if (good) {
+        good = yd__footer_read(raw, sim->log->log_id, &ours, NULL) == 0 &&
+               yd__footer_read(twin, sim->log->log_id, &theirs, NULL) == 0 && ours.last_crc == theirs.last_crc;
+        yd_file_close(raw);
+    }
+    size_t have = 1;
+    for (uint64_t at = 0; good && have > 0; at += have) good = yd_file_read(twin, part, sizeof part, at, &have) == 0;
+    yd_file_close(twin);
+    return good && yd_fs_sync_dir(sim->fs, DIR) == 0;
+}
+
+/* What only a twin had, nobody may have any more. */
+static void lose_beside(struct sim *sim, uint64_t base)
+{
+    for (uint32_t i = 0; i < sim->item_count; i++) sim->items[i].rotten |= sim->items[i].beside == base + 1;
+}
+
 static void rot(struct sim *sim)
 {
     no_faults(sim);
@@ -791,6 +835,7 @@ static void rot(struct sim *sim)
         yd__segment_path(path, sizeof path, DIR, base, ".yzst");
         if (yd_fs_stat(sim->fs, path, &twin) == 0 && yd_sim_fs_rot(sim->fs, path, 0, twin.size, 1) == 0) {
             sim->rots++; /* verify finds it */
+            lose_beside(sim, base);
             say(sim, "rot in %s", path);
         }
         return;
@@ -807,7 +852,12 @@ static void rot(struct sim *sim)
     if (!may_rot(sim, path, offset, &item)) return;
     sim->rots++;
     sim->rot_data = true;
-    if (item) item->rotten = true;
+    if (item && twin_covers(sim, base))
+        item->beside = base + 1;
+    else if (item)
+        item->rotten = true;
+    else
+        lose_beside(sim, base); /* a footer made anew may say less than the twin's */
     if (yd_sim_fs_rot(sim->fs, path, offset, 1, 1) != 0) return;
     say(sim, "rot in %s at %" PRIu64 ", batch %" PRIu64, path, offset, item ? item->first : UINT64_MAX);
     if (item)
@@ -897,19 +947,22 @@ static void run_seed(uint64_t seed, bool verbose)
     flush(sim);
     check_all(sim);
     drop_readers(sim);
+    count_healed(sim);
     yd_sim_fs_crash(sim->fs);
     (void)yd_log_close(sim->log);
     yd_sim_fs_destroy(sim->fs);
-    static uint64_t totals[9];
+    static uint64_t totals[10];
     totals[0] += sim->opens, totals[1] += sim->crashes, totals[2] += sim->torn, totals[3] += sim->rots,
         totals[4] += sim->gaps;
     totals[5] += sim->dups, totals[6] += sim->batches_read, totals[7] += sim->failed_syncs;
     totals[8] += sim->passed;
+    totals[9] += sim->healed;
     if (verbose || seed % 1000 == 0)
         printf("# up to seed %" PRIu64 ": %" PRIu64 " openings, %" PRIu64 " crashes, %" PRIu64 " torn tails, %" PRIu64
                " rots, %" PRIu64 " gaps, %" PRIu64 " duplicates, %" PRIu64 " batches read, %" PRIu64 " failed, %" PRIu64
-               " records passed over\n",
-               seed, totals[0], totals[1], totals[2], totals[3], totals[4], totals[5], totals[6], totals[7], totals[8]);
+               " records passed over, %" PRIu64 " batches given from twins\n",
+               seed, totals[0], totals[1], totals[2], totals[3], totals[4], totals[5], totals[6], totals[7], totals[8],
+               totals[9]);
     free(sim);
 }
 

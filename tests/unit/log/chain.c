@@ -273,6 +273,45 @@ static void a_leader_refuses_a_place_with_another_chain_wherever_it_is(void **st
     assert_int_equal(world_close(world, leader), 0);
 }
 
+/* A leader that was promoted right behind a sealed segment, before it has begun the next one. */
+static void a_leader_without_an_open_segment_compares_the_chain_too(void **state)
+{
+    struct world *world = *state;
+    char leader_dir[300], follower_dir[300];
+    (void)snprintf(leader_dir, sizeof leader_dir, "%s/leader", world->dir);
+    (void)snprintf(follower_dir, sizeof follower_dir, "%s/follower", world->dir);
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 64 << 10;
+    options.dir = leader_dir;
+    struct yd_log *leader = world_open(world, &options, NULL);
+    options.dir = follower_dir;
+    options.follower = true;
+    struct yd_log *follower = world_open(world, &options, NULL);
+    struct making making = {.tag = "aa"};
+    for (int i = 0; i < BATCHES; i++) append_tagged(leader, &making, i);
+    assert_int_equal(yd_log_maintain(leader), 0);
+    struct pump pump;
+    uint64_t common;
+    assert_int_equal(pump_open(&pump, leader, follower, "f", &common), 0);
+    do assert_int_equal(pump_step(&pump), 0);
+    while (pump.part != YD_LOG_SEAL);
+    struct yd_log_place place;
+    yd_log_place(follower, &place);
+    assert_true(place.segment == YD__NO_SEGMENT && place.seqno > 0);
+    pump_close(&pump);
+    assert_int_equal(world_close(world, follower), 0);
+    assert_int_equal(world_close(world, leader), 0);
+    uint32_t epoch;
+    assert_int_equal(yd_log_promote_dir(world->fs, follower_dir, 0, 2, &epoch, NULL), 0);
+    options.follower = false;
+    struct yd_log *promoted = world_open(world, &options, NULL);
+    assert_int_equal(yd_log_follow_check(promoted, &place, &common), 0);
+    place.last_crc ^= 1;
+    assert_int_equal(yd_log_follow_check(promoted, &place, &common), YD_EGAP);
+    assert_true(common < place.seqno);
+    assert_int_equal(world_close(world, promoted), 0);
+}
+
 #define SIM(test) cmocka_unit_test_setup_teardown(test, world_setup_sim, world_teardown)
 
 int main(void)
@@ -283,6 +322,7 @@ int main(void)
         SIM(repair_finds_a_stale_frame_by_the_one_behind_it),
         SIM(repair_takes_no_head_and_no_file_of_another_history),
         SIM(a_leader_refuses_a_place_with_another_chain_wherever_it_is),
+        SIM(a_leader_without_an_open_segment_compares_the_chain_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -132,6 +132,39 @@ static void nothing_is_healed_from_a_twin_of_another_history(void **state)
     free(other.bytes);
 }
 
+/* A twin whose head or tables are damaged is made anew; not of a segment that has rotted, of which it has the frame. */
+static void a_damaged_twin_is_not_replaced_by_one_of_a_rotten_segment(void **state)
+{
+    struct world *world = *state;
+    make_stream(world, "d/s/0", "aa", AGE, false);
+    struct image raw = image_of(world, world->dir, 0, ".ylog"), twin = image_of(world, world->dir, 0, ".yzst");
+    struct yd_header header;
+    uint64_t frame = frame_at(&raw, 2, &header);
+    flip(world, 0, ".yzst", 60);
+    for (int rotten = 1; rotten >= 0; rotten--) {
+        if (rotten) flip(world, 0, ".ylog", frame + 200);
+        world->now += 2 * AGE; /* nor does it take the segment's place while it is damaged */
+        struct yd_log *log = open_here(world, AGE * 100, false);
+        settle(log);
+        struct yd_log_position position;
+        struct yd_log_stat stat;
+        yd_log_position(log, &position);
+        assert_int_equal(yd_log_stat_dir(world->fs, world->dir, &stat, NULL), 0);
+        assert_int_equal(position.bytes, stat.bytes); /* the damaged one is counted too */
+        assert_int_equal(world_close(world, log), 0);
+        assert_true(there(world, 0, ".ylog"));
+        assert_given_all(world, "aa");
+        put_image(world, 0, ".ylog", &raw);
+    }
+    assert_whole(world);
+    struct image now = image_of(world, world->dir, 0, ".yzst");
+    assert_int_equal(now.size, twin.size);
+    assert_memory_equal(now.bytes, twin.bytes, now.size);
+    free(now.bytes);
+    free(raw.bytes);
+    free(twin.bytes);
+}
+
 /* ---- name indexes ---- */
 
 /* All lists empty, by a head whose counts are others and whose sums still fit: its own checksum is what tells. */
@@ -232,7 +265,6 @@ static void a_flipped_byte_of_a_saved_index_gets_nowhere(void **state)
     assert_int_equal(yd_log_append(log, sent, 0, UINT64_MAX, &appended), 0);
     for (int i = 0; i < 10; i++) append_tagged(log, &making, i);
     assert_int_equal(yd_log_maintain(log), 0);
-    append_tagged(log, &making, 10);
     yd_sim_fs_kill(world->fs);
     (void)world_close(world, log);
     struct image index = image_of(world, world->dir, 0, ".yidx");
@@ -245,7 +277,7 @@ static void a_flipped_byte_of_a_saved_index_gets_nowhere(void **state)
         assert_int_equal(yd_log_append(log, sent, 0, UINT64_MAX, &appended), 0);
         if (!appended.duplicate) print_message("# byte %zu\n", at);
         assert_true(appended.duplicate);
-        for (int i = 11; i < 16; i++) append_tagged(log, &making, i);
+        for (int i = 10; i < 16; i++) append_tagged(log, &making, i);
         assert_int_equal(yd_log_maintain(log), 0);
         assert_int_equal(world_close(world, log), 0);
         struct image sealed = image_of(world, world->dir, 0, ".ylog");
@@ -299,6 +331,7 @@ int main(void)
         SIM(a_segment_does_not_go_for_a_twin_that_has_other_frames),
         SIM(verify_tells_a_twin_that_is_not_its_segment),
         SIM(nothing_is_healed_from_a_twin_of_another_history),
+        SIM(a_damaged_twin_is_not_replaced_by_one_of_a_rotten_segment),
         SIM(an_index_with_a_forged_head_is_not_used),
         SIM(an_index_of_another_history_is_not_used),
         SIM(an_index_is_not_made_of_frames_that_are_not_the_footers),
