@@ -136,8 +136,9 @@ struct yd_input {
                          As in log/log.h: 1 memory, 2 written, 3 durable */
     bool more, again; /* again: this input once more, after MORE */
     int64_t mono_ns, wall_ns;
-    void *data;    /* PUMP: as told; goes with the input unless taken by setting it to NULL */
-    uint64_t from; /* BATCH: which wire brought it: the same number in every run, for telling senders apart */
+    int64_t born_ns; /* BATCH: when it, or what it was made of, came in from outside (mono_ns then); 0: not known */
+    void *data;      /* PUMP: as told; goes with the input unless taken by setting it to NULL */
+    uint64_t from;   /* BATCH: which wire brought it: the same number in every run, for telling senders apart */
     const void *private_;
 };
 
@@ -189,6 +190,8 @@ int64_t yd_now_wall(const struct yd_out *out);
 void yd_count_rejected(struct yd_out *out, unsigned reason, uint64_t records, struct yd_str sample);
 void yd_count_dropped(struct yd_out *out, unsigned reason, uint64_t records);
 void yd_count_folded(struct yd_out *out, uint64_t records); /* filtered out or folded on purpose */
+/* Of a class with YD_CLASS_LATE: only now is it done with so many records of a push input that came in at born_ns. */
+void yd_count_latency(struct yd_out *out, unsigned port, int64_t born_ns, uint64_t records);
 /* A line for the operator: what, where, what to do. level: 0 note, 1 warning, 2 error. Rate-limited by the runtime. */
 void yd_say(struct yd_out *out, int level, const char *format, ...);
 
@@ -264,6 +267,7 @@ int64_t yd_element_wall(struct yd_element *element);     /* any thread */
 bool yd_element_simulated(struct yd_element *element);   /* no threads, no real sockets */
 
 enum yd_class_flags {
+    YD_CLASS_LATE = 4096,    /* is done with records later than the runtime can see, and says so: yd_count_latency */
     YD_CLASS_KEEPS = 1024,   /* keeps tickets for long (yd_keep), and is told YD_INPUT_SETTLE */
     YD_CLASS_APPENDS = 2048, /* programs append through it to the streams of the run: a Log needs no other source */
     YD_CLASS_COMPUTE = 1,    /* receive runs on the compute pool */

@@ -52,10 +52,16 @@ enum yd_delivery {
 struct yd_envelope {
     struct yd_envelope *next; /* the mailbox's */
     yd_pid to, from;
-    uint64_t
-        correlation;     /* 0: none. With `from`, names one conversation; replies carry it back. Those of
-                            yd_out_request have the top bit set and are matched when the answer comes; yours must not */
-    int64_t deadline_ns; /* monotonic; 0: none. Expired requests are dropped before they are received */
+    union {
+        /* 0: none. With `from`, names one conversation; replies carry it back. Those of yd_out_request have the top bit
+         * set and are matched when the answer comes; yours must not. */
+        uint64_t correlation;
+        int64_t sent_ns; /* what is no request and no reply may say a time here instead, for the floors above */
+    };
+    union {
+        int64_t deadline_ns; /* monotonic; 0: none. Expired requests are dropped before they are received */
+        int64_t born_ns;     /* as sent_ns */
+    };
     uint32_t type;
     uint16_t delivery;
     uint16_t port; /* for the floors above */

@@ -5,7 +5,10 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
+
+#include "base/base.h"
 
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -86,6 +89,86 @@ static void print_element(json_t *element, json_t *before)
            text[0], text[1], text[2], text[3], text[4]);
 }
 
+/* ---- latency ---- */
+
+#define BUCKETS_MAX 300
+
+struct spread {
+    json_int_t bounds[BUCKETS_MAX], counts[BUCKETS_MAX];
+    size_t used;
+    json_int_t total;
+};
+
+/* What was counted since `before`, or since the start. */
+static void spread_of(json_t *histogram, json_t *before, struct spread *ret)
+{
+    json_t *now = json_object_get(histogram, "buckets"), *then = json_object_get(before, "buckets"), *bucket;
+    size_t index, old = 0;
+    ret->used = 0;
+    ret->total = 0;
+    json_array_foreach (now, index, bucket) {
+        json_int_t bound = json_integer_value(json_array_get(bucket, 0));
+        json_int_t count = json_integer_value(json_array_get(bucket, 1));
+        json_t *was;
+        while ((was = json_array_get(then, old)) && json_integer_value(json_array_get(was, 0)) < bound) old++;
+        if (was && json_integer_value(json_array_get(was, 0)) == bound)
+            count -= json_integer_value(json_array_get(was, 1));
+        if (count <= 0 || ret->used == BUCKETS_MAX) continue;
+        ret->bounds[ret->used] = bound;
+        ret->counts[ret->used++] = count;
+        ret->total += count;
+    }
+}
+
+static void put_quantile(char *to, size_t size, const struct spread *spread, double share, json_int_t max)
+{
+    json_int_t below = 0, ns = 0;
+    for (size_t i = 0; i < spread->used; i++) {
+        below += spread->counts[i];
+        ns = YD_MIN(spread->bounds[i], max);
+        if ((double)below >= share * (double)spread->total) break;
+    }
+    double value = (double)ns;
+    if (value < 1e6)
+        snprintf(to, size, "%.0fus", value / 1e3);
+    else if (value < 1e9)
+        snprintf(to, size, "%.1fms", value / 1e6);
+    else
+        snprintf(to, size, "%.1fs", value / 1e9);
+}
+
+static void print_latency(json_t *element, json_t *before, bool *said)
+{
+    size_t index;
+    json_t *input;
+    json_array_foreach (json_object_get(element, "inputs"), index, input) {
+        json_t *was = json_array_get(json_object_get(before, "inputs"), index);
+        struct spread since, waited;
+        char name[64], text[5][16];
+        spread_of(json_object_get(input, "latency"), json_object_get(was, "latency"), &since);
+        spread_of(json_object_get(input, "waited"), json_object_get(was, "waited"), &waited);
+        if (since.total == 0) continue;
+        json_int_t since_max = json_integer_value(json_object_get(json_object_get(input, "latency"), "max_ns"));
+        json_int_t waited_max = json_integer_value(json_object_get(json_object_get(input, "waited"), "max_ns"));
+        put_quantile(text[0], sizeof text[0], &waited, 0.5, waited_max);
+        put_quantile(text[1], sizeof text[1], &waited, 0.99, waited_max);
+        put_quantile(text[2], sizeof text[2], &since, 0.5, since_max);
+        put_quantile(text[3], sizeof text[3], &since, 0.99, since_max);
+        put_quantile(text[4], sizeof text[4], &since, 1, since_max);
+        if (!*said)
+            printf("%-30s %19s %39s\n%-30s %9s %9s %9s %9s %9s  %s\n", "", "WAITED BEFORE IT", "SINCE IT CAME IN",
+                   "INPUT", "P50", "P99", "P50", "P99", "MOST", "UNTIL");
+        *said = true;
+        const char *class = json_string_value(json_object_get(element, "class"));
+        snprintf(name, sizeof name, "%s.%s", json_string_value(json_object_get(element, "name")),
+                 json_string_value(json_object_get(input, "name")));
+        printf("%-30s %9s %9s %9s %9s %9s  %s\n", name, text[0], text[1], text[2], text[3], text[4],
+               class && strcmp(class, "Log") == 0       ? "durable"
+               : class && strcmp(class, "History") == 0 ? "queries see it"
+                                                        : "done with");
+    }
+}
+
 static void print_bottleneck(json_t *status, json_t *before)
 {
     const char *worst = NULL;
@@ -143,6 +226,11 @@ static void print_table(json_t *status, json_t *before)
         print_element(element,
                       before ? find_element(before, json_string_value(json_object_get(element, "name"))) : NULL);
     printf("\n");
+    bool said = false;
+    json_array_foreach (json_object_get(status, "elements"), index, element)
+        print_latency(element,
+                      before ? find_element(before, json_string_value(json_object_get(element, "name"))) : NULL, &said);
+    if (said) printf("\n");
     json_array_foreach (json_object_get(status, "elements"), index, element) print_crashes(element);
     json_array_foreach (json_object_get(status, "wires"), index, wire) print_wire(wire);
     print_bottleneck(status, before);
@@ -203,6 +291,11 @@ const struct cli_command cmd_top = {
         "Every second: how much of its time each element was busy, waited for input, and waited for output; records in "
         "and\n"
         "out; what is queued, rejected and dropped. At every input received = consumed + rejected + dropped + queued.\n"
+        "Below, for each input: how long batches waited before the element looked at them, and how long it was since "
+        "they\n"
+        "came in from outside until it was done with them: until a Log had them durable, until queries to a History "
+        "see\n"
+        "them (behind a Log: since they were appended), by records.\n"
         "With --json: the whole status document, a line each.",
     .example = "  yarder top\n  yarder top --once --json | jq '.elements[] | {name, inputs}'",
     .options = options,

@@ -21,7 +21,7 @@
 #define HOLD_MAX  64
 #define SHARE_MIN (UINT64_C(1) << 20) /* of memory that partitions divide: never less for one */
 
-enum { INPUT, OUTPUT, QUERY };
+enum { INPUT = YD__LOG_INPUT, OUTPUT, QUERY };
 
 struct state {
     struct yd_element *element;
@@ -357,7 +357,8 @@ static enum yd_turn_result take_split(struct state *state, struct yd_input *inpu
     struct yd_batch *split[YD_PARTITIONS_MAX];
     unsigned parts = 0;
     if (yd_batch_split(input->batch, state->count, split) < 0) return YD_FAIL;
-    struct yd__log_debt debt = {.hold = input->level ? yd_hold(out) : 0, .level = input->level};
+    struct yd__log_debt debt = {
+        .hold = input->level ? yd_hold(out) : 0, .level = input->level, .born_ns = input->born_ns};
     for (unsigned i = 0; i < state->count; i++) parts += split[i] != NULL;
     if (parts > 1) {
         debt.share = yd_alloc_zero(NULL, sizeof *debt.share);
@@ -376,7 +377,8 @@ static enum yd_turn_result take(struct state *state, struct yd_input *input, str
 {
     if (state->count > 1 && state->by == YD_LAYOUT_BY_NAME) return take_split(state, input, out);
     unsigned to = yd_partition_of(yd_hash_id(input->from), state->count);
-    struct yd__log_debt debt = {.hold = input->level ? yd_hold(out) : 0, .level = input->level};
+    struct yd__log_debt debt = {
+        .hold = input->level ? yd_hold(out) : 0, .level = input->level, .born_ns = input->born_ns};
     yd__log_part_take(&state->parts[to], input->batch, debt, out);
     return YD_DONE;
 }
@@ -469,6 +471,7 @@ const struct yd_element_class yd_class_log = {
     .ports = ports,
     .params = params,
     .reasons = reasons,
+    .flags = YD_CLASS_LATE,
     .state_size = sizeof(struct state),
     .check = check,
     .open = open,

@@ -76,6 +76,30 @@ static void pay_replicated(struct yd__log_waits *waits, const struct yd_log_posi
     }
 }
 
+/* ---- how long it took ---- */
+
+static void note_age(struct yd__log_part *part, uint64_t next, const struct yd__log_debt *debt)
+{
+    if (!debt->born_ns) return;
+    if (part->age_count == YD__LOG_AGES) {
+        struct yd__log_age *last = &part->ages[(part->age_first + YD__LOG_AGES - 1) % YD__LOG_AGES];
+        last->next = YD_MAX(last->next, next);
+        last->records += debt->records;
+        return;
+    }
+    part->ages[(part->age_first + part->age_count++) % YD__LOG_AGES] =
+        (struct yd__log_age){next, debt->records, debt->born_ns};
+}
+
+static void count_ages(struct yd__log_part *part, uint64_t durable, struct yd_out *out)
+{
+    for (; part->age_count; part->age_first = (part->age_first + 1) % YD__LOG_AGES, part->age_count--) {
+        const struct yd__log_age *age = &part->ages[part->age_first];
+        if (age->next > durable) return;
+        yd_count_latency(out, YD__LOG_INPUT, age->born_ns, age->records);
+    }
+}
+
 /* ---- what the operator is told ---- */
 
 static void say_troubles(struct yd__log_part *part, const struct yd_log_position *position, struct yd_out *out)
@@ -117,6 +141,7 @@ static void look(struct yd__log_part *part, struct yd_out *out)
     yd_log_position(part->log, &position);
     int failed = position.failed ? YD_EREADONLY : 0;
     say_troubles(part, &position, out);
+    count_ages(part, position.durable, out);
     pay_waits(&part->written, position.written, failed, out);
     pay_waits(&part->durable, position.durable, failed, out);
     pay_replicated(&part->replicated, &position, out);
@@ -128,6 +153,7 @@ static void acknowledge(struct yd__log_part *part, uint64_t next, struct yd__log
     struct yd__log_waits *waits = debt->level >= YD_ACK_REPLICATED ? &part->replicated
                                   : debt->level >= YD_ACK_DURABLE  ? &part->durable
                                                                    : &part->written;
+    note_age(part, next, debt);
     if (debt->level <= YD_ACK_MEMORY)
         pay(debt, 0, debt->level, out);
     else if (!add_wait(waits, next, debt))
@@ -166,6 +192,7 @@ static void put_aside(struct yd__log_part *part, struct yd_batch *batch, struct 
 void yd__log_part_take(struct yd__log_part *part, struct yd_batch *batch, struct yd__log_debt debt, struct yd_out *out)
 {
     struct yd_log_appended appended;
+    debt.records = batch->header.count;
     int r = part->first ? YD_EFULL : append(part, batch, &appended, out);
     if (r == YD_EFULL || r == YD_ENOMEM) {
         put_aside(part, batch, &debt, out);

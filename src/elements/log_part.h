@@ -10,6 +10,8 @@
 #include <yarder/element.h>
 #include <yarder/log.h>
 
+#define YD__LOG_INPUT 0 /* the port */
+
 enum yd__log_reason {
     YD__LOG_READONLY,
     YD__LOG_EPOCH,
@@ -28,7 +30,9 @@ struct yd__log_share {
 struct yd__log_debt {
     struct yd__log_share *share;
     uint64_t hold;
-    unsigned level; /* asked for; 0: nobody asks */
+    unsigned level;   /* asked for; 0: nobody asks */
+    uint32_t records; /* of the part */
+    int64_t born_ns;  /* when they came in */
 };
 /* A debt to be paid when the partition has got as far as `next`. */
 struct yd__log_wait {
@@ -38,6 +42,13 @@ struct yd__log_wait {
 struct yd__log_waits { /* first in, first out; `next` only rises */
     struct yd__log_wait *items;
     size_t first, count, capacity; /* capacity: a power of two */
+};
+/* Records that are not durable yet, for telling how long that took. When the ring is full the last one stands for what
+ * comes, too: it is then told as a little longer than it was. */
+#define YD__LOG_AGES 256
+struct yd__log_age {
+    uint64_t next, records;
+    int64_t born_ns;
 };
 struct yd__log_pending { /* a part that the log had no room for */
     struct yd_batch *batch;
@@ -49,6 +60,8 @@ struct yd__log_part {
     struct yd_log *log;
     struct yd__log_waits written, durable, replicated;
     struct yd__log_pending *first, **last;
+    struct yd__log_age ages[YD__LOG_AGES]; /* a ring */
+    uint32_t age_first, age_count;
     bool said_failed, said_no_space, said_held;
     char stream[256];                /* as others find it: NAME/PARTITION */
     char called[32];                 /* "this stream", "partition 2" */

@@ -2,12 +2,13 @@
  *
  *   pump: timer --> ask every element for a snapshot --> (next time) the last snapshots --> records --> emit
  *
- * It cannot amplify itself: how many records a report has depends on the topology alone, not on the traffic, and what
- * concerns Self itself is left out. */
+ * It cannot amplify itself: how many records a report can have depends on the topology alone, not on the traffic, and
+ * what concerns Self itself is left out. Only latencies are missing where nothing was done since the last report. */
 #include <yarder/element.h>
 #include <yarder/name.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/text.h"
 #include "flow/run.h"
@@ -24,6 +25,10 @@ struct self_pump {
     struct yd_timer *timer;
     int64_t every_ns, next_ns, now_ns;
     struct yd_builder *builder;
+    struct told { /* of each element, as of the last report */
+        struct yd_histogram *inputs;
+    } * told;
+    size_t told_count;
 };
 
 /* ---- records ---- */
@@ -52,6 +57,23 @@ static void add(struct self_pump *pump, enum yd_kind kind, uint64_t value, const
     if (error < 0) yd_pump_say(pump->pump, 1, "%s %s is not reported: %s", metric, raw_tags, yd_error_text(error));
 }
 
+/* Of what was done since the last report. Out of memory: of all since the start. */
+static void report_latency(struct self_pump *pump, const struct yd_element_stat *stat, size_t i, const char *tags)
+{
+    const struct yd_histogram *now = &stat->inputs[i].latency;
+    struct told *told = &pump->told[stat->node];
+    if (!told->inputs) told->inputs = calloc(stat->input_count, sizeof *told->inputs);
+    struct yd_histogram since = *now;
+    if (told->inputs) {
+        for (unsigned b = 0; b < YD_HISTOGRAM_BUCKETS; b++) since.counts[b] -= told->inputs[i].counts[b];
+        since.total -= told->inputs[i].total;
+        told->inputs[i] = *now;
+    }
+    if (since.total == 0) return;
+    add(pump, YD_SAMPLE, (uint64_t)yd_histogram_quantile_ns(&since, 0.5) / 1000, "input.latency_p50_us", tags);
+    add(pump, YD_SAMPLE, (uint64_t)yd_histogram_quantile_ns(&since, 0.99) / 1000, "input.latency_p99_us", tags);
+}
+
 static void report_element(void *arg, const struct yd_element_stat *stat)
 {
     struct self_pump *pump = arg;
@@ -65,6 +87,7 @@ static void report_element(void *arg, const struct yd_element_stat *stat)
         add(pump, YD_TALLY, input->rejected, "input.rejected", tags);
         add(pump, YD_TALLY, input->dropped, "input.dropped", tags);
         add(pump, YD_SAMPLE, input->queued, "input.queued", tags);
+        report_latency(pump, stat, i, tags);
     }
     for (size_t i = 0; i < stat->output_count; i++) {
         snprintf(tags, sizeof tags, "element=%s,output=%s", stat->name, stat->outputs[i].name);
@@ -121,10 +144,13 @@ static int start(struct yd_pump *pump, void *state, void *element_state)
     self->pump = pump;
     self->self = element_state;
     self->every_ns = yd_args_int(yd_pump_args(pump), "every");
-    int error = yd_builder_create(NULL, &self->builder);
+    self->told_count = yd_run_topology(self->self->run)->node_count;
+    self->told = calloc(self->told_count, sizeof *self->told);
+    int error = self->told ? yd_builder_create(NULL, &self->builder) : YD_ENOMEM;
     if (error == 0) error = yd_timer_create(yd_pump_loop(pump), report, self, &self->timer);
     if (error < 0) {
         yd_builder_destroy(self->builder);
+        free(self->told);
         return error;
     }
     self->next_ns = yd_pump_mono(pump) + self->every_ns;
@@ -138,6 +164,8 @@ static void stop(void *state)
     struct self_pump *self = state;
     yd_timer_close(self->timer);
     yd_builder_destroy(self->builder);
+    for (size_t i = 0; i < self->told_count; i++) free(self->told[i].inputs);
+    free(self->told);
     yd_pump_stopped(self->pump);
 }
 
@@ -164,9 +192,12 @@ const struct yd_element_class yd_class_self = {
     .name = "Self",
     .summary = "yarder's own counters as records",
     .doc =
-        "For each input what was received, consumed, rejected, dropped and is queued; for each element its busy time, "
-        "crashes and parked batches; for each wire its records, and how far a cursor is behind. A report is as large "
-        "as "
+        "For each input what was received, consumed, rejected, dropped and is queued, and how long since "
+        "it came in the element was done with it (`latency_p50_us`, `latency_p99_us`: a Log, durable; a History, seen "
+        "by "
+        "queries); for each element its busy time, "
+        "crashes and parked batches; for each wire its records, and how far a cursor is behind. A report is no larger "
+        "than "
         "the topology, whatever the traffic, and leaves Self itself out.",
     .example = "self :: Self(every: 10s) -> metrics",
     .ports = ports,

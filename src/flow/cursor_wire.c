@@ -87,6 +87,9 @@ static bool send_some(struct yd__cursor_wire *c, struct yd_outbox *box)
     for (int i = 0; i < TURN_BATCHES; i++) {
         struct pulled next;
         if (c->going_down || c->stopping || !yd__wire_can_send(c->wire) || !pull(c, &next)) return false;
+        /* Since it was appended: the Log keeps no other time of its coming. */
+        int64_t age = yd_out_wall(box) - next.batch->header.append_time;
+        next.origin.born_ns = yd_out_mono(box) - YD_MAX(age, 0);
         yd__wire_send(c->run, c->wire, box, next.batch, next.ticket, &next.origin);
     }
     return true;

@@ -68,6 +68,12 @@ static struct yd_input_stat *input_of(struct yd_element *e, const struct yd__ite
     return &e->inputs[input].stat;
 }
 
+void yd__element_took(struct yd_element *e, struct yd_input_stat *stat, int64_t born_ns, uint64_t records)
+{
+    if (born_ns && records && !(e->class->flags & YD_CLASS_LATE))
+        yd_histogram_add(&stat->latency, yd_out_mono(e->box) - born_ns, records);
+}
+
 static void settle_cost(struct yd_element *e, struct yd__item *item)
 {
     if (item->type == YD__ITEM_BATCH && !item->hold)
@@ -99,6 +105,7 @@ void yd__item_done(struct yd_element *e, struct yd__item *item)
         uint64_t left = item->batch->header.count - item->accounted;
         stat->queued -= left;
         stat->consumed += left;
+        if (item->type == YD__ITEM_BATCH) yd__element_took(e, stat, item->origin.born_ns, left);
     }
     if (item->batch) settle_cost(e, item);
     if ((e->class->flags & YD_CLASS_STATEFUL) && item->type == YD__ITEM_BATCH && item->ticket) {
@@ -164,6 +171,8 @@ static void stamp_producer(struct yd__item *item)
 static enum yd_turn_result receive_batch(struct yd_element *e, struct yd__item *item)
 {
     if (!item->again) {
+        int64_t sent = item->origin.sent_ns;
+        if (sent) yd_histogram_add(&input_of(e, item)->waited, yd_out_mono(e->box) - sent, item->batch->header.count);
         if (e->class->stream) stamp_producer(item);
         for (size_t i = 0; i < e->port_count; i++) e->ports[i].split = 0;
         if (YD_UNLIKELY(e->run->options.tap != NULL))
@@ -171,6 +180,7 @@ static enum yd_turn_result receive_batch(struct yd_element *e, struct yd__item *
     }
     struct yd_input input = {.type = YD_INPUT_BATCH, .port = item->port, .batch = item->batch, .again = item->again};
     input.level = item->ticket ? item->ticket->asked : 0;
+    input.born_ns = item->origin.born_ns;
     input.from = item->wire == UINT32_MAX ? 0 : e->run->wires[item->wire].hash;
     return yd__element_call(e, &input, item, 0);
 }
@@ -220,8 +230,8 @@ static enum yd_turn_result serve(struct yd_element *e, struct yd__item *item)
             return YD_DONE;
         return receive_batch(e, item);
     case YD__ITEM_PUMP_BATCH: {
-        struct yd__origin none = {0};
-        yd__emit_now(e, item->port, yd_batch_ref(item->batch), NULL, &none);
+        struct yd__origin born = {.born_ns = item->origin.born_ns};
+        yd__emit_now(e, item->port, yd_batch_ref(item->batch), NULL, &born);
         return YD_DONE;
     }
     case YD__ITEM_END:
@@ -378,7 +388,8 @@ static void batch_came(struct yd_element *e, struct yd_envelope *envelope)
                             .batch = envelope->batch,
                             .ticket = envelope->data,
                             .origin = {envelope->arg[1], envelope->arg[2], (uint32_t)(envelope->arg[3] >> 32),
-                                       (uint32_t)envelope->arg[3], (uint32_t)(envelope->arg[0] >> 32)}};
+                                       (uint32_t)envelope->arg[3], (uint32_t)(envelope->arg[0] >> 32),
+                                       envelope->born_ns, envelope->sent_ns}};
     envelope->batch = NULL;
     envelope->data = NULL;
     yd__wire_arrived(wire, item.batch);
@@ -548,6 +559,7 @@ static enum yd_turn dispatch(struct yd_element *e, struct yd_envelope *envelope)
         struct yd__item item = {.type = YD__ITEM_PUMP_BATCH,
                                 .port = (uint16_t)envelope->arg[0],
                                 .wire = UINT32_MAX,
+                                .origin.born_ns = envelope->born_ns,
                                 .batch = envelope->batch};
         envelope->batch = NULL;
         arrived(e, &item);

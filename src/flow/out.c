@@ -144,6 +144,7 @@ static void flush_emit(struct yd_out *out, struct yd__op *op, uint32_t at, bool 
             if (out->ops[i].type == YD__OP_EMIT && out->ops[i].port == op->port) is_last = false;
         origin = split(e, &e->ports[op->port], item, is_last);
     }
+    origin.born_ns = item ? item->origin.born_ns : 0;
     /* What is made of a batch was appended when that was: who judges by time behind a Filter judges as before it. */
     struct yd_header *header = &op->batch->header;
     if (item && item->type == YD__ITEM_BATCH && item->batch && !header->append_time &&
@@ -229,6 +230,7 @@ static void flush_hold(struct yd_out *out, const struct yd__op *op)
     hold->input = input_of(e, item);
     e->hold_count++;
     hold->records = hold->bytes = hold->wire_records = 0;
+    hold->born_ns = item->type == YD__ITEM_BATCH ? item->origin.born_ns : 0;
     hold->wire = UINT32_MAX;
     if (op->more) return; /* kept: only the ticket is */
     hold->records = item->batch && !item->urgent ? item->batch->header.count - item->accounted : 0;
@@ -246,6 +248,7 @@ static void release_hold(struct yd_element *e, struct yd__hold *hold, int error,
         stat->dropped += hold->records;
     } else {
         stat->consumed += hold->records;
+        yd__element_took(e, stat, hold->born_ns, hold->records);
     }
     yd__element_consumed(e, hold->wire, hold->bytes, hold->wire_records);
     struct yd__ticket *ticket = hold->ticket;
@@ -436,6 +439,13 @@ void yd_count_dropped(struct yd_out *out, unsigned reason, uint64_t records)
 void yd_count_folded(struct yd_out *out, uint64_t records)
 {
     count(out, YD__OP_FOLD, 0, records);
+}
+
+void yd_count_latency(struct yd_out *out, unsigned port, int64_t born_ns, uint64_t records)
+{
+    struct yd_element *e = out->element;
+    if (!born_ns || port >= e->port_count || e->ports[port].input == UINT16_MAX) return;
+    yd_histogram_add(&e->inputs[e->ports[port].input].stat.latency, out->mono_ns - born_ns, records);
 }
 
 void yd_say(struct yd_out *out, int level, const char *format, ...)

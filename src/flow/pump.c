@@ -492,6 +492,7 @@ bool yd_pump_emit(struct yd_pump *pump, unsigned port, struct yd_batch *batch)
     }
     long long cost = (long long)yd_batch_cost(batch);
     envelope->arg[1] = pump->incarnation;
+    envelope->born_ns = yd_pump_mono(pump); /* a loop's: when this round of it began, so when the bytes were there */
     envelope->batch = batch;
     envelope->cost = (uint32_t)cost;
     bool enough = atomic_fetch_add_explicit(&pump->unforwarded, cost, memory_order_acq_rel) + cost > YD__PUMP_BYTES_MAX;

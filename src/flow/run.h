@@ -9,6 +9,7 @@
 #define FLOW_RUN_H
 
 #include "actor/actor.h"
+#include "base/histogram.h"
 #include "flow/graph.h"
 #include "io/file.h"
 #include "io/pool.h"
@@ -62,6 +63,11 @@ struct yd_input_stat { /* at all times: received = consumed + rejected + dropped
     uint64_t folded;  /* of the consumed ones: filtered out or folded on purpose */
     uint64_t skipped; /* not in received: sent again, and known to be in the state already */
     uint64_t batches, bytes;
+    /* Of what was consumed, by records: from when it (or what it was made of) came in from outside until the element
+     * was done with it: with a Log, until it was durable; with a History, until queries see it. Behind a Log it counts
+     * from the append. */
+    struct yd_histogram latency;
+    struct yd_histogram waited; /* from the sender's end of the wire until the element looked at it */
 };
 struct yd_output_stat {
     const char *name;

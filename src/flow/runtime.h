@@ -112,6 +112,8 @@ struct yd__origin {
     uint64_t last;
     uint32_t epoch, span; /* first = last - span */
     uint32_t generation;  /* rises when the cursor goes back */
+    int64_t born_ns;      /* when what it was made of came in; 0: of nothing that came in, as what a timer says */
+    int64_t sent_ns;      /* when the wire got it */
 };
 static inline uint64_t yd__mix(uint64_t id, uint64_t with) /* never 0 */
 {
@@ -397,7 +399,8 @@ struct yd_out {
 enum yd__hold_use { YD__HOLD_FREE, YD__HOLD_NEW, YD__HOLD_KEPT };
 struct yd__hold {
     struct yd__ticket *ticket;
-    uint64_t records, bytes;     /* records: still counted as queued */
+    uint64_t records, bytes; /* records: still counted as queued */
+    int64_t born_ns;
     uint32_t wire, wire_records; /* credit goes back there; UINT32_MAX: none */
     uint16_t input;
     uint8_t use;
@@ -622,6 +625,7 @@ void yd__item_drop(struct yd_element *e, struct yd__item *item, int error,
                    bool count); /* not received: tickets, credit */
 void yd__item_done(struct yd_element *e, struct yd__item *item);
 void yd__element_consumed(struct yd_element *e, uint32_t wire, uint64_t bytes, uint64_t records);
+void yd__element_took(struct yd_element *e, struct yd_input_stat *stat, int64_t born_ns, uint64_t records);
 void yd__element_blocked(struct yd_element *e); /* recounts who is full, after sends */
 static inline bool yd__element_serves(const struct yd_element *e)
 {

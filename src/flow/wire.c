@@ -77,6 +77,8 @@ void yd__wire_transmit(struct yd__flow_wire *wire, struct yd_outbox *box, struct
     e->arg[1] = origin->id;
     e->arg[2] = origin->last;
     e->arg[3] = origin->span | (uint64_t)origin->epoch << 32;
+    e->born_ns = origin->born_ns;
+    e->sent_ns = origin->sent_ns;
     e->batch = batch;
     e->data = ticket;
     e->data_release = ticket ? yd__ticket_lost : NULL;
@@ -127,10 +129,12 @@ static void enqueue(struct yd__flow_wire *wire, struct yd_outbox *box, struct yd
 }
 
 void yd__wire_send(struct yd_run *run, struct yd__flow_wire *wire, struct yd_outbox *box, struct yd_batch *batch,
-                   struct yd__ticket *ticket, const struct yd__origin *origin)
+                   struct yd__ticket *ticket, const struct yd__origin *from)
 {
     (void)run;
     struct yd__wire_out *out = &wire->out;
+    struct yd__origin here = *from, *origin = &here;
+    here.sent_ns = yd_out_mono(box);
     if (YD_UNLIKELY(out->cut || out->ending)) {
         lose(wire, batch, ticket, out->cut ? YD_ECANCELED : YD_EUNDELIVERABLE);
         return;

@@ -39,6 +39,33 @@ static void key_text(struct yd_json *json, const char *key, const char *value)
     yd_json_cstr(json, value);
 }
 
+/* With every bucket that is not empty, so that who asks twice can tell what was between. */
+static void write_histogram(struct yd_json *json, const char *key, const struct yd_histogram *histogram)
+{
+    static const struct {
+        const char *key;
+        double share;
+    } quantiles[] = {{"p50_ns", 0.5}, {"p90_ns", 0.9}, {"p99_ns", 0.99}};
+    if (histogram->total == 0) return;
+    yd_json_key(json, key);
+    yd_json_object(json);
+    key_u64(json, "count", histogram->total);
+    for (size_t i = 0; i < YD_COUNT(quantiles); i++)
+        key_i64(json, quantiles[i].key, yd_histogram_quantile_ns(histogram, quantiles[i].share));
+    key_i64(json, "max_ns", histogram->max_ns);
+    yd_json_key(json, "buckets"); /* [what is shorter than this, how many] */
+    yd_json_array(json);
+    for (unsigned i = 0; i < YD_HISTOGRAM_BUCKETS; i++) {
+        if (histogram->counts[i] == 0) continue;
+        yd_json_array(json);
+        yd_json_i64(json, yd_histogram_bound_ns(i));
+        yd_json_u64(json, histogram->counts[i]);
+        yd_json_array_end(json);
+    }
+    yd_json_array_end(json);
+    yd_json_object_end(json);
+}
+
 static void write_input(struct yd_json *json, const struct yd_input_stat *input)
 {
     yd_json_object(json);
@@ -52,6 +79,8 @@ static void write_input(struct yd_json *json, const struct yd_input_stat *input)
     key_u64(json, "skipped", input->skipped);
     key_u64(json, "batches", input->batches);
     key_u64(json, "bytes", input->bytes);
+    write_histogram(json, "latency", &input->latency);
+    write_histogram(json, "waited", &input->waited);
     yd_json_object_end(json);
 }
 

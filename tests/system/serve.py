@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 
-from harness import Daemon, ROOT, check_identity, main, wait_for, yarder
+from harness import QUICKSTART, Daemon, ROOT, check_identity, main, wait_for, yarder
 
 
 def a_line_and_a_put_come_back(folder):
@@ -124,6 +124,34 @@ def the_log_is_read_from_its_files(folder):
         yarder('log', 'verify', 'metrics', '--data', daemon.data, check=0)
 
 
+SELF = QUICKSTART.replace('graphite, tsdb ->', 'graphite, tsdb, self ->') + 'self :: Self(every: 200ms)\n'
+
+
+def time_from_socket_to_durable_and_to_queries_is_told(folder):
+    """status, top and Self say how long it took until records were durable and seen by queries, every record once"""
+    with Daemon(folder, topology=SELF) as daemon:
+        now = int(time.time())
+        for second in range(5):
+            daemon.lines(''.join(f'lat.{i} {i} {now - 5 + second}\n' for i in range(1000)))
+
+        def told():
+            log, history = [daemon.element(name)['inputs'][0] for name in ('metrics', 'history')]
+            ours = log.get('latency', {}), history.get('latency', {})
+            return ours if all(o.get('count', 0) >= 5000 for o in ours) else None
+        durable, seen = wait_for(told, why='all 5,000 in both histograms')
+        for spread in (durable, seen):
+            assert 0 < spread['p50_ns'] <= spread['p90_ns'] <= spread['p99_ns'] <= spread['max_ns'] < 20e9, spread
+            assert sum(count for _, count in spread['buckets']) == spread['count'], spread
+        # A sync is in it: nothing is durable within a few microseconds.
+        assert durable['p50_ns'] > 10_000, durable
+        consumed = daemon.element('history')['inputs'][0]
+        assert consumed['latency']['count'] <= consumed['consumed'], consumed
+        top = yarder('top', '--once', '--data', daemon.data, check=0).stdout
+        assert 'metrics.input' in top and 'durable' in top and 'queries see it' in top, top
+        wait_for(lambda: daemon.query('none:yarder.input.latency_p99_us{element=metrics,input=input}', start='1m-ago'),
+                 why='what Self says of it')
+
+
 def an_interrupt_drains(folder):
     """SIGINT drains and exits 0"""
     with Daemon(folder) as daemon:
@@ -131,5 +159,6 @@ def an_interrupt_drains(folder):
         assert daemon.process.wait(20) == 0, daemon.stderr()
 
 
-main(a_line_and_a_put_come_back, a_restart_answers_from_the_stream, put_and_query_find_the_daemon, a_second_run_is_refused,
+main(a_line_and_a_put_come_back, a_restart_answers_from_the_stream, time_from_socket_to_durable_and_to_queries_is_told,
+     put_and_query_find_the_daemon, a_second_run_is_refused,
      a_taken_port_is_said, usage_mistakes_exit_2, the_log_is_read_from_its_files, an_interrupt_drains)

@@ -34,7 +34,7 @@ static void a_report_tells_inputs_outputs_and_wires(void **state)
     tested_close(&t);
 }
 
-static void a_report_is_as_large_as_the_topology_whatever_the_traffic(void **state)
+static void a_report_is_no_larger_than_the_topology_makes_it_whatever_the_traffic(void **state)
 {
     (void)state;
     struct tested t;
@@ -48,7 +48,8 @@ static void a_report_is_as_large_as_the_topology_whatever_the_traffic(void **sta
     for (int i = 0; i < 20; i++) {
         for (int j = 0; j < i; j++) tested_feed(&t, "log", samples("a", j, 100));
         tested_run(&t, YD_NS_PER_S);
-        assert_int_equal(lines_of(tested_out(&t)), first);
+        uint32_t lines = lines_of(tested_out(&t));
+        assert_in_range(lines, first, first + 2 * 3); /* at most two latencies for each of the three inputs */
     }
     tested_close(&t);
 }
@@ -81,7 +82,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_report_tells_inputs_outputs_and_wires),
-        cmocka_unit_test(a_report_is_as_large_as_the_topology_whatever_the_traffic),
+        cmocka_unit_test(a_report_is_no_larger_than_the_topology_makes_it_whatever_the_traffic),
         cmocka_unit_test(a_large_topology_is_reported_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
