@@ -120,6 +120,7 @@ static void put_series(struct writer *to, const struct yd_series_query *query)
     put_bool(to, "milliseconds", query->milliseconds);
     put_int(to, "points_max", (int64_t)query->points_max);
     put_int(to, "series_max", (int64_t)query->series_max);
+    put_int(to, "read_max", (int64_t)query->read_max);
     put_int(to, "index", query->index);
 }
 
@@ -323,6 +324,7 @@ static void get_series(struct reader *from, struct yd_arena *arena, struct yd_se
     query->milliseconds = get_bool(from, "milliseconds");
     query->points_max = get_count(from, "points_max");
     query->series_max = get_count(from, "series_max");
+    query->read_max = get_count(from, "read_max");
     query->index = (uint32_t)get_count(from, "index");
 }
 

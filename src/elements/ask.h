@@ -3,7 +3,8 @@
  * A question is one ROW, a MAP with `op` and what belongs to it (absent: as zero):
  *
  *   series  start, end (ns), metric, aggregator, rate, counter, drop_resets, counter_max, reset_value, interval (ns),
- *           downsampler, fill, filters, explicit_tags, tsuids, show_tsuids, milliseconds, points_max, series_max, index
+ *           downsampler, fill, filters, explicit_tags, tsuids, show_tsuids, milliseconds, points_max, series_max,
+ *           read_max, any_metric, index
  *              for each group, under its canonical name: a FACT, a MAP of `aggregateTags`, `index`; if asked, a FACT of
  *              U64 for each of its series, its tsuid; then its SAMPLEs by time. NaN is a gap that was filled
  *   suggest what (metrics, tagk, tagv), prefix, max
@@ -15,10 +16,12 @@
  *   counts
  *              one ROW, a MAP of the history's counts
  *   nodes   pattern, from
- *              FACTs of TEXT named `leaf` or `branch`: paths; one ROW, a MAP with `next`: ask again with it as `from`,
- * and all the same; 0: that was all tags    key, prefix, of_metric, filters, from FACTs of TEXT, each followed by a
- * FACT of I64, how many series have it; `next` as above find    filters, from FACTs of NIL named like the series;
- * `next`
+ *              FACTs of TEXT named `leaf` or `branch`: paths; one ROW, a MAP with `next`: ask again with it as `from`; 0:
+ *              that was all
+ *   tags    key, prefix, of_metric, filters, from
+ *              FACTs of TEXT, each followed by a FACT of I64, how many series have it; `next` as above
+ *   find    filters, from
+ *              FACTs of NIL named like the series; `next` as above
  *
  * filters: a LIST of MAPs {type, key, expression, group_by, of_metric}; type by its OpenTSDB name. tsuids: a LIST of
  * U64. An aggregator by its name.

@@ -231,7 +231,7 @@ static size_t reference_at(struct yd_str text, int64_t now_s, int64_t *ret_s)
     size_t of_day = word_at(rest, words, YD_COUNT(words), &day);
     day += today;
     if (!of_day) of_day = date_at(rest, &day);
-    *ret_s = day + clock;
+    if (size + of_day) *ret_s = day + clock;
     return size + of_day;
 }
 

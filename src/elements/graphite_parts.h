@@ -21,10 +21,11 @@ struct yd_gweb {
     struct yd_graphite_form form;
     struct yd_str name; /* /tags/NAME */
     int64_t now_ns;
-    void *own; /* ops->size bytes */
+    uint64_t *values_all; /* held by all requests together */
+    void *own;            /* ops->size bytes */
 };
 
-extern const struct yd__gweb_ops yd__gweb_find, yd__gweb_expand;
+extern const struct yd__gweb_ops yd__gweb_find, yd__gweb_expand, yd__gweb_render;
 extern const struct yd__gweb_ops yd__gweb_tags, yd__gweb_tag, yd__gweb_complete_tags, yd__gweb_complete_values,
     yd__gweb_find_series;
 

@@ -1,15 +1,16 @@
 /* Graphite's questions: which is which, and what never changes; see graphite_web.h. The paths are those of graphite-web
  * 1.1; any prefix may stand before them. */
+#include "elements/graphite_functions.h"
 #include "elements/graphite_parts.h"
 
 #define TEXT_TYPE "text/plain; charset=UTF-8"
 #define JSON_TYPE "application/json; charset=UTF-8"
 
 static const struct yd__gweb_ops *const routes[] = {
-    &yd__gweb_find,        &yd__gweb_expand, &yd__gweb_complete_tags, &yd__gweb_complete_values,
-    &yd__gweb_find_series, &yd__gweb_tag,    &yd__gweb_tags,
+    &yd__gweb_render,          &yd__gweb_find,        &yd__gweb_expand, &yd__gweb_complete_tags,
+    &yd__gweb_complete_values, &yd__gweb_find_series, &yd__gweb_tag,    &yd__gweb_tags,
 };
-static const char *const constants[] = {"version", "events/get_data"};
+static const char *const constants[] = {"version", "functions", "functions/", "events/get_data"};
 
 /* Whether the path ends with what is looked for, behind a slash; for "tags/", with a name of one part behind. */
 static bool ends_with(struct yd_str path, struct yd_str what, struct yd_str *ret_path)
@@ -46,6 +47,13 @@ bool yd_gweb_constant(struct yd_str path, struct yd_buf *to, unsigned *ret_statu
         yd_buf_cstr(to, "1.1.10");
     } else if (yd_str_eq(path, YD_STR("events/get_data"))) {
         yd_buf_cstr(to, "[]");
+    } else if (yd_str_eq(path, YD_STR("functions"))) {
+        (void)yd_gfunctions_put(to, YD_STR(""));
+    } else if (yd_str_starts(path, YD_STR("functions/"))) {
+        if (yd_gfunctions_put(to, (struct yd_str){path.data + 10, path.size - 10})) return true;
+        *ret_status = 404;
+        *ret_type = TEXT_TYPE;
+        yd_buf_cstr(to, "Function not found: /functions lists those that are there");
     } else {
         return false;
     }
@@ -75,8 +83,8 @@ bool yd__gweb_next_of(const struct yd_view *view, const struct yd_record *record
     return true;
 }
 
-int yd_gweb_start(struct yd_tsdb_request *request, int64_t now_ns, struct yd_gweb **ret_web, struct yd_ask *ret_ask,
-                  struct yd_trail *trail)
+int yd_gweb_start(struct yd_tsdb_request *request, int64_t now_ns, uint64_t *values, struct yd_gweb **ret_web,
+                  struct yd_ask *ret_ask, struct yd_trail *trail)
 {
     const struct yd__gweb_ops *ops = NULL;
     struct yd_str path = request->path;
@@ -88,7 +96,7 @@ int yd_gweb_start(struct yd_tsdb_request *request, int64_t now_ns, struct yd_gwe
     if (!ops) return yd_trail_add(trail, YD_EINVAL, "no such path");
     struct yd_gweb *web = yd_arena_zero(&request->arena, sizeof *web);
     if (!web) return YD_ENOMEM;
-    *web = (struct yd_gweb){.ops = ops, .arena = &request->arena, .now_ns = now_ns};
+    *web = (struct yd_gweb){.ops = ops, .arena = &request->arena, .now_ns = now_ns, .values_all = values};
     web->own = yd_arena_zero(&request->arena, ops->size);
     web->name = (struct yd_str){path.data + strlen(ops->path), path.size - strlen(ops->path)};
     if (!web->own) return YD_ENOMEM;

@@ -18,9 +18,10 @@ bool yd_gweb_path(struct yd_str path, struct yd_str *ret_path);
 bool yd_gweb_constant(struct yd_str path, struct yd_buf *to, unsigned *ret_status, const char **ret_type);
 
 struct yd_gweb;
-/* The request lives at least as long. 1: ask; 0: the answer is there; negative: refused, the trail says why. */
-int yd_gweb_start(struct yd_tsdb_request *request, int64_t now_ns, struct yd_gweb **ret_web, struct yd_ask *ret_ask,
-                  struct yd_trail *trail);
+/* The request lives at least as long. 1: ask; 0: the answer is there; negative: refused, the trail says why.
+ * values: how many values all requests hold together, at first 0. */
+int yd_gweb_start(struct yd_tsdb_request *request, int64_t now_ns, uint64_t *values, struct yd_gweb **ret_web,
+                  struct yd_ask *ret_ask, struct yd_trail *trail);
 void yd_gweb_destroy(struct yd_gweb *web); /* NULL is quiet */
 int yd_gweb_add(struct yd_gweb *web, const struct yd_batch *batch, struct yd_trail *trail);
 /* The reply is over. As yd_gweb_start. */

@@ -47,6 +47,7 @@ struct state {
     struct yd_line_feed *feed;
     struct question *questions;
     unsigned count;
+    uint64_t values; /* that Graphite's requests hold */
 };
 
 static const char *const reasons[] = {
@@ -461,7 +462,7 @@ static void start_graphite(struct state *state, struct question *question, int64
     struct yd_trail trail = {0};
     struct yd_ask what = {0};
     question->kind = GRAPHITE;
-    int r = yd_gweb_start(question->request, now_ns, &question->web, &what, &trail);
+    int r = yd_gweb_start(question->request, now_ns, &state->values, &question->web, &what, &trail);
     go_on_graphite(state, question, r, &what, &trail, out);
 }
 
@@ -469,7 +470,7 @@ static void replied_graphite(struct state *state, struct question *question, str
 {
     struct yd_trail trail = {0};
     struct yd_ask what = {0};
-    int r = input->batch ? yd_gweb_add(question->web, input->batch, &trail) : 0;
+    int r = input->batch && input->type == YD_INPUT_REPLY ? yd_gweb_add(question->web, input->batch, &trail) : 0;
     if (r == 0 && input->more) return;
     if (r == 0) r = yd_gweb_next(question->web, &what, &trail);
     go_on_graphite(state, question, r, &what, &trail, out);
@@ -574,6 +575,10 @@ static void refused(struct state *state, struct yd_input *input, struct yd_out *
     if (!question) return;
     if (input->batch && input->batch->view.count && input->batch->view.records[0].type == YD_TEXT)
         why = yd_view_bytes(&input->batch->view, input->batch->view.records[0].value);
+    if (input->error == YD_ENOENT && question->kind == GRAPHITE) { /* no such metric is no series */
+        replied_graphite(state, question, input, out);
+        return;
+    }
     if (input->error == YD_ENOENT && question->kind == QUERY && question->plan.subs[question->sub].joined) {
         question->sub++;
         ask_sub(state, question, out);
@@ -614,7 +619,8 @@ const struct yd_element_class yd_class_opentsdb = {
            "| POST, GET `/api/query/last` | the newest point of each series: `timeseries`, `tsuids`, `back_scan`, "
            "`resolve` |\n"
            "| `/api/suggest`, `/api/search/lookup` | names and series |\n"
-           "| `/api/aggregators`, `/api/config/filters`, `/api/version` | what there is |\n\n"
+           "| `/api/aggregators`, `/api/config/filters`, `/api/version` | what there is |\n"
+           "| `/render`, `/metrics/find`, `/metrics/expand`, `/tags`, `/functions` | Graphite's data source |\n\n"
            "- Telnet puts may have no tags; HTTP's must have one, as OpenTSDB's own answers say.\n"
            "- Names may be any UTF-8 without control characters; a tag with an empty value is left out.\n"
            "- `sync` answers when the points are durable. If they cannot be stored, or what they are wired to does not "
