@@ -163,6 +163,9 @@ def main():
         WORK = f'{WORK}-{part}'
         TREE, BUILD = os.path.join(WORK, 'tree'), os.path.join(WORK, 'build')
     chosen = [m for m in mutants() if options.only in f'{m[0]}: {m[5]} ({m[4]})'][part - 1::parts]
+    stale = set(HARMLESS) - {f'{m[0]}: {m[5]}' for m in mutants()}
+    if stale:
+        sys.exit(f'mutate: named as harmless, and not there: {sorted(stale)}')
     if options.list:
         for path, _, _, _, kind, line in chosen:
             print(f'{kind:9} {path}: {line}')

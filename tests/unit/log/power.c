@@ -8,8 +8,8 @@
 
 #define BATCHES 12
 #define RECORDS 3
-#define SEEDS   6  /* of crashes at each call */
-#define AFTER   40 /* of crashes after the last one */
+#define SEEDS   3  /* of crashes at each call */
+#define AFTER   24 /* of crashes after the last one */
 #define OLD_MAX 16
 
 /* ---- a disk on which everything is durable ---- */
