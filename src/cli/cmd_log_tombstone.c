@@ -100,7 +100,11 @@ static int run_tombstone(struct cli_args *args)
         return code;
     }
     (void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail */
-    if (yd_tombstone_batch(&tombstone, now.tv_sec * YD_NS_PER_S + now.tv_nsec, &batch)) {
+    const int64_t wall = now.tv_sec * YD_NS_PER_S + now.tv_nsec;
+    /* Who reads several partitions at once has them in no common order: what comes from now on must not be forgotten
+     * by the tombstone of a partition that is read later. */
+    if (parts.count > 1 && !cli_value(args, "until")) tombstone.until_time = wall;
+    if (yd_tombstone_batch(&tombstone, wall, &batch)) {
         log_cli_parts_fini(&parts);
         return cli_usage(args, "--match: '%s' is not a name pattern", cli_value(args, "match"));
     }
@@ -113,7 +117,8 @@ static int run_tombstone(struct cli_args *args)
 
 static const struct cli_option options[] = {
     {"match", "PATTERN", "the names to forget, like 'cpu.* host=web1'"},
-    {"until", "WHEN", "a seqno or a time: records before it; default: all there are now"},
+    {"until", "WHEN",
+     "a seqno or a time: records before it; default: all there are now (of several partitions: with times before now)"},
     {"reason", "TEXT", "kept in the tombstone"},
     {"data", "DIR", "the data folder; default ./data"},
     CLI_REMOTE_OPTIONS,

@@ -1,4 +1,5 @@
 /* Following: a leader and a follower as two folders in one process, without a wire. */
+#include "log/mend.h"
 #include "log_test.h"
 
 #include "log/footer_format.h"
@@ -650,6 +651,55 @@ static void follower_cut_back_while_open_tells_its_readers_and_goes_on(void **st
     pair_close(&pair);
 }
 
+static uint32_t hidden_of_first(struct yd_log *log)
+{
+    struct yd_log_reader *reader = open_reader(log, YD_FROM_OLDEST, 0, YD_ACK_DURABLE);
+    struct yd_batch *batch;
+    uint32_t hidden;
+    uint8_t *keep;
+    assert_int_equal(yd_log_reader_next(reader, &batch, NULL), 0);
+    assert_int_equal(yd_log_hidden_load(log, 0), 0);
+    assert_int_equal(yd_log_hidden(log, YD_ACK_DURABLE, batch, &keep, &hidden), 0);
+    free(keep);
+    yd_batch_unref(batch);
+    yd_log_reader_close(reader);
+    return hidden;
+}
+
+/* The leader's bytes, tombstones and all; who reads the copy is not given what they cover, until it is cut behind. */
+static void follower_has_what_is_forgotten_and_gives_it_to_nobody(void **state)
+{
+    struct world *world = *state;
+    struct pair pair;
+    struct yd_batch *batch;
+    struct yd_log_appended appended;
+    uint64_t edge, common;
+    pair_open(&pair, world);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 20);
+    struct yd_tombstone tombstone = {.names = YD_STR("*"), .until_seqno = UINT64_MAX, .until_time = INT64_MAX};
+    assert_int_equal(yd_tombstone_batch(&tombstone, 1, &batch), 0);
+    assert_int_equal(yd_log_append(pair.leader, batch, -1, UINT64_MAX, &appended), 0);
+    yd_batch_unref(batch);
+    assert_int_equal(yd_log_flush(pair.leader), 0);
+    catch_up(&pair);
+    assert_same(&pair);
+    assert_int_equal(hidden_of_first(pair.follower), 3);
+    pump_close(&pair.pump);
+    assert_int_equal(yd_log_follow_cut(pair.follower, appended.first, &edge), 0);
+    assert_int_equal(hidden_of_first(pair.follower), 0);
+    assert_int_equal(pump_open(&pair.pump, pair.leader, pair.follower, "f", &common), 0);
+    catch_up(&pair);
+    assert_same(&pair);
+    assert_int_equal(hidden_of_first(pair.follower), 3);
+    pump_close(&pair.pump);
+    assert_int_equal(world_close(world, pair.follower), 0);
+    open_follower(&pair); /* and out of its files */
+    assert_int_equal(hidden_of_first(pair.follower), 3);
+    link_up(&pair);
+    pair_close(&pair);
+}
+
 static void slow_follower_leaves_the_set_and_comes_back(void **state)
 {
     struct world *world = *state;
@@ -775,6 +825,7 @@ int main(void)
         SIM(deposed_leader_cuts_no_further_than_where_its_own_epoch_begins),
         SIM(one_copy_on_two_connections_counts_once),
         SIM(follower_cut_back_while_open_tells_its_readers_and_goes_on),
+        SIM(follower_has_what_is_forgotten_and_gives_it_to_nobody),
         SIM(slow_follower_leaves_the_set_and_comes_back),
         SIM(follower_behind_retention_begins_anew),
         SIM(a_leader_between_two_segments_compares_the_chain_too),

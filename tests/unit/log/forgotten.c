@@ -1,6 +1,8 @@
 /* What the readers of an open log leave out, beside a plain model; and that runs of frames go around it. */
 #include "log_test.h"
 
+#include <pthread.h>
+
 #include <yarder/name.h>
 
 #include "log/extent.h"
@@ -250,6 +252,75 @@ static void runs_of_frames_end_before_what_is_covered(void **state)
     assert_int_equal(world_close(world, log), 0);
 }
 
+/* ---- readers beside a writer ---- */
+
+struct crowd {
+    struct yd_log *log;
+    atomic_bool over;
+    atomic_uint wrong;
+    atomic_ullong hidden;
+};
+
+/* Each tombstone covers all marks before it: what is hidden is the stream's begin, and never becomes less. */
+static void *read_along(void *arg)
+{
+    struct crowd *crowd = arg;
+    uint64_t top = 0;
+    bool last = false;
+    while (!last) {
+        last = atomic_load(&crowd->over);
+        struct yd_log_start start = {.from = YD_FROM_OLDEST};
+        struct yd_log_reader *reader;
+        struct yd_batch *batch;
+        if (yd_log_reader_open(crowd->log, &start, &reader)) return NULL;
+        if (yd_log_hidden_load(crowd->log, yd_log_reader_seqno(reader))) atomic_fetch_add(&crowd->wrong, 1);
+        while (yd_log_reader_next(reader, &batch, NULL) == 0) {
+            uint32_t hidden;
+            uint8_t *keep;
+            if (yd_log_hidden(crowd->log, YD_ACK_DURABLE, batch, &keep, &hidden)) atomic_fetch_add(&crowd->wrong, 1);
+            for (uint32_t i = 0; i < batch->view.count; i++) {
+                uint64_t seqno = batch->header.base_seqno + i;
+                bool is_mark = batch->view.records[i].kind == YD_SAMPLE, is_hidden = keep && !keep[i];
+                if (is_hidden) top = YD_MAX(top, seqno);
+                if (is_hidden && !is_mark) atomic_fetch_add(&crowd->wrong, 1);
+                if (!is_hidden && is_mark && seqno < top) atomic_fetch_add(&crowd->wrong, 1);
+            }
+            atomic_fetch_add(&crowd->hidden, hidden);
+            free(keep);
+            yd_batch_unref(batch);
+        }
+        yd_log_reader_close(reader);
+    }
+    return NULL;
+}
+
+static void readers_beside_a_writer_see_no_hidden_record_again(void **state)
+{
+    struct world *world = *state;
+    struct crowd crowd = {.log = world_open(world, NULL, NULL)};
+    pthread_t readers[3];
+    (void)append(crowd.log, 5, 0);
+    forget_marks(crowd.log, UINT64_MAX); /* before it is opened: in files */
+    crowd.log = reopen(world, crowd.log, NULL);
+    assert_int_equal(yd_log_start(crowd.log), 0);
+    for (size_t i = 0; i < YD_COUNT(readers); i++)
+        assert_int_equal(pthread_create(&readers[i], NULL, read_along, &crowd), 0);
+    for (int i = 0; i < 400; i++) {
+        (void)append(crowd.log, 5, 0);
+        if (i % 20 == 19) forget_marks(crowd.log, UINT64_MAX);
+        if (i % 40 == 39) {
+            struct yd_log_position position;
+            yd_log_position(crowd.log, &position);
+            assert_int_equal(yd_log_wait(crowd.log, position.memory, YD_ACK_DURABLE), 0);
+        }
+    }
+    atomic_store(&crowd.over, true);
+    for (size_t i = 0; i < YD_COUNT(readers); i++) pthread_join(readers[i], NULL);
+    assert_int_equal(atomic_load(&crowd.wrong), 0);
+    assert_true(atomic_load(&crowd.hidden) >= 3 * 2000); /* the last round of each saw them all */
+    assert_int_equal(world_close(world, crowd.log), 0);
+}
+
 /* A tombstone that nobody could look into would hide nothing: there is no such batch in a log. */
 static void a_compressed_batch_is_not_taken(void **state)
 {
@@ -282,6 +353,8 @@ int main(void)
         WORLD(a_tombstone_that_a_crash_may_take_hides_nothing_durable),
         WORLD(runs_of_frames_end_before_what_is_covered),
         WORLD(a_compressed_batch_is_not_taken),
+        cmocka_unit_test_setup_teardown(readers_beside_a_writer_see_no_hidden_record_again, world_setup_linux,
+                                        world_teardown),
     };
     return cmocka_run_group_tests_name("log / forgotten", tests, NULL, NULL);
 }
