@@ -14,10 +14,12 @@
 #include "elements/opentsdb_answer.h"
 #include "elements/opentsdb_put.h"
 
-#define JSON_TYPE   "application/json; charset=UTF-8"
-#define TEXT_TYPE   "text/plain; charset=UTF-8"
-#define SCRIPT_TYPE "application/javascript; charset=UTF-8"
-#define BACKLOG_MAX (INT64_C(64) << 20) /* of an answer that its peer does not read */
+#define JSON_TYPE       "application/json; charset=UTF-8"
+#define TEXT_TYPE       "text/plain; charset=UTF-8"
+#define SCRIPT_TYPE     "application/javascript; charset=UTF-8"
+#define PUT_BATCH_BYTES ((size_t)1 << 20)
+#define PUT_CACHE_BYTES ((size_t)64 << 20)
+#define BACKLOG_MAX     (INT64_C(64) << 20) /* of an answer that its peer does not read */
 
 /* What is remembered of a request until it is answered: the intake's `user`. */
 struct asked {
@@ -31,7 +33,7 @@ struct pump {
     struct yd_loop *loop;
     struct yd_line_server *lines;
     struct yd_intake *intake; /* NULL on a simulated loop */
-    struct yd_builder *builder;
+    struct yd_put *points;    /* HTTP's */
     struct yd_rejects *rejects;
     struct yd_intake_request *putting; /* whose body is being parsed */
     bool ask_wired;
@@ -93,9 +95,9 @@ static void send_batch(void *arg)
     struct pump *pump = arg;
     struct yd_intake_request *request = pump->putting;
     struct yd_batch *batch;
-    uint32_t records = yd_builder_count(pump->builder);
+    uint32_t records = yd_put_count(pump->points);
     if (records == 0) return;
-    int r = yd_builder_seal(pump->builder, &batch);
+    int r = yd_put_seal(pump->points, &batch);
     if (r == 0) {
         yd_intake_batch(request, batch, records);
         return;
@@ -149,10 +151,10 @@ static void on_write(void *arg, struct yd_intake_request *request)
     struct pump *pump = arg;
     struct asked *asked = asked_of(request);
     struct yd_put_options options = {
-        .builder = pump->builder, .details = asked->details, .arg = pump, .full = send_batch, .rejected = on_rejected};
+        .details = asked->details, .arg = pump, .full = send_batch, .rejected = on_rejected};
     pump->putting = request;
     pump->puts_http++;
-    yd_opentsdb_put(yd_http_body(request->http), &options, &asked->result);
+    yd_opentsdb_put(pump->points, yd_http_body(request->http), &options, &asked->result);
     send_batch(pump);
     if (pump->rejects) {
         struct yd_batch *rejected = yd_rejects_take(pump->rejects);
@@ -542,10 +544,10 @@ static void on_http(void *arg, struct yd_stream *stream, const struct yd_address
 static void free_all(struct pump *pump)
 {
     yd_intake_destroy(pump->intake); /* what is open is answered 503 */
-    yd_builder_destroy(pump->builder);
+    yd_put_destroy(pump->points);
     yd_rejects_destroy(pump->rejects);
     pump->intake = NULL;
-    pump->builder = NULL;
+    pump->points = NULL;
     pump->rejects = NULL;
 }
 
@@ -564,7 +566,7 @@ static int open_parts(struct pump *pump, const struct yd_tsdb_wiring *wiring, co
                                        .written = on_written,
                                        .forget = forget,
                                        .arg = pump};
-    int r = yd_builder_create(NULL, &pump->builder);
+    int r = yd_put_create(NULL, PUT_BATCH_BYTES, PUT_CACHE_BYTES, yd_loop_random(pump->loop), &pump->points);
     if (r == 0 && wiring->rejects) r = yd_rejects_create(yd_pump_element(pump->pump), &pump->rejects);
     if (r < 0) return yd_pump_fail(pump->pump, r, "out of memory");
     r = yd_intake_create(&intake, &pump->intake);

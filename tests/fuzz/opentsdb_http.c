@@ -1,41 +1,72 @@
 /* Bodies of /api/put and /api/query, and `m=` arguments. The first byte says which. Checked: batches pass the reader's
- * checks; a question that is understood survives its way through a row. */
+ * checks; a put is the same by tokens and the usual way; a question that is understood survives its way through a row.
+ */
+#include "base/hash.h"
 #include "elements/ask.h"
 #include "elements/opentsdb_put.h"
 #include "elements/opentsdb_query.h"
 
 struct sink {
-    struct yd_builder *builder;
+    struct yd_put *put;
+    uint64_t records, hash, rejected;
 };
 
+/* Records by name, time, type and value: the same for whatever batches they come in. */
 static void full(void *arg)
 {
     struct sink *sink = arg;
     struct yd_batch *batch;
-    if (yd_builder_count(sink->builder) == 0) return;
-    YD_ASSERT(yd_builder_seal(sink->builder, &batch) == 0);
+    if (yd_put_count(sink->put) == 0) return;
+    YD_ASSERT(yd_put_seal(sink->put, &batch) == 0);
     struct yd_view view;
     YD_ASSERT(yd_view_open(&batch->header, batch->body->data, true, &view) == 0);
+    for (uint32_t i = 0; i < view.count; i++) {
+        const struct yd_record *record = &view.records[i];
+        uint64_t parts[] = {yd_hash_str(yd_view_name(&view, record->name)), (uint64_t)record->time_ns, record->type,
+                            record->value.u64, sink->hash};
+        sink->hash = yd_hash(parts, sizeof parts);
+        sink->records++;
+    }
     yd_batch_unref(batch);
 }
 
 static void rejected(void *arg, unsigned reason, struct yd_str point)
 {
-    (void)arg, (void)reason, (void)point;
+    struct sink *sink = arg;
+    uint64_t parts[] = {reason, yd_hash_str(point), sink->rejected};
+    sink->rejected = yd_hash(parts, sizeof parts);
 }
 
+static void put_so(struct yd_str body, bool tokens, bool again, struct sink *sink, struct yd_put_result *result)
+{
+    *sink = (struct sink){0};
+    struct yd_put_options options = {
+        .details = true, .tokens = tokens, .arg = sink, .full = full, .rejected = rejected};
+    YD_ASSERT(yd_put_create(NULL, 16384, 1 << 16, 1, &sink->put) == 0);
+    for (int i = 0; i <= again; i++) { /* the second time all spellings are known */
+        if (i) yd_buf_fini(&result->errors);
+        sink->records = sink->hash = sink->rejected = 0;
+        yd_opentsdb_put(sink->put, body, &options, result);
+        full(sink);
+    }
+    yd_put_destroy(sink->put);
+}
+
+/* Checked: by tokens and the usual way, with names new and known, the same records, rejects and answers come. */
 static void put(struct yd_str body)
 {
-    struct sink sink;
-    struct yd_put_result result;
-    const struct yd_builder_options small = {.size_max = 16384};
-    YD_ASSERT(yd_builder_create(&small, &sink.builder) == 0);
-    struct yd_put_options options = {
-        .builder = sink.builder, .details = true, .arg = &sink, .full = full, .rejected = rejected};
-    yd_opentsdb_put(body, &options, &result);
-    full(&sink);
-    yd_buf_fini(&result.errors);
-    yd_builder_destroy(sink.builder);
+    struct sink slow, fast;
+    struct yd_put_result slowly, quickly;
+    put_so(body, true, false, &slow, &slowly);
+    for (int again = 0; again < 2; again++) {
+        put_so(body, false, again, &fast, &quickly);
+        YD_ASSERT(slowly.success == quickly.success && slowly.failed == quickly.failed);
+        YD_ASSERT((slowly.fatal != NULL) == (quickly.fatal != NULL));
+        YD_ASSERT(slow.records == fast.records && slow.hash == fast.hash && slow.rejected == fast.rejected);
+        YD_ASSERT(yd_str_eq(yd_buf_view(&slowly.errors), yd_buf_view(&quickly.errors)));
+        yd_buf_fini(&quickly.errors);
+    }
+    yd_buf_fini(&slowly.errors);
 }
 
 static void check_plan(const struct yd_tsdb_plan *plan)
