@@ -84,6 +84,7 @@ static bool has_hidden(struct walk *walk, const struct yd_header *header)
     uint32_t hidden;
     if (!walk->hide || !yd__tombs_reach(reader->log, reader->level, header)) return false;
     if (yd__window_get(walk->window, walk->offset, header->size, &bytes, &have) || have < header->size) return true;
+    if (!yd__tombs_match(reader->log, reader->level, header, bytes + sizeof *header)) return false; /* most of all */
     if (yd_view_open(header, bytes + sizeof *header, false, &view)) return true; /* the reader tells */
     if (yd__tombs_hidden(reader->log, reader->level, header, &view, &keep, &hidden)) return true;
     free(keep);

@@ -171,6 +171,33 @@ bool yd__tombs_reach(struct yd_log *log, enum yd_ack level, const struct yd_head
     return false;
 }
 
+static bool names_one(const struct yd__tomb *tomb, const struct yd_name_entry *names, uint32_t count, const char *heap,
+                      uint64_t heap_size)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (names[i].offset > heap_size || names[i].size > heap_size - names[i].offset) return true; /* damaged */
+        const struct yd_str name = {heap + names[i].offset, names[i].size};
+        if (yd_pattern_match(tomb->pattern, name) && !yd_str_eq(name, YD_STR(YD_TOMBSTONE_NAME))) return true;
+    }
+    return false;
+}
+
+bool yd__tombs_match(struct yd_log *log, enum yd_ack level, const struct yd_header *header, const char *body)
+{
+    if (!yd_log_may_hide(log, header->base_seqno)) return false;
+    const uint64_t records = (uint64_t)header->count * sizeof(struct yd_record),
+                   names = (uint64_t)header->names * sizeof(struct yd_name_entry);
+    if (records + names > header->body_size) return true;
+    pthread_mutex_lock(&log->mutex);
+    uint64_t end = yd__log_end(log, level);
+    pthread_mutex_unlock(&log->mutex);
+    for (const struct yd__tomb *tomb = newest(log); tomb && header->base_seqno < tomb->most; tomb = tomb->next)
+        if (reaches(tomb, header, end) && names_one(tomb, (const void *)(body + records), header->names,
+                                                    body + records + names, header->body_size - records - names))
+            return true;
+    return false;
+}
+
 int yd__tombs_hidden(struct yd_log *log, enum yd_ack level, const struct yd_header *header, const struct yd_view *view,
                      uint8_t **ret_keep, uint32_t *ret_hidden)
 {

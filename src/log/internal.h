@@ -280,8 +280,10 @@ uint64_t yd__log_end(const struct yd_log *log, enum yd_ack level); /* of a reade
 struct yd__tomb;
 void yd__tombs_note(struct yd_log *log, struct yd__tomb *tombs, uint64_t base); /* takes the list over */
 void yd__tombs_cut(struct yd_log *log, uint64_t seqno);                         /* from there on nothing is there */
-/* Without mutex: may one cover something of a batch with this header? And yd_log_hidden, of a view. */
+/* Without mutex: may one cover something of a batch with this header; and, by the names in its body, which nobody has
+ * checked? And yd_log_hidden, of a view. */
 bool yd__tombs_reach(struct yd_log *log, enum yd_ack level, const struct yd_header *header);
+bool yd__tombs_match(struct yd_log *log, enum yd_ack level, const struct yd_header *header, const char *body);
 int yd__tombs_hidden(struct yd_log *log, enum yd_ack level, const struct yd_header *header, const struct yd_view *view,
                      uint8_t **ret_keep, uint32_t *ret_hidden);
 
