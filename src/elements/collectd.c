@@ -15,11 +15,12 @@
 
 #define FILE_MAX ((size_t)4 << 20)
 
-enum { OUTPUT };
+enum { OUTPUT, REJECTS };
 enum { REASON_KERNEL = YD_COLLECTD_REASON_COUNT };
 
 struct state {
     struct yd_element *element;
+    bool rejects_wired;
     struct yd_collectd_types *types;
     struct yd_collectd_users *users;
     struct yd_collectd *fed; /* of feed, made when first needed */
@@ -30,6 +31,7 @@ struct pump {
     struct yd_pump *pump;
     struct yd_datagrams_in in;
     struct yd_collectd *collectd;
+    struct yd_rejects *rejects; /* NULL: not wired */
 };
 
 static const char *const reasons[] = {
@@ -47,6 +49,13 @@ static const struct yd_port_class ports[] = {
      .doc =
          "A SAMPLE for each gauge, a TALLY for each counter and derive, a DELTA for each absolute, an EVENT for each "
          "notification."},
+    {.name = "rejects",
+     .direction = YD_OUT,
+     .mode = YD_PUSH,
+     .kinds = YD_KIND_BIT(YD_ROW),
+     .flags = YD_PORT_OPTIONAL_REJECTS,
+     .doc = "What was not understood or not trusted: one row for those refused together: `reason`, `peer` and `line` "
+            "(up to 4096 bytes of it)."},
     {0}};
 
 static const char *const securities[] = {"auto", "none", "sign", "encrypt", NULL};
@@ -181,6 +190,7 @@ static int open(struct yd_element *element, void *opaque)
     struct yd_str auth_file = yd_args_text(args, "auth_file");
     struct yd_buf text;
     state->element = element;
+    state->rejects_wired = yd_element_wired(element, REJECTS);
     yd_buf_init(&text, NULL);
     int r = read_types(state, yd_args_find(args, "types"), &text);
     if (r == 0 && auth_file.size) r = read_users(state, auth_file, &text);
@@ -237,7 +247,9 @@ static void on_batch(void *arg, struct yd_batch *batch)
 static void on_reject(void *arg, enum yd_collectd_reason reason, uint64_t records, struct yd_str sample)
 {
     struct pump *pump = arg;
-    yd_pump_count_rejected(pump->pump, reason, records, sample, yd_str_of(pump->in.from));
+    if (records > 1) yd_pump_count_rejected(pump->pump, reason, records - 1, sample, yd_str_of(pump->in.from));
+    if (records)
+        yd_reject(pump->pump, pump->rejects, REJECTS, reason, reasons[reason], sample, yd_str_of(pump->in.from));
 }
 
 static void on_datagram(void *arg, struct yd_str bytes)
@@ -256,32 +268,41 @@ static int listen_udp(struct pump *pump, struct yd_str where)
     struct yd_datagrams_in_options options = {.pump = pump->pump,
                                               .what = "collectd packets",
                                               .reason_kernel = REASON_KERNEL,
+                                              .rejects = pump->rejects,
+                                              .rejects_port = REJECTS,
                                               .datagram = on_datagram,
                                               .burst_ends = burst_ends,
                                               .arg = pump};
     return yd_datagrams_in_open(&pump->in, &options, where);
 }
 
+static void free_all(struct pump *pump)
+{
+    yd_datagrams_in_close(&pump->in);
+    yd_collectd_destroy(pump->collectd);
+    yd_rejects_destroy(pump->rejects);
+    pump->collectd = NULL;
+    pump->rejects = NULL;
+}
+
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 {
     struct pump *pump = opaque;
+    const struct state *state = element_state;
     const struct yd_args *args = yd_pump_args(yd_pump);
     pump->pump = yd_pump;
     int r = create_parser(element_state, args, (struct yd_collectd_sink){pump, on_batch, on_reject},
                           yd_loop_random(yd_pump_loop(yd_pump)), &pump->collectd);
-    if (r < 0) return yd_pump_fail(yd_pump, r, "out of memory");
-    r = listen_udp(pump, yd_args_text(args, "listen"));
-    if (r == 0) return 0;
-    yd_collectd_destroy(pump->collectd);
-    pump->collectd = NULL;
+    if (r == 0 && state->rejects_wired) r = yd_rejects_create(yd_pump_element(yd_pump), &pump->rejects);
+    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory") : listen_udp(pump, yd_args_text(args, "listen"));
+    if (r < 0) free_all(pump);
     return r;
 }
 
 static void stop(void *opaque)
 {
     struct pump *pump = opaque;
-    yd_datagrams_in_close(&pump->in);
-    yd_collectd_destroy(pump->collectd);
+    free_all(pump);
     yd_pump_stopped(pump->pump);
 }
 

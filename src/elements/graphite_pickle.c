@@ -8,39 +8,26 @@
 
 #include "base/text.h"
 #include "elements/classes.h"
+#include "elements/datagrams_in.h"
 #include "elements/pickle_frames.h"
-#include "io/loop.h"
+#include "elements/streams_in.h"
 
-#define READ_SIZE ((size_t)64 << 10)
-
-enum { OUTPUT };
+enum { OUTPUT, REJECTS };
 enum { REASON_REFUSED = YD_PICKLE_REASON_COUNT };
 
 struct state {
     struct yd_element *element;
+    bool rejects_wired;
     struct yd_pickle *fed; /* of feed, made when first needed */
     struct yd_out *out;    /* of the feed at hand */
 };
 
-struct peer {
-    struct pump *pump;
-    struct yd_stream *stream;
-    struct peer *next, *prev;
-    struct yd_buf bytes; /* not yet a whole frame */
-    int64_t last_ns;     /* of its last bytes */
-    char name[64];
-};
-
 struct pump {
     struct yd_pump *pump;
-    struct yd_loop *loop;
-    struct yd_listener *listener;
-    struct yd_timer *sweep;
+    struct yd_streams_in in;
     struct yd_pickle *pickle;
-    struct peer *peers, *current;
-    unsigned count, connections_max;
-    int64_t idle_ns;
-    bool paused;
+    struct yd_rejects *rejects; /* NULL: not wired */
+    const char *from;           /* whose frame is at hand */
 };
 
 static const char *const reasons[] = {
@@ -52,6 +39,14 @@ static const char *const reasons[] = {
 
 static const struct yd_port_class ports[] = {
     {.name = "output", .direction = YD_OUT, .mode = YD_PUSH, .kinds = YD_KIND_BIT(YD_SAMPLE), .doc = "The samples."},
+    {.name = "rejects",
+     .direction = YD_OUT,
+     .mode = YD_PUSH,
+     .kinds = YD_KIND_BIT(YD_ROW),
+     .flags = YD_PORT_OPTIONAL_REJECTS,
+     .doc = "Points and frames that were not understood: one row for those refused together: `reason`, `peer` and "
+            "`line` (the path, or up to 4096 "
+            "bytes of the frame)."},
     {0}};
 
 static const struct yd_param_class params[] = {
@@ -76,7 +71,9 @@ static const struct yd_param_class params[] = {
 
 static int open(struct yd_element *element, void *opaque)
 {
-    ((struct state *)opaque)->element = element;
+    struct state *state = opaque;
+    state->element = element;
+    state->rejects_wired = yd_element_wired(element, REJECTS);
     return 0;
 }
 
@@ -129,140 +126,67 @@ static void on_batch(void *arg, struct yd_batch *batch)
 static void on_reject(void *arg, enum yd_pickle_reason reason, uint64_t records, struct yd_str sample)
 {
     struct pump *pump = arg;
-    yd_pump_count_rejected(pump->pump, reason, records, sample, yd_str_of(pump->current ? pump->current->name : ""));
+    if (records > 1) yd_pump_count_rejected(pump->pump, reason, records - 1, sample, yd_str_of(pump->from));
+    if (records) yd_reject(pump->pump, pump->rejects, REJECTS, reason, reasons[reason], sample, yd_str_of(pump->from));
 }
 
-static void close_peer(struct peer *peer, bool say_rest)
+static int64_t take(void *arg, struct yd_streams_peer *peer, struct yd_str bytes)
 {
-    struct pump *pump = peer->pump;
-    if (say_rest && peer->bytes.size)
-        yd_pump_count_rejected(pump->pump, YD_PICKLE_CUT_SHORT, 1, yd_buf_view(&peer->bytes), yd_str_of(peer->name));
-    if (peer->next) peer->next->prev = peer->prev;
-    if (peer->prev)
-        peer->prev->next = peer->next;
-    else
-        pump->peers = peer->next;
-    pump->count--;
-    yd_stream_close(peer->stream);
-    yd_buf_fini(&peer->bytes);
-    yd_alloc_put(NULL, peer, sizeof *peer);
-}
-
-static void peer_room(void *arg, char **ret_to, size_t *ret_size)
-{
-    struct peer *peer = arg;
-    *ret_to = yd_buf_reserve(&peer->bytes, READ_SIZE);
-    *ret_size = *ret_to ? READ_SIZE : 0;
-}
-
-static void peer_data(void *arg, size_t size)
-{
-    struct peer *peer = arg;
-    struct pump *pump = peer->pump;
+    struct pump *pump = arg;
     size_t used;
-    peer->bytes.size += size;
-    peer->last_ns = yd_loop_mono(pump->loop);
-    pump->current = peer;
-    int r = yd_pickle_take(pump->pickle, yd_buf_view(&peer->bytes), yd_pump_wall(pump->pump), &used);
-    pump->current = NULL;
+    pump->from = peer->name;
+    int r = yd_pickle_take(pump->pickle, bytes, yd_pump_wall(pump->pump), &used);
+    return r < 0 ? r : (int64_t)used;
+}
+
+static void ended(void *arg, struct yd_streams_peer *peer, struct yd_str rest, bool in_order)
+{
+    struct pump *pump = arg;
+    (void)in_order;
+    pump->from = peer->name;
+    on_reject(pump, YD_PICKLE_CUT_SHORT, 1, rest);
+}
+
+static void read_ends(void *arg)
+{
+    struct pump *pump = arg;
     yd_pickle_flush(pump->pickle);
-    if (r < 0)
-        close_peer(peer, false);
-    else
-        yd_buf_consume(&peer->bytes, used);
-}
-
-static void peer_ended(void *arg, int error)
-{
-    (void)error;
-    close_peer(arg, true);
-}
-
-static void on_accept(void *arg, struct yd_stream *stream, const struct yd_address *from)
-{
-    static const struct yd_stream_ops ops = {.room = peer_room, .data = peer_data, .ended = peer_ended};
-    struct pump *pump = arg;
-    struct peer *peer = pump->count < pump->connections_max ? yd_alloc_zero(NULL, sizeof *peer) : NULL;
-    if (!peer) {
-        yd_pump_count_dropped(pump->pump, REASON_REFUSED, 0);
-        yd_pump_say(pump->pump, 1, "%u connections are open, max_connections is %u: another one is refused",
-                    pump->count, pump->connections_max);
-        yd_stream_close(stream);
-        return;
-    }
-    peer->pump = pump;
-    peer->stream = stream;
-    peer->last_ns = yd_loop_mono(pump->loop);
-    yd_buf_init(&peer->bytes, NULL);
-    (void)yd_address_put(from, peer->name, sizeof peer->name);
-    peer->next = pump->peers;
-    if (peer->next) peer->next->prev = peer;
-    pump->peers = peer;
-    pump->count++;
-    if (pump->paused) yd_stream_pause(stream, true);
-    yd_stream_start(stream, &ops, peer);
-}
-
-static void on_sweep(void *arg)
-{
-    struct pump *pump = arg;
-    int64_t now = yd_loop_mono(pump->loop);
-    struct peer *next;
-    for (struct peer *peer = pump->peers; peer; peer = next) {
-        next = peer->next;
-        /* Paused, it is us who do not listen. */
-        if (!pump->paused && now - peer->last_ns >= pump->idle_ns) close_peer(peer, true);
-    }
-    yd_timer_start(pump->sweep, now + pump->idle_ns / 4 + YD_NS_PER_MS);
+    yd_rejects_send(pump->pump, pump->rejects, REJECTS);
 }
 
 /* ---- life of the pump ---- */
 
-static int listen_tcp(struct pump *pump, struct yd_str where)
-{
-    static const struct yd_listener_ops ops = {.accept = on_accept};
-    struct yd_trail trail = {0};
-    struct yd_address at;
-    char text[128];
-    int r = yd_address_parse(where, &at, &trail);
-    if (r == 0) r = yd_listen(pump->loop, &at, &ops, pump, &pump->listener, &trail);
-    if (r < 0) return yd_pump_fail(pump->pump, r, "%s", yd_trail_text(&trail));
-    yd_listener_address(pump->listener, &at);
-    (void)yd_address_put(&at, text, sizeof text);
-    yd_pump_listens(pump->pump, "Graphite pickles", text);
-    return 0;
-}
-
 static void free_all(struct pump *pump)
 {
-    if (pump->listener) yd_listener_close(pump->listener);
-    yd_timer_close(pump->sweep);
-    while (pump->peers) close_peer(pump->peers, true);
+    yd_streams_in_close(&pump->in);
     yd_pickle_destroy(pump->pickle);
-    pump->listener = NULL;
-    pump->sweep = NULL;
+    yd_rejects_destroy(pump->rejects);
     pump->pickle = NULL;
+    pump->rejects = NULL;
 }
 
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 {
     struct pump *pump = opaque;
+    const struct state *state = element_state;
     const struct yd_args *args = yd_pump_args(yd_pump);
-    (void)element_state;
     pump->pump = yd_pump;
-    pump->loop = yd_pump_loop(yd_pump);
-    pump->connections_max = (unsigned)yd_args_int(args, "max_connections");
-    pump->idle_ns = yd_args_int(args, "idle");
-    struct yd_pickle_options options = {.sink = {pump, on_batch, on_reject}, .seed = yd_loop_random(pump->loop)};
+    pump->from = "";
+    struct yd_pickle_options options = {.sink = {pump, on_batch, on_reject},
+                                        .seed = yd_loop_random(yd_pump_loop(yd_pump))};
+    struct yd_streams_in_options in = {.pump = yd_pump,
+                                       .what = "Graphite pickles",
+                                       .connections_max = (unsigned)yd_args_int(args, "max_connections"),
+                                       .reason_refused = REASON_REFUSED,
+                                       .idle_ns = yd_args_int(args, "idle"),
+                                       .take = take,
+                                       .ended = ended,
+                                       .read_ends = read_ends,
+                                       .arg = pump};
     int r = yd_pickle_create(&options, &pump->pickle);
-    if (r == 0 && pump->idle_ns) {
-        r = yd_timer_create(pump->loop, on_sweep, pump, &pump->sweep);
-        if (r == 0) yd_timer_start(pump->sweep, yd_loop_mono(pump->loop) + pump->idle_ns / 4);
-    }
-    if (r < 0)
-        r = yd_pump_fail(yd_pump, r, "out of memory");
-    else
-        r = listen_tcp(pump, yd_args_text(args, "listen"));
+    if (r == 0 && state->rejects_wired) r = yd_rejects_create(yd_pump_element(yd_pump), &pump->rejects);
+    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory")
+              : yd_streams_in_open(&pump->in, &in, yd_args_text(args, "listen"));
     if (r < 0) free_all(pump);
     return r;
 }
@@ -277,8 +201,7 @@ static void stop(void *opaque)
 static void pause_(void *opaque, bool paused)
 {
     struct pump *pump = opaque;
-    pump->paused = paused;
-    for (struct peer *peer = pump->peers; peer; peer = peer->next) yd_stream_pause(peer->stream, paused);
+    yd_streams_in_pause(&pump->in, paused);
 }
 
 static const struct yd_pump_class pump_class = {

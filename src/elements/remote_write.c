@@ -8,11 +8,12 @@
 #include <stdio.h>
 
 #include "elements/classes.h"
+#include "elements/datagrams_in.h"
 #include "elements/http_intake.h"
 #include "elements/remote_samples.h"
 #include "elements/snappy_block.h"
 
-enum { OUTPUT };
+enum { OUTPUT, REJECTS };
 enum { REASON_SNAPPY = YD_REMOTE_REASON_COUNT };
 
 /* What is remembered of a request until it is answered: the intake's `user`. */
@@ -21,9 +22,14 @@ struct asked {
     char first[192]; /* why the first one was */
 };
 
+struct state {
+    bool rejects_wired;
+};
+
 struct pump {
     struct yd_pump *pump;
-    struct yd_intake *intake; /* NULL on a simulated loop */
+    struct yd_rejects *rejects; /* NULL: not wired */
+    struct yd_intake *intake;   /* NULL on a simulated loop */
     struct yd_remote *remote;
     struct yd_intake_request *writing; /* whose body is being parsed */
     size_t body_max;
@@ -42,6 +48,15 @@ static const struct yd_port_class ports[] = {{.name = "output",
                                               .mode = YD_PUSH,
                                               .kinds = YD_KIND_BIT(YD_SAMPLE),
                                               .doc = "A SAMPLE for each sample."},
+                                             {.name = "rejects",
+                                              .direction = YD_OUT,
+                                              .mode = YD_PUSH,
+                                              .kinds = YD_KIND_BIT(YD_ROW),
+                                              .flags = YD_PORT_OPTIONAL_REJECTS,
+                                              .doc =
+                                                  "What was not taken: one row for those refused together: `reason`, "
+                                                  "`peer` and `line` (up to 4096 bytes of the series' labels, or of "
+                                                  "the body)."},
                                              {0}};
 
 static const struct yd_param_class params[] = {
@@ -84,11 +99,19 @@ static void on_batch(void *arg, struct yd_batch *batch, uint32_t records)
     yd_intake_batch(pump->writing, batch, records);
 }
 
+static void refuse(struct pump *pump, struct yd_intake_request *request, unsigned reason, uint64_t records,
+                   struct yd_str sample)
+{
+    struct yd_str peer = yd_http_peer(request->http);
+    if (records > 1) yd_pump_count_rejected(pump->pump, reason, records - 1, sample, peer);
+    if (records) yd_reject(pump->pump, pump->rejects, REJECTS, reason, reasons[reason], sample, peer);
+}
+
 static void on_reject(void *arg, enum yd_remote_reason reason, uint64_t records, struct yd_str sample)
 {
     struct pump *pump = arg;
     struct asked *asked = pump->writing->user;
-    yd_pump_count_rejected(pump->pump, reason, records, sample, yd_http_peer(pump->writing->http));
+    refuse(pump, pump->writing, reason, records, sample);
     if (reason == YD_REMOTE_STALE || reason == YD_REMOTE_NOT_FINITE) return;
     if (!asked->rejected) (void)snprintf(asked->first, sizeof asked->first, "%s", yd_remote_reasons[reason]);
     asked->rejected += records;
@@ -117,11 +140,12 @@ static void on_write(void *arg, struct yd_intake_request *request)
     } else {
         bool memory = r == 0 && size <= pump->body_max;
         unsigned reason = memory ? (unsigned)YD_REMOTE_NO_MEMORY : (unsigned)REASON_SNAPPY;
-        yd_pump_count_rejected(pump->pump, reason, 1, body, yd_http_peer(request->http));
+        refuse(pump, request, reason, 1, body);
         (void)snprintf(asked->first, sizeof asked->first, "%s", reasons[reason]);
         asked->rejected = 1;
     }
     pump->writing = NULL;
+    yd_rejects_send(pump->pump, pump->rejects, REJECTS);
     if (text) yd_alloc_put(NULL, text, size + 1);
 }
 
@@ -163,11 +187,28 @@ static void on_request(void *arg, struct yd_intake_request *request)
 
 /* ---- life of the pump ---- */
 
+static int open(struct yd_element *element, void *opaque)
+{
+    struct state *state = opaque;
+    state->rejects_wired = yd_element_wired(element, REJECTS);
+    return 0;
+}
+
+static void free_all(struct pump *pump)
+{
+    yd_intake_destroy(pump->intake);
+    yd_remote_destroy(pump->remote);
+    yd_rejects_destroy(pump->rejects);
+    pump->intake = NULL;
+    pump->remote = NULL;
+    pump->rejects = NULL;
+}
+
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 {
     struct pump *pump = opaque;
     const struct yd_args *args = yd_pump_args(yd_pump);
-    (void)element_state;
+    const struct state *state = element_state;
     pump->pump = yd_pump;
     pump->sync = yd_args_bool(args, "sync");
     pump->body_max = (size_t)yd_args_int(args, "max_body");
@@ -186,19 +227,17 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
                                        .written = on_written,
                                        .arg = pump};
     int r = yd_remote_create(&options, &pump->remote);
-    if (r < 0) return yd_pump_fail(yd_pump, r, "out of memory");
-    r = yd_intake_create(&intake, &pump->intake);
+    if (r == 0 && state->rejects_wired) r = yd_rejects_create(yd_pump_element(yd_pump), &pump->rejects);
+    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory") : yd_intake_create(&intake, &pump->intake);
     if (r == 0 || r == YD_ENOTSUP) return 0; /* simulated: no HTTP */
-    yd_remote_destroy(pump->remote);
-    pump->remote = NULL;
+    free_all(pump);
     return r;
 }
 
 static void stop(void *opaque)
 {
     struct pump *pump = opaque;
-    yd_intake_destroy(pump->intake);
-    yd_remote_destroy(pump->remote);
+    free_all(pump);
     yd_pump_stopped(pump->pump);
 }
 
@@ -237,6 +276,8 @@ const struct yd_element_class yd_class_remote_write = {
     .ports = ports,
     .params = params,
     .reasons = reasons,
+    .state_size = sizeof(struct state),
+    .open = open,
     .receive = receive,
     .pump = &pump_class,
 };

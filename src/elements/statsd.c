@@ -1,9 +1,7 @@
-/* Statsd: StatsD and DogStatsD over UDP become records, summed up once per `flush`.
+/* Statsd: StatsD and DogStatsD over UDP and TCP become records, summed up once per `flush`.
  *
- *   datagrams --pump: statsd_lines.h--> batch of single values --receive: statsd_sums.h--> at each multiple of `flush`:
- *                                          | events, service checks                          what they come to
- *                                          v at once                                         v
- *                                        output                                            output
+ *   datagrams, lines --pump: statsd_lines.h--> batch of single values --receive: statsd_sums.h--> at each multiple of
+ * `flush`: | events, service checks                          what they come to v at once v output output
  *
  * With `aggregate: false` every value goes on as it came. What can fail: a name beyond `series` is refused and counted;
  * kill -9 takes what has come since the last flush: nobody was promised it. */
@@ -15,9 +13,17 @@
 #include "elements/datagrams_in.h"
 #include "elements/statsd_lines.h"
 #include "elements/statsd_sums.h"
+#include "elements/streams_in.h"
 
 enum { OUTPUT, REJECTS };
-enum { REASON_KERNEL = YD_STATSD_REASON_COUNT, REASON_SERIES, REASON_SUMS_MEMORY, REASON_UNSAID };
+enum {
+    REASON_KERNEL = YD_STATSD_REASON_COUNT,
+    REASON_SERIES,
+    REASON_SUMS_MEMORY,
+    REASON_UNSAID,
+    REASON_REFUSED,
+    REASON_CUT
+};
 enum { TELL_VALUES = 1 };
 enum { TIMER_FLUSH = 1 };
 
@@ -38,8 +44,11 @@ struct state {
 struct pump {
     struct yd_pump *pump;
     struct yd_datagrams_in in;
+    struct yd_streams_in streams;
     struct yd_statsd *statsd;
     struct yd_rejects *rejects;
+    const char *from; /* whose lines are at hand */
+    size_t line_max;
     bool aggregate;
 };
 
@@ -48,7 +57,12 @@ static const char *const reasons[] = {
     YD_STATSD_REASONS(REASON)
 #undef REASON
         "datagram dropped by the kernel",
-    "too many names", "out of memory for sums", "sum not a number, or its name too long", NULL};
+    "too many names",
+    "out of memory for sums",
+    "sum not a number, or its name too long",
+    "connection refused: too many",
+    "connection lost inside a line",
+    NULL};
 
 static const struct yd_port_class ports[] = {
     {.name = "output",
@@ -73,7 +87,28 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_TEXT,
      .initial = "\"127.0.0.1:8125\"",
      .flags = YD_PARAM_LISTENS_DATAGRAM,
-     .doc = "UDP address."},
+     .doc = "UDP address; `\"\"`: none."},
+    {.name = "tcp",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .flags = YD_PARAM_LISTENS,
+     .doc = "TCP address, or `unix:/path`; `\"\"`: none."},
+    {.name = "max_line",
+     .type = YD_PARAM_SIZE,
+     .initial = "64KiB",
+     .min = 64,
+     .max = 1 << 20,
+     .doc = "TCP: longer lines are rejected; parsing goes on at the next line."},
+    {.name = "max_connections",
+     .type = YD_PARAM_INT,
+     .initial = "16384",
+     .min = 1,
+     .max = 1 << 20,
+     .doc = "TCP: more peers at once are refused."},
+    {.name = "idle_peers",
+     .type = YD_PARAM_DURATION,
+     .initial = "1h",
+     .doc = "TCP: a peer that sends nothing for so long is closed; `0s`: never."},
     {.name = "flush",
      .type = YD_PARAM_DURATION,
      .initial = "10s",
@@ -149,7 +184,10 @@ static int read_percentiles(const struct yd_args *args, struct yd_statsd_sums_op
 static int check(const struct yd_args *args, char *why, size_t why_size)
 {
     struct yd_statsd_sums_options options = {.percentile_count = 0};
-    return read_percentiles(args, &options, why, why_size);
+    if (yd_args_text(args, "listen").size || yd_args_text(args, "tcp").size)
+        return read_percentiles(args, &options, why, why_size);
+    (void)snprintf(why, why_size, "neither `listen` nor `tcp` is given: nothing can come in");
+    return YD_EINVAL;
 }
 
 static int open(struct yd_element *element, void *opaque)
@@ -348,12 +386,13 @@ static void on_batch(void *arg, struct yd_batch *batch, uint32_t records)
 static void on_reject(void *arg, enum yd_statsd_reason reason, struct yd_str line)
 {
     struct pump *pump = arg;
-    yd_reject(pump->pump, pump->rejects, REJECTS, reason, yd_statsd_reasons[reason], line, yd_str_of(pump->in.from));
+    yd_reject(pump->pump, pump->rejects, REJECTS, reason, yd_statsd_reasons[reason], line, yd_str_of(pump->from));
 }
 
 static void on_datagram(void *arg, struct yd_str bytes)
 {
     struct pump *pump = arg;
+    pump->from = pump->in.from;
     (void)yd_statsd_parse(pump->statsd, bytes, yd_pump_wall(pump->pump));
 }
 
@@ -362,9 +401,61 @@ static void burst_ends(void *arg)
     yd_statsd_flush(((struct pump *)arg)->statsd);
 }
 
+/* Whole lines. One that is longer than it may be is rejected once, and passed over up to its end. */
+static int64_t take_lines(void *arg, struct yd_streams_peer *peer, struct yd_str bytes)
+{
+    struct pump *pump = arg;
+    size_t used = 0;
+    pump->from = peer->name;
+    if (peer->skipping) {
+        const char *end = memchr(bytes.data, '\n', bytes.size);
+        if (!end) return (int64_t)bytes.size;
+        used = (size_t)(end - bytes.data) + 1;
+        peer->skipping = false;
+    }
+    const char *last = used < bytes.size ? memrchr(bytes.data + used, '\n', bytes.size - used) : NULL;
+    for (const char *at = bytes.data + used; last && at <= last;) { /* runs of lines that are not too long */
+        const char *run = at, *end = NULL;
+        for (; at <= last; at = end + 1) {
+            end = memchr(at, '\n', (size_t)(last - at) + 1);
+            if ((size_t)(end - at) > pump->line_max) break;
+        }
+        if (at > run)
+            (void)yd_statsd_parse(pump->statsd, (struct yd_str){run, (size_t)(at - run)}, yd_pump_wall(pump->pump));
+        if (at > last) break;
+        on_reject(pump, YD_STATSD_TOO_LONG, (struct yd_str){at, (size_t)(end - at)});
+        at = end + 1;
+    }
+    if (last) used = (size_t)(last - bytes.data) + 1;
+    struct yd_str rest = {bytes.data + used, bytes.size - used};
+    if (rest.size <= pump->line_max) return (int64_t)used;
+    on_reject(pump, YD_STATSD_TOO_LONG, rest);
+    peer->skipping = true;
+    return (int64_t)bytes.size;
+}
+
+/* In order, a last line without an end counts. */
+static void take_last(void *arg, struct yd_streams_peer *peer, struct yd_str rest, bool in_order)
+{
+    struct pump *pump = arg;
+    pump->from = peer->name;
+    if (in_order)
+        (void)yd_statsd_parse(pump->statsd, rest, yd_pump_wall(pump->pump));
+    else
+        yd_reject(pump->pump, pump->rejects, REJECTS, REASON_CUT, reasons[REASON_CUT], rest, yd_str_of(peer->name));
+}
+
+static void read_ends(void *arg)
+{
+    struct pump *pump = arg;
+    yd_statsd_flush(pump->statsd);
+    yd_rejects_send(pump->pump, pump->rejects, REJECTS);
+}
+
 static void free_all(struct pump *pump)
 {
     yd_datagrams_in_close(&pump->in);
+    yd_streams_in_close(&pump->streams);
     yd_statsd_destroy(pump->statsd);
     yd_rejects_destroy(pump->rejects);
     pump->statsd = NULL;
@@ -384,9 +475,24 @@ static int listen_udp(struct pump *pump)
     return yd_datagrams_in_open(&pump->in, &options, yd_args_text(yd_pump_args(pump->pump), "listen"));
 }
 
+static int listen_tcp(struct pump *pump, const struct yd_args *args)
+{
+    struct yd_streams_in_options options = {.pump = pump->pump,
+                                            .what = "StatsD (TCP)",
+                                            .connections_max = (unsigned)yd_args_int(args, "max_connections"),
+                                            .reason_refused = REASON_REFUSED,
+                                            .idle_ns = yd_args_int(args, "idle_peers"),
+                                            .take = take_lines,
+                                            .ended = take_last,
+                                            .read_ends = read_ends,
+                                            .arg = pump};
+    return yd_streams_in_open(&pump->streams, &options, yd_args_text(args, "tcp"));
+}
+
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 {
     struct pump *pump = opaque;
+    const struct yd_args *args = yd_pump_args(yd_pump);
     const struct state *element = element_state;
     pump->pump = yd_pump;
     pump->aggregate = element->aggregate;
@@ -394,7 +500,11 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
         .sink = {pump, on_batch, on_reject}, .plain = !pump->aggregate, .seed = yd_loop_random(yd_pump_loop(yd_pump))};
     int r = yd_statsd_create(&options, &pump->statsd);
     if (r == 0 && element->rejects_wired) r = yd_rejects_create(yd_pump_element(yd_pump), &pump->rejects);
-    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory") : listen_udp(pump);
+    pump->from = "";
+    pump->line_max = (size_t)yd_args_int(args, "max_line");
+    if (r < 0) r = yd_pump_fail(yd_pump, r, "out of memory");
+    if (r == 0 && yd_args_text(args, "listen").size) r = listen_udp(pump);
+    if (r == 0 && yd_args_text(args, "tcp").size) r = listen_tcp(pump, args);
     if (r < 0) free_all(pump);
     return r;
 }
@@ -410,6 +520,7 @@ static void pause_(void *opaque, bool paused)
 {
     struct pump *pump = opaque;
     yd_datagrams_in_pause(&pump->in, paused);
+    yd_streams_in_pause(&pump->streams, paused);
 }
 
 static const struct yd_pump_class pump_class = {
@@ -419,7 +530,7 @@ const struct yd_element_class yd_class_statsd = {
     .abi = YD_ELEMENT_ABI,
     .flags = YD_CLASS_SOURCE,
     .name = "Statsd",
-    .summary = "takes StatsD and DogStatsD over UDP, summed up once per flush",
+    .summary = "takes StatsD and DogStatsD over UDP and TCP, summed up once per flush",
     .doc =
         "`name:value|type`, with `|@rate`, tags of four styles, several values of a name in a line, DogStatsD's "
         "events\n"
@@ -435,8 +546,11 @@ const struct yd_element_class yd_class_statsd = {
         "A value with a time of its own (`T`) keeps it with `aggregate: false`; summed up, it counts when it comes.\n"
         "White space in names becomes `_`, `/` becomes `-`. A line that is not understood is counted by its reason; "
         "the\n"
-        "other lines of its datagram are kept. What the kernel dropped is counted, too.\n",
-    .example = "statsd :: Statsd(listen: \"127.0.0.1:8125\", flush: 10s) -> metrics :: Log(stream: \"metrics\")\n",
+        "other lines of its datagram are kept. What the kernel dropped is counted, too. Over TCP lines end with a line "
+        "feed;\n"
+        "the last one of a connection needs none.\n",
+    .example = "statsd :: Statsd(listen: \"127.0.0.1:8125\", tcp: \"127.0.0.1:8125\", flush: 10s)\n"
+               "statsd -> metrics :: Log(stream: \"metrics\")\n",
     .ports = ports,
     .params = params,
     .reasons = reasons,

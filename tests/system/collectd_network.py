@@ -14,6 +14,7 @@ tsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")
 collectd -> metrics :: Log(stream: "metrics") -> history :: History()
 metrics -> File(path: "records.jsonl")
 tsdb => history
+collectd.rejects -> File(path: "rejects.jsonl")
 '''
 CONFIG = '''
 Hostname "testhost"
@@ -149,6 +150,7 @@ def junk_costs_itself_only(folder):
                           why='the good one')
         assert answer[0]['dps'] == {'1700000000': 2}, answer
         assert reasons(daemon).get('bad part', 0) >= 4, reasons(daemon)
+        wait_for(lambda: 'bad part' in open(folder + '/rejects.jsonl').read(), why='the rejects as records')
         check_identity(daemon.status())
 
 

@@ -12,6 +12,7 @@ pickles :: GraphitePickle(listen: "127.0.0.1:{pickle}")
 tsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")
 pickles -> metrics :: Log(stream: "metrics") -> history :: History()
 tsdb => history
+pickles.rejects -> File(path: "rejects.jsonl", format: "json")
 '''
 START = 1_700_000_000
 
@@ -81,6 +82,8 @@ def hostile_pickles_run_nothing(folder):
         assert reasons(daemon) == {'pickle with code refused': pickle.HIGHEST_PROTOCOL + 1, 'bad pickle': 2, 'not a point': 1,
                                    'frame larger than 1 MiB': 1, 'connection lost inside a frame': 1}, reasons(daemon)
         assert not os.path.exists(owned) and not points(daemon, 'a')
+        wait_for(lambda: len(open(folder + '/rejects.jsonl').readlines()) == pickle.HIGHEST_PROTOCOL + 6, why='the rejects as records')
+        assert 'connection lost inside a frame' in open(folder + '/rejects.jsonl').read()
         check_identity(daemon.status())
 
 

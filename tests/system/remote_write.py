@@ -13,6 +13,7 @@ remote :: RemoteWrite(listen: "127.0.0.1:{remote}")
 tsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")
 remote -> metrics :: Log(stream: "metrics") -> history :: History()
 tsdb => history
+remote.rejects -> File(path: "rejects.jsonl")
 '''
 START = 1_700_000_000
 
@@ -87,6 +88,8 @@ def bad_series_are_named_and_their_neighbours_stored(folder):
         assert write(daemon, snappy(series({'__name__': 'n'}, [(at, float('nan')), (at, float('inf'))])))[0] == 204
         for body in (b'', b'junk', snappy(good[:-1]), snappy(good)[:-1], b'\xff\xff\xff\xff\x0f' + b'x' * 100, os.urandom(5000)):
             assert write(daemon, body)[0] == 400, body
+        wait_for(lambda: (text := open(folder + '/rejects.jsonl').read()) and 'series without a name' in text and
+                 'not a Snappy block' in text and 'value not finite' in text, why='the rejects as records')
         assert write(daemon, snappy(good), encoding='zstd')[0] == 415
         assert write(daemon, snappy(good), path='/write')[0] == 404
         assert write(daemon, b'', method='GET')[0] == 405

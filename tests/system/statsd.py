@@ -7,7 +7,7 @@ import sys
 from harness import Daemon, ROOT, Skip, check_identity, free_port, main, wait_for
 
 TOPOLOGY = '''
-statsd :: Statsd(listen: "127.0.0.1:{statsd}", flush: FLUSH, idle: "drop")
+statsd :: Statsd(listen: "127.0.0.1:{statsd}", tcp: "127.0.0.1:{statsd}", flush: FLUSH, idle: "drop")
 tsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")
 statsd -> metrics :: Log(stream: "metrics") -> history :: History()
 statsd.rejects -> File(path: "rejects.jsonl")
@@ -46,6 +46,18 @@ def values_are_summed_up_and_said_once_a_flush(folder):
         check_identity(status)
         pump = next(p for p in daemon.element('statsd')['inputs'] if p['name'] == 'pump')
         assert pump['rejected'] == 1, pump
+
+
+def values_come_over_tcp(folder):
+    """TCP: lines in pieces, the last without an end; bad ones are counted; a line too long costs itself"""
+    with daemon_in(folder) as daemon:
+        with socket.create_connection(('127.0.0.1', daemon.ports['statsd'])) as s:
+            for piece in (b'hi', b'ts:1|c|#h:a\nhits', b':4|c|#h:a\njunk\n', b'x' * 200000, b'\nlast:2|c'):
+                s.sendall(piece)
+        wait_for(lambda: total(daemon, 'hits.count', '{h=a}') == 5 and total(daemon, 'last.count') == 2, why='the counters')
+        found = {r['reason']: r['rejected'] for r in daemon.element('statsd')['reasons'] if r['rejected']}
+        assert found == {'no value': 1, 'line too long': 1}, found
+        check_identity(daemon.status())
 
 
 def what_is_not_said_yet_is_said_at_a_stop(folder):
@@ -101,5 +113,5 @@ def python_statsd_writes(folder):
 
 
 if __name__ == '__main__':
-    main(values_are_summed_up_and_said_once_a_flush, what_is_not_said_yet_is_said_at_a_stop,
+    main(values_are_summed_up_and_said_once_a_flush, values_come_over_tcp, what_is_not_said_yet_is_said_at_a_stop,
          every_datagram_of_a_burst_is_counted, python_statsd_writes)
