@@ -11,7 +11,8 @@ static const enum yd_filter_type filter_types[] = {
     YD_FILTER_ILITERAL_OR, YD_FILTER_IWILDCARD,      YD_FILTER_LITERAL_OR, YD_FILTER_NOT_ILITERAL_OR,
     YD_FILTER_NOT_KEY,     YD_FILTER_NOT_LITERAL_OR, YD_FILTER_REGEXP,     YD_FILTER_WILDCARD};
 
-static const char *const op_names[] = {"series", "suggest", "lookup", "last", "counts", "nodes", "tags", "find"};
+static const char *const op_names[] = {"series", "suggest", "lookup", "last", "counts",
+                                       "notes",  "nodes",   "tags",   "find"};
 static const char *const what_names[] = {"metrics", "tagk", "tagv"};
 static const char *const fill_names[] = {"none", "nan", "null", "zero"};
 
@@ -117,6 +118,7 @@ static void put_series(struct writer *to, const struct yd_series_query *query)
     put_tsuids(to, query);
     put_bool(to, "explicit_tags", query->explicit_tags);
     put_bool(to, "show_tsuids", query->show_tsuids);
+    put_bool(to, "show_notes", query->show_notes);
     put_bool(to, "milliseconds", query->milliseconds);
     put_int(to, "points_max", (int64_t)query->points_max);
     put_int(to, "series_max", (int64_t)query->series_max);
@@ -141,6 +143,12 @@ static void put_ask(struct writer *to, const struct yd_ask *ask)
         put_text(to, "metric", ask->series.metric);
         put_tsuids(to, &ask->series);
         put_int(to, "start", ask->series.start_ns);
+    }
+    if (ask->op == YD_ASK_NOTES) {
+        put_tsuids(to, &ask->series);
+        put_bool(to, "global", ask->global);
+        put_int(to, "start", ask->series.start_ns);
+        put_int(to, "end", ask->series.end_ns);
     }
     if (ask->op == YD_ASK_TAGS) {
         put_text(to, "key", ask->key);
@@ -321,6 +329,7 @@ static void get_series(struct reader *from, struct yd_arena *arena, struct yd_se
     get_tsuids(from, arena, query);
     query->explicit_tags = get_bool(from, "explicit_tags");
     query->show_tsuids = get_bool(from, "show_tsuids");
+    query->show_notes = get_bool(from, "show_notes");
     query->milliseconds = get_bool(from, "milliseconds");
     query->points_max = get_count(from, "points_max");
     query->series_max = get_count(from, "series_max");
@@ -339,7 +348,7 @@ int yd_ask_decode(const struct yd_batch *batch, struct yd_arena *arena, struct y
     int i = find(op_names, YD_COUNT(op_names), op);
     if (i < 0)
         return yd_trail_add(trail, YD_EINVAL,
-                            "unknown op `%.*s`: series, suggest, lookup, last, counts, nodes, tags, find "
+                            "unknown op `%.*s`: series, suggest, lookup, last, notes, counts, nodes, tags, find "
                             "are known",
                             (int)YD_MIN(op.size, (size_t)64), op.data);
     ask.op = (enum yd_ask_op)i;
@@ -357,6 +366,12 @@ int yd_ask_decode(const struct yd_batch *batch, struct yd_arena *arena, struct y
         ask.series.metric = get_text(&from, "metric");
         get_tsuids(&from, arena, &ask.series);
         ask.series.start_ns = get_int(&from, "start");
+    }
+    if (ask.op == YD_ASK_NOTES) {
+        get_tsuids(&from, arena, &ask.series);
+        ask.global = get_bool(&from, "global");
+        ask.series.start_ns = get_int(&from, "start");
+        ask.series.end_ns = get_int(&from, "end");
     }
     if (ask.op == YD_ASK_TAGS) {
         ask.key = get_text(&from, "key");

@@ -3,25 +3,45 @@
  * A question is one ROW, a MAP with `op` and what belongs to it (absent: as zero):
  *
  *   series  start, end (ns), metric, aggregator, rate, counter, drop_resets, counter_max, reset_value, interval (ns),
- *           downsampler, fill, filters, explicit_tags, tsuids, show_tsuids, milliseconds, points_max, series_max,
- *           read_max, any_metric, index
- *              for each group, under its canonical name: a FACT, a MAP of `aggregateTags`, `index`; if asked, a FACT of
- *              U64 for each of its series, its tsuid; then its SAMPLEs by time. NaN is a gap that was filled
+ *           downsampler, fill, filters, explicit_tags, tsuids, show_tsuids, show_notes, milliseconds, points_max,
+ *           series_max, read_max, any_metric, index
+ *
+ *      for each group, under its canonical name: a FACT, a MAP of `aggregateTags`, `index`; if asked, a FACT of U64 for
+ *      each of its series, its tsuid, and an EVENT for each of their annotations (notes.h) by start; then its SAMPLEs
+ * by time. NaN is a gap that was filled
+ *
  *   suggest what (metrics, tagk, tagv), prefix, max
- *              FACTs of TEXT, sorted
+ *
+ *      FACTs of TEXT, sorted
+ *
  *   lookup  metric, filters, max
- *              FACTs of NIL named like the series; one ROW, a MAP with `total`
+ *
+ *      FACTs of NIL named like the series; one ROW, a MAP with `total`
+ *
  *   last    pattern; or metric, filters; or tsuids. start (ns; 0: any): not older. max
- *              the newest SAMPLE of each series that is meant. More than max: by pattern those, else YD_ETOOBIG
+ *
+ *      the newest SAMPLE of each series that is meant. More than max: by pattern those, else YD_ETOOBIG
+ *
+ *   notes   tsuids, global; start, end (ns; both are needed); max
+ *
+ *      an EVENT for each annotation that starts within (notes.h). More than max: YD_ETOOBIG
+ *
  *   counts
- *              one ROW, a MAP of the history's counts
+ *
+ *      one ROW, a MAP of the history's counts
+ *
  *   nodes   pattern, from
- *              FACTs of TEXT named `leaf` or `branch`: paths; one ROW, a MAP with `next`: ask again with it as `from`; 0:
- *              that was all
+ *
+ *      FACTs of TEXT named `leaf` or `branch`: paths; one ROW, a MAP with `next`: ask again with it as `from`, and all
+ *      the same; 0: that was all
+ *
  *   tags    key, prefix, of_metric, filters, from
- *              FACTs of TEXT, each followed by a FACT of I64, how many series have it; `next` as above
+ *
+ *      FACTs of TEXT, each followed by a FACT of I64, how many series have it; `next` as above
+ *
  *   find    filters, from
- *              FACTs of NIL named like the series; `next` as above
+ *
+ *      FACTs of NIL named like the series; `next`
  *
  * filters: a LIST of MAPs {type, key, expression, group_by, of_metric}; type by its OpenTSDB name. tsuids: a LIST of
  * U64. An aggregator by its name.
@@ -37,6 +57,7 @@ enum yd_ask_op {
     YD_ASK_LOOKUP,
     YD_ASK_LAST,
     YD_ASK_COUNTS,
+    YD_ASK_NOTES,
     YD_ASK_NODES,
     YD_ASK_TAGS,
     YD_ASK_FIND,
@@ -51,6 +72,7 @@ struct yd_ask {
     struct yd_str text;            /* SUGGEST, TAGS: the prefix; LAST: … the pattern; NODES: the pattern */
     struct yd_str key;             /* TAGS */
     bool of_metric;                /* TAGS */
+    bool global;                   /* NOTES; series: its tsuids, start and end */
     uint64_t max;                  /* SUGGEST, LOOKUP, LAST */
     uint32_t from;                 /* NODES, TAGS, FIND */
 };

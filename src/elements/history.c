@@ -18,9 +18,10 @@
 #include "elements/classes.h"
 #include "elements/rows.h"
 #include "store/keeper.h"
+#include "store/notes.h"
 
 enum { INPUT, QUERY };
-enum { REASON_SERIES, REASON_MEMORY, REASON_LATE };
+enum { REASON_SERIES, REASON_MEMORY, REASON_LATE, REASON_NOTE };
 
 #define RUNS_MAX     256
 #define FORGOTTEN_NS (60 * YD_NS_PER_S)    /* a run that nobody called for so long: its asker has gone */
@@ -32,6 +33,8 @@ enum { REASON_SERIES, REASON_MEMORY, REASON_LATE };
 #define RETRY_NS     YD_NS_PER_S           /* after a flush that failed */
 #define WORK_RETRY   (30 * YD_NS_PER_S)
 #define IDLE_NS      (3600 * YD_NS_PER_S)
+
+#define NOTES_FILE_MAX (YD_NOTES_BYTES + (UINT64_C(64) << 20))
 
 enum { TIMER_SWEEP, TIMER_FLUSH, TIMER_STEP };
 enum { COMMAND_PIECE, COMMAND_COMMIT, COMMAND_RETIRE }; /* to the pump */
@@ -75,6 +78,10 @@ struct state {
     uint64_t bytes;  /* of batches since the last flush began */
     uint64_t damage; /* found so far */
     uint64_t refused_tombstones;
+    char *notes_path;       /* of annotations' file */
+    uint64_t notes_refused; /* not yet counted */
+    int64_t keep_ns;
+    bool notes_taken;       /* they go with the flush under way */
     bool due, eager, armed; /* armed: TIMER_FLUSH runs */
     uint32_t failures;      /* of flushes, in a row */
     struct told *first_told, **last_told;
@@ -84,7 +91,7 @@ struct state {
 };
 
 static const char *const reasons[] = {"new series refused: memory or series limit", "not stored: out of memory",
-                                      "older than `keep`", NULL};
+                                      "older than `keep`", "annotation not stored: its texts are over 64 KiB", NULL};
 
 static const struct yd_port_class ports[] = {
     {.name = "input",
@@ -92,12 +99,13 @@ static const struct yd_port_class ports[] = {
      .mode = YD_PUSH,
      .kinds = YD_KINDS_ALL,
      .needs = YD_KINDS_NUMERIC,
-     .doc = "Samples, tallies and deltas with numbers. Other records are passed over, and counted as folded."},
+     .doc = "Samples, tallies and deltas with numbers; annotations, which are EVENTs named `yarder.annotation`. Other "
+            "records are passed over, and counted as folded."},
     {.name = "query",
      .direction = YD_IN,
      .mode = YD_QUERY,
      .schema = "series",
-     .doc = "Answers `series`, `suggest`, `lookup`, `last`, `counts`, `nodes`, `tags` and `find`."},
+     .doc = "Answers `series`, `suggest`, `lookup`, `last`, `notes`, `counts`, `nodes`, `tags` and `find`."},
     {0}};
 
 static const struct yd_param_class params[] = {
@@ -149,6 +157,30 @@ static void say_later(void *arg, const char *text)
         yd_buf_add(&state->said, text, strlen(text) + 1);
 }
 
+/* What is damaged of them is said, and gone with the next time they are written: the file is set aside. */
+static int load_notes(struct state *state, struct yd_fs *fs, struct yd_trail *trail)
+{
+    char *data, text[256], aside[4096];
+    size_t size;
+    uint32_t damaged = 0;
+    int r = yd_fs_read_all(fs, state->notes_path, NOTES_FILE_MAX, &data, &size);
+    if (r == YD_ENOENT) return 0;
+    if (r < 0) return yd_trail_add(trail, r, "cannot read %s: %s", state->notes_path, yd_error_text(r));
+    r = yd_history_notes_load(state->history, (struct yd_str){data, size}, &damaged);
+    free(data);
+    if (r == 0 && !damaged) return 0;
+    if (r < 0 && r != YD_EFORMAT) return yd_trail_add(trail, r, "cannot read %s", state->notes_path);
+    snprintf(aside, sizeof aside, "%s.damaged", state->notes_path);
+    (void)yd_fs_rename(fs, state->notes_path, aside); /* kept for who wants to look; not needed */
+    if (r < 0)
+        snprintf(text, sizeof text, "%s is damaged: its annotations are missing", state->notes_path);
+    else
+        snprintf(text, sizeof text, "%s is damaged: %u annotations are missing", state->notes_path, damaged);
+    say_later(state, text);
+    yd_history_notes_touch(state->history);
+    return 0;
+}
+
 static int open(struct yd_element *element, void *opaque)
 {
     struct state *state = opaque;
@@ -161,6 +193,7 @@ static int open(struct yd_element *element, void *opaque)
     char *folder;
     state->element = element;
     state->checkpoint_ns = yd_args_int(args, "checkpoint");
+    state->keep_ns = options.keep_ns;
     state->last_told = &state->first_told;
     state->last_waiting = &state->first_waiting;
     yd_buf_init(&state->said, NULL);
@@ -174,9 +207,16 @@ static int open(struct yd_element *element, void *opaque)
                                         .keep_hours_ns = yd_args_int(args, "keep_1h"),
                                         .size_max = (uint64_t)yd_args_int(args, "size")};
     r = folder ? yd_keeper_open(&keeping, state->history, say_later, state, &state->keeper, &trail) : YD_ENOMEM;
+    if (r >= 0 && asprintf(&state->notes_path, "%s/annotations", folder) < 0) {
+        state->notes_path = NULL;
+        r = YD_ENOMEM;
+    }
     free(folder);
+    if (r >= 0) r = load_notes(state, keeping.fs, &trail);
     if (r >= 0) return 0;
     yd_history_destroy(state->history);
+    yd_keeper_close(state->keeper);
+    free(state->notes_path);
     yd_buf_fini(&state->said);
     const char *text = yd_trail_text(&trail);
     return yd_element_fail(element, r, "%s", *text ? text : yd_error_text(r));
@@ -224,6 +264,7 @@ static void close(void *opaque)
     yd_keeper_close(state->keeper);
     yd_buf_fini(&state->said);
     free(state->kept);
+    free(state->notes_path);
     state->history = NULL;
     state->keeper = NULL;
 }
@@ -322,8 +363,31 @@ static int forget(struct state *state, const struct yd_view *view, uint32_t at, 
     } else if (means) {
         r = yd_history_forget(state->history, pattern, until, &gone);
     }
+    if (r >= 0 && (kinds & YD_KIND_BIT(YD_EVENT)) && yd_tombstone_until(view, at, &until, &by_seqno) && !by_seqno &&
+        until == INT64_MAX)
+        yd_history_notes_forget(state->history, pattern);
     yd_pattern_destroy(pattern);
     return YD_MIN(r, YD_OK);
+}
+
+/* Annotations among the records; fold counts them as it counts what is no sample. */
+static int note(struct state *state, const struct yd_batch *batch, uint32_t from, uint32_t end, struct yd_out *out)
+{
+    const struct yd_view *view = &batch->view;
+    if (!(batch->header.kinds & YD_KIND_BIT(YD_EVENT))) return YD_OK;
+    uint64_t lost = yd_history_notes_lost(state->history);
+    for (uint32_t i = from; i < end; i++) {
+        struct yd_note note;
+        unsigned given;
+        if (view->records[i].kind != YD_EVENT || !yd_note_named(yd_view_name(view, view->records[i].name))) continue;
+        if (!yd_note_read(view, i, &note, &given)) continue;
+        int r = yd_history_note(state->history, &note, given);
+        if (r < 0 && r != YD_ETOOBIG) return r;
+        state->notes_refused += r < 0;
+    }
+    lost = yd_history_notes_lost(state->history) - lost;
+    if (lost) yd_say(out, 1, "%llu of the oldest annotations make room for new ones", (unsigned long long)lost);
+    return YD_OK;
 }
 
 /* Up to the end, or the end of a slice; tombstones in their place between the others. */
@@ -340,7 +404,9 @@ static int fold_on(struct state *state, const struct yd_batch *batch, uint32_t f
             if (r < 0) break;
             stop = next_tombstone(batch, stop + 1);
         }
-        r = yd_history_fold_to(state->history, batch, *ret_done, stop, ret_done);
+        uint32_t first = *ret_done;
+        r = yd_history_fold_to(state->history, batch, first, stop, ret_done);
+        if (r >= 0) r = note(state, batch, first, *ret_done, out);
     } while (r >= 0 && *ret_done == stop && stop < batch->view.count);
     return r;
 }
@@ -367,7 +433,10 @@ static uint32_t fold_some(struct state *state, struct yd_batch *batch, uint32_t 
     if (after.refused_samples > before.refused_samples)
         yd_count_rejected(out, REASON_SERIES, after.refused_samples - before.refused_samples, YD_STR(""));
     if (after.late > before.late) yd_count_dropped(out, REASON_LATE, after.late - before.late);
-    if (after.ignored > before.ignored) yd_count_folded(out, after.ignored - before.ignored);
+    uint64_t ignored = after.ignored - before.ignored, refused = YD_MIN(state->notes_refused, ignored);
+    state->notes_refused -= refused; /* the others of them are in the next slices */
+    if (refused) yd_count_dropped(out, REASON_NOTE, refused);
+    if (ignored > refused) yd_count_folded(out, ignored - refused);
     return done;
 }
 
@@ -422,6 +491,30 @@ static bool fold_waiting(struct state *state, int64_t now_ns, struct yd_out *out
 
 /* ---- the flush's steps, and the pump's words ---- */
 
+static void notes_free(void *opaque)
+{
+    struct yd_buf *notes = opaque;
+    if (!notes) return;
+    yd_buf_fini(notes);
+    free(notes);
+}
+
+/* All annotations, as their file will be. NULL: out of memory. */
+static struct yd_buf *save_notes(struct state *state)
+{
+    struct yd_buf *notes = malloc(sizeof *notes);
+    int64_t newest = yd_history_newest(state->history), from = INT64_MIN;
+    if (!notes) return NULL;
+    yd_buf_init(notes, NULL);
+    if (state->keep_ns > 0 && newest > INT64_MIN + state->keep_ns) from = newest - state->keep_ns;
+    if (yd_history_notes_save(state->history, from, notes) == 0) {
+        state->notes_taken = true;
+        return notes;
+    }
+    notes_free(notes);
+    return NULL;
+}
+
 static enum yd_turn_result take_step(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     struct yd_flush_piece *piece;
@@ -432,8 +525,13 @@ static enum yd_turn_result take_step(struct state *state, struct yd_input *input
         yd_timer_at(out, TIMER_STEP, input->mono_ns + 100 * YD_NS_PER_MS);
         return YD_DONE;
     }
+    struct yd_buf *notes = NULL;
+    if (yd_history_notes_changed(state->history) && !(notes = save_notes(state))) {
+        yd_timer_at(out, TIMER_STEP, input->mono_ns + 100 * YD_NS_PER_MS);
+        return YD_DONE;
+    }
     state->phase = WRITING;
-    (void)yd_out_command(out, COMMAND_COMMIT, (uint64_t)yd_history_newest(state->history), NULL, NULL, NULL);
+    (void)yd_out_command(out, COMMAND_COMMIT, (uint64_t)yd_history_newest(state->history), NULL, notes, notes_free);
     return YD_DONE;
 }
 
@@ -441,6 +539,8 @@ static void committed(struct state *state, const struct told *told, int64_t now_
 {
     yd_history_flush_end(state->history, told->error == 0);
     state->phase = SETTLING;
+    if (told->error && state->notes_taken) yd_history_notes_touch(state->history); /* once more with the next one */
+    state->notes_taken = false;
     if (told->error == 0) {
         state->failures = 0;
         answer_kept(state, out);
@@ -509,7 +609,8 @@ static enum yd_turn_result drain(void *opaque, struct yd_out *out)
 
 struct history_pump {
     struct yd_pump *pump;
-    struct state *state; /* of it the keeper only */
+    struct state *state; /* of it the keeper and notes_path only */
+    struct yd_fs *fs;
     int64_t newest;
 };
 
@@ -519,6 +620,7 @@ static int pump_start(struct yd_pump *pump, void *opaque, void *element_state)
     p->pump = pump;
     p->state = element_state;
     p->newest = INT64_MIN;
+    p->fs = yd_element_fs(p->state->element);
     p->state->pump = pump;
     return 0;
 }
@@ -543,6 +645,14 @@ static void tell(struct history_pump *p, bool commit, int error, struct yd_store
     (void)yd_pump_tell(p->pump, commit ? TOLD_COMMIT : TOLD_CHANGE, NULL, told, told_free);
 }
 
+/* Before the commit: with it they are acknowledged. If it fails they are newer than what is, which does no harm. */
+static int write_notes(struct history_pump *p, const struct yd_buf *notes, struct yd_trail *trail)
+{
+    const char *path = p->state->notes_path;
+    int r = yd_fs_replace(p->fs, path, notes->data, notes->size);
+    return r < 0 ? yd_trail_add(trail, r, "cannot write %s: %s", path, yd_error_text(r)) : 0;
+}
+
 static void pump_command(void *opaque, struct yd_command *command)
 {
     struct history_pump *p = opaque;
@@ -557,7 +667,12 @@ static void pump_command(void *opaque, struct yd_command *command)
         break;
     case COMMAND_COMMIT: {
         p->newest = (int64_t)command->arg;
-        int error = yd_keeper_commit(keeper, p->newest, &change, &trail);
+        int error = data ? write_notes(p, data, &trail) : 0;
+        notes_free(data);
+        if (error < 0)
+            yd_keeper_abandon(keeper);
+        else
+            error = yd_keeper_commit(keeper, p->newest, &change, &trail);
         tell(p, true, error, change, &trail);
         yd_pump_sleep(p->pump, 1); /* there may be something to merge */
         break;
@@ -724,6 +839,34 @@ static void on_last(void *arg, struct yd_str name, int64_t time_ns, enum yd_type
         keep_error(answer, add_scalar(answer->builder, name, time_ns, YD_SAMPLE, type, value));
 }
 
+struct notes_answer {
+    struct answer *answer;
+    uint64_t left;
+};
+
+static void on_note(void *arg, const struct yd_note *note)
+{
+    struct notes_answer *to = arg;
+    const unsigned given = YD_NOTE_END | YD_NOTE_DESCRIPTION | YD_NOTE_NOTES | YD_NOTE_CUSTOM;
+    struct answer *answer = to->answer;
+    if (answer->error) return;
+    if (to->left-- == 0) {
+        answer->error = yd_trail_add(&answer->trail, YD_ETOOBIG, "too many annotations: shorten the time range");
+        return;
+    }
+    if (full(answer, yd_note_put(answer->builder, YD_STR(""), note, given)))
+        keep_error(answer, yd_note_put(answer->builder, YD_STR(""), note, given));
+}
+
+static void answer_notes(struct state *state, const struct yd_ask *ask, struct answer *answer)
+{
+    struct notes_answer to = {answer, ask->max ? ask->max : NEWEST};
+    const struct yd_series_query *range = &ask->series;
+    if (ask->global) yd_history_notes(state->history, true, 0, range->start_ns, range->end_ns, on_note, &to);
+    for (size_t i = 0; i < range->tsuid_count; i++)
+        yd_history_notes(state->history, false, range->tsuids[i], range->start_ns, range->end_ns, on_note, &to);
+}
+
 struct number {
     const char *key;
     int64_t value;
@@ -842,6 +985,7 @@ static enum yd_turn_result answer_short(struct state *state, const struct yd_ask
     if (ask->op == YD_ASK_LOOKUP) answer_lookup(state, ask, &answer);
     if (ask->op == YD_ASK_LAST) answer_last(state, ask, &answer);
     if (ask->op == YD_ASK_COUNTS) answer_counts(state, &answer);
+    if (ask->op == YD_ASK_NOTES) answer_notes(state, ask, &answer);
     if (ask->op >= YD_ASK_NODES) answer_part(state, ask, &answer, &answer.trail);
     if (answer.error == 0) send(&answer, false);
     yd_builder_destroy(answer.builder);
@@ -923,6 +1067,7 @@ const struct yd_element_class yd_class_history = {
            "- A damaged block is named and counted; the others are served.\n"
            "- A tombstone forgets its series, or those that its pattern matches (`Forget`), for good: of any time, or\n"
            "what is before `until_time`. What comes later counts, whatever its time.\n"
+           "- Annotations are kept beside the samples: up to 100,000 of them and 64 MiB, the oldest go first.\n"
            "- Queries run in slices between batches: neither waits for the other.\n",
     .example = "metrics :: Log(stream: \"metrics\") -> history :: History(keep: 30d)\n"
                "tsdb :: OpenTsdb(listen: \"127.0.0.1:4242\") => history\n",

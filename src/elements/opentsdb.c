@@ -15,6 +15,7 @@
 #include "elements/line_feed.h"
 #include "elements/opentsdb_answer.h"
 #include "elements/opentsdb_last.h"
+#include "elements/opentsdb_notes.h"
 #include "elements/opentsdb_put.h"
 #include "serve/json_in.h"
 #include <yarder/log.h>
@@ -22,7 +23,7 @@
 #define QUESTIONS_MAX 4096
 #define PIECE         ((size_t)256 << 10)
 
-enum kind { QUERY, SUGGEST, LOOKUP, LAST, GRAPHITE };
+enum kind { QUERY, SUGGEST, LOOKUP, LAST, NOTES, GRAPHITE };
 
 /* A request that is being answered. */
 struct question {
@@ -32,8 +33,10 @@ struct question {
     struct yd_tsdb_request *request;
     struct yd_tsdb_plan plan;     /* QUERY */
     struct yd_tsdb_last last;     /* LAST */
+    struct yd_tsdb_notes notes;   /* NOTES */
     size_t sub;                   /* which of it is being asked */
     struct yd_tsdb_answer answer; /* its buf serves all kinds */
+    bool globals;                 /* QUERY: the global annotations are being asked for */
     bool begun;                   /* a piece has left */
     bool any;                     /* an item has been written */
     struct yd_str metric;         /* LOOKUP */
@@ -62,8 +65,8 @@ static const struct yd_port_class ports[] = {
     {.name = "output",
      .direction = YD_OUT,
      .mode = YD_PUSH,
-     .kinds = YD_KIND_BIT(YD_SAMPLE),
-     .doc = "The samples, of telnet and of HTTP."},
+     .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_EVENT),
+     .doc = "The samples, of telnet and of HTTP, and annotations: EVENTs named `yarder.annotation`."},
     {.name = "rejects",
      .direction = YD_OUT,
      .mode = YD_PUSH,
@@ -124,6 +127,7 @@ void yd_tsdb_reply_free(void *opaque)
     struct yd_tsdb_reply *reply = opaque;
     if (!reply) return;
     yd_buf_fini(&reply->buf);
+    yd_batch_unref(reply->batch);
     yd_alloc_put(NULL, reply, sizeof *reply);
 }
 
@@ -138,7 +142,8 @@ static int open(struct yd_element *element, void *opaque)
 
 static void free_question(struct question *question)
 {
-    yd_buf_fini(&question->answer.buf);
+    yd_tsdb_answer_fini(&question->answer);
+    if (question->kind == NOTES) yd_tsdb_notes_fini(&question->notes);
     yd_gweb_destroy(question->web);
     yd_tsdb_request_free(question->request);
     yd_alloc_put(NULL, question, sizeof *question);
@@ -308,6 +313,58 @@ static void ask_last(struct state *state, struct question *question, struct yd_o
     ask(state, question, &(struct yd_ask){.op = YD_ASK_LAST, .series = question->last.queries[question->sub]}, out);
 }
 
+/* ---- annotations ---- */
+
+/* What is to be written goes to the pump, which writes it as it writes puts, and answers when that is durable. */
+static void finish_notes(struct state *state, struct question *question, struct yd_out *out)
+{
+    struct yd_tsdb_reply *reply = yd_alloc_zero(NULL, sizeof *reply);
+    struct yd_batch *batch = NULL;
+    int r = reply ? yd_tsdb_notes_end(&question->notes, &reply->status, &question->answer.buf, &batch) : YD_ENOMEM;
+    if (r == 0 && question->answer.buf.failed) r = YD_ENOMEM;
+    if (r < 0) {
+        yd_batch_unref(batch);
+        yd_alloc_put(NULL, reply, sizeof *reply);
+        if (r == YD_ENOENT)
+            answer_error(out, question->id, 404, YD_STR("Unable to locate annotation in storage"));
+        else
+            fail(state, question, r, r == YD_ETOOBIG ? YD_STR("Too much at once: send fewer") : YD_STR(""), out);
+        if (r == YD_ENOENT) forget(state, question);
+        return;
+    }
+    reply->batch = batch;
+    reply->buf = question->answer.buf;
+    yd_buf_init(&question->answer.buf, NULL);
+    (void)yd_out_command(out, batch ? YD_TSDB_WRITE : YD_TSDB_ANSWER, question->id, NULL, reply, yd_tsdb_reply_free);
+    forget(state, question);
+}
+
+static void ask_notes(struct state *state, struct question *question, struct yd_out *out)
+{
+    struct yd_ask what;
+    if (yd_tsdb_notes_ask(&question->notes, &what))
+        ask(state, question, &what, out);
+    else
+        finish_notes(state, question, out);
+}
+
+static void start_notes(struct state *state, struct question *question, int64_t now_ns, struct yd_out *out)
+{
+    struct yd_tsdb_request *request = question->request;
+    struct yd_trail trail = {0};
+    question->kind = NOTES;
+    int r = yd_tsdb_notes_plan(request->path, (enum yd_tsdb_method)request->method, request->body, request->arguments,
+                               request->argument_count, now_ns, &request->arena, &question->notes, &trail);
+    if (r == YD_ENOTSUP) {
+        answer_error(out, question->id, 405, YD_STR("Method not allowed"));
+        forget(state, question);
+    } else if (r < 0) {
+        fail(state, question, r, yd_str_of(yd_trail_text(&trail)), out);
+    } else {
+        ask_notes(state, question, out);
+    }
+}
+
 static const struct yd_str *argument(const struct yd_tsdb_request *request, const char *name)
 {
     for (size_t i = 0; i < request->argument_count; i++)
@@ -335,6 +392,15 @@ static void start_query(struct state *state, struct question *question, int64_t 
     }
     question->plan.arrays |= flag(request, "arrays");
     yd_tsdb_answer_begin(&question->answer, &question->plan);
+    if (question->plan.global_notes && question->plan.sub_count) {
+        const struct yd_series_query *first = &question->plan.subs[0].query;
+        question->globals = true;
+        ask(state, question,
+            &(struct yd_ask){
+                .op = YD_ASK_NOTES, .global = true, .series = {.start_ns = first->start_ns, .end_ns = first->end_ns}},
+            out);
+        return;
+    }
     ask_sub(state, question, out);
 }
 
@@ -500,6 +566,10 @@ static void start(struct state *state, struct yd_input *input, struct yd_out *ou
         start_query(state, question, input->wall_ns, out);
         return;
     }
+    if (yd_str_starts(request->path, YD_STR("annotation"))) {
+        start_notes(state, question, input->wall_ns, out);
+        return;
+    }
     if (yd_str_eq(request->path, YD_STR("query/last"))) {
         question->kind = LAST;
         start_last(state, question, input->wall_ns, out);
@@ -530,8 +600,12 @@ static struct question *find(struct state *state, uint64_t id)
 
 static void add(struct question *question, const struct yd_batch *batch)
 {
-    if (question->kind == QUERY)
+    if (question->kind == QUERY && question->globals)
+        yd_tsdb_answer_global(&question->answer, batch);
+    else if (question->kind == QUERY)
         yd_tsdb_answer_add(&question->answer, batch);
+    else if (question->kind == NOTES)
+        question->answer.buf.failed |= yd_tsdb_notes_add(&question->notes, batch) < 0;
     else if (question->kind == LAST)
         yd_tsdb_last_add(&question->answer.buf, &question->any, question->last.resolve, batch);
     else if (question->kind == SUGGEST)
@@ -556,11 +630,15 @@ static void replied(struct state *state, struct yd_input *input, struct yd_out *
     }
     if (input->more) return;
     if (question->kind == QUERY) {
-        question->sub++;
+        question->sub += !question->globals;
+        question->globals = false;
         ask_sub(state, question, out);
     } else if (question->kind == LAST) {
         question->sub++;
         ask_last(state, question, out);
+    } else if (question->kind == NOTES) {
+        yd_tsdb_notes_replied(&question->notes);
+        ask_notes(state, question, out);
     } else {
         if (question->kind == SUGGEST) yd_buf_cstr(buf, question->any ? "]" : "[]");
         if (question->kind == LOOKUP) yd_tsdb_lookup_end(buf, question->total);
@@ -618,6 +696,7 @@ const struct yd_element_class yd_class_opentsdb = {
            "| POST, GET `/api/query` | filters, group-by, downsample, rate; `arrays`, `msResolution`, `showQuery` |\n"
            "| POST, GET `/api/query/last` | the newest point of each series: `timeseries`, `tsuids`, `back_scan`, "
            "`resolve` |\n"
+           "| `/api/annotation`, `/api/annotations`, `/api/annotation/bulk` | annotations: GET, POST, PUT, DELETE |\n"
            "| `/api/suggest`, `/api/search/lookup` | names and series |\n"
            "| `/api/aggregators`, `/api/config/filters`, `/api/version` | what there is |\n"
            "| `/render`, `/metrics/find`, `/metrics/expand`, `/tags`, `/functions` | Graphite's data source |\n\n"

@@ -1,6 +1,7 @@
 /* OpenTSDB's answers: see opentsdb_answer.h.
  *
- *   [ {"metric":…,"tags":{…},"aggregateTags":[…],"query":{…},"tsuids":[…],"dps":{"time":value,…}}, … ]
+ *   [ {"metric":…,"tags":{…},"aggregateTags":[…],"query":{…},"tsuids":[…],
+ *     "annotations":[…],"globalAnnotations":[…],"dps":{"time":value,…}}, … ]
  *
  * A FACT opens an element, its samples follow, the next FACT or the end closes it; so an element may spread over many
  * batches and nothing is gathered. Numbers that JSON does not know: a gap filled with NaN is "NaN" as OpenTSDB writes
@@ -11,6 +12,7 @@
 #include <stdio.h>
 
 #include "elements/ask.h"
+#include "elements/opentsdb_notes.h"
 
 void yd_tsdb_put_string(struct yd_buf *to, struct yd_str text)
 {
@@ -48,7 +50,30 @@ void yd_tsdb_answer_begin(struct yd_tsdb_answer *answer, const struct yd_tsdb_pl
 {
     *answer = (struct yd_tsdb_answer){.plan = plan};
     yd_buf_init(&answer->buf, NULL);
+    yd_buf_init(&answer->globals, NULL);
     yd_buf_char(&answer->buf, '[');
+}
+
+void yd_tsdb_answer_fini(struct yd_tsdb_answer *answer)
+{
+    yd_buf_fini(&answer->buf);
+    yd_buf_fini(&answer->globals);
+}
+
+static void put_notes(struct yd_buf *to, const char *before, const struct yd_view *view, uint32_t index)
+{
+    struct yd_note note;
+    unsigned given;
+    if (!yd_note_read(view, index, &note, &given)) return;
+    yd_buf_cstr(to, before);
+    yd_tsdb_put_note(to, &note);
+}
+
+void yd_tsdb_answer_global(struct yd_tsdb_answer *answer, const struct yd_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->view.count; i++)
+        put_notes(&answer->globals, answer->globals.size ? "," : "", &batch->view, i);
+    answer->buf.failed |= answer->globals.failed;
 }
 
 void yd_tsdb_answer_sub(struct yd_tsdb_answer *answer, const struct yd_tsdb_sub *sub)
@@ -114,7 +139,13 @@ static void head_end(struct yd_tsdb_answer *answer)
 {
     if (answer->headed) return;
     answer->headed = true;
-    if (answer->tsuids) yd_buf_char(&answer->buf, ']');
+    if (answer->tsuids && !answer->notes) yd_buf_char(&answer->buf, ']');
+    if (answer->notes) yd_buf_char(&answer->buf, ']');
+    if (answer->globals.size) {
+        yd_buf_cstr(&answer->buf, ",\"globalAnnotations\":[");
+        yd_buf_str(&answer->buf, yd_buf_view(&answer->globals));
+        yd_buf_char(&answer->buf, ']');
+    }
     yd_buf_cstr(&answer->buf, answer->plan->arrays ? ",\"dps\":[" : ",\"dps\":{");
 }
 
@@ -123,6 +154,13 @@ static void put_tsuid(struct yd_tsdb_answer *answer, uint64_t tsuid)
     if (answer->headed) return;
     yd_buf_printf(&answer->buf, "%s\"" YD_TSDB_TSUID "\"", answer->tsuids++ ? "," : ",\"tsuids\":[",
                   (unsigned long long)tsuid);
+}
+
+static void put_note(struct yd_tsdb_answer *answer, const struct yd_view *view, uint32_t index)
+{
+    if (answer->headed) return;
+    if (answer->tsuids && !answer->notes) yd_buf_char(&answer->buf, ']');
+    put_notes(&answer->buf, answer->notes++ ? "," : ",\"annotations\":[", view, index);
 }
 
 static void close_group(struct yd_tsdb_answer *answer)
@@ -140,7 +178,7 @@ static void open_group(struct yd_tsdb_answer *answer, const struct yd_view *view
     if (answer->any) yd_buf_char(to, ',');
     answer->any = answer->open = true;
     answer->any_point = answer->headed = false;
-    answer->tsuids = 0;
+    answer->tsuids = answer->notes = 0;
     answer->series++;
     yd_buf_char(to, '{');
     yd_tsdb_put_name(to, yd_view_name(view, fact->name));
@@ -192,6 +230,8 @@ void yd_tsdb_answer_add(struct yd_tsdb_answer *answer, const struct yd_batch *ba
         const struct yd_record *record = &view->records[i];
         if (record->kind == YD_FACT && record->type == YD_U64 && answer->open)
             put_tsuid(answer, record->value.u64);
+        else if (record->kind == YD_EVENT && answer->open)
+            put_note(answer, view, i);
         else if (record->kind == YD_FACT)
             open_group(answer, view, record);
         else if (answer->open && record->kind == YD_SAMPLE)

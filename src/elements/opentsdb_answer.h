@@ -9,11 +9,14 @@ struct yd_tsdb_answer {
     const struct yd_tsdb_plan *plan;
     const struct yd_tsdb_sub *sub; /* whose replies come now */
     bool any, open, any_point;
-    bool headed;     /* what precedes the group's points is written */
-    uint64_t tsuids; /* of the group, written */
+    bool headed;            /* what precedes the group's points is written */
+    uint64_t tsuids, notes; /* of the group, written */
+    struct yd_buf globals;  /* global annotations, by comma */
     uint64_t points, series;
 };
 void yd_tsdb_answer_begin(struct yd_tsdb_answer *answer, const struct yd_tsdb_plan *plan);
+void yd_tsdb_answer_fini(struct yd_tsdb_answer *answer);
+void yd_tsdb_answer_global(struct yd_tsdb_answer *answer, const struct yd_batch *batch); /* before the first sub */
 void yd_tsdb_answer_sub(struct yd_tsdb_answer *answer, const struct yd_tsdb_sub *sub);
 void yd_tsdb_answer_add(struct yd_tsdb_answer *answer, const struct yd_batch *batch);
 void yd_tsdb_answer_end(struct yd_tsdb_answer *answer);

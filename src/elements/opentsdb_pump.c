@@ -5,6 +5,7 @@
  *
  * Requests and their answers are the intake's (http_intake.h): puts wait for room, in order; questions do not. */
 #include <stdio.h>
+#include <strings.h>
 
 #include "base/hash.h"
 #include "elements/graphite_web.h"
@@ -12,6 +13,7 @@
 #include "elements/line_server.h"
 #include "elements/opentsdb.h"
 #include "elements/opentsdb_answer.h"
+#include "elements/opentsdb_notes.h"
 #include "elements/opentsdb_put.h"
 
 #define JSON_TYPE       "application/json; charset=UTF-8"
@@ -26,6 +28,9 @@ struct asked {
     bool begun, dropped, summary, details, timed; /* timed: sync_timeout was given */
     char jsonp[64];
     struct yd_put_result result; /* put: what became of it */
+    struct yd_batch *batch;      /* not a put: this is to be written, and then … */
+    unsigned status;             /* … this is answered, */
+    struct yd_buf body;          /* and this */
 };
 
 struct pump {
@@ -114,6 +119,17 @@ static const char *lost_why(int error)
     return "They were written, but what they are wired to does not make them durable; a Log does, or File(sync: true)";
 }
 
+/* Nobody asked for it to be durable: where nothing makes it so, written is enough. */
+static void note_written(struct yd_intake_request *request, int error)
+{
+    struct asked *asked = asked_of(request);
+    if (error && error != YD_ENOTSUP)
+        answer_error(request, error == YD_ENOMEM ? 503 : 500, "Failed to save the Annotation to storage",
+                     yd_str_of(yd_error_text(error)));
+    else
+        answer(request, asked->status, yd_buf_view(&asked->body));
+}
+
 /* Everything that was to be stored has been, or has not, or the time is over. */
 static void on_written(void *arg, struct yd_intake_request *request, int error, bool late)
 {
@@ -122,6 +138,10 @@ static void on_written(void *arg, struct yd_intake_request *request, int error, 
     int64_t timeouts = late ? (int64_t)asked->result.success : 0;
     bool lost = error != 0 && !late;
     (void)arg;
+    if (asked->status) {
+        note_written(request, error);
+        return;
+    }
     if (late || lost) {
         if (lost) asked->result.failed += asked->result.success;
         asked->result.success = 0;
@@ -152,6 +172,12 @@ static void on_write(void *arg, struct yd_intake_request *request)
     struct asked *asked = asked_of(request);
     struct yd_put_options options = {
         .details = asked->details, .arg = pump, .full = send_batch, .rejected = on_rejected};
+    if (asked->status) {
+        struct yd_batch *batch = asked->batch;
+        asked->batch = NULL;
+        yd_intake_batch(request, batch, batch->header.count);
+        return;
+    }
     pump->putting = request;
     pump->puts_http++;
     yd_opentsdb_put(pump->points, yd_http_body(request->http), &options, &asked->result);
@@ -183,7 +209,10 @@ static void put(struct pump *pump, struct yd_intake_request *request)
 
 static void forget(void *user)
 {
-    yd_buf_fini(&((struct asked *)user)->result.errors);
+    struct asked *asked = user;
+    yd_buf_fini(&asked->result.errors);
+    yd_buf_fini(&asked->body);
+    yd_batch_unref(asked->batch);
 }
 
 /* ---- questions ---- */
@@ -232,7 +261,8 @@ static struct yd_tsdb_request *copy_request(struct yd_intake_request *asked, str
     return NULL;
 }
 
-static void question(struct pump *pump, struct yd_intake_request *asked, struct yd_str path, bool graphite)
+static void question(struct pump *pump, struct yd_intake_request *asked, struct yd_str path, unsigned method,
+                     bool graphite)
 {
     pump->questions++;
     if (!pump->ask_wired) {
@@ -240,6 +270,7 @@ static void question(struct pump *pump, struct yd_intake_request *asked, struct 
         return;
     }
     struct yd_tsdb_request *request = copy_request(asked, path, graphite);
+    if (request) request->method = method;
     int r = request ? yd_pump_tell(pump->pump, YD_TSDB_TELL_ASK, NULL, request, yd_tsdb_request_free) : YD_ENOMEM;
     if (r < 0) answer_error(asked, 503, "Out of memory, try again", YD_STR(""));
 }
@@ -268,6 +299,16 @@ static void replied(struct pump *pump, struct yd_intake_request *request, unsign
     struct asked *asked = asked_of(request);
     if (type == YD_TSDB_ANSWER && reply->text) {
         yd_intake_answer(request, reply->status, TEXT_TYPE, yd_buf_view(&reply->buf));
+        return;
+    }
+    if (type == YD_TSDB_WRITE) {
+        asked->batch = reply->batch;
+        asked->status = reply->status;
+        asked->body = reply->buf;
+        reply->batch = NULL;
+        yd_buf_init(&reply->buf, NULL);
+        request->sync = true;
+        yd_intake_write(request);
         return;
     }
     if (type == YD_TSDB_ANSWER) {
@@ -326,7 +367,7 @@ static void put_version(struct yd_buf *to)
                     "\",\"repo\":\"yarder\",\"repo_status\":\"MINT\",\"user\":\"\",\"host\":\"\",\"timestamp\":\"0\"}");
 }
 
-enum methods { GET = 1, POST = 2 };
+enum { GET = YD_TSDB_GET, POST = YD_TSDB_POST, PUT = YD_TSDB_PUT, DELETE = YD_TSDB_DELETE };
 
 static const struct route {
     const char *path;
@@ -336,6 +377,10 @@ static const struct route {
     {"put", POST, NULL},
     {"query", GET | POST, NULL},
     {"query/last", GET | POST, NULL},
+    {"annotation", GET | POST | PUT | DELETE, NULL},
+    {"annotations", GET | POST | PUT | DELETE, NULL},
+    {"annotation/bulk", POST | PUT | DELETE, NULL},
+    {"annotations/bulk", POST | PUT | DELETE, NULL},
     {"suggest", GET | POST, NULL},
     {"search/lookup", GET | POST, NULL},
     {"aggregators", GET | POST, yd_tsdb_put_aggregators},
@@ -367,6 +412,22 @@ static void method_not_allowed(struct yd_intake_request *request)
     answer_error(request, 405, "Method not allowed", (struct yd_str){text, (size_t)size});
 }
 
+/* As the request says it, or as a GET's `method_override` does, for clients that know GET only. 0: none of ours. */
+static unsigned method_of(struct yd_intake_request *request)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } methods[] = {{"GET", GET}, {"HEAD", GET}, {"POST", POST}, {"PUT", PUT}, {"DELETE", DELETE}};
+    struct yd_str name = yd_http_method(request->http);
+    struct yd_str other = yd_http_argument(request->http, "method_override");
+    if (other.size && yd_str_eq(name, YD_STR("GET"))) name = other;
+    for (size_t i = 0; i < YD_COUNT(methods); i++)
+        if (name.size == strlen(methods[i].name) && strncasecmp(name.data, methods[i].name, name.size) == 0)
+            return methods[i].bit;
+    return 0;
+}
+
 /* Graphite's paths, of which none has an /api/ in it. */
 static void graphite(struct pump *pump, struct yd_intake_request *request, struct yd_str path, bool allowed)
 {
@@ -377,7 +438,7 @@ static void graphite(struct pump *pump, struct yd_intake_request *request, struc
     if (!allowed)
         method_not_allowed(request);
     else if (!yd_gweb_constant(path, &buf, &status, &type))
-        question(pump, request, path, true);
+        question(pump, request, path, GET, true);
     else if (strncmp(type, "text/", 5) == 0)
         yd_intake_answer(request, status, type, yd_buf_view(&buf));
     else
@@ -394,10 +455,7 @@ static void on_request(void *arg, struct yd_intake_request *request)
         answer_error(request, 400, "Invalid 'jsonp' parameter", YD_STR(""));
         return;
     }
-    struct yd_str method = yd_http_method(request->http);
-    unsigned bit = yd_str_eq(method, YD_STR("GET")) || yd_str_eq(method, YD_STR("HEAD")) ? GET
-                   : yd_str_eq(method, YD_STR("POST"))                                   ? POST
-                                                                                         : 0;
+    unsigned bit = method_of(request);
     bool api = api_path(yd_http_path(request->http), &path);
     for (size_t i = 0; api && i < YD_COUNT(routes); i++) {
         const struct route *route = &routes[i];
@@ -409,15 +467,16 @@ static void on_request(void *arg, struct yd_intake_request *request)
         else if (i == 0)
             put(pump, request);
         else
-            question(pump, request, path, false);
+            question(pump, request, path, bit, false);
         return;
     }
     if (!api && yd_gweb_path(yd_http_path(request->http), &path)) {
-        graphite(pump, request, path, bit != 0);
+        graphite(pump, request, path, (bit & (GET | POST)) != 0);
         return;
     }
     answer_error(request, 404, "Endpoint not found",
-                 YD_STR("The requested endpoint was not found: /api/put, /api/query, /api/query/last, /api/suggest, "
+                 YD_STR("The requested endpoint was not found: /api/put, /api/query, /api/query/last, /api/annotation, "
+                        "/api/suggest, "
                         "/api/search/lookup, "
                         "/api/aggregators, /api/config/filters, /api/version are there"));
 }

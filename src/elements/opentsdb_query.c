@@ -327,6 +327,7 @@ static int add_sub(struct planner *planner, const struct yd_tsdb_sub *sub)
         return refuse(planner->trail, "Missing the metric or tsuids, provide at least one", YD_STR(""));
     one.query.index = planner->distinct;
     one.query.show_tsuids = planner->plan->show_tsuids;
+    one.query.show_notes = !planner->plan->no_notes;
     one.joined = rest.size && memchr(rest.data, '|', rest.size) != NULL;
     bool more = true, added = false;
     while (more) {
@@ -446,6 +447,8 @@ int yd_tsdb_plan_json(struct yd_str body, int64_t now_ns, struct yd_arena *arena
     ret->show_query = yd_json_true(yd_json_get(root, "showQuery"));
     ret->show_summary = yd_json_true(yd_json_get(root, "showSummary"));
     ret->show_tsuids = yd_json_true(yd_json_get(root, "showTSUIDs"));
+    ret->no_notes = yd_json_true(yd_json_get(root, "noAnnotations"));
+    ret->global_notes = yd_json_true(yd_json_get(root, "globalAnnotations"));
     planner.base.milliseconds = ret->milliseconds;
     r = set_times(&planner, yd_json_text(yd_json_get(root, "start")), yd_json_text(yd_json_get(root, "end")), now_ns);
     if (r < 0) return r;
@@ -542,6 +545,8 @@ int yd_tsdb_plan_url(const struct yd_tsdb_argument *arguments, size_t count, int
     ret->show_query = flag(arguments, count, "show_query");
     ret->show_summary = flag(arguments, count, "show_summary");
     ret->show_tsuids = flag(arguments, count, "show_tsuids");
+    ret->no_notes = flag(arguments, count, "no_annotations");
+    ret->global_notes = flag(arguments, count, "global_annotations");
     planner.base.milliseconds = ret->milliseconds;
     int r = set_times(&planner, start ? *start : none, end ? *end : none, now_ns);
     for (size_t i = 0; i < count && r == 0; i++) {

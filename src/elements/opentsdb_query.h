@@ -19,7 +19,7 @@ struct yd_tsdb_sub {
 struct yd_tsdb_plan {
     struct yd_tsdb_sub *subs;
     size_t sub_count;
-    bool milliseconds, arrays, show_query, show_summary, show_tsuids;
+    bool milliseconds, arrays, show_query, show_summary, show_tsuids, no_notes, global_notes;
 };
 
 /* Everything lives in the arena, or in the texts given. YD_EINVAL with OpenTSDB's words in the trail. */

@@ -82,6 +82,7 @@ void yd_history_destroy(struct yd_history *history)
     yd__heap_fini(history);
     yd__flush_fini(history);
     yd__cuts_fini(&history->cuts, alloc);
+    yd__notes_fini(history);
     yd__index_fini(&history->index);
     yd_alloc_put(alloc, history->map, history->map_room * sizeof *history->map);
     YD_ASSERT(history->index_meter.bytes == 0 && history->column_meter.bytes == 0);

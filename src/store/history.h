@@ -111,6 +111,7 @@ struct yd_series_query {
                            a second, else by the query's, and times are whole seconds */
     uint32_t index;     /* given back in each result's FACT */
     bool show_tsuids;   /* of each group's series with points, in FACTs */
+    bool show_notes;    /* their annotations (notes.h) that start within what is asked, in EVENTs by start */
     /* Over these YD_ETOOBIG, with what to narrow in the trail. 0: a million series; ten million points of one answer or
      * in work at once; 2^30 points read. */
     uint64_t series_max, points_max, read_max;
@@ -122,7 +123,7 @@ int yd_aggregator_find(struct yd_str name, uint32_t *ret_index);
 /* Results come as batches, group after group in the order in which their series came first. Of a group:
  *   a FACT whose value is a MAP {aggregateTags: LIST of TEXT, sorted, plain; index: U64}, then SAMPLE records by time;
  *   all named canonically by what the series have in common: `metric tag=value,…`. Between them, if they are asked for,
- *   the tsuids of its series: a FACT of U64 each.
+ *   the tsuids of its series: a FACT of U64 each; and their annotations, an EVENT each.
  * Values are F64, NaN for a filled gap; points of a single series, neither downsampled nor rated, keep their type (all
  * 64 bits of an integer). A group without points is left out. Its samples may go on in the next batch.
  *

@@ -125,6 +125,14 @@ struct yd__flush {
     uint64_t residue; /* bytes of columns that the last one left in memory */
 };
 
+struct yd__note;
+struct yd__notes { /* annotations, sorted: global ones first, then by tsuid, by start (notes.h) */
+    struct yd__note **items;
+    uint32_t count, room;
+    uint64_t bytes, lost;
+    bool changed;
+};
+
 struct yd_history {
     struct yd_history_options options;
     struct yd__meter index_meter, column_meter;
@@ -153,6 +161,7 @@ struct yd_history {
     struct yd__piece *pieces; /* a window's: block_room and YD__PIECES_MEMORY */
     struct yd__flush flush;
     bool unflushed; /* something was folded since the last flush began */
+    struct yd__notes notes;
 };
 
 static inline struct yd__series *yd__series_at(const struct yd_history *history, uint32_t id)
@@ -229,6 +238,14 @@ void yd__heap_fini(struct yd_history *history);
 /* flush.c */
 void yd__flush_gone(struct yd_history *history, uint32_t id); /* a series left the index */
 void yd__flush_fini(struct yd_history *history);
+
+/* notes.c */
+/* Those of the series that have joined, starting within [from, to], by start; an array of exactly *ret_count. */
+int yd__notes_of(struct yd_history *history, const uint32_t *ids, const uint32_t *joined, uint32_t count, int64_t from,
+                 int64_t to, struct yd__note ***ret_notes, uint32_t *ret_count);
+struct yd_note;
+struct yd_note yd__note_view(const struct yd__note *note);
+void yd__notes_fini(struct yd_history *history);
 
 /* index.c */
 void yd__index_init(struct yd__index *index, struct yd_alloc *alloc);

@@ -16,6 +16,7 @@
 
 #include "store/filter.h"
 #include "store/line.h"
+#include "store/notes.h"
 
 #define SLICE_UNITS 200000 /* of about 5 ns */
 #define COST_CHUNK  60
@@ -37,7 +38,7 @@ struct yd_query_run {
     struct yd__line_plan plan;
     const struct yd__aggregator *aggregator;
     bool each; /* aggregator none: every series its own group */
-    bool seconds, show_tsuids;
+    bool seconds, show_tsuids, show_notes;
     uint32_t index;
     uint64_t series_max, points_max, read_max;
     struct yd__filters *filters;
@@ -83,6 +84,7 @@ struct yd_query_run {
     struct yd_builder *builder;
     uint64_t emitted; /* cells or points gone over */
     uint32_t listed;  /* in ids: members gone over */
+    uint32_t noted;   /* annotations given out */
     bool headed;
     uint32_t name;
     char name_text[YD_NAME_SIZE_MAX + 1];
@@ -180,6 +182,7 @@ int yd_query_start(struct yd_history *history, const struct yd_series_query *que
     run->alloc = alloc;
     run->index = query->index;
     run->show_tsuids = query->show_tsuids;
+    run->show_notes = query->show_notes;
     run->series_max = YD_MIN(query->series_max ? query->series_max : SERIES_MAX, (uint64_t)UINT32_MAX / 4);
     run->points_max = query->points_max ? query->points_max : POINTS_MAX;
     run->read_max = query->read_max ? query->read_max : READ_MAX;
@@ -468,7 +471,7 @@ static int group_open(struct yd_query_run *run, struct yd_trail *trail)
     run->at = run->listed = run->starts[run->group];
     run->reading = run->headed = false;
     run->members = run->common_count = run->differing_count = 0;
-    run->emitted = run->cell_count = 0;
+    run->emitted = run->cell_count = run->noted = 0;
     run->phase = READ;
     bool raw = run->plan.reduce == YD__REDUCE_NOT || run->plan.reduce == YD__REDUCE_SECONDS;
     run->plan.exact = raw && (series == 1 || run->plan.rate);
@@ -782,6 +785,30 @@ static int put_members(struct yd_query_run *run)
     return YD_OK;
 }
 
+/* The annotations of those that have joined. When a batch is full they are looked for again, behind those that went
+ * out. */
+static int put_notes(struct yd_query_run *run)
+{
+    struct yd_history *history = run->history;
+    uint32_t from = run->starts[run->group], count, all = run->starts[run->group + 1] - from;
+    struct yd__note **notes;
+    if (!run->show_notes || !history->notes.count || run->noted == UINT32_MAX) return YD_OK;
+    spend(run, all * (uint64_t)COST_MATCH);
+    int error =
+        yd__notes_of(history, run->ids + from, run->groups + from, all, run->plan.start, run->plan.end, &notes, &count);
+    while (!error && run->noted < count) {
+        struct yd_note note = yd__note_view(notes[run->noted]);
+        unsigned given = YD_NOTE_END | YD_NOTE_DESCRIPTION | YD_NOTE_NOTES | YD_NOTE_CUSTOM;
+        error = yd_note_put(run->builder, (struct yd_str){run->name_text, run->name_size}, &note, given);
+        if (error >= 0) error = YD_OK;
+        if (error == YD_ETOOBIG) error = YD_OK; /* more than a batch may be: not with its bounds */
+        if (!error) run->noted++;
+    }
+    yd_alloc_put(run->alloc, notes, count * sizeof(*notes));
+    if (!error) run->noted = UINT32_MAX; /* once a group */
+    return error;
+}
+
 static int emit_group(struct yd_query_run *run)
 {
     while (run->budget) {
@@ -808,6 +835,7 @@ static int emit_group(struct yd_query_run *run)
             run->headed = error >= 0;
         }
         if (error >= 0) error = put_members(run);
+        if (error >= 0) error = put_notes(run);
         if (error >= 0) {
             if (run->seconds) time = yd__floor(time, YD_NS_PER_S);
             error = yd_builder_add(run->builder, time, run->name, YD_SAMPLE, (enum yd_type)type, 0, value);

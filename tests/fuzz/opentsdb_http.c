@@ -1,8 +1,10 @@
-/* Bodies of /api/put and /api/query, and `m=` arguments. The first byte says which. Checked: batches pass the reader's
- * checks; a put is the same by tokens and the usual way; a question that is understood survives its way through a row.
- */
+/* Bodies of /api/put, /api/query, /api/query/last and /api/annotation, and `m=` arguments. The first byte says which.
+ * Checked: batches pass the reader's checks; a put is the same by tokens and the usual way; a question that is understood
+ * survives its way through a row. */
 #include "base/hash.h"
 #include "elements/ask.h"
+#include "elements/opentsdb_last.h"
+#include "elements/opentsdb_notes.h"
 #include "elements/opentsdb_put.h"
 #include "elements/opentsdb_query.h"
 
@@ -85,6 +87,32 @@ static void check_plan(const struct yd_tsdb_plan *plan)
     }
 }
 
+/* Asked, never answered: what is to be written passes the reader's checks. */
+static void annotate(struct yd_str body, bool bulk, enum yd_tsdb_method method, struct yd_arena *arena)
+{
+    struct yd_tsdb_notes notes;
+    struct yd_trail trail = {0};
+    struct yd_buf buf;
+    struct yd_batch *batch = NULL;
+    struct yd_ask what;
+    unsigned status;
+    yd_buf_init(&buf, NULL);
+    struct yd_str path = bulk ? YD_STR("annotation/bulk") : YD_STR("annotation");
+    int r = yd_tsdb_notes_plan(path, method, body, NULL, 0, 1700000000 * YD_NS_PER_S, arena, &notes, &trail);
+    for (unsigned i = 0; r == 0 && yd_tsdb_notes_ask(&notes, &what); i++) {
+        YD_ASSERT(i < 1000);
+        yd_tsdb_notes_replied(&notes);
+    }
+    if (r == 0) (void)yd_tsdb_notes_end(&notes, &status, &buf, &batch);
+    if (batch) {
+        struct yd_view view;
+        YD_ASSERT(yd_view_open(&batch->header, batch->body->data, true, &view) == 0);
+    }
+    yd_batch_unref(batch);
+    yd_buf_fini(&buf);
+    yd_tsdb_notes_fini(&notes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -95,13 +123,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 1) return 0;
     struct yd_str text = {(const char *)data + 1, size - 1};
     yd_arena_init(&arena, NULL);
-    switch (data[0] % 3) {
+    switch (data[0] % 5) {
     case 0:
         put(text);
         break;
     case 1:
         if (yd_tsdb_plan_json(text, 1700000000 * YD_NS_PER_S, &arena, &plan, &trail) == 0) check_plan(&plan);
         break;
+    case 2:
+        annotate(text, data[0] & 0x80, data[0] & 0x40 ? YD_TSDB_DELETE : YD_TSDB_POST, &arena);
+        break;
+    case 3: {
+        const struct yd_tsdb_argument arguments[] = {{YD_STR("timeseries"), text}, {YD_STR("tsuids"), text}};
+        struct yd_tsdb_last last;
+        (void)yd_tsdb_last_plan(text, arguments, 2, 1700000000 * YD_NS_PER_S, &arena, &last, &trail);
+        (void)yd_tsdb_last_plan(YD_STR(""), arguments, 2, 1700000000 * YD_NS_PER_S, &arena, &last, &trail);
+        break;
+    }
     default: {
         const struct yd_tsdb_argument arguments[] = {{YD_STR("start"), YD_STR("1h-ago")}, {YD_STR("m"), text}};
         if (yd_tsdb_plan_url(arguments, 2, 1700000000 * YD_NS_PER_S, &arena, &plan, &trail) == 0) check_plan(&plan);

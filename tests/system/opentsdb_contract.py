@@ -165,4 +165,166 @@ def sub_queries_by_tsuid(folder):
             is_error(by(wrong), 400)
 
 
-main(the_last_point_of_each_series, the_last_point_not_too_long_ago, the_last_point_refused, sub_queries_by_tsuid)
+# ---- annotations ----
+
+def note(start, description='', notes='', end=0, **more):
+    return {'description': description, 'notes': notes, 'endTime': end, 'startTime': start, **more}
+
+
+def annotations_are_written_and_read(folder):
+    """annotation: POST, GET, PUT, DELETE, of a series and global, as JSON and as arguments; the field names of OpenTSDB"""
+    with Cpus(folder) as daemon:
+        tsuid = daemon.tsuid['a']
+        here = lambda **more: daemon.http(url('/api/annotation', start_time=T + 30, tsuid=tsuid, **more))
+        is_error(here(), 404, 'Unable to locate annotation in storage')
+        body = {'startTime': str(T + 30), 'endTime': T + 90, 'tsuid': tsuid, 'description': 'Deploy', 'notes': 'of web',
+                'custom': {'owner': 'jdoe', 'build': 7}}
+        whole = note(T + 30, 'Deploy', 'of web', T + 90, tsuid=tsuid, custom={'owner': 'jdoe', 'build': '7'})
+        same(daemon.http('/api/annotation', body), (200, whole))
+        wait_for(lambda: here()[0] == 200, why='the annotation')
+        same(here(), (200, whole))
+        same(daemon.http('/api/annotation', {'startTime': T + 30, 'tsuid': tsuid}, method='GET'), (200, whole))
+        # POST changes what is given, PUT sets all.
+        whole['notes'] = 'of "web" \u00fc'
+        same(daemon.http('/api/annotation', {'startTime': T + 30, 'tsuid': tsuid, 'notes': whole['notes']}), (200, whole))
+        wait_for(lambda: here() == (200, whole), why='the change')
+        bare = note(T + 30, 'again', tsuid=tsuid)
+        same(daemon.http('/api/annotation', {'startTime': T + 30, 'tsuid': tsuid, 'description': 'again'}, method='PUT'),
+             (200, bare))
+        wait_for(lambda: here() == (200, bare), why='the replacement')
+        same(daemon.http('/api/annotation', {'startTime': T + 30, 'tsuid': tsuid}), (304, ''))  # nothing to change
+        # By arguments, with the verb in one too, as clients do that know GET only.
+        global_ = note(T + 60, 'All')
+        same(daemon.http(url('/api/annotation', start_time=T + 60, description='All', method_override='post')), (200, global_))
+        wait_for(lambda: daemon.http(url('/api/annotation', start_time=T + 60)) == (200, global_), why='the global one')
+        same(daemon.http(url('/api/annotations', start_time=T, end_time=T + 60)), (200, [global_]))
+        same(daemon.http(url('/api/annotations', start_time=T, end_time=T + 59)), (200, []))
+        same(daemon.http(url('/api/v1/annotations', start_time=time.strftime('%Y/%m/%d', time.gmtime(T)))), (200, [global_]))
+        same(here(method_override='delete'), (204, ''))
+        wait_for(lambda: here()[0] == 404, why='the deletion')
+        same(daemon.http('/api/annotation', {'startTime': T + 60}, method='DELETE'), (204, ''))
+        wait_for(lambda: daemon.http(url('/api/annotations', start_time=T)) == (200, []), why='the other deletion')
+        same(here(method_override='delete'), (204, ''))  # there is none any more
+        check_identity(daemon.status())
+
+
+def annotations_in_bulk(folder):
+    """annotation/bulk: an array of them, POST and PUT; DELETE of a time range says how many"""
+    with Cpus(folder) as daemon:
+        a, b = daemon.tsuid['a'], daemon.tsuid['b']
+        written = [note(T + 10, 'one', tsuid=a), note(T + 20, 'two', tsuid=b), note(T + 30, 'three'), note(T + 40, 'four', tsuid=a)]
+        same(daemon.http('/api/annotation/bulk', written), (200, written))
+        at = lambda n: daemon.http(url('/api/annotation', start_time=n['startTime'], **({'tsuid': n['tsuid']} if 'tsuid' in n else {})))
+        wait_for(lambda: all(at(n) == (200, n) for n in written), why='all of them')
+        changed = [dict(written[0], description='1'), dict(written[2], description='3')]
+        same(daemon.http('/api/annotations/bulk', changed, method='PUT'), (200, changed))
+        wait_for(lambda: all(at(n) == (200, n) for n in changed), why='the changes')
+        body = {'startTime': T + 10, 'endTime': T + 20, 'tsuids': [a, b]}
+        same(daemon.http('/api/annotation/bulk', body, method='DELETE'),
+             (200, {'tsuids': [a, b], 'global': False, 'startTime': MS + 10000, 'endTime': MS + 20000, 'totalDeleted': 2}))
+        wait_for(lambda: [at(n)[0] for n in written] == [404, 404, 200, 200], why='the deletions')
+        same(daemon.http(url('/api/annotation/bulk', start_time=T, end_time=f'{MS + 40000}ms', tsuids=a, **{'global': 'true'}), method='DELETE'),
+             (200, {'tsuids': [a], 'global': True, 'startTime': MS, 'endTime': MS + 40000, 'totalDeleted': 2}))
+        wait_for(lambda: [at(n)[0] for n in written] == [404] * 4, why='the last deletions')
+
+
+def annotations_refused(folder):
+    """annotation: what is missing or not understood is said, and nothing of it is written"""
+    with Cpus(folder) as daemon:
+        good = note(T, 'x')
+        for body in [b'{', b'[]', b'7', b'{}', {'startTime': 0}, {'startTime': 'soon'}, dict(good, tsuid='xyz'), dict(good, endTime=T - 1),
+                     dict(good, custom=[1]), dict(good, custom={'a': {'b': 1}})]:
+            is_error(daemon.http('/api/annotation', body, method='POST'), 400)
+        is_error(daemon.http('/api/annotation', dict(good, notes='x' * 70000)), 413, 'shorten')
+        for body in [b'{', b'{}', b'[]', b'[1]', [good, {}]]:
+            is_error(daemon.http('/api/annotation/bulk', body, method='POST'), 400)
+        is_error(daemon.http('/api/annotation/bulk', [good] * 1001), 413, 'fewer')
+        for body in [{}, {'startTime': T}, {'tsuids': ['x'], 'startTime': T}, {'global': False, 'startTime': T},
+                     {'global': True}, {'global': True, 'startTime': T, 'endTime': T - 1}]:
+            is_error(daemon.http('/api/annotation/bulk', body, method='DELETE'), 400)
+        is_error(daemon.http('/api/annotation'), 400, 'start time')
+        is_error(daemon.http('/api/annotations'), 400, 'start time')
+        is_error(daemon.http('/api/annotation/bulk'), 405)
+        is_error(daemon.http('/api/annotation', b'', method='PATCH'), 405)
+        is_error(daemon.http('/api/annotation/bulky'), 404)
+        same(daemon.http(url('/api/annotations', start_time=1)), (200, []))
+        check_identity(daemon.status())
+
+
+def annotations_in_answers(folder):
+    """query: annotations of a group's series by start, global ones with every element, and neither when not wanted"""
+    with Cpus(folder) as daemon:
+        a, b, c = (daemon.tsuid[h] for h in 'abc')
+        notes = {'b': note(T + 10, 'b', tsuid=b), 'a': note(T + 20, 'a', 'of a', T + 30, tsuid=a, custom={'k': 'v'}),
+                 'late': note(T + 90000, 'late', tsuid=a), 'c': note(T + 5, 'c', tsuid=c)}
+        everywhere = [note(T, 'begin'), note(T + 60, 'all')]
+        daemon.http('/api/annotation/bulk', [*notes.values(), *everywhere, note(T - 1, 'before')])
+        wait_for(lambda: len(daemon.http(url('/api/annotations', start_time=1))[1]) == 3, why='the annotations')
+        dps = [(0, 21), (60, 41), (120, 62)]
+        eu, us = {'dc': 'eu'}, {'dc': 'us', 'host': 'c'}
+        plain = element('sys.cpu', eu, dps, ['host'])
+        m = 'sum:sys.cpu{dc=*}'
+        c_dps = [(0, 12), (60, 22), (120, 32.5)]
+        same(get(daemon, m), (200, [dict(plain, annotations=[notes['b'], notes['a']]),
+                                    element('sys.cpu', us, c_dps, annotations=[notes['c']])]))
+        same(get(daemon, m, no_annotations='true'), (200, [plain, element('sys.cpu', us, c_dps)]))
+        same(get(daemon, m, no_annotations='', global_annotations='true'),
+             (200, [dict(plain, globalAnnotations=everywhere), element('sys.cpu', us, c_dps, globalAnnotations=everywhere)]))
+        # As Grafana asks for annotations: the first element's are taken.
+        status, answer = daemon.http('/api/query', {'start': MS, 'end': MS + 86400000, 'msResolution': False, 'globalAnnotations': True,
+                                                    'queries': [{'aggregator': 'sum', 'metric': 'sys.cpu'}]})
+        same((status, answer[0]['annotations'], answer[0]['globalAnnotations']),
+             (200, [notes['c'], notes['b'], notes['a']], everywhere))
+        same(post(daemon, {'aggregator': 'sum', 'tsuids': [a]}, arrays=True, showTSUIDs=True, noAnnotations=False, globalAnnotations=True),
+             (200, [{'metric': 'sys.cpu', 'tags': {'dc': 'eu', 'host': 'a'}, 'aggregateTags': [], 'tsuids': [a],
+                     'annotations': [notes['a']], 'globalAnnotations': everywhere,
+                     'dps': [[T, 10], [T + 60, 20], [T + 120, 30.5]]}]))
+        # No series, no annotations, even global ones.
+        same(get(daemon, 'sum:sys.cpu{host=nobody}', global_annotations='true'), (200, []))
+
+
+def annotations_survive_a_kill(folder):
+    """annotations acknowledged before a kill -9 are there after it: from the stream, and from the history's own file"""
+    checkpoint = """metrics :: Log(stream: "metrics")
+history :: History(checkpoint: 0.2s)
+tsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")
+tsdb -> metrics -> history
+tsdb => history
+"""
+    with Daemon(folder, topology=checkpoint) as daemon:
+        store(daemon, [point('m', T, 1, host='a')])
+        tsuid = daemon.http('/api/search/lookup?m=m')[1]['results'][0]['tsuid']
+        first, second = note(T + 10, 'first', tsuid=tsuid), note(T + 20, 'second')
+        same(daemon.http('/api/annotation', first), (200, first))
+        wait_for(lambda: first['description'].encode() in read(daemon.data + '/history/history/annotations'), why='the file')
+        same(daemon.http('/api/annotation', second), (200, second))
+        daemon.kill()
+        daemon.start()
+        wait_for(lambda: daemon.http(url('/api/annotation', start_time=T + 20)) == (200, second), why='what is in the stream')
+        same(daemon.http(url('/api/annotation', start_time=T + 10, tsuid=tsuid)), (200, first))
+        same(daemon.http('/api/annotation', {'startTime': T + 10, 'tsuid': tsuid}, method='DELETE'), (204, ''))
+        wait_for(lambda: b'first' not in read(daemon.data + '/history/history/annotations'), why='the file without it')
+        daemon.kill()
+        # A damaged byte costs what it is in, is said, and is set aside.
+        path = daemon.data + '/history/history/annotations'
+        data = bytearray(read(path))
+        data[data.index(b'second')] ^= 1
+        open(path, 'wb').write(data)
+        daemon.start()
+        is_error(daemon.http(url('/api/annotation', start_time=T + 10, tsuid=tsuid)), 404)
+        wait_for(lambda: 'annotations is damaged: 1 annotations are missing' in daemon.stderr(), why='its words')
+        assert b'second' not in read(path + '.damaged') and len(read(path + '.damaged')) == len(data)
+        same(daemon.http('/api/annotation', first), (200, first))
+        wait_for(lambda: daemon.http(url('/api/annotation', start_time=T + 10, tsuid=tsuid))[0] == 200, why='it goes on')
+
+
+def read(path):
+    try:
+        return open(path, 'rb').read()
+    except FileNotFoundError:
+        return b''
+
+
+main(the_last_point_of_each_series, the_last_point_not_too_long_ago, the_last_point_refused, sub_queries_by_tsuid,
+     annotations_are_written_and_read, annotations_in_bulk, annotations_refused, annotations_in_answers,
+     annotations_survive_a_kill)

@@ -262,6 +262,10 @@ TEST(a_question_survives_the_way_through_its_row)
         {.op = YD_ASK_SERIES, .series = {.end_ns = 1, .tsuids = tsuids, .tsuid_count = 3, .show_tsuids = true}},
         {.op = YD_ASK_LAST, .series = {.start_ns = 9, .tsuids = tsuids, .tsuid_count = 3}},
         {.op = YD_ASK_LAST, .series = {.metric = YD_STR("m"), .filters = filters, .filter_count = 2}, .max = 5},
+        {.op = YD_ASK_SERIES, .series = {.end_ns = 1, .metric = YD_STR("m"), .show_notes = true}},
+        {.op = YD_ASK_NOTES,
+         .series = {.start_ns = 1, .end_ns = 2, .tsuids = tsuids, .tsuid_count = 2},
+         .global = true},
         {.op = YD_ASK_COUNTS}};
     for (size_t i = 0; i < YD_COUNT(asks); i++) {
         struct yd_batch *batch, *again;
