@@ -201,20 +201,26 @@ static int make_batch(struct yd__window *window, uint64_t offset, const struct y
     return error;
 }
 
-/* Is the twin of the segment that is open, as far as that can still tell? One of another history, which a cut took
- * back, is whole, and has other frames at the same seqnos. 1: yes. 0: no. */
+/* Is the twin of the segment that is open, as far as that can still tell: by the footers, where one of them is damaged
+ * by the heads? One of another history, which a cut took back, is whole, and has other frames at the same seqnos. 1:
+ * yes. 0: no. Else to be tried again. */
 static int same_history(const struct yd_log_reader *reader, struct yd_file *twin)
 {
     struct yd__footer ours, theirs;
-    if (yd__footer_read(reader->file, reader->log_id, &ours, NULL) == 0)
-        return yd__footer_read(twin, reader->log_id, &theirs, NULL) == 0 && ours.last_crc == theirs.last_crc &&
-               ours.next_seqno == theirs.next_seqno;
+    int error = yd__footer_read(reader->file, reader->log_id, &ours, NULL);
+    if (!error) error = yd__footer_read(twin, reader->log_id, &theirs, NULL);
+    if (!error) return ours.last_crc == theirs.last_crc && ours.next_seqno == theirs.next_seqno;
+    if (error != YD_ENOENT) return error;
     struct yd__segment_head *head, *other;
-    int error = yd__head_read(reader->file, &head);
-    if (error) return error == YD_ENOMEM ? error : 1; /* nothing is left to speak against it */
+    error = yd__head_read(reader->file, &head);
+    if (error == YD_ECORRUPT || error == YD_EIO || error == YD_EVERSION) return 1; /* nothing speaks against it */
+    if (error) return error;
     error = yd__head_read(twin, &other);
-    int same = error == YD_ENOMEM ? error : error == 0 && head->crc == other->crc;
-    if (!error) free(other);
+    int same = error == YD_ECORRUPT || error == YD_EIO || error == YD_EVERSION ? 0 : error;
+    if (!error) {
+        same = head->crc == other->crc;
+        free(other);
+    }
     free(head);
     return same;
 }

@@ -132,6 +132,21 @@ static void nothing_is_healed_from_a_twin_of_another_history(void **state)
     free(other.bytes);
 }
 
+/* Nor is it the footer that has to be readable for the frame to be given, in the twin. */
+static void a_frame_is_healed_from_a_twin_whose_last_block_is_damaged(void **state)
+{
+    struct world *world = *state;
+    struct making making = {.tag = "aa", .fill = 3000, .segment_size = 400 << 10, .compress_after = AGE};
+    make_like(world, "d/s/0", &making);
+    struct image raw = image_of(world, world->dir, 0, ".ylog");
+    struct yd_header header;
+    put_twin(world, 0, &raw, yd_crc32c(0, raw.bytes, raw.size));
+    flip(world, 0, ".yzst", sizeof(struct yd__twin_head) + raw.size - 100); /* stored as it is: in the footer */
+    flip(world, 0, ".ylog", frame_at(&raw, 2, &header) + 200);
+    assert_given_all(world, "aa");
+    free(raw.bytes);
+}
+
 /* A twin whose head or tables are damaged is made anew; not of a segment that has rotted, of which it has the frame. */
 static void a_damaged_twin_is_not_replaced_by_one_of_a_rotten_segment(void **state)
 {
@@ -331,6 +346,7 @@ int main(void)
         SIM(a_segment_does_not_go_for_a_twin_that_has_other_frames),
         SIM(verify_tells_a_twin_that_is_not_its_segment),
         SIM(nothing_is_healed_from_a_twin_of_another_history),
+        SIM(a_frame_is_healed_from_a_twin_whose_last_block_is_damaged),
         SIM(a_damaged_twin_is_not_replaced_by_one_of_a_rotten_segment),
         SIM(an_index_with_a_forged_head_is_not_used),
         SIM(an_index_of_another_history_is_not_used),
