@@ -181,6 +181,9 @@ struct yd_msg_end {
  *   cursor_remove  {stream, cursor}
  *   producer       {stream, id}                          "producer": {epoch, seq}; YD_ENOENT
  *   fence          {stream, epoch}
+ *   elements                                             each that answers questions, by its name: {class, asked}
+ *   any other      {element, …}                          that element's answer, as its reference page says: states,
+ *                                                        windows, events, facts, fact_get, fact_set … {match?, max?}
  * A stream of several partitions that is given by its name alone: stat, cursors (with the TEXT `partition` then) and
  * cursor_remove take each; cursor_save, producer and fence want one named. */
 

@@ -12,13 +12,13 @@
 #define YD_HISTOGRAM_BUCKETS 258
 
 struct yd_histogram {
-    uint64_t total;  /* of all buckets */
-    int64_t max_ns;  /* since the start, exact */
+    uint64_t total; /* of all buckets */
+    int64_t max_ns; /* since the start, exact */
     uint64_t counts[YD_HISTOGRAM_BUCKETS];
 };
 
-unsigned yd_histogram_bucket(int64_t ns);          /* below 0 counts as 0 */
-int64_t yd_histogram_bound_ns(unsigned bucket);    /* everything in it is shorter; the last one: INT64_MAX */
+unsigned yd_histogram_bucket(int64_t ns);       /* below 0 counts as 0 */
+int64_t yd_histogram_bound_ns(unsigned bucket); /* everything in it is shorter; the last one: INT64_MAX */
 void yd_histogram_add(struct yd_histogram *histogram, int64_t ns, uint64_t count);
 /* The bound under which `share` (0 to 1) of what was counted lies; never above max_ns. 0: nothing was counted. */
 int64_t yd_histogram_quantile_ns(const struct yd_histogram *histogram, double share);

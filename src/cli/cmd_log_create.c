@@ -39,7 +39,7 @@ static int run(struct cli_args *args)
                                      {.key = "by", .text = by ? by : "", .absent = !by},
                                      {.key = "keep", .number = (uint64_t)keep, .absent = !keep_text},
                                      {.key = "size", .number = size, .absent = !size_text},
-                                     {NULL, NULL, 0, false}};
+                                     {.key = NULL}};
     struct yd_client *client;
     const struct yd_client_options options = {0};
     int code = cli_client_open(args, &options, &client);

@@ -32,7 +32,7 @@ static int run(struct cli_args *args)
     const struct cli_cell cells[] = {{.key = "op", .text = remove ? "cursor_remove" : "cursors"},
                                      {.key = "stream", .text = args->rest[0]},
                                      {.key = "cursor", .text = remove ? remove : "", .absent = !remove},
-                                     {NULL, NULL, 0, false}};
+                                     {.key = NULL}};
     struct yd_client *client;
     const struct yd_client_options options = {0};
     int code = cli_client_open(args, &options, &client);

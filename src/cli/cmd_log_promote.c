@@ -36,8 +36,7 @@ static int take_stat(void *arg, const struct yd_view *view, struct yd_str name, 
 
 static int ask_stat(struct cli_args *args, struct peer *peer, const char *stream)
 {
-    const struct cli_cell cells[] = {
-        {.key = "op", .text = "stat"}, {.key = "stream", .text = stream}, {NULL, NULL, 0, false}};
+    const struct cli_cell cells[] = {{.key = "op", .text = "stat"}, {.key = "stream", .text = stream}, {.key = NULL}};
     return cli_ask(args, peer->client, cells, take_stat, peer);
 }
 
@@ -114,7 +113,7 @@ static int fence(struct cli_args *args, struct peers *peers, const char *stream,
     const struct cli_cell cells[] = {{.key = "op", .text = "fence"},
                                      {.key = "stream", .text = stream},
                                      {.key = "epoch", .number = epoch},
-                                     {NULL, NULL, 0, false}};
+                                     {.key = NULL}};
     for (size_t i = 0; i < peers->count; i++) {
         struct peer *peer = &peers->items[i];
         if (!peer->client) continue;

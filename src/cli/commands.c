@@ -16,6 +16,8 @@ const struct cli_command *const cli_commands[] = {
     &cmd_send,
     &cmd_query,
     &cmd_top,
+    &cmd_state,
+    &cmd_ask,
     &cmd_log_ls,
     &cmd_log_stat,
     &cmd_log_cat,

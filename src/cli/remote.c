@@ -121,8 +121,12 @@ static int make_query(const struct cli_cell *cells, struct yd_batch **ret_batch)
     for (; !error && cells->key; cells++) {
         struct yd_str key = yd_str_of(cells->key);
         if (cells->absent) continue;
-        error = cells->text ? yd_builder_cell_bytes(builder, key, YD_TEXT, yd_str_of(cells->text))
-                            : yd_builder_cell(builder, key, YD_U64, (union yd_value){.u64 = cells->number});
+        if (cells->text)
+            error = yd_builder_cell_bytes(builder, key, YD_TEXT, yd_str_of(cells->text));
+        else if (cells->type)
+            error = yd_builder_cell(builder, key, cells->type, cells->value);
+        else
+            error = yd_builder_cell(builder, key, YD_U64, (union yd_value){.u64 = cells->number});
     }
     if (!error) error = yd_builder_end(builder);
     if (!error) error = yd_builder_seal(builder, ret_batch);

@@ -30,11 +30,13 @@ void cli_put_record(struct yd_buf *to, bool json, const struct yd_view *view, ui
                     uint64_t seqno);
 void cli_put_record_json(struct yd_buf *to, const struct yd_view *view, uint32_t index, int partition, uint64_t seqno);
 
-/* A question: TEXT and U64 cells, ended by a NULL key. */
+/* A question: TEXT and U64 cells, or of another type, ended by a NULL key. */
 struct cli_cell {
-    const char *key, *text; /* text NULL: number */
+    const char *key, *text; /* text NULL: number, or value when there is a type */
     uint64_t number;
     bool absent; /* not sent */
+    enum yd_type type;
+    union yd_value value;
 };
 /* visit gets each ROW: its name and a MAP. */
 typedef int cli_row(void *arg, const struct yd_view *view, struct yd_str name, union yd_value map);

@@ -32,7 +32,7 @@ static int print_row(void *arg, const struct yd_view *view, struct yd_str name, 
 
 int cli_remote_ls(struct cli_args *args)
 {
-    const struct cli_cell cells[] = {{.key = "op", .text = "streams"}, {NULL, NULL, 0, false}};
+    const struct cli_cell cells[] = {{.key = "op", .text = "streams"}, {.key = NULL}};
     struct yd_client *client;
     const struct yd_client_options options = {0};
     int code = cli_client_open(args, &options, &client);

@@ -2,13 +2,17 @@
  *
  * The pump does all the work (serve/native.h): it finds the logs of Log elements in the run's registry and opens the
  * other streams of the data folder itself. No record passes this element: what is appended comes out of the Log that
- * owns the stream. */
+ * owns the stream. Questions to other elements do pass it, and their answers:
+ *
+ *   peer ─▶ pump ─TELL_ASK─▶ receive ─yd_run_ask─▶ State, Facts, Events … ─▶ receive ─COMMAND─▶ pump ─▶ peer */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "elements/classes.h"
+#include "elements/rows.h"
 #include "flow/run.h"
 #include "io/file.h"
 #include "io/tls.h"
@@ -122,9 +126,100 @@ static void close(void *opaque)
     state->tls = NULL;
 }
 
+/* ---- questions to elements ---- */
+
+enum { TELL_ASK = 1 };
+enum { COMMAND_MORE, COMMAND_LAST, COMMAND_REFUSE };
+struct refusal {
+    int error;
+    char text[256];
+};
+
+static void refuse(struct yd_out *out, uint64_t number, int error, const char *format, ...) YD_PRINTF(4, 5);
+static void refuse(struct yd_out *out, uint64_t number, int error, const char *format, ...)
+{
+    struct refusal *refusal = calloc(1, sizeof *refusal);
+    if (!refusal) return; /* the peer's own time runs out */
+    va_list args;
+    va_start(args, format);
+    refusal->error = error;
+    (void)vsnprintf(refusal->text, sizeof refusal->text, format, args);
+    va_end(args);
+    (void)yd_out_command(out, COMMAND_REFUSE, number, NULL, refusal, free);
+}
+
+static int add_element(struct yd_builder *builder, const struct yd_node *node, int64_t now)
+{
+    uint32_t name;
+    int port = yd_run_asked_port(node->class);
+    if (port < 0) return 0;
+    int error = yd_builder_name(builder, yd_str_of(node->name), &name);
+    if (!error) error = yd_builder_begin(builder, now, name, YD_ROW, 0, YD_MAP);
+    if (!error) error = yd_builder_cell_bytes(builder, YD_STR("class"), YD_TEXT, yd_str_of(node->class->name));
+    if (!error)
+        error = yd_builder_cell_bytes(builder, YD_STR("asked"), YD_TEXT, yd_str_of(node->class->ports[port].doc));
+    return error ? error : yd_builder_end(builder);
+}
+
+static void list_elements(struct yd_out *out, uint64_t number, int64_t now)
+{
+    const struct yd_topology *topology = yd_run_topology(yd_element_run(yd_out_element(out)));
+    struct yd_builder *builder;
+    struct yd_batch *batch = NULL;
+    int error = yd_builder_create(NULL, &builder);
+    if (!error) {
+        for (size_t i = 0; i < topology->node_count && !error; i++)
+            error = add_element(builder, &topology->nodes[i], now);
+        if (!error) error = yd_builder_seal(builder, &batch);
+        yd_builder_destroy(builder);
+    }
+    if (error && error != YD_EAGAIN)
+        refuse(out, number, error, "elements: %s", yd_error_text(error));
+    else
+        (void)yd_out_command(out, COMMAND_LAST, number, batch, NULL, NULL); /* gone with the pump, if that is gone */
+}
+
+static void ask(struct yd_input *input, struct yd_out *out)
+{
+    uint64_t number = *(uint64_t *)input->data;
+    struct yd_str element = yd_rows_text(input->batch, "element");
+    if (!element.size) {
+        list_elements(out, number, input->wall_ns);
+        return;
+    }
+    int error = yd_run_ask(out, element, yd_batch_ref(input->batch), number, 0);
+    if (error == YD_ENOENT)
+        refuse(out, number, error, "there is no element '%.*s' here; the op `elements` lists those that can be asked",
+               (int)YD_MIN(element.size, (size_t)64), element.data);
+    else if (error == YD_ENOTSUP)
+        refuse(out, number, error, "%.*s answers no questions; the op `elements` lists those that do",
+               (int)YD_MIN(element.size, (size_t)64), element.data);
+    else if (error)
+        refuse(out, number, error, "%s", yd_error_text(error));
+}
+
 static enum yd_turn_result receive(void *state, struct yd_input *input, struct yd_out *out)
 {
-    (void)state, (void)input, (void)out;
+    (void)state;
+    struct yd_batch *batch = input->batch;
+    switch (input->type) {
+    case YD_INPUT_PUMP:
+        ask(input, out);
+        break;
+    case YD_INPUT_REPLY:
+        (void)yd_out_command(out, input->more ? COMMAND_MORE : COMMAND_LAST, input->cookie,
+                             batch ? yd_batch_ref(batch) : NULL, NULL, NULL); /* as above */
+        break;
+    case YD_INPUT_ERROR: {
+        struct yd_str why = batch && batch->view.count && batch->view.records[0].type == YD_TEXT
+                                ? yd_view_bytes(&batch->view, batch->view.records[0].value)
+                                : yd_str_of(yd_error_text(input->error));
+        refuse(out, input->cookie, input->error, "%.*s", YD_STR_FMT(why));
+        break;
+    }
+    default:
+        break;
+    }
     return YD_DONE;
 }
 
@@ -158,6 +253,17 @@ static void listens(void *arg, const char *what, const char *address)
 static void said(void *arg, int level, const char *text)
 {
     yd_pump_say(((struct pump *)arg)->pump, level, "%s", text);
+}
+
+static int tell_ask(void *arg, uint64_t number, struct yd_batch *query)
+{
+    uint64_t *data = malloc(sizeof *data);
+    if (!data) {
+        yd_batch_unref(query);
+        return YD_ENOMEM;
+    }
+    *data = number;
+    return yd_pump_tell(((struct pump *)arg)->pump, TELL_ASK | YD_TELL_URGENT, query, data, free);
 }
 
 static uint64_t random_(void *arg)
@@ -200,6 +306,7 @@ static int start(struct yd_pump *pump, void *opaque, void *element_state)
         .counted = counted,
         .listens = listens,
         .said = said,
+        .ask = tell_ask,
         .arg = state,
     };
     int r = yd_native_start(&options, &state->native, &trail);
@@ -225,8 +332,17 @@ static void pause_(void *opaque, bool paused)
     (void)opaque, (void)paused; /* nothing is emitted: there is nobody to wait for */
 }
 
+static void command(void *opaque, struct yd_command *command)
+{
+    struct pump *state = opaque;
+    const struct refusal *refusal = command->type == COMMAND_REFUSE ? command->data : NULL;
+    if (!state->native) return;
+    yd_native_answer(state->native, command->arg, command->batch, command->type == COMMAND_MORE,
+                     refusal ? refusal->error : 0, refusal ? refusal->text : NULL);
+}
+
 static const struct yd_pump_class pump_class = {
-    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_};
+    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_, .command = command};
 
 const struct yd_element_class yd_class_native = {
     .abi = YD_ELEMENT_ABI,
@@ -241,6 +357,8 @@ const struct yd_element_class yd_class_native = {
         "files.\n"
         "- Everything that comes is checked; a frame that cannot be ends its connection, no other.\n"
         "- Beyond this machine it asks for a token or client certificates, or says so: `open: true`.\n"
+        "- Elements that remember (State, Facts, Events, Window …) are asked by their names: `yarder ask`, `yarder "
+        "state`.\n"
         "- Counted here: records appended, and refused by their reason. What was there already counts as folded.\n",
     .example = "native :: Native(listen: \"127.0.0.1:4280\", unix: \"/run/yarder/native.sock\")\n"
                "metrics :: Log(stream: \"metrics\") -> history :: History()\n",

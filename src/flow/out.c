@@ -304,6 +304,37 @@ int yd_ask(struct yd_out *out, unsigned port, struct yd_batch *query, uint64_t c
     return 0;
 }
 
+int yd_run_asked_port(const struct yd_element_class *class)
+{
+    for (int p = 0; class->ports && class->ports[p].name; p++) {
+        const struct yd_port_class *port = &class->ports[p];
+        if (port->direction == YD_IN && port->mode == YD_QUERY && port->schema &&
+            (strcmp(port->schema, "rows") == 0 || strcmp(port->schema, "facts") == 0))
+            return p;
+    }
+    return -1;
+}
+
+int yd_run_ask(struct yd_out *out, struct yd_str element, struct yd_batch *query, uint64_t cookie, int64_t timeout_ns)
+{
+    struct yd_run *run = out->element->run;
+    struct yd_element *whom = NULL;
+    for (uint32_t i = 0; i < run->element_count && !whom; i++)
+        if (yd_str_eq(element, yd_str_of(run->elements[i].node->name))) whom = &run->elements[i];
+    int port = whom ? yd_run_asked_port(whom->class) : -1;
+    struct yd__op *op = port >= 0 ? record(out, YD__OP_ASK) : NULL;
+    if (!op) {
+        yd_batch_unref(query);
+        return !whom ? YD_ENOENT : port < 0 ? YD_ENOTSUP : YD_ENOMEM;
+    }
+    op->port = (uint16_t)port;
+    op->batch = query;
+    op->id = cookie;
+    op->time_ns = timeout_ns;
+    op->data = whom;
+    return 0;
+}
+
 static struct yd__query *find_query(struct yd_out *out, uint64_t handle)
 {
     uint64_t *found = yd__dict_find(&out->element->queries, handle ? handle : out->query);

@@ -38,33 +38,49 @@ static void refuse_question(struct yd_element *e, uint64_t cookie, int error, co
     if (!yd__ring_push(&e->control, &item)) yd_batch_unref(item.batch);
 }
 
+/* To whom, on which of his ports; YD_NOBODY: the port is not wired. */
+struct whom {
+    yd_pid pid;
+    unsigned port;
+    int64_t timeout_ns; /* 0: none of its own */
+};
+
+static struct whom by_wire(const struct yd_element *e, const struct yd__port *port)
+{
+    if (!port->wire_count) return (struct whom){.pid = YD_NOBODY};
+    const struct yd__flow_wire *wire = &e->run->wires[port->wires[0]];
+    return (struct whom){wire->to_pid, wire->def->to_port, wire->def->timeout_ns};
+}
+
 void yd__query_ask(struct yd_element *e, struct yd__op *op)
 {
-    struct yd__port *port = &e->ports[op->port];
     struct yd_batch *batch = op->batch;
-    struct yd__flow_wire *wire = port->wire_count ? &e->run->wires[port->wires[0]] : NULL;
+    const struct yd_element *named = op->data;
+    struct whom whom = named ? (struct whom){named->pid, op->port, 0} : by_wire(e, &e->ports[op->port]);
+    bool wired = whom.pid != YD_NOBODY;
+    op->data = NULL;
     e->asked++;
     struct yd__question *question = NULL;
     struct yd_envelope *envelope = NULL;
     uint64_t *slot = NULL;
-    if (wire && e->questions.count < YD__QUESTIONS_MAX) {
+    if (wired && e->questions.count < YD__QUESTIONS_MAX) {
         question = calloc(1, sizeof *question);
         slot = question ? yd__dict_add(&e->questions, ++e->question_last) : NULL;
-        if (slot) envelope = yd_out_new(e->box, wire->to_pid, YD__ENV_QUERY, YD_SYSTEM);
+        if (slot) envelope = yd_out_new(e->box, whom.pid, YD__ENV_QUERY, YD_SYSTEM);
     }
     if (!envelope) {
         if (slot) yd__dict_remove(&e->questions, e->question_last);
         free(question);
         yd_batch_unref(batch);
-        refuse_question(e, op->id, wire ? YD_EBUSY : YD_EUNDELIVERABLE,
-                        wire ? "too many questions are open on this wire" : "the port is not wired");
+        refuse_question(e, op->id, wired ? YD_EBUSY : YD_EUNDELIVERABLE,
+                        wired ? "too many questions are open" : "the port is not wired");
         return;
     }
-    int64_t timeout = op->time_ns ? op->time_ns : wire->def->timeout_ns ? wire->def->timeout_ns : TIMEOUT_DEFAULT;
+    int64_t timeout = op->time_ns ? op->time_ns : whom.timeout_ns ? whom.timeout_ns : TIMEOUT_DEFAULT;
     int64_t deadline = yd_out_mono(e->box) + timeout;
-    *question = (struct yd__question){.id = e->question_last, .cookie = op->id, .wire = wire->index};
+    *question = (struct yd__question){.id = e->question_last, .cookie = op->id, .whom = whom.pid};
     *slot = (uint64_t)(uintptr_t)question;
-    envelope->arg[0] = wire->index;
+    envelope->arg[0] = whom.port;
     envelope->arg[1] = question->id;
     envelope->arg[2] = (uint64_t)deadline;
     envelope->batch = batch;
@@ -80,9 +96,8 @@ static struct yd__question *question_of(struct yd_element *e, uint64_t id)
 
 static void send_taken(struct yd_element *e, const struct yd__question *question, uint64_t bytes)
 {
-    struct yd_envelope *envelope = yd_out_new(e->box, e->run->wires[question->wire].to_pid, YD__ENV_TAKEN, YD_SYSTEM);
+    struct yd_envelope *envelope = yd_out_new(e->box, question->whom, YD__ENV_TAKEN, YD_SYSTEM);
     if (!envelope) return;
-    envelope->arg[0] = question->wire;
     envelope->arg[1] = question->id;
     envelope->arg[2] = bytes;
 }
@@ -170,11 +185,10 @@ static void finish_query(struct yd_element *e, struct yd__query *query)
     free(query);
 }
 
-static void send_refusal(struct yd_element *e, yd_pid to, uint64_t wire, uint64_t question, int error, const char *text)
+static void send_refusal(struct yd_element *e, yd_pid to, uint64_t question, int error, const char *text)
 {
     struct yd_envelope *envelope = yd_out_new(e->box, to, YD__ENV_REFUSAL, YD_SYSTEM);
     if (!envelope) return; /* out of memory: the asker's own timer answers */
-    envelope->arg[0] = wire;
     envelope->arg[1] = question;
     envelope->arg[2] = (uint64_t)(int64_t)error;
     envelope->data = text && *text ? strdup(text) : NULL;
@@ -190,7 +204,6 @@ void yd__query_send_reply(struct yd_element *e, uint64_t handle, struct yd_batch
         if (query) finish_query(e, query);
         return;
     }
-    envelope->arg[0] = query->wire;
     envelope->arg[1] = query->question;
     envelope->arg[2] = more;
     envelope->batch = batch;
@@ -205,7 +218,7 @@ void yd__query_send_error(struct yd_element *e, uint64_t handle, int error, cons
 {
     struct yd__query *query = query_of(e, handle);
     if (!query) return;
-    send_refusal(e, query->asker, query->wire, query->question, error, text);
+    send_refusal(e, query->asker, query->question, error, text);
     e->answered++;
     finish_query(e, query);
 }
@@ -213,11 +226,8 @@ void yd__query_send_error(struct yd_element *e, uint64_t handle, int error, cons
 void yd__query_run(struct yd_element *e, struct yd__query *query)
 {
     uint64_t handle = query->handle;
-    struct yd_input input = {.type = YD_INPUT_QUERY,
-                             .port = e->run->wires[query->wire].def->to_port,
-                             .batch = query->batch,
-                             .cookie = handle,
-                             .again = query->again};
+    struct yd_input input = {
+        .type = YD_INPUT_QUERY, .port = query->port, .batch = query->batch, .cookie = handle, .again = query->again};
     enum yd_turn_result result = yd__element_call(e, &input, NULL, handle);
     if (result == YD_FAIL) {
         yd__life_crashed(e, NULL); /* answers all that is open, this one too */
@@ -242,7 +252,7 @@ void yd__query_came(struct yd_element *e, struct yd_envelope *envelope)
     if (envelope->arg[2] && (int64_t)envelope->arg[2] <= yd_out_mono(e->box)) return; /* has timed out already */
     if (e->life == YD_LIFE_STOPPED || e->life == YD_LIFE_CRASHED) {
         bool stopped = e->life == YD_LIFE_STOPPED;
-        send_refusal(e, envelope->from, envelope->arg[0], envelope->arg[1], stopped ? YD_EUNDELIVERABLE : YD_EBUSY,
+        send_refusal(e, envelope->from, envelope->arg[1], stopped ? YD_EUNDELIVERABLE : YD_EBUSY,
                      stopped ? "the element has been stopped" : "the element has crashed and is being restarted");
         return;
     }
@@ -250,12 +260,12 @@ void yd__query_came(struct yd_element *e, struct yd_envelope *envelope)
     uint64_t *slot = query ? yd__dict_add(&e->queries, ++e->query_last) : NULL;
     if (!slot) {
         free(query);
-        send_refusal(e, envelope->from, envelope->arg[0], envelope->arg[1], YD_ENOMEM, "");
+        send_refusal(e, envelope->from, envelope->arg[1], YD_ENOMEM, "");
         return;
     }
     *query = (struct yd__query){.handle = e->query_last,
                                 .question = envelope->arg[1],
-                                .wire = (uint32_t)envelope->arg[0],
+                                .port = (unsigned)envelope->arg[0],
                                 .asker = envelope->from,
                                 .batch = envelope->batch};
     envelope->batch = NULL;

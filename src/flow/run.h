@@ -125,6 +125,12 @@ int yd_run_stat_wait(struct yd_run *run, int64_t timeout_ns);
 /* The run an element is part of, for the class that reports on it. */
 struct yd_run *yd_element_run(struct yd_element *element);
 const struct yd_topology *yd_run_topology(const struct yd_run *run);
+/* For doors, in receive: as yd_ask, to an element of this run by its name, on the input where it answers `rows` or
+ * `facts`, without a wire. Takes the query. YD_ENOENT: there is none of this name; YD_ENOTSUP: it answers no such
+ * questions. */
+int yd_run_ask(struct yd_out *out, struct yd_str element, struct yd_batch *query, uint64_t cookie, int64_t timeout_ns);
+/* The port where elements of this class answer `rows` or `facts`; -1: none. */
+int yd_run_asked_port(const struct yd_element_class *class);
 /* The streams open in this run, by "name/partition": who opens one puts it there, and removes it before closing it. */
 struct yd_streams *yd_element_streams(struct yd_element *element);
 /* For pumps that serve streams: the same, the data folder, its disk's file threads, randomness (any thread). */

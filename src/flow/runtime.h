@@ -413,12 +413,12 @@ struct yd__hold {
 #define YD__QUESTIONS_MAX   4096      /* open on one query wire */
 struct yd__question {                 /* ours, out */
     uint64_t id, cookie;
-    uint32_t wire;
+    yd_pid whom;
     uint64_t taken; /* bytes of replies not yet told */
 };
 struct yd__query { /* others', in; handle is its key */
     uint64_t handle, question;
-    uint32_t wire;
+    unsigned port;
     yd_pid asker;
     int64_t deadline_ns;
     struct yd_batch *batch;

@@ -3,7 +3,7 @@
  *   connections ──▶ frames, checked ──▶ OPEN: the registry of open streams, else DATA/streams/NAME/PARTITION
  *                                   ──▶ APPEND: yd_log_append; answered when the stream's positions say so
  *                                   ──▶ SUBSCRIBE: memory tail, or runs of frames straight out of the files
- *                                   ──▶ QUERY: on file threads
+ *                                   ──▶ QUERY: on file threads; of an `element`: see `ask`
  *
  * All in one loop's thread; what can touch a disk runs on the pool. It knows nothing of elements: elements/native.c
  * wraps it. Nothing a peer sends or leaves unread holds up another one, or takes more memory than the limits say. */
@@ -64,12 +64,20 @@ struct yd_native_options {
                     const char *peer);
     void (*listens)(void *arg, const char *what, const char *address);
     void (*said)(void *arg, int level, const char *text);
+    /* A question that is not about streams: one ROW with a MAP that has `element`, or the op `elements`. Takes the
+     * query; answered under this number by yd_native_answer, unless the server is stopped before. 0, or why not at all.
+     */
+    int (*ask)(void *arg, uint64_t number, struct yd_batch *query);
     void *arg;
 };
 /* options' texts are copied. YD_EPERM: it would be open to strangers. */
 int yd_native_start(const struct yd_native_options *options, struct yd_native **ret_native, struct yd_trail *trail);
 /* Says GOODBYE to all, closes the streams opened here, then calls stopped, in the loop's thread. */
 void yd_native_stop(struct yd_native *native, void (*stopped)(void *arg), void *arg);
+/* The answer to `ask`: batches, the last one with more = false (NULL: none), or an error and what to say. In the loop's
+ * thread; the batch stays the caller's. Of one who has gone: quiet. */
+void yd_native_answer(struct yd_native *native, uint64_t number, struct yd_batch *batch, bool more, int error,
+                      const char *text);
 void yd_native_address(const struct yd_native *native, bool unix_socket,
                        struct yd_address *ret); /* with the real port */
 

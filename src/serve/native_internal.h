@@ -113,6 +113,13 @@ struct yd__native_peer {
     uint32_t follows; /* handles with a follower */
 };
 
+/* Asked of an element, and not answered yet. */
+struct yd__native_question {
+    struct yd__native_question *next;
+    struct yd__native_peer *peer;
+    uint64_t number, correlation;
+};
+
 struct yd_native {
     struct yd_native_options options;
     struct yd_loop *loop;
@@ -131,6 +138,8 @@ struct yd_native {
     void (*stopped)(void *arg);
     void *stopped_arg;
     struct yd_native_stat stat;
+    struct yd__native_question *questions;
+    uint64_t question_last;
     uint8_t *scratch; /* names that match, of one batch */
     size_t scratch_size;
 };
@@ -208,6 +217,7 @@ struct yd__native_frame {
 typedef int yd__native_message(struct yd__native_peer *peer, const struct yd__native_frame *frame);
 yd__native_message yd__native_open, yd__native_append, yd__native_subscribe, yd__native_credit, yd__native_cancel,
     yd__native_query, yd__native_follow, yd__native_followed, yd__native_fence;
+void yd__native_questions_drop(struct yd__native_peer *peer); /* its answers will be for nobody */
 /* The next text of `size` bytes at *at inside the frame; false: it goes beyond the end. */
 bool yd__native_text(const struct yd__native_frame *frame, size_t *at, size_t size, struct yd_str *ret);
 

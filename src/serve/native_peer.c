@@ -69,6 +69,7 @@ void yd__native_peer_close(struct yd__native_peer *peer)
     yd_stream_close(peer->stream);
     peer->stream = NULL;
     yd__native_subs_close(peer);
+    yd__native_questions_drop(peer);
     for (uint32_t i = 0; i < peer->handle_count; i++) yd__native_handle_close(peer->handles[i]);
     free(peer->handles);
     peer->handles = NULL;

@@ -2,6 +2,8 @@
  *
  *   one ROW {op, …} ─▶ a job, as all of it looks at folders ─▶ rows into a builder ─▶ REPLY, REPLY … in the loop
  *
+ * Questions to elements go to whoever made the server, and their answers come back batch by batch.
+ *
  * The operations and their rows are listed in <yarder/protocol.h>. */
 #include "serve/native_internal.h"
 
@@ -460,7 +462,73 @@ static const char *understand(struct ask *ask)
             return "the path is too long";
         return NULL;
     }
-    return "no such op: streams, stat, create, cursors, cursor_save, cursor_remove, producer, fence";
+    return "no such op: streams, stat, create, cursors, cursor_save, cursor_remove, producer, fence; of an `element`: "
+           "see the op `elements`";
+}
+
+/* ---- questions to elements ---- */
+
+static bool is_of_element(const struct ask *ask)
+{
+    const struct yd_view *view = &ask->query->view;
+    if (!ask->job.native->options.ask || view->count != 1 || view->records[0].type != YD_MAP) return false;
+    return text(ask, "element").size || yd_str_eq(text(ask, "op"), YD_STR("elements"));
+}
+
+static int pass_on(struct yd__native_peer *peer, struct ask *ask)
+{
+    struct yd_native *native = peer->native;
+    struct yd__native_question *question = calloc(1, sizeof *question);
+    if (!question) return YD_ENOMEM;
+    *question = (struct yd__native_question){native->questions, peer, ++native->question_last, ask->correlation};
+    native->questions = question;
+    peer->query_count++;
+    int error = native->options.ask(native->options.arg, question->number, yd_batch_ref(ask->query));
+    if (!error) return 0;
+    native->questions = question->next;
+    peer->query_count--;
+    free(question);
+    return error;
+}
+
+void yd__native_questions_drop(struct yd__native_peer *peer)
+{
+    struct yd__native_question **at = &peer->native->questions;
+    while (*at) {
+        struct yd__native_question *question = *at;
+        if (question->peer != peer) {
+            at = &question->next;
+            continue;
+        }
+        *at = question->next;
+        free(question);
+    }
+}
+
+void yd_native_answer(struct yd_native *native, uint64_t number, struct yd_batch *batch, bool more, int error,
+                      const char *text)
+{
+    struct yd__native_question **at = &native->questions;
+    while (*at && (*at)->number != number) at = &(*at)->next;
+    struct yd__native_question *question = *at;
+    if (!question) return;
+    struct yd__native_peer *peer = question->peer;
+    uint64_t correlation = question->correlation;
+    if (!more) {
+        *at = question->next;
+        free(question);
+        peer->query_count--;
+    }
+    yd__native_peer_pin(peer);
+    unsigned flags = more ? YD_FRAME_MORE : 0;
+    if (error)
+        yd__native_refuse(peer, correlation, &(struct yd_msg_refused){.error = error}, "%s",
+                          text && *text ? text : yd_error_text(error));
+    else if (!batch)
+        yd__native_send(peer, YD_MSG_REPLY, flags, correlation, NULL, 0, (struct yd_str){0});
+    else if (yd__native_begin(peer, YD_MSG_REPLY, flags, correlation, NULL, 0, batch->header.size) == 0)
+        (void)yd__native_write_batch(peer, batch); /* on failure the peer ends */
+    yd__native_peer_unpin(peer);
 }
 
 int yd__native_query(struct yd__native_peer *peer, const struct yd__native_frame *frame)
@@ -469,16 +537,25 @@ int yd__native_query(struct yd__native_peer *peer, const struct yd__native_frame
     const char *why = "out of memory";
     int error = YD_ENOMEM;
     struct ask *ask = calloc(1, sizeof *ask);
+    bool of_element = false;
     if (ask) {
         ask->job = (struct yd__native_job){.native = native, .work = work, .done = done};
         ask->correlation = frame->head.correlation;
         error = yd_batch_from_bytes(frame->body, frame->size, &ask->query);
-        why = error ? "a query is one batch, and this is none" : understand(ask);
+        of_element = !error && is_of_element(ask);
+        why = error ? "a query is one batch, and this is none" : of_element ? NULL : understand(ask);
         if (why && !error) error = YD_EINVAL;
     }
     if (!error && peer->query_count >= QUERIES_MAX) {
         error = YD_EBUSY;
         why = "too many queries under way on one connection";
+    }
+    if (!error && of_element) {
+        error = pass_on(peer, ask);
+        if (!error) {
+            free_ask(ask);
+            return 0;
+        }
     }
     if (!error) error = yd__native_submit(native, native->lane, peer, &ask->job);
     if (!error) {

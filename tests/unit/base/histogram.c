@@ -1,6 +1,6 @@
 /* Histograms: every duration has one bucket, bounds grow by an eighth at most, quantiles are not below the truth. */
-#include "base/hash.h"
 #include "base/histogram.h"
+#include "base/hash.h"
 #include "testing.h"
 
 static void every_duration_lies_under_the_bound_of_its_bucket_and_not_under_the_one_before(void **state)
