@@ -220,8 +220,12 @@ static int write_seal(struct yd_log *log, struct yd__segment *segment, const voi
     uint64_t end = segment->data_end + size;
     int error = yd__grow_active(log, size);
     if (error) return error;
-    error = yd_file_write(segment->file, bytes, size, segment->data_end);
+    /* The index is durable before the footer is written: opening believes a footer without reading its index. */
+    size_t index_size = size - sizeof(struct yd__footer);
+    error = index_size ? yd_file_write(segment->file, bytes, index_size, segment->data_end) : 0;
     if (!error) error = yd_file_sync(segment->file);
+    const char *footer = (const char *)bytes + index_size;
+    if (!error) error = yd_file_write(segment->file, footer, sizeof(struct yd__footer), segment->data_end + index_size);
     if (!error) error = yd_file_truncate(segment->file, end); /* zeros that no position ever covered */
     if (!error) error = yd_file_sync(segment->file);
     if (error) {

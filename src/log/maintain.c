@@ -124,13 +124,13 @@ static int write_footer(struct yd_log *log, struct yd__segment *segment, struct 
 {
     struct yd__footer footer;
     yd__footer_make(segment, log->log_id, &footer);
-    struct iovec parts[2] = {
-        {segment->index.entries, segment->index.count * sizeof *segment->index.entries},
-        {&footer, sizeof footer},
-    };
-    int error = yd_file_writev(file, parts, 2, segment->data_end);
+    uint64_t at = segment->data_end;
+    size_t index_size = segment->index.count * sizeof *segment->index.entries;
+    /* The index is durable before the footer is written: opening believes a footer without reading its index. */
+    int error = index_size ? yd_file_write(file, segment->index.entries, index_size, at) : 0;
     if (!error) error = yd_file_sync(file);
-    *ret_size = segment->data_end + parts[0].iov_len + parts[1].iov_len;
+    if (!error) error = yd_file_write(file, &footer, sizeof footer, at + index_size);
+    *ret_size = at + index_size + sizeof footer;
     /* Behind the footer are zeros that no position ever covered: no reader is there. */
     if (!error) error = yd_file_truncate(file, *ret_size);
     /* A footer that is not at the end is made anew, by walking, and may differ: followers may have this one. */

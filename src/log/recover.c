@@ -605,12 +605,11 @@ static int cut_tail(struct recovery *recovery)
     return error;
 }
 
-/* Segments behind the end: begun and never finished. */
+/* Segments behind the end: begun and never finished. What comes back, of the power, is dropped again. */
 static int drop_segments(struct recovery *recovery, uint32_t from)
 {
     struct yd_log *log = recovery->log;
     int error = 0;
-    bool dropped = false;
     while (log->segment_count > from && !error) {
         struct yd__segment *segment = log->segments[log->segment_count - 1];
         char path[YD__PATH_SIZE];
@@ -632,10 +631,9 @@ static int drop_segments(struct recovery *recovery, uint32_t from)
         (void)yd_fs_unlink(log->fs, path); /* nor this */
         log->bytes -= segment->file_size;
         log->segment_count--;
-        dropped = true;
         yd__segment_unref(segment);
     }
-    return error || !dropped ? error : yd_fs_sync_dir(log->fs, log->dir);
+    return error;
 }
 
 /* The head of a segment that was begun behind the checkpoint, written once more like the frames. */

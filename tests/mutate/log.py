@@ -35,10 +35,8 @@ COMPILER = 'the compiler'
 HARMLESS = {
     'src/log/control.c: if (!error) error = yd_file_sync(log->control_file);':
         'these are zeros; the first checkpoint syncs the whole page, and a crash before it leaves a page that is new again',
-    'src/log/recover.c: return error || !dropped ? error : yd_fs_sync_dir(log->fs, log->dir);':
-        'make_durable syncs the same folder next; what is dropped behind it is empty, and goes again if it comes back',
     'src/log/recover.c: if (!error) error = yd_fs_sync_dir(log->fs, log->dir);':
-        'the names found were synced when the control page was opened, and drop_segments syncs those it takes away',
+        'the names found were synced when the control page was opened; a dropped segment that comes back goes again',
     'src/log/space.c: if (!error) error = yd_file_sync(file);':
         'zeros, or ballast, in a file without a name that counts: synced ahead only so that a commit is fast',
     'src/log/space.c: (void)yd_fs_sync_dir(log->fs, log->dir); /* only so that the room is there at once */':

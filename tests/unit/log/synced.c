@@ -266,6 +266,101 @@ static void every_flipped_bit_of_a_sealed_index_is_found(void **state)
     assert_int_equal(world_close(world, log), 0);
 }
 
+/* Fills the first segment up to where its footer will reach beyond it, so that nothing is cut off behind, and begins
+ * the next. */
+static void fill_to_the_brim(struct yd_log *log)
+{
+    append(log, 4, 3000);
+    assert_int_equal(yd_log_flush(log), 0);
+    struct yd__segment *first = log->segments[0];
+    for (uint64_t left; (left = first->file_size - first->data_end) >= 128;) {
+        size_t fill = left > 8000 ? 3000 : 1;
+        struct yd_batch *like;
+        for (; left <= 8000; fill += 16) {
+            like = make_batch(0, 4, fill, 0);
+            uint32_t size = like->header.size;
+            yd_batch_unref(like);
+            if (size + 64 >= left) break;
+        }
+        append(log, 4, fill);
+        assert_int_equal(yd_log_flush(log), 0);
+        assert_int_equal(log->segment_count, 1);
+    }
+    append(log, 4, 3000);
+    assert_int_equal(yd_log_flush(log), 0);
+    assert_int_equal(log->segment_count, 2);
+}
+
+/* Opening believes a footer without reading its index, and followers are sent both. */
+static void a_footer_that_is_whole_has_its_index(void **state)
+{
+    struct world *world = *state;
+    uint32_t sealed = 0, not_sealed = 0;
+    for (uint64_t seed = 1; seed <= 4 * SEEDS; seed++) {
+        new_disk(world, seed);
+        struct yd_log_options options = world_options(world);
+        options.segment_size_min = options.segment_size_max = 64 << 10;
+        struct yd_log *log = world_open(world, &options, NULL);
+        fill_to_the_brim(log);
+        struct yd_log_position position;
+        yd_log_position(log, &position);
+        *yd_sim_fs_faults(world->fs) = (struct yd_sim_faults){.tear = 8};
+        yd_sim_fs_cut_after(world->fs, 3 + seed % 8);
+        (void)yd_log_maintain(log);
+        yd_sim_fs_crash(world->fs);
+        (void)world_close(world, log);
+        char path[300];
+        struct yd_file *file;
+        struct yd__footer footer;
+        segment_path(world, 0, ".ylog", path, sizeof path);
+        assert_int_equal(yd_fs_open(world->fs, path, YD_OPEN_READ, &file), 0);
+        bool whole = yd__footer_read(file, position.log_id, &footer, NULL) == 0;
+        if (whole) assert_int_equal(index_fault(file, position.log_id), 0);
+        *(whole ? &sealed : &not_sealed) += 1;
+        yd_file_close(file);
+    }
+    assert_true(sealed > SEEDS && not_sealed > SEEDS / 2);
+}
+
+/* The next segment had its name, and nothing in it, when the power went; what was to fill the one before it was lost.
+ * The stream goes on in that one, past where the next began: the name must not come back then. */
+static void an_empty_segment_dropped_behind_the_end_does_not_come_back(void **state)
+{
+    struct world *world = *state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        new_disk(world, seed);
+        yd_sim_fs_faults(world->fs)->write_back = 0;
+        struct yd_log *log = world_open(world, NULL, NULL);
+        append(log, 4, 100);
+        assert_int_equal(yd_log_flush(log), 0);
+        yd_sim_fs_crash(world->fs);
+        (void)world_close(world, log);
+        char path[300];
+        struct yd_file *file;
+        segment_path(world, 10, ".ylog", path, sizeof path);
+        assert_int_equal(yd_fs_open(world->fs, path, YD_OPEN_WRITE | YD_OPEN_CREATE, &file), 0);
+        assert_int_equal(yd_file_allocate(file, 0, 64 << 10), 0);
+        assert_int_equal(yd_file_sync(file), 0);
+        yd_file_close(file);
+        assert_int_equal(yd_fs_sync_dir(world->fs, world->dir), 0);
+        struct yd_log_recovery recovery;
+        struct yd_stat now;
+        log = world_open(world, NULL, &recovery);
+        assert_int_equal(recovery.cut_to, 4);
+        assert_int_equal(yd_fs_stat(world->fs, path, &now), YD_ENOENT);
+        for (int i = 0; i < 5; i++) append(log, 4, 100);
+        assert_int_equal(yd_log_flush(log), 0);
+        yd_sim_fs_crash(world->fs);
+        (void)world_close(world, log);
+        log = world_open(world, NULL, &recovery);
+        uint64_t missing;
+        assert_int_equal(recovery.cut_to, 24);
+        assert_int_equal(read_from_oldest(log, &missing), 24);
+        assert_int_equal(missing, 0);
+        assert_int_equal(world_close(world, log), 0);
+    }
+}
+
 /* The same process number, begun at the same tick of another boot, is somebody else. */
 static void a_writer_of_another_boot_is_not_alive(void **state)
 {
@@ -296,6 +391,8 @@ int main(void)
         WORLD(what_was_cut_is_in_quarantine_after_a_crash_too),
         WORLD(a_frame_left_from_before_a_cut_is_not_taken_for_the_next),
         WORLD(every_flipped_bit_of_a_sealed_index_is_found),
+        WORLD(a_footer_that_is_whole_has_its_index),
+        WORLD(an_empty_segment_dropped_behind_the_end_does_not_come_back),
         WORLD(a_writer_of_another_boot_is_not_alive),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
