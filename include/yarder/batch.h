@@ -207,7 +207,8 @@ int yd_batch_slice(const struct yd_batch *batch, uint32_t first, uint32_t count,
 int yd_batch_select(const struct yd_batch *batch, const uint8_t *keep, struct yd_batch **ret_batch);
 /* By the hash of each record's name: to[i], for i < partitions, is the part that belongs to partition i of a stream, in
  * its order, or NULL. The parts say the same producer_* as the whole: each partition knows by itself what it has
- * already. A batch that belongs to one partition alone is given as it is. YD_ENOMEM, YD_ENOTSUP: `to` is all NULL. */
+ * already. A record named yarder.tombstone belongs to each: it may cover names in any. A batch that belongs to one
+ * partition alone is given as it is. YD_ENOMEM, YD_ENOTSUP: `to` is all NULL. */
 int yd_batch_split(struct yd_batch *batch, uint32_t partitions, struct yd_batch **to);
 
 /* The builder: interns names, bounded, reusable. One thread. */

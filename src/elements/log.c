@@ -352,11 +352,51 @@ static void *stream(void *opaque, unsigned partition)
 
 /* ---- taking ---- */
 
+static uint32_t tombstones_in(const struct yd_view *view)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < view->name_count; i++) {
+        if (!yd_str_eq(yd_view_name(view, i), YD_STR("yarder.tombstone"))) continue;
+        for (uint32_t k = 0; k < view->count; k++) count += view->records[k].name == i;
+    }
+    return count;
+}
+
+/* By producer all of it goes into one partition; but tombstones into each, as they may cover names in any. */
+static int split_by_producer(struct yd_batch *batch, unsigned to, unsigned count, struct yd_batch **split)
+{
+    const struct yd_view *view = &batch->view;
+    struct yd_batch *stones = NULL;
+    memset(split, 0, count * sizeof *split);
+    if (batch->header.kinds & YD_KIND_BIT(YD_ROW)) {
+        uint8_t *keep = yd_alloc_zero(NULL, view->count);
+        if (!keep) return YD_ENOMEM;
+        for (uint32_t i = 0; i < view->count; i++)
+            keep[i] = view->records[i].kind == YD_ROW &&
+                      yd_str_eq(yd_view_name(view, view->records[i].name), YD_STR("yarder.tombstone"));
+        int error = yd_batch_select(batch, keep, &stones);
+        yd_alloc_put(NULL, keep, view->count);
+        if (error < 0 && error != YD_EAGAIN) return error;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        split[i] = i == to ? batch : stones;
+        if (split[i]) (void)yd_batch_ref(split[i]);
+    }
+    yd_batch_unref(stones);
+    return 0;
+}
+
 static enum yd_turn_result take_split(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     struct yd_batch *split[YD_PARTITIONS_MAX];
     unsigned parts = 0;
-    if (yd_batch_split(input->batch, state->count, split) < 0) return YD_FAIL;
+    const bool by_name = state->by == YD_LAYOUT_BY_NAME;
+    const unsigned home =
+        yd_partition_of(by_name ? yd_hash_str(YD_STR("yarder.tombstone")) : yd_hash_id(input->from), state->count);
+    const bool stones = tombstones_in(&input->batch->view) > 0;
+    int error = by_name ? yd_batch_split(input->batch, state->count, split)
+                        : split_by_producer(input->batch, home, state->count, split);
+    if (error < 0) return YD_FAIL;
     struct yd__log_debt debt = {
         .hold = input->level ? yd_hold(out) : 0, .level = input->level, .born_ns = input->born_ns};
     for (unsigned i = 0; i < state->count; i++) parts += split[i] != NULL;
@@ -367,6 +407,7 @@ static enum yd_turn_result take_split(struct state *state, struct yd_input *inpu
     bool good = parts == 1 || debt.share;
     for (unsigned i = 0; i < state->count; i++) {
         if (!split[i]) continue;
+        debt.copies = stones && i != home ? tombstones_in(&split[i]->view) : 0;
         if (good) yd__log_part_take(&state->parts[i], split[i], debt, out);
         yd_batch_unref(split[i]);
     }
@@ -375,11 +416,10 @@ static enum yd_turn_result take_split(struct state *state, struct yd_input *inpu
 
 static enum yd_turn_result take(struct state *state, struct yd_input *input, struct yd_out *out)
 {
-    if (state->count > 1 && state->by == YD_LAYOUT_BY_NAME) return take_split(state, input, out);
-    unsigned to = yd_partition_of(yd_hash_id(input->from), state->count);
+    if (state->count > 1) return take_split(state, input, out);
     struct yd__log_debt debt = {
         .hold = input->level ? yd_hold(out) : 0, .level = input->level, .born_ns = input->born_ns};
-    yd__log_part_take(&state->parts[to], input->batch, debt, out);
+    yd__log_part_take(&state->parts[0], input->batch, debt, out);
     return YD_DONE;
 }
 

@@ -161,10 +161,10 @@ static void acknowledge(struct yd__log_part *part, uint64_t next, struct yd__log
 }
 
 /* 0: in the log. YD_EFULL, YD_ENOMEM: later. Others: never, and counted. */
-static int append(struct yd__log_part *part, const struct yd_batch *batch, struct yd_log_appended *appended,
-                  struct yd_out *out)
+static int append(struct yd__log_part *part, const struct yd_batch *batch, uint32_t copies,
+                  struct yd_log_appended *appended, struct yd_out *out)
 {
-    uint32_t count = batch->header.count;
+    uint32_t count = batch->header.count - copies;
     int r = yd_log_append(part->log, batch, -1, UINT64_MAX, appended);
     if (r == YD_EREADONLY) yd_count_dropped(out, YD__LOG_READONLY, count);
     if (r == YD_EEPOCH) yd_count_dropped(out, YD__LOG_EPOCH, count);
@@ -180,7 +180,7 @@ static void put_aside(struct yd__log_part *part, struct yd_batch *batch, struct 
     if (!pending) {
         /* Other partitions may have their part already: the turn must not fail. Who can send it again is told to, and
          * what is there already is known by its producer. */
-        yd_count_dropped(out, YD__LOG_MEMORY, batch->header.count);
+        yd_count_dropped(out, YD__LOG_MEMORY, batch->header.count - debt->copies);
         pay(debt, YD_ECANCELED, 0, out);
         return;
     }
@@ -193,7 +193,7 @@ void yd__log_part_take(struct yd__log_part *part, struct yd_batch *batch, struct
 {
     struct yd_log_appended appended;
     debt.records = batch->header.count;
-    int r = part->first ? YD_EFULL : append(part, batch, &appended, out);
+    int r = part->first ? YD_EFULL : append(part, batch, debt.copies, &appended, out);
     if (r == YD_EFULL || r == YD_ENOMEM) {
         put_aside(part, batch, &debt, out);
         return;

@@ -32,6 +32,7 @@ struct yd__log_debt {
     uint64_t hold;
     unsigned level;   /* asked for; 0: nobody asks */
     uint32_t records; /* of the part */
+    uint32_t copies;  /* of them: tombstones that are counted in another part */
     int64_t born_ns;  /* when they came in */
 };
 /* A debt to be paid when the partition has got as far as `next`. */

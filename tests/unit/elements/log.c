@@ -3,6 +3,8 @@
 #include "base/hash.h"
 #include "tested.h"
 
+#include "log/mend.h"
+
 #define NAMES  10
 #define LITTLE (100 * YD_NS_PER_MS)
 #define NONE   "s :: Lines(path: \"none\", follow: true) -> "
@@ -98,6 +100,57 @@ static void each_name_goes_where_its_hash_says_and_stays_in_order(void **state)
     expect_file(&t, "data/streams/s/stream.json",
                 "{\"partitions\": 4, \"by\": \"name\", \"keep_ns\": 0, \"size_bytes\": 0}\n");
     tested_close(&t);
+}
+
+/* A tombstone covers names of any partition, and is counted once all the same. */
+static void a_tombstone_is_in_each_partition_and_counts_there(void **state)
+{
+    (void)state;
+    static const char *const chosen[] = {"name", "producer"};
+    for (size_t i = 0; i < YD_COUNT(chosen); i++) {
+        struct tested t;
+        struct yd_tombstone tombstone = {.names = YD_STR("n"), .until_seqno = UINT64_MAX, .until_time = INT64_MAX};
+        struct yd_batch *batch;
+        char text[256];
+        tested_open(&t);
+        (void)snprintf(text, sizeof text,
+                       NONE
+                       "a :: Filter() -> log :: Log(stream: \"s\", partitions: 4, by: %s)\ns -> b :: Filter() -> log\n",
+                       chosen[i]);
+        tested_start(&t, text);
+        tested_feed(&t, "a", mixed(0, 37));
+        tombstone.names = YD_STR("*");
+        assert_int_equal(yd_tombstone_batch(&tombstone, 1, &batch), 0);
+        tested_feed(&t, "a", batch);
+        tested_feed(&t, "a", mixed(37, 37));
+        tested_drain(&t);
+        assert_int_equal(input_of(&t, "log", "input").consumed, 2 * 37 + 1);
+        tested_stop(&t);
+        uint32_t shown = 0, stones = 0;
+        for (unsigned p = 0; p < 4; p++) {
+            char dir[64];
+            struct yd_forgotten *forgotten;
+            struct yd_log_start start = {.from = YD_FROM_OLDEST};
+            struct yd_log_reader *reader;
+            (void)snprintf(dir, sizeof dir, "data/streams/s/%u", p);
+            assert_int_equal(yd_forgotten_create(&forgotten), 0);
+            assert_int_equal(yd_forgotten_load(forgotten, t.fs, dir, NULL), 0);
+            assert_int_equal(yd_forgotten_count(forgotten), 1);
+            assert_int_equal(yd_log_reader_open_dir(t.fs, dir, &start, &reader, NULL), 0);
+            while (yd_log_reader_next(reader, &batch, NULL) == 0) {
+                for (uint32_t k = 0; k < batch->view.count; k++) {
+                    stones += batch->view.records[k].kind == YD_ROW;
+                    shown += !yd_forgotten_covers(forgotten, batch, k);
+                }
+                yd_batch_unref(batch);
+            }
+            yd_log_reader_close(reader);
+            yd_forgotten_destroy(forgotten);
+        }
+        assert_int_equal(stones, 4);
+        assert_int_equal(shown, 37 + 4); /* what came behind it, and the tombstones */
+        tested_close(&t);
+    }
 }
 
 static void all_of_a_wire_goes_to_one_partition_by_producer(void **state)
@@ -287,6 +340,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_name_goes_where_its_hash_says_and_stays_in_order),
+        cmocka_unit_test(a_tombstone_is_in_each_partition_and_counts_there),
         cmocka_unit_test(all_of_a_wire_goes_to_one_partition_by_producer),
         cmocka_unit_test(a_wire_out_of_it_reads_all_partitions_and_each_goes_on_where_it_was),
         cmocka_unit_test(a_power_cut_loses_and_doubles_nothing_between_two_logs),
