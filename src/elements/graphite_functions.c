@@ -262,6 +262,12 @@ static void view_within(const struct yd_gplan *plan, const struct yd__gfunction 
     view->fold = YD_GFOLD_AVG;
 }
 
+static int no_series(const struct yd_gnode *node, struct yd_trail *trail)
+{
+    return yd_trail_add(trail, YD_EINVAL, "a value where series are expected: '%.*s'",
+                        (int)YD_MIN(node->text.size, (size_t)100), node->text.data);
+}
+
 static int plan_node(struct yd_gplan *plan, struct yd_gnode *node, struct view view, struct yd_trail *trail)
 {
     if (is_source(node)) {
@@ -276,9 +282,7 @@ static int plan_node(struct yd_gplan *plan, struct yd_gnode *node, struct view v
                                                                 .fold = view.fold};
         return 0;
     }
-    if (node->kind != YD_G_CALL)
-        return yd_trail_add(trail, YD_EINVAL, "a value where series are expected: '%.*s'",
-                            (int)YD_MIN(node->text.size, (size_t)100), node->text.data);
+    if (node->kind != YD_G_CALL) return no_series(node, trail);
     const struct yd__gfunction *function = find(node->text);
     if (!function)
         return yd_trail_add(trail, YD_EINVAL, "unknown function '%.*s': /functions lists those that are there",
@@ -318,6 +322,7 @@ static int evaluate(struct yd_geval *eval, struct yd_gnode *node, struct view vi
         for (size_t i = 0; i < fetched->count && r == 0; i++) r = yd_glist_add(eval->pool, ret, fetched->items[i]);
         return r;
     }
+    if (node->kind != YD_G_CALL) return no_series(node, eval->trail);
     struct yd_glist list = {0};
     struct yd__gcall call = {.eval = eval,
                              .pool = eval->pool,

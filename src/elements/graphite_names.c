@@ -1,5 +1,6 @@
 /* Graphite's functions of names: aliases, groups, filters; see graphite_functions.c's table. */
 #define PCRE2_CODE_UNIT_WIDTH 8
+#include <math.h>
 #include <pcre2.h>
 #include <stdlib.h>
 
@@ -51,7 +52,8 @@ static void put_key(struct yd__gcall *call, const struct yd_gseries *series, con
     for (uint32_t i = 0; i < count && nodes; i++, nodes = nodes->next) {
         bool found = false;
         struct yd_str text = YD_STR("");
-        if (nodes->kind == YD_G_NUMBER) text = node_at(path, (int64_t)nodes->number, &found);
+        if (nodes->kind == YD_G_NUMBER && fabs(nodes->number) < 1e6)
+            text = node_at(path, (int64_t)nodes->number, &found);
         if (!found) text = tag_of(series, nodes->text);
         if (i) yd_buf_char(to, '.');
         yd_buf_str(to, text);

@@ -195,8 +195,10 @@ static int parse_target(struct parser *p, struct yd_gnode **ret)
 static int depth_of(const struct yd_gnode *node)
 {
     int most = 0;
-    for (const struct yd_gnode *argument = node->first; argument; argument = argument->next)
-        most = YD_MAX(most, depth_of(argument));
+    for (const struct yd_gnode *argument = node->first; argument; argument = argument->next) {
+        int depth = depth_of(argument); /* once: YD_MAX looks twice */
+        most = YD_MAX(most, depth);
+    }
     return most + 1;
 }
 

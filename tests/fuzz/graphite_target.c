@@ -8,8 +8,10 @@
 static unsigned depth_of(const struct yd_gnode *node)
 {
     unsigned most = 0;
-    for (const struct yd_gnode *argument = node->first; argument; argument = argument->next)
-        most = YD_MAX(most, depth_of(argument));
+    for (const struct yd_gnode *argument = node->first; argument; argument = argument->next) {
+        unsigned depth = depth_of(argument); /* once: YD_MAX looks twice */
+        most = YD_MAX(most, depth);
+    }
     return most + 1;
 }
 
