@@ -37,8 +37,8 @@ enum { REASON_SERIES, REASON_MEMORY, REASON_LATE, REASON_NOTE };
 #define NOTES_FILE_MAX (YD_NOTES_BYTES + (UINT64_C(64) << 20))
 
 enum { TIMER_SWEEP, TIMER_FLUSH, TIMER_STEP };
-enum { COMMAND_PIECE, COMMAND_COMMIT, COMMAND_RETIRE }; /* to the pump */
-enum { TOLD_COMMIT, TOLD_CHANGE };                      /* by it */
+enum { COMMAND_PIECE, COMMAND_COMMIT, COMMAND_RETIRE, COMMAND_WARM }; /* to the pump */
+enum { TOLD_COMMIT, TOLD_CHANGE, TOLD_WARM };                         /* by it */
 
 /* A series query between two of its slices. */
 struct running {
@@ -46,6 +46,11 @@ struct running {
     struct yd_query_run *run;
     struct yd_arena arena;
     int64_t last_ns;
+};
+/* A query that waits until the pump has read what it needs. */
+struct warm {
+    uint64_t handle;
+    struct yd_warming *warming;
 };
 /* A word of the pump that could not be dealt with at once. */
 struct told {
@@ -73,7 +78,8 @@ struct state {
     /* flushing */
     enum { IDLE, TAKING, WRITING, SETTLING } phase;
     int64_t checkpoint_ns, retry_ns;
-    uint64_t *kept; /* tickets; the first `begun` are those of the flush under way */
+    uint64_t memory; /* as many bytes of blocks are read beforehand */
+    uint64_t *kept;  /* tickets; the first `begun` are those of the flush under way */
     size_t kept_count, kept_room, begun;
     uint64_t bytes;  /* of batches since the last flush began */
     uint64_t damage; /* found so far */
@@ -185,6 +191,7 @@ static int open(struct yd_element *element, void *opaque)
 {
     struct state *state = opaque;
     const struct yd_args *args = yd_element_args(element);
+    state->memory = (uint64_t)yd_args_int(args, "memory");
     struct yd_history_options options = {.memory_max = (uint64_t)yd_args_int(args, "memory"),
                                          .series_max = (uint64_t)yd_args_int(args, "series"),
                                          .keep_ns = yd_args_int(args, "keep"),
@@ -240,6 +247,13 @@ static void told_free(void *opaque)
     struct told *told = opaque;
     yd_store_change_free(told->change);
     free(told);
+}
+
+static void warm_free(void *opaque)
+{
+    struct warm *warm = opaque;
+    yd_warming_free(warm->warming);
+    free(warm);
 }
 
 static void piece_free(void *piece)
@@ -589,6 +603,11 @@ static enum yd_turn_result step(struct state *state, struct yd_input *input, str
 
 static enum yd_turn_result pump_said(struct state *state, struct yd_input *input, struct yd_out *out)
 {
+    if (input->cookie == TOLD_WARM) {
+        const struct warm *warm = input->data;
+        (void)yd_reply(out, warm->handle, NULL, true); /* it goes on, if the asker is still there */
+        return YD_DONE;
+    }
     struct told *told = input->data;
     input->data = NULL;
     *state->last_told = told;
@@ -680,6 +699,10 @@ static void pump_command(void *opaque, struct yd_command *command)
     case COMMAND_RETIRE:
         yd_keeper_retire(keeper, data);
         break;
+    case COMMAND_WARM:
+        yd_warming_do(((struct warm *)data)->warming);
+        (void)yd_pump_tell(p->pump, TOLD_WARM, NULL, data, warm_free);
+        break;
     default:
         break;
     }
@@ -693,6 +716,7 @@ static void pump_run(void *opaque)
     int r = yd_keeper_work(p->state->keeper, p->newest, &change, &trail);
     if (change) tell(p, false, 0, change, NULL);
     if (r < 0) yd_pump_say(p->pump, 2, "%s: %s. It is tried again", yd_trail_text(&trail), yd_error_text(r));
+    if (r == 0 && yd_keeper_warm(p->state->keeper, p->state->memory)) return;
     if (r <= 0) yd_pump_sleep(p->pump, r ? WORK_RETRY : IDLE_NS);
 }
 
@@ -726,10 +750,28 @@ static void sweep(struct state *state, int64_t now_ns)
         if (now_ns - state->running[i].last_ns > FORGOTTEN_NS) forget_run(state, i);
 }
 
+/* The disk is the pump's to wait for: the query is put aside until what it needs is in memory. */
+static bool put_aside(struct running *running, struct yd_out *out)
+{
+    struct yd_warming *warming;
+    if (!yd_query_is_cold(running->run, &warming)) return false;
+    struct warm *warm = malloc(sizeof *warm);
+    if (!warm) {
+        yd_warming_free(warming);
+        return false;
+    }
+    *warm = (struct warm){running->handle, warming};
+    return yd_out_command(out, COMMAND_WARM, 0, NULL, warm, warm_free) == 0 && yd_keep_query(out) != 0;
+}
+
 static enum yd_turn_result run_step(struct state *state, struct running *running, struct yd_input *input,
                                     struct yd_out *out)
 {
     struct yd_trail trail = {0};
+    if (put_aside(running, out)) {
+        running->last_ns = input->mono_ns;
+        return YD_DONE;
+    }
     struct yd_batch *batch = NULL;
     running->last_ns = input->mono_ns;
     int r = yd_query_step(running->run, &batch, &trail);

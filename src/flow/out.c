@@ -345,7 +345,7 @@ int yd_reply(struct yd_out *out, uint64_t query, struct yd_batch *batch, bool mo
 {
     struct yd__query *at = (query || out->query) ? find_query(out, query) : NULL;
     int error = at ? 0 : YD_ENOENT;
-    if (!error && more && at->kept && at->untaken > YD__REPLY_BYTES_MAX) error = YD_EFULL;
+    if (!error && more && batch && at->kept && at->untaken > YD__REPLY_BYTES_MAX) error = YD_EFULL;
     struct yd__op *op = error ? NULL : record(out, YD__OP_REPLY);
     if (!op) {
         yd_batch_unref(batch);

@@ -198,6 +198,12 @@ static void send_refusal(struct yd_element *e, yd_pid to, uint64_t question, int
 void yd__query_send_reply(struct yd_element *e, uint64_t handle, struct yd_batch *batch, bool more)
 {
     struct yd__query *query = query_of(e, handle);
+    if (query && query->kept && more && !batch) { /* it goes on */
+        query->kept = false;
+        query->again = true;
+        activate(e, query);
+        return;
+    }
     struct yd_envelope *envelope = query ? yd_out_new(e->box, query->asker, YD__ENV_REPLY, YD_SYSTEM) : NULL;
     if (!envelope) {
         yd_batch_unref(batch);

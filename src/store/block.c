@@ -138,6 +138,59 @@ void yd__block_close(struct yd__block *block)
     yd_alloc_put(alloc, block, sizeof *block);
 }
 
+/* ---- warming ---- */
+
+static void read_pages(const uint8_t *at, size_t size)
+{
+    for (size_t i = 0; i < size; i += YD__BLOCK_PAGE) (void)*(const volatile uint8_t *)(at + i);
+    if (size) (void)*(const volatile uint8_t *)(at + size - 1);
+}
+
+static size_t index_at(const struct yd__block *block)
+{
+    return (size_t)((const uint8_t *)block->bits - block->map);
+}
+
+bool yd__block_read_on(struct yd__block *block, size_t bytes)
+{
+    size_t index = index_at(block), tail = block->size - index, done = block->warmed;
+    if (yd__block_warm(block) == YD__WARM) return false;
+    if (done < tail) {
+        bytes = YD_MIN(bytes, tail - done);
+        read_pages(block->map + index + done, bytes);
+    } else {
+        bytes = YD_MIN(bytes, block->size - done);
+        read_pages(block->map + (done - tail), bytes);
+    }
+    block->warmed += bytes;
+    if (block->warmed >= tail && yd__block_warm(block) == YD__COLD) yd__block_set_warm(block, YD__WARM_INDEX);
+    if (block->warmed < block->size) return true;
+    yd__block_set_warm(block, YD__WARM);
+    return false;
+}
+
+void yd__block_read_index(struct yd__block *block)
+{
+    size_t index = index_at(block), tail = block->size - index;
+    if (yd__block_warm(block) != YD__COLD) return;
+    read_pages(block->map + index, tail);
+    block->warmed = YD_MAX(block->warmed, tail);
+    yd__block_set_warm(block, YD__WARM_INDEX);
+}
+
+void yd__block_read_series(struct yd__block *block, uint32_t id, int64_t from, int64_t to)
+{
+    const struct yd__entry *entries;
+    uint32_t count = yd__block_series(block, id, &entries);
+    for (uint32_t i = count ? yd__entry_find(entries, count, from) : 0; i < count; i++) {
+        const struct yd__entry *entry = &entries[i];
+        if (entry->chunk.first > to) break;
+        if (entry->offset > block->head.data_size || entry->chunk.size > block->head.data_size - entry->offset)
+            continue;
+        read_pages(block->map + YD__BLOCK_PAGE + entry->offset, entry->chunk.size);
+    }
+}
+
 /* Are the pages under [at, at + size) of the index as they were written? */
 static bool sound(struct yd__block *block, const void *at, size_t size)
 {

@@ -63,6 +63,8 @@ struct yd__block {
     uint64_t *bad;
     uint32_t pages;
     uint64_t damaged; /* pages and chunks found damaged */
+    uint8_t warm;     /* enum yd__warm, atomic: what has been read since it was opened, or was just written */
+    size_t warmed;    /* the keeper's: bytes read so far, index first */
     bool leaving;     /* replaced: its file goes when it is closed */
 };
 
@@ -70,6 +72,22 @@ struct yd__block {
 int yd__block_open(struct yd_fs *fs, struct yd_alloc *alloc, const char *folder, uint64_t number,
                    struct yd__block **ret_block);
 void yd__block_close(struct yd__block *block); /* NULL is quiet */
+
+/* Reading what is not in memory waits for the disk: the keeper's thread does it, before the history's looks. */
+enum yd__warm { YD__COLD, YD__WARM_INDEX, YD__WARM };
+static inline enum yd__warm yd__block_warm(const struct yd__block *block)
+{
+    return (enum yd__warm)__atomic_load_n(&block->warm, __ATOMIC_RELAXED); /* a hint: pages may go again */
+}
+static inline void yd__block_set_warm(struct yd__block *block, enum yd__warm warm)
+{
+    __atomic_store_n(&block->warm, (uint8_t)warm, __ATOMIC_RELAXED);
+}
+/* The next bytes of the whole file; false: that was all. */
+bool yd__block_read_on(struct yd__block *block, size_t bytes);
+void yd__block_read_index(struct yd__block *block);
+/* The chunks of a series with points in [from, to]. */
+void yd__block_read_series(struct yd__block *block, uint32_t id, int64_t from, int64_t to);
 void yd__block_file(uint64_t number, char name[YD__BLOCK_NAME]);
 
 /* The series' entries, by time; 0: none here, or damaged (counted). */

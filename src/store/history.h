@@ -138,6 +138,10 @@ int yd_query_start(struct yd_history *history, const struct yd_series_query *que
 /* 1: more to come (call again), 0: done, negative: error, and the answer is incomplete. *ret_batch is a batch or,
  * often, NULL. */
 int yd_query_step(struct yd_query_run *run, struct yd_batch **ret_batch, struct yd_trail *trail);
+/* Is what the next steps read perhaps not in memory? Then *ret_warming (keeper.h) is to be done, by a thread that may
+ * wait for the disk, before them; and this to be asked again before each step. */
+struct yd_warming;
+bool yd_query_is_cold(struct yd_query_run *run, struct yd_warming **ret_warming);
 void yd_query_destroy(struct yd_query_run *run);
 
 /* A series' number for those outside, as OpenTSDB's TSUID: the hash of its canonical name, the same for ever. */

@@ -235,6 +235,15 @@ void yd__store_heap_remove(struct yd_history *history, uint32_t id);
 int yd__heap_evict(struct yd_history *history, uint64_t memory_max, int64_t time);
 void yd__heap_fini(struct yd_history *history);
 
+/* What is to be read of blocks before a query's steps. */
+struct yd_warming {
+    struct yd_alloc *alloc;
+    struct yd__block **blocks;
+    uint32_t *ids;
+    uint32_t block_count, id_count;
+    int64_t from, to;
+};
+
 /* flush.c */
 void yd__flush_gone(struct yd_history *history, uint32_t id); /* a series left the index */
 void yd__flush_fini(struct yd_history *history);

@@ -180,6 +180,7 @@ int yd__keeper_replace(struct yd_keeper *keeper, struct yd__block *const *gone, 
     for (; !error && opened < number_count; opened++) {
         error = yd__block_open(keeper->fs, keeper->alloc, keeper->folder, numbers[opened], &fresh[opened]);
         if (error < 0) break;
+        yd__block_set_warm(fresh[opened], YD__WARM); /* it was just written */
     }
     uint32_t count = opened, old_room = keeper->block_room;
     if (!error) {
@@ -892,4 +893,45 @@ int yd_keeper_work(struct yd_keeper *keeper, int64_t newest_ns, struct yd_store_
         return result;
     }
     return result ? result : yd__merge_pick(keeper);
+}
+
+/* ---- warming ---- */
+
+#define WARM_SLICE ((size_t)4 << 20)
+
+bool yd_keeper_warm(struct yd_keeper *keeper, uint64_t bytes_max)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = keeper->block_count; i-- > 0;) { /* the latest first; indexes whatever they take */
+        struct yd__block *block = keeper->blocks[i];
+        if (yd__block_warm(block) != YD__COLD) continue;
+        return yd__block_read_on(block, WARM_SLICE), true;
+    }
+    for (uint32_t i = keeper->block_count; i-- > 0;) {
+        struct yd__block *block = keeper->blocks[i];
+        bytes += block->size;
+        if (bytes > bytes_max) return false;
+        if (yd__block_warm(block) != YD__WARM) return yd__block_read_on(block, WARM_SLICE), true;
+    }
+    return false;
+}
+
+void yd_warming_free(void *opaque)
+{
+    struct yd_warming *warming = opaque;
+    if (!warming) return;
+    struct yd_alloc *alloc = warming->alloc;
+    yd_alloc_put(alloc, warming->blocks, warming->block_count * sizeof *warming->blocks);
+    yd_alloc_put(alloc, warming->ids, warming->id_count * sizeof *warming->ids);
+    yd_alloc_put(alloc, warming, sizeof *warming);
+}
+
+void yd_warming_do(struct yd_warming *warming)
+{
+    for (uint32_t b = 0; b < warming->block_count; b++) {
+        struct yd__block *block = warming->blocks[b];
+        yd__block_read_index(block);
+        for (uint32_t i = 0; i < warming->id_count; i++)
+            yd__block_read_series(block, warming->ids[i], warming->from, warming->to);
+    }
 }

@@ -75,6 +75,14 @@ void yd_keeper_abandon(struct yd_keeper *keeper); /* the flush under way */
 int yd_keeper_work(struct yd_keeper *keeper, int64_t newest_ns, struct yd_store_change **ret_change,
                    struct yd_trail *trail);
 void yd_keeper_retire(struct yd_keeper *keeper, struct yd_store_change *change); /* takes it over */
+/* Reads on in what has not been read since it was opened: all indexes, then whole blocks up to so many bytes, the
+ * latest first. A slice; false: nothing is left to do. */
+bool yd_keeper_warm(struct yd_keeper *keeper, uint64_t bytes_max);
+/* What a query is about to read, brought into memory. Before the keeper retires what the history had when it was asked.
+ */
+struct yd_warming;
+void yd_warming_do(struct yd_warming *warming);
+void yd_warming_free(void *warming); /* NULL is quiet */
 
 /* ---- the history's half ---- */
 bool yd_history_wants_flush(const struct yd_history *history); /* half of the memory for columns is in use */

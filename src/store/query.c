@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "store/filter.h"
+#include "store/keeper.h"
 #include "store/line.h"
 #include "store/notes.h"
 
@@ -44,6 +45,8 @@ struct yd_query_run {
     struct yd__filters *filters;
     struct yd__candidates candidates;
     enum phase phase;
+    bool index_warm; /* has been seen to */
+    uint32_t warm;   /* ids before it have been */
     uint64_t budget; /* units left of this step */
     int error;       /* sticks */
 
@@ -880,4 +883,65 @@ int yd_query_step(struct yd_query_run *run, struct yd_batch **ret_batch, struct 
     run->error = error;
     if (error < 0) return error;
     return run->phase != DONE;
+}
+
+/* ---- what is not in memory ---- */
+
+#define WARM_IDS 2048 /* series seen to at once */
+
+/* Blocks the query may read of that are colder than that. */
+static uint32_t colder(const struct yd_query_run *run, enum yd__warm than, struct yd__block **ret)
+{
+    const struct yd_history *history = run->history;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < history->block_count; i++) {
+        struct yd__block *block = history->blocks[i];
+        if (block->head.time_max < run->plan.read_from || block->head.time_min > run->plan.read_to) continue;
+        if (yd__block_warm(block) >= than) continue;
+        if (ret) ret[count] = block;
+        count++;
+    }
+    return count;
+}
+
+/* What cannot be had (memory) is read when it is met, by whoever meets it. */
+static struct yd_warming *warming_of(struct yd_query_run *run, enum yd__warm than, uint32_t count, const uint32_t *ids,
+                                     uint32_t id_count)
+{
+    struct yd_warming *warming = yd_alloc_zero(run->alloc, sizeof *warming);
+    if (!warming) return NULL;
+    *warming = (struct yd_warming){.alloc = run->alloc,
+                                   .block_count = count,
+                                   .id_count = id_count,
+                                   .from = run->plan.read_from,
+                                   .to = run->plan.read_to};
+    warming->blocks = yd_alloc_get(run->alloc, count * sizeof *warming->blocks);
+    if (id_count) warming->ids = yd_alloc_get(run->alloc, id_count * sizeof *ids);
+    if (!warming->blocks || (id_count && !warming->ids)) {
+        yd_warming_free(warming);
+        return NULL;
+    }
+    (void)colder(run, than, warming->blocks);
+    if (id_count) memcpy(warming->ids, ids, id_count * sizeof *ids);
+    return warming;
+}
+
+bool yd_query_is_cold(struct yd_query_run *run, struct yd_warming **ret_warming)
+{
+    *ret_warming = NULL;
+    if (!run->index_warm) {
+        uint32_t count = colder(run, YD__WARM_INDEX, NULL);
+        run->index_warm = true;
+        if (count) *ret_warming = warming_of(run, YD__WARM_INDEX, count, NULL, 0);
+        return *ret_warming != NULL;
+    }
+    if (run->phase != READ && run->phase != GROUP) return false;
+    uint32_t at = run->phase == READ              ? run->at
+                  : run->group < run->group_count ? run->starts[run->group]
+                                                  : run->id_count;
+    if (at < run->warm || at >= run->id_count) return false;
+    uint32_t count = colder(run, YD__WARM, NULL), ids = YD_MIN(run->id_count - at, WARM_IDS);
+    run->warm = at + ids;
+    if (count) *ret_warming = warming_of(run, YD__WARM, count, run->ids + at, ids);
+    return *ret_warming != NULL;
 }

@@ -195,12 +195,22 @@ static enum yd_turn_result sink_receive(void *state, struct yd_input *input, str
         break;
     case YD_INPUT_TIMER:
         b->seen->timers++;
+        if (yd_args_find(b->args, "asides")) {
+            (void)yd_reply(out, input->cookie, NULL, true);
+            break;
+        }
         yd_release(out, input->cookie, (int)yd_args_int(b->args, "error"), 3);
         break;
     case YD_INPUT_QUERY:
         if (yd_args_find(b->args, "silent")) return YD_DONE;
         if (yd_args_find(b->args, "deaf")) {
             (void)yd_keep_query(out);
+            return YD_DONE;
+        }
+        if (yd_args_find(b->args, "asides") && (int64_t)b->count < yd_args_int(b->args, "asides")) {
+            assert_true(input->again == (b->count > 0));
+            b->count++;
+            yd_timer_at(out, yd_keep_query(out), input->mono_ns + YD_NS_PER_MS);
             return YD_DONE;
         }
         if (yd_args_find(b->args, "until")) { /* has something to do until so many batches have come */

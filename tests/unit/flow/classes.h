@@ -26,7 +26,8 @@ extern const struct yd_element_class source_class;
 extern const struct yd_element_class pass_class;
 /* Makes two batches of each: slices. In 0, out 1. REPEATS. */
 extern const struct yd_element_class halves_class;
-/* In 0 push, 1 query: answers with {count} records in `batches` replies; until: works on an answer until so many
+/* In 0 push, 1 query: answers with {count} records in `batches` replies; asides: so often it is first put
+ * aside for a while; until: works on an answer until so many
  * batches have come. Holds for `hold` ns. fail_at, fails as above. */
 extern const struct yd_element_class sink_class;
 /* Asks every `every` ns; in 2 push is passed to 1 push; out 0 query. */

@@ -249,6 +249,30 @@ static void a_long_query_lets_batches_and_other_queries_pass(void **state)
     }
 }
 
+static void a_query_put_aside_goes_on_when_it_is_said_and_keeps_its_pace(void **state)
+{
+    (void)state;
+    for (int real = 0; real < 2; real++) {
+        struct world w;
+        world_init(&w, 9, real);
+        uint32_t b = world_node(&w, "b", &asker_class), d = world_node(&w, "d", &sink_class);
+        world_int(&w, b, "every", YD_NS_PER_MS);
+        world_int(&w, b, "questions", 1);
+        world_int(&w, d, "asides", 3);
+        world_int(&w, d, "batches", 100); /* the answer counts on from there */
+        world_int(&w, d, "records", 20000);
+        world_wire(&w, b, 0, d, 1);
+        assert_int_equal(world_start(&w, NULL), 0);
+        assert_true(world_until_finished(&w, 10 * YD_NS_PER_S));
+        assert_int_equal(seen_of("b")->replies, 1);
+        assert_int_equal(seen_of("b")->errors, 0);
+        assert_int_equal(seen_of("d")->timers, 3);
+        assert_int_equal(seen_of("b")->count, 97 * 20000);
+        world_fini(&w);
+        seen_clear();
+    }
+}
+
 static void a_query_gets_exactly_one_last_word(void **state)
 {
     (void)state;
@@ -458,6 +482,7 @@ int main(void)
         cmocka_unit_test(a_blocked_element_still_gets_timers_and_replies),
         cmocka_unit_test(a_long_answer_comes_whole_and_no_faster_than_it_is_taken),
         cmocka_unit_test(a_long_query_lets_batches_and_other_queries_pass),
+        cmocka_unit_test(a_query_put_aside_goes_on_when_it_is_said_and_keeps_its_pace),
         cmocka_unit_test(a_query_gets_exactly_one_last_word),
         cmocka_unit_test(a_pump_is_paused_while_its_element_is_blocked),
         cmocka_unit_test(a_pump_that_was_told_enough_is_always_told_to_go_on),

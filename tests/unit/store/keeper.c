@@ -153,6 +153,71 @@ static void a_start_maps_blocks_and_has_every_point(void **state)
     disk_end(&disk);
 }
 
+/* A query of all series, each step only after what it says is cold has been read. Times it was cold, and points. */
+static unsigned ask_cold(struct disk *disk, int64_t from, int64_t to, bool read, uint64_t *ret_points)
+{
+    struct yd_filter filter = {YD_FILTER_WILDCARD, YD_STR("host"), YD_STR("*"), true};
+    struct yd_series_query query = {.metric = YD_STR("m"),
+                                    .aggregator = aggregator("sum"),
+                                    .start_ns = from,
+                                    .end_ns = to,
+                                    .filters = &filter,
+                                    .filter_count = 1};
+    struct yd_query_run *run;
+    struct yd_warming *warming;
+    struct yd_batch *batch;
+    unsigned cold = 0;
+    int r;
+    *ret_points = 0;
+    assert_int_equal(yd_query_start(disk->history, &query, &run, NULL), 0);
+    do {
+        for (; yd_query_is_cold(run, &warming); cold++) {
+            assert_non_null(warming);
+            if (read) yd_warming_do(warming);
+            yd_warming_free(warming);
+        }
+        assert_null(warming);
+        r = yd_query_step(run, &batch, NULL);
+        assert_true(r >= 0);
+        if (batch) *ret_points += batch->header.count;
+        yd_batch_unref(batch);
+    } while (r > 0);
+    yd_query_destroy(run);
+    return cold;
+}
+
+static void what_was_not_read_since_the_start_is_cold_until_the_keeper_has_read_it(void **state)
+{
+    (void)state;
+    for (int read = 0; read < 2; read++) {
+        struct disk disk = {0};
+        uint64_t points, again;
+        disk_begin(&disk);
+        for (int i = 0; i < 4; i++) {
+            fold_range(&disk, 3000, EPOCH + i * DAY, 10 * SECOND, 2, i);
+            assert_int_equal(flush(&disk), 0);
+        }
+        assert_int_equal(ask_cold(&disk, EPOCH, EPOCH + 4 * DAY, true, &points), 0); /* just written */
+        disk_close(&disk);
+        assert_int_equal(disk_open(&disk), 0);
+        /* The indexes, then the series, 2,048 at once. */
+        assert_int_equal(ask_cold(&disk, EPOCH, EPOCH + 4 * DAY, read, &again), 3);
+        assert_int_equal(again, points);
+        /* The index is read once; chunks are for all that is known gone again. */
+        assert_int_equal(ask_cold(&disk, EPOCH + DAY, EPOCH + DAY + 60 * SECOND, read, &again), read ? 2 : 3);
+        assert_int_equal(ask_cold(&disk, EPOCH + 10 * DAY, EPOCH + 11 * DAY, read, &again), 0);
+        /* Indexes are read whatever they take, blocks up to a limit. */
+        while (yd_keeper_warm(disk.keeper, 0))
+            ;
+        assert_int_equal(ask_cold(&disk, EPOCH, EPOCH + 4 * DAY, read, &again), 2);
+        while (yd_keeper_warm(disk.keeper, UINT64_MAX))
+            ;
+        assert_int_equal(ask_cold(&disk, EPOCH, EPOCH + 4 * DAY, read, &again), 0);
+        assert_int_equal(again, points);
+        disk_end(&disk);
+    }
+}
+
 static void of_two_points_of_one_time_the_later_folded_counts(void **state)
 {
     (void)state;
@@ -702,6 +767,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_start_maps_blocks_and_has_every_point),
+        cmocka_unit_test(what_was_not_read_since_the_start_is_cold_until_the_keeper_has_read_it),
         cmocka_unit_test(of_two_points_of_one_time_the_later_folded_counts),
         cmocka_unit_test(integers_stay_exact_through_merges),
         cmocka_unit_test(backfill_lands_in_its_part_of_time),
