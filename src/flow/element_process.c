@@ -606,6 +606,10 @@ static enum yd_turn dispatch(struct yd_element *e, struct yd_envelope *envelope)
     case YD__ENV_TAKEN:
         yd__query_taken(e, envelope);
         break;
+    case YD__ENV_APPEND_END:
+        e->append_open--;
+        e->look = true;
+        break;
     case YD__ENV_ASK_END:
         e->ask_open--;
         e->look = true;

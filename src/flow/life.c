@@ -101,6 +101,14 @@ static void tell_streams(struct yd_element *e, enum yd__envelope type)
     }
 }
 
+/* Nobody appends through e any longer. */
+static void end_appending(struct yd_element *e)
+{
+    for (uint32_t i = 0; i < e->run->element_count; i++)
+        if (e->run->elements[i].class->stream)
+            (void)yd_out_new(e->box, e->run->elements[i].pid, YD__ENV_APPEND_END, YD_SYSTEM);
+}
+
 static void finish(struct yd_element *e)
 {
     e->phase = YD__PHASE_ENDED;
@@ -118,12 +126,14 @@ static void finish(struct yd_element *e)
             }
         }
     }
+    if (e->class->flags & YD_CLASS_APPENDS) end_appending(e);
     if (e->class->stream) tell_streams(e, YD__ENV_STREAM_END);
     yd__run_one_ended(e->run);
 }
 
 static bool inputs_ended(const struct yd_element *e)
 {
+    if (e->append_open) return false;
     if (e->push_wires || e->is_source) return e->push_open == 0 && !e->source_open;
     return e->ask_open == 0;
 }

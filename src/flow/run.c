@@ -275,6 +275,16 @@ static int setup_wire(struct yd_run *run, uint32_t index)
     return error;
 }
 
+/* A Log beside a Native ends no sooner than that. */
+static void setup_appending(struct yd_run *run)
+{
+    for (uint32_t from = 0; from < run->element_count; from++) {
+        if (!(run->elements[from].class->flags & YD_CLASS_APPENDS)) continue;
+        for (uint32_t to = 0; to < run->element_count; to++)
+            if (run->elements[to].class->stream) run->elements[to].append_open++;
+    }
+}
+
 /* Who is told when the stream of e gets further: e itself, then its cursors. */
 static int setup_stream(struct yd_run *run, struct yd_element *e)
 {
@@ -312,6 +322,7 @@ static int setup(struct yd_run *run)
         error = setup_element(run, run->element_count);
     for (uint32_t i = 0; error >= 0 && i < run->wire_count; i++) error = setup_wire(run, i);
     if (error < 0) return error;
+    setup_appending(run);
     uint32_t cursors = run->cursor_count;
     run->cursors = calloc(cursors + 1, sizeof *run->cursors);
     if (!run->cursors) return YD_ENOMEM;

@@ -45,6 +45,7 @@ enum yd__envelope {
     YD__ENV_REFUSAL,             /* wire, question id, error; data: text */
     YD__ENV_TAKEN,               /* wire, question id, bytes: replies were taken */
     YD__ENV_ASK_END,             /* wire: the asker has ended */
+    YD__ENV_APPEND_END,          /* an element of YD_CLASS_APPENDS has ended */
     YD__ENV_PUMP_BATCH,          /* port, incarnation; batch */
     YD__ENV_PUMP_TELL,           /* type, incarnation; batch, data */
     YD__ENV_PUMP_COUNTS,         /* look at the pump's counts */
@@ -541,6 +542,7 @@ struct yd_element {
     enum yd_element_life life;
     enum yd__phase phase;
     uint32_t push_open, ask_open; /* wires that have not ended */
+    uint32_t append_open;         /* of a stream: elements through which programs append to it */
     uint32_t push_wires;          /* that come in */
     uint64_t identity;            /* of its name */
     bool is_source, source_open, drain_asked, forced;

@@ -46,6 +46,27 @@ def appends_come_back_by_subscription(folder):
         d.stop()
 
 
+def a_log_without_wires_into_it_stays_open(folder):
+    """a Log that only programs append to has readers; one whose last wire has ended is still appended to; both drain"""
+    def done(d, element):
+        return d.element(element)['inputs'][0]['consumed']
+
+    with open(folder + '/in.txt', 'w') as f:
+        f.write('a line\n')
+    topology = ('native :: Native(listen: "127.0.0.1:{native}")\n'
+                'alone :: Log(stream: "alone") -> a :: Count() -> Null()\n'
+                f'Lines(path: "{folder}/in.txt") -> after :: Log(stream: "after") -> b :: Count() -> Null()\n')
+    with daemon(folder, topology) as d, Native(d.ports['native']) as n:
+        wait_for(lambda: done(d, 'b') == 1, why='the line')
+        wait_for(lambda: any(e['class'] == 'Lines' and e['life'] == 'ended' for e in d.status()['elements']),
+                 why='the end of the file')
+        for stream, element, count in (('alone', 'a', 3), ('after', 'b', 4)):
+            n.append(n.open(stream)['handle'], [batch([1, 2, 3])])
+            wait_for(lambda: done(d, element) == count, why=f'what was appended to {stream}')
+        check_identity(d.status())
+        d.stop()
+
+
 def producers_are_idempotent(folder):
     """a range sent again is in the stream once; gaps and older incarnations are refused with what is expected"""
     with daemon(folder) as d, Native(d.ports['native']) as n:
@@ -171,5 +192,6 @@ def tokens_are_asked_for(folder):
 
 
 if __name__ == '__main__':
-    main(appends_come_back_by_subscription, producers_are_idempotent, pipelined_appends_are_answered_in_order,
+    main(appends_come_back_by_subscription,
+         a_log_without_wires_into_it_stays_open, producers_are_idempotent, pipelined_appends_are_answered_in_order,
           subscribers_follow_the_tail, hostile_peers_harm_nobody, tokens_are_asked_for)
