@@ -2,6 +2,7 @@
  * crashes. `tests/mutate/log.py` takes them out one at a time; here is who notices. */
 #include "log/internal.h"
 #include "log_test.h"
+#include "pump.h"
 
 #define SEEDS 60
 
@@ -291,6 +292,20 @@ static void fill_to_the_brim(struct yd_log *log)
     assert_int_equal(log->segment_count, 2);
 }
 
+/* Of the first segment. */
+static bool has_footer(struct world *world, const char *dir, uint64_t log_id)
+{
+    char path[300];
+    struct yd_file *file;
+    struct yd__footer footer;
+    (void)snprintf(path, sizeof path, "%s/%020d.ylog", dir, 0);
+    assert_int_equal(yd_fs_open(world->fs, path, YD_OPEN_READ, &file), 0);
+    bool whole = yd__footer_read(file, log_id, &footer, NULL) == 0;
+    if (whole) assert_int_equal(index_fault(file, log_id), 0);
+    yd_file_close(file);
+    return whole;
+}
+
 /* Opening believes a footer without reading its index, and followers are sent both. */
 static void a_footer_that_is_whole_has_its_index(void **state)
 {
@@ -309,17 +324,50 @@ static void a_footer_that_is_whole_has_its_index(void **state)
         (void)yd_log_maintain(log);
         yd_sim_fs_crash(world->fs);
         (void)world_close(world, log);
-        char path[300];
-        struct yd_file *file;
-        struct yd__footer footer;
-        segment_path(world, 0, ".ylog", path, sizeof path);
-        assert_int_equal(yd_fs_open(world->fs, path, YD_OPEN_READ, &file), 0);
-        bool whole = yd__footer_read(file, position.log_id, &footer, NULL) == 0;
-        if (whole) assert_int_equal(index_fault(file, position.log_id), 0);
-        *(whole ? &sealed : &not_sealed) += 1;
-        yd_file_close(file);
+        *(has_footer(world, world->dir, position.log_id) ? &sealed : &not_sealed) += 1;
     }
     assert_true(sealed > SEEDS && not_sealed > SEEDS / 2);
+}
+
+/* The same of a follower's, which is cut to where it ends after it was written. */
+static void a_followers_footer_that_is_whole_has_its_index(void **state)
+{
+    struct world *world = *state;
+    uint32_t sealed = 0, not_sealed = 0;
+    for (uint64_t seed = 1; seed <= 6 * SEEDS; seed++) {
+        new_disk(world, seed);
+        struct yd_log_options options = world_options(world);
+        options.segment_size_min = options.segment_size_max = 64 << 10;
+        options.dir = "d/leader";
+        struct yd_log *leader = world_open(world, &options, NULL);
+        options.dir = "d/follower";
+        options.follower = true;
+        struct yd_log *follower = world_open(world, &options, NULL);
+        fill_to_the_brim(leader);
+        assert_int_equal(yd_log_maintain(leader), 0);
+        struct pump pump;
+        uint64_t common, log_id = leader->log_id;
+        assert_int_equal(pump_open(&pump, leader, follower, "f", &common), 0);
+        for (;;) {
+            const void *bytes;
+            assert_int_equal(
+                yd_log_source_next(pump.source, &pump.part, &pump.base, &pump.segment_size, &bytes, &pump.size), 0);
+            pump.bytes = bytes;
+            pump.at = 0;
+            if (pump.part == YD_LOG_SEAL) break;
+            assert_int_equal(pump_give(&pump), 0);
+        }
+        assert_int_equal(yd_log_flush(follower), 0);
+        *yd_sim_fs_faults(world->fs) = (struct yd_sim_faults){.tear = 8};
+        yd_sim_fs_cut_after(world->fs, 3 + seed % 4);
+        (void)pump_give(&pump);
+        yd_sim_fs_crash(world->fs);
+        pump_close(&pump);
+        (void)world_close(world, leader);
+        (void)world_close(world, follower);
+        *(has_footer(world, "d/follower", log_id) ? &sealed : &not_sealed) += 1;
+    }
+    assert_true(sealed > SEEDS && not_sealed > SEEDS);
 }
 
 /* The next segment had its name, and nothing in it, when the power went; what was to fill the one before it was lost.
@@ -392,6 +440,7 @@ int main(void)
         WORLD(a_frame_left_from_before_a_cut_is_not_taken_for_the_next),
         WORLD(every_flipped_bit_of_a_sealed_index_is_found),
         WORLD(a_footer_that_is_whole_has_its_index),
+        WORLD(a_followers_footer_that_is_whole_has_its_index),
         WORLD(an_empty_segment_dropped_behind_the_end_does_not_come_back),
         WORLD(a_writer_of_another_boot_is_not_alive),
     };
