@@ -25,7 +25,7 @@ struct yd_gweb {
     void *own;            /* ops->size bytes */
 };
 
-extern const struct yd__gweb_ops yd__gweb_find, yd__gweb_expand, yd__gweb_render;
+extern const struct yd__gweb_ops yd__gweb_find, yd__gweb_expand, yd__gweb_render, yd__gweb_events;
 extern const struct yd__gweb_ops yd__gweb_tags, yd__gweb_tag, yd__gweb_complete_tags, yd__gweb_complete_values,
     yd__gweb_find_series;
 

@@ -7,10 +7,10 @@
 #define JSON_TYPE "application/json; charset=UTF-8"
 
 static const struct yd__gweb_ops *const routes[] = {
-    &yd__gweb_render,          &yd__gweb_find,        &yd__gweb_expand, &yd__gweb_complete_tags,
-    &yd__gweb_complete_values, &yd__gweb_find_series, &yd__gweb_tag,    &yd__gweb_tags,
+    &yd__gweb_render,          &yd__gweb_events,      &yd__gweb_find, &yd__gweb_expand, &yd__gweb_complete_tags,
+    &yd__gweb_complete_values, &yd__gweb_find_series, &yd__gweb_tag,  &yd__gweb_tags,
 };
-static const char *const constants[] = {"version", "functions", "functions/", "events/get_data"};
+static const char *const constants[] = {"version", "functions", "functions/"};
 
 /* Whether the path ends with what is looked for, behind a slash; for "tags/", with a name of one part behind. */
 static bool ends_with(struct yd_str path, struct yd_str what, struct yd_str *ret_path)
@@ -45,8 +45,6 @@ bool yd_gweb_constant(struct yd_str path, struct yd_buf *to, unsigned *ret_statu
     if (yd_str_eq(path, YD_STR("version"))) {
         *ret_type = TEXT_TYPE;
         yd_buf_cstr(to, "1.1.10");
-    } else if (yd_str_eq(path, YD_STR("events/get_data"))) {
-        yd_buf_cstr(to, "[]");
     } else if (yd_str_eq(path, YD_STR("functions"))) {
         (void)yd_gfunctions_put(to, YD_STR(""));
     } else if (yd_str_starts(path, YD_STR("functions/"))) {

@@ -264,8 +264,32 @@ def what_is_not_drawn(folder):
         same(daemon.points('fast.one', end=9), [(0, 0)])
 
 
+def annotations_are_events(folder):
+    """/events/get_data: global annotations as events, by time and by tags"""
+    with Daemon(folder) as daemon:
+        same(daemon.http('/events/get_data?from=-1h&until=now&tags=deploy'), (200, []))
+        for at, description, tags in [(10, 'one', 'deploy web'), (20, 'two', 'deploy,db'), (30, 'three', None)]:
+            note = {'startTime': T + at, 'description': description, 'notes': 'more of ' + description}
+            if tags:
+                note['custom'] = {'tags': tags}
+            assert daemon.http('/api/annotation', note)[0] == 200
+        events = lambda **fields: [(e['when'] - T, e['what'], e['tags'], e['data']) for e in daemon.http(
+            '/events/get_data?' + urllib.parse.urlencode({'from': T, 'until': T + 60, **fields}))[1]]
+        all = [(10, 'one', ['deploy', 'web'], 'more of one'), (20, 'two', ['deploy', 'db'], 'more of two'), (30, 'three', [], 'more of three')]
+        wait_for(lambda: len(events()) == 3, why='the history')
+        same(events(), all)
+        same(events(tags='deploy'), all[:2])
+        same(events(tags='db deploy'), all[1:2])
+        same(events(tags='dep'), [])
+        same(events(until=T + 20), all[:2])
+        same(events(**{'from': T + 11}), all[1:])
+        same(daemon.http(f'/events/get_data?from={T}')[1][2]['id'], 3)
+        refused(daemon.http('/events/get_data?from=x'), 400, 'from')
+        check_identity(daemon.status())
+
+
 def what_never_changes(folder):
-    """/version, /functions and /events/get_data; other paths and methods are refused as before"""
+    """/version and /functions; other paths and methods are refused as before"""
     with Daemon(folder) as daemon:
         same(daemon.http('/version'), (200, '1.1.10'))
         functions = daemon.http('/functions?pretty=1')[1]
@@ -277,11 +301,10 @@ def what_never_changes(folder):
             assert all(p['name'] and p['type'] and isinstance(p['required'], bool) for p in function['params']), function
         same(daemon.http('/functions/scale'), (200, functions['scale']))
         refused(daemon.http('/functions/frobnicate'), 404, '/functions')
-        same(daemon.http('/events/get_data?from=-1h&until=now&tags=deploy'), (200, []))
         status, answer = daemon.http('/metrics')
         assert status == 404 and answer['error']['code'] == 404, answer
         assert daemon.http('/version', method='DELETE')[0] == 405
 
 
 main(the_tree_of_names, patterns_expand, tags_and_their_values, what_grafana_draws, the_ten_functions, points_and_steps,
-     what_is_not_drawn, what_never_changes)
+     what_is_not_drawn, annotations_are_events, what_never_changes)
