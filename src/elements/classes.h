@@ -36,6 +36,7 @@
     X(self) \
     X(state) \
     X(statsd) \
+    X(tsdp) \
     X(window)
 /* clang-format on */
 
