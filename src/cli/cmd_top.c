@@ -236,6 +236,76 @@ static void print_table(json_t *status, json_t *before)
     print_bottleneck(status, before);
 }
 
+/* ---- rejects ---- */
+
+#define SAMPLES_SHOWN 10 /* of each element, the newest; all hundred: --json */
+#define PEERS_SHOWN   10 /* of each reason, those with most */
+
+static const char *word(json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+/* What a stranger sent, on a terminal: nothing of it is obeyed. */
+static void put_shown(struct yd_buf *to, const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        bool control = *c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0);
+        if (control)
+            yd_buf_printf(to, "\\x%02x", *c);
+        else
+            yd_buf_char(to, (char)*c);
+    }
+}
+
+static void print_samples(json_t *samples)
+{
+    size_t count = json_array_size(samples), from = count > SAMPLES_SHOWN ? count - SAMPLES_SHOWN : 0;
+    for (size_t i = from; i < count; i++) {
+        json_t *sample = json_array_get(samples, i);
+        struct yd_buf text;
+        yd_buf_init(&text, NULL);
+        put_shown(&text, word(sample, "text"));
+        printf("  %s  %s  %s: %.*s\n", word(sample, "time"), word(sample, "peer"), word(sample, "reason"),
+               (int)text.size, text.size ? text.data : "");
+        yd_buf_fini(&text);
+    }
+}
+
+/* By element, reason and peer. Peers with few are forgotten when there are many: "others". */
+static bool print_rejects(json_t *element)
+{
+    size_t index, inner;
+    json_t *reason, *peer;
+    bool some = false;
+    json_array_foreach (json_object_get(element, "reasons"), index, reason) {
+        double rejected = number(reason, "rejected"), dropped = number(reason, "dropped"), by_peers = 0;
+        if (rejected + dropped == 0) continue;
+        if (!some) printf("%s (%s)\n", word(element, "name"), word(element, "class"));
+        some = true;
+        printf("  %12.0f rejected %12.0f dropped  %s\n", rejected, dropped, word(reason, "reason"));
+        int shown = 0;
+        json_array_foreach (json_object_get(element, "peers"), inner, peer) {
+            if (strcmp(word(peer, "reason"), word(reason, "reason")) != 0 || shown++ >= PEERS_SHOWN) continue;
+            printf("  %12.0f   from %s\n", number(peer, "rejected"), word(peer, "peer"));
+            by_peers += number(peer, "rejected");
+        }
+        if (by_peers > 0 && by_peers < rejected) printf("  %12.0f   from others\n", rejected - by_peers);
+    }
+    if (some) print_samples(json_object_get(element, "samples"));
+    return some;
+}
+
+static void print_all_rejects(json_t *status)
+{
+    size_t index;
+    json_t *element;
+    bool some = false;
+    json_array_foreach (json_object_get(status, "elements"), index, element) some |= print_rejects(element);
+    if (!some) printf("Nothing has been rejected or dropped.\n");
+}
+
 static int fetch(struct cli_args *args, const char *data, struct yd_buf *text, json_t **ret_status)
 {
     struct yd_trail trail;
@@ -250,7 +320,7 @@ static int fetch(struct cli_args *args, const char *data, struct yd_buf *text, j
 static int run(struct cli_args *args)
 {
     const char *data = cli_value(args, "data");
-    bool once = cli_given(args, "once") || !isatty(STDOUT_FILENO);
+    bool rejects = cli_given(args, "rejects"), once = rejects || cli_given(args, "once") || !isatty(STDOUT_FILENO);
     json_t *status = NULL, *before = NULL;
     struct yd_buf text;
     yd_buf_init(&text, NULL);
@@ -259,6 +329,8 @@ static int run(struct cli_args *args)
         if (args->json) {
             printf("%.*s", (int)text.size, text.data);
             fflush(stdout);
+        } else if (rejects) {
+            print_all_rejects(status);
         } else {
             if (!once) printf("\x1b[H\x1b[2J");
             print_table(status, before);
@@ -279,13 +351,14 @@ static int run(struct cli_args *args)
 
 static const struct cli_option options[] = {
     {"once", NULL, "one picture of the totals since the start, then exit"},
+    {"rejects", NULL, "what was rejected and dropped, by element, reason and peer, with the last samples, then exit"},
     {"data", "DIR", "the daemon's data folder; default ./data"},
     {NULL, NULL, NULL},
 };
 
 const struct cli_command cmd_top = {
     .name = "top",
-    .usage = "[--once] [--data DIR]",
+    .usage = "[--once | --rejects] [--data DIR]",
     .summary = "shows what each element does, and names the bottleneck",
     .doc =
         "Every second: how much of its time each element was busy, waited for input, and waited for output; records in "
@@ -297,7 +370,7 @@ const struct cli_command cmd_top = {
         "see\n"
         "them (behind a Log: since they were appended), by records.\n"
         "With --json: the whole status document, a line each.",
-    .example = "  yarder top\n  yarder top --once --json | jq '.elements[] | {name, inputs}'",
+    .example = "  yarder top\n  yarder top --rejects\n  yarder top --once --json | jq '.elements[] | {name, inputs}'",
     .options = options,
     .run = run,
 };

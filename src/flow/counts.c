@@ -106,7 +106,9 @@ int yd__counts_setup(struct yd_element *e)
     to->outputs = calloc(e->output_count + 1, sizeof *to->outputs);
     to->reasons = calloc(e->reason_count + 1, sizeof *to->reasons);
     to->samples = calloc(YD__SAMPLES, sizeof *to->samples);
-    if (!e->reasons || !e->samples || !to->inputs || !to->outputs || !to->reasons || !to->samples) return YD_ENOMEM;
+    to->peers = calloc(YD__PEERS, sizeof *to->peers);
+    if (!to->peers || !e->reasons || !e->samples || !to->inputs || !to->outputs || !to->reasons || !to->samples)
+        return YD_ENOMEM;
     for (size_t r = 0; r < e->reason_count; r++) e->reasons[r].reason = to->reasons[r].reason = e->class->reasons[r];
     for (size_t i = 0; i < e->input_count; i++) to->inputs[i].name = e->inputs[i].stat.name;
     for (size_t i = 0; i < e->output_count; i++) to->outputs[i].name = e->outputs[i].name;
@@ -132,6 +134,7 @@ void yd__counts_fini(struct yd_element *e)
     free(e->published.outputs);
     free(e->published.reasons);
     free(e->published.samples);
+    free(e->published.peers);
 }
 
 /* ---- publishing ---- */
@@ -178,6 +181,7 @@ void yd__counts_publish(struct yd_element *e, int64_t now)
     uint32_t from = e->sample_count < YD__SAMPLES ? 0 : e->sample_next;
     for (uint32_t i = 0; i < e->sample_count; i++) to->samples[i] = e->samples[(from + i) % YD__SAMPLES];
     to->stat.sample_count = e->sample_count;
+    if (e->pump) yd__pump_peers(e, to->peers);
     for (size_t p = 0; p < e->port_count; p++) {
         if (e->class->ports[p].direction != YD_OUT || e->class->ports[p].mode != YD_PUSH) continue;
         for (uint32_t i = 0; i < e->ports[p].wire_count; i++) {
@@ -207,9 +211,31 @@ void yd_run_stat_ask(struct yd_run *run)
     }
 }
 
+static int by_rejected(const void *a, const void *b)
+{
+    const struct yd_peer_stat *one = a, *two = b;
+    return (one->rejected < two->rejected) - (one->rejected > two->rejected);
+}
+
+/* The most first. */
+static size_t put_peers(const struct yd_element *e, struct yd_peer_stat *to)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < YD__PEERS; i++) {
+        const struct yd__peer *peer = &e->published.peers[i];
+        if (peer->rejected == 0) continue;
+        to[count++] = (struct yd_peer_stat){{peer->name, peer->size},
+                                            peer->reason < e->reason_count ? e->class->reasons[peer->reason] : "?",
+                                            peer->rejected};
+    }
+    qsort(to, count, sizeof *to, by_rejected);
+    return count;
+}
+
 static void visit_element(struct yd_element *e, const struct yd_run_stat_visit *visit)
 {
     struct yd_reject_sample samples[YD__SAMPLES];
+    struct yd_peer_stat peers[YD__PEERS];
     pthread_mutex_lock(&e->lock);
     struct yd_element_stat stat = e->published.stat;
     stat.busy_ns = (int64_t)e->pid;
@@ -223,6 +249,8 @@ static void visit_element(struct yd_element *e, const struct yd_run_stat_visit *
                                                {s->peer, s->peer_size}};
     }
     stat.samples = samples;
+    stat.peer_count = put_peers(e, peers);
+    stat.peers = peers;
     visit->element(visit->arg, &stat);
     pthread_mutex_unlock(&e->lock);
 }

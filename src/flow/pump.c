@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/drd.h"
+#include "base/hash.h"
 #include "flow/runtime.h"
 
 #define RUN_SLICE     (2 * YD_NS_PER_MS)
@@ -360,13 +361,21 @@ void yd__pump_take_counts(struct yd_element *e)
         e->reasons[r].dropped += dropped;
     }
     for (uint32_t i = 0; i < pump->sample_count; i++) {
-        const struct yd__sample *s = &pump->samples[i];
+        const struct yd__sample *s =
+            &pump->samples[(pump->sample_next + YD__SAMPLES - pump->sample_count + i) % YD__SAMPLES];
         yd__sample_keep(e, s->wall_ns, s->reason, (struct yd_str){s->text, s->text_size},
                         (struct yd_str){s->peer, s->peer_size});
     }
     pump->sample_count = 0;
     pump->counts_told = false;
     pthread_mutex_unlock(&pump->lock);
+}
+
+void yd__pump_peers(struct yd_element *e, struct yd__peer to[YD__PEERS])
+{
+    pthread_mutex_lock(&e->pump->lock);
+    memcpy(to, e->pump->peers, sizeof e->pump->peers);
+    pthread_mutex_unlock(&e->pump->lock);
 }
 
 static void close_timer(void *arg) /* in the loop, behind every set_timer */
@@ -583,6 +592,39 @@ void yd_pump_count_folded(struct yd_pump *pump, uint64_t records)
     tell_counts(pump);
 }
 
+/* Without its port: "10.0.0.7:4711" and "[::1]:4711" are new with each connection. */
+static struct yd_str host_of(struct yd_str peer)
+{
+    size_t digits = 0;
+    while (digits < peer.size && peer.data[peer.size - 1 - digits] >= '0' && peer.data[peer.size - 1 - digits] <= '9')
+        digits++;
+    size_t colon = peer.size - digits;
+    bool port = digits > 0 && colon > 0 && peer.data[colon - 1] == ':' &&
+                ((colon > 1 && peer.data[colon - 2] == ']') || !memchr(peer.data, ':', colon - 1));
+    if (port) peer.size = colon - 1;
+    return peer;
+}
+
+/* Few slots: where eight are taken the one with the least is given up, so who sends much of what is wrong stays. */
+static void count_peer(struct yd_pump *pump, unsigned reason, uint64_t records, struct yd_str peer)
+{
+    peer = host_of(peer);
+    peer.size = YD_MIN(peer.size, sizeof pump->peers[0].name);
+    uint64_t hash = yd_hash(peer.data, peer.size) + reason * 31u;
+    struct yd__peer *least = NULL;
+    for (unsigned i = 0; i < 8; i++) {
+        struct yd__peer *at = &pump->peers[(hash + i) % YD__PEERS];
+        if (at->rejected && at->reason == reason && at->size == peer.size &&
+            memcmp(at->name, peer.data, peer.size) == 0) {
+            at->rejected += records;
+            return;
+        }
+        if (!least || at->rejected < least->rejected) least = at;
+    }
+    *least = (struct yd__peer){.rejected = records, .reason = (uint16_t)reason, .size = (uint8_t)peer.size};
+    memcpy(least->name, peer.data, peer.size);
+}
+
 void yd_pump_count_rejected(struct yd_pump *pump, unsigned reason, uint64_t records, struct yd_str sample,
                             struct yd_str peer)
 {
@@ -590,8 +632,11 @@ void yd_pump_count_rejected(struct yd_pump *pump, unsigned reason, uint64_t reco
     size_t at = YD_MIN(reason, pump->element->reason_count);
     pthread_mutex_lock(&pump->lock);
     pump->counts.rejected[at] += records;
-    if (sample.size && pump->sample_count < YD_COUNT(pump->samples)) {
-        struct yd__sample *s = &pump->samples[pump->sample_count++];
+    if (peer.size && records) count_peer(pump, (unsigned)at, records, peer);
+    if (sample.size) {
+        struct yd__sample *s = &pump->samples[pump->sample_next];
+        pump->sample_next = (pump->sample_next + 1) % YD__SAMPLES;
+        if (pump->sample_count < YD__SAMPLES) pump->sample_count++;
         s->wall_ns = wall;
         s->reason = (uint16_t)at;
         s->text_size = (uint8_t)YD_MIN(sample.size, sizeof s->text);

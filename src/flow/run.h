@@ -83,6 +83,11 @@ struct yd_reject_sample {
     const char *reason;
     struct yd_str text, peer; /* text may be cut at 200 bytes, peer at 60 */
 };
+struct yd_peer_stat { /* whose records the pump rejected: his address without the port */
+    struct yd_str peer;
+    const char *reason;
+    uint64_t rejected;
+};
 enum yd_element_life { YD_LIFE_UP, YD_LIFE_CRASHED, YD_LIFE_STOPPED, YD_LIFE_ENDED };
 struct yd_element_stat {
     uint32_t node;
@@ -92,11 +97,13 @@ struct yd_element_stat {
     int64_t busy_ns, waiting_output_ns, waiting_input_ns; /* since the start */
     int64_t taken_at_ns;                                  /* monotonic: when this snapshot was taken */
     uint64_t crashes, parked, saves, queries_asked, queries_answered, queries_failed;
-    size_t input_count, output_count, reason_count, sample_count;
+    size_t input_count, output_count, reason_count, sample_count, peer_count;
     const struct yd_input_stat *inputs;
     const struct yd_output_stat *outputs;
     const struct yd_reason_stat *reasons;
     const struct yd_reject_sample *samples; /* oldest first */
+    /* Those that matter: of more than can be kept those with few are forgotten, and are counted in `reasons` alone. */
+    const struct yd_peer_stat *peers;
 };
 struct yd_wire_stat {
     uint32_t wire;                               /* index into the topology's wires */

@@ -489,12 +489,20 @@ struct yd__sample {
     char text[200], peer[60];
 };
 #define YD__SAMPLES 100
+struct yd__peer { /* what a pump rejected of one, for one reason */
+    uint64_t rejected;
+    uint16_t reason;
+    uint8_t size;
+    char name[53];
+};
+#define YD__PEERS 128 /* a power of two */
 struct yd__published {
     struct yd_element_stat stat;
     struct yd_input_stat *inputs;
     struct yd_output_stat *outputs;
     struct yd_reason_stat *reasons;
     struct yd__sample *samples;
+    struct yd__peer *peers; /* YD__PEERS; rejected 0: none */
 };
 struct yd_element {
     struct yd_run *run;
@@ -603,8 +611,9 @@ struct yd_pump {
     /* counts, from the pump's thread to the wrapper */
     pthread_mutex_t lock;
     struct yd__pump_count counts;
-    struct yd__sample samples[16];
-    uint32_t sample_count;
+    struct yd__sample samples[YD__SAMPLES]; /* a ring: the last ones */
+    uint32_t sample_count, sample_next;
+    struct yd__peer peers[YD__PEERS]; /* by hash; they stay */
     bool counts_told;
 };
 #define YD__PUMP_BYTES_MAX (4 << 20)
@@ -617,6 +626,7 @@ void yd__pump_fed(struct yd_element *e);                              /* files: 
 void yd__pump_pause(struct yd_element *e, bool paused);
 void yd__pump_command(struct yd_element *e, struct yd__op *op); /* takes what is in it */
 void yd__pump_take_counts(struct yd_element *e);
+void yd__pump_peers(struct yd_element *e, struct yd__peer to[YD__PEERS]); /* a copy */
 void yd__pump_destroy(struct yd_element *e);
 
 /* ---- element_process.c ---- */

@@ -108,6 +108,17 @@ static void write_rejects(struct yd_json *json, const struct yd_element_stat *st
         yd_json_object_end(json);
     }
     yd_json_array_end(json);
+    yd_json_key(json, "peers");
+    yd_json_array(json);
+    for (size_t i = 0; i < stat->peer_count; i++) {
+        yd_json_object(json);
+        yd_json_key(json, "peer");
+        yd_json_str(json, stat->peers[i].peer);
+        key_text(json, "reason", stat->peers[i].reason);
+        key_u64(json, "rejected", stat->peers[i].rejected);
+        yd_json_object_end(json);
+    }
+    yd_json_array_end(json);
     yd_json_key(json, "samples");
     yd_json_array(json);
     for (size_t i = 0; i < stat->sample_count; i++) {

@@ -5,7 +5,7 @@
  *
  *   { "version", "pid", "data", "topology", "state", "started", "listens": [{element, what, address}],
  *     "elements": [{name, class, life, blocked, busy_ns, waiting_input_ns, waiting_output_ns, …,
- *                   inputs: [{name, received, consumed, rejected, dropped, queued, …}], outputs, reasons, samples}],
+ *                   inputs: [{name, received, consumed, rejected, dropped, queued, …}], outputs, reasons, peers, samples}],
  *     "wires": [{from, to, …}] } */
 #ifndef SERVE_STATUS_H
 #define SERVE_STATUS_H

@@ -37,6 +37,42 @@ def one_percent_garbage_is_counted(folder):
         daemon.stop()
 
 
+def rejects_are_told_by_reason_and_peer(folder):
+    """who sends much of what is wrong is named with its count among three hundred others; samples harm no terminal"""
+    with Daemon(folder) as daemon:
+        def send(source, text):
+            with socket.create_connection(('127.0.0.1', daemon.ports['graphite']), source_address=(source, 0)) as s:
+                s.sendall(text)
+
+        assert 'Nothing has been' in yarder('top', '--rejects', '--data', daemon.data, check=0).stdout
+        for _ in range(5):
+            send('127.9.9.9', b'no.value\n' * 200 + b'bad.value x\n')
+        for i in range(300):
+            send(f'127.0.{i // 250}.{i % 250 + 1}', b'no.value\n')
+        send('127.9.9.9', b'\x1b[31mred\x07\n')
+
+        def pump():
+            return next(p for p in daemon.element('graphite')['inputs'] if p['name'] == 'pump')
+
+        wait_for(lambda: pump()['rejected'] == 5 * 201 + 300 + 1, why='the rejects')
+        element = daemon.element('graphite')
+        reasons = {r['reason']: r['rejected'] for r in element['reasons'] if r['rejected']}
+        peers = element['peers']
+        assert 100 <= len(peers) <= 128, len(peers)
+        assert peers[0]['peer'] == '127.9.9.9' and 1000 <= peers[0]['rejected'] <= 1001, peers[:2]
+        assert {p['reason'] for p in peers if p['peer'] == '127.9.9.9'} >= {peers[0]['reason']}
+        for reason in {p['reason'] for p in peers}:
+            assert sum(p['rejected'] for p in peers if p['reason'] == reason) <= reasons[reason], (reasons, peers)
+        assert sum(reasons.values()) == 5 * 201 + 300 + 1, reasons
+        text = yarder('top', '--rejects', '--data', daemon.data, check=0).stdout
+        assert 'graphite (Graphite)' in text and 'from 127.9.9.9' in text and 'from others' in text and text.count('from 127') == 11, text
+        assert '\\x1b[31mred\\x07' in text and '\x1b' not in text and '\x07' not in text, text
+        daemon.lines('good.one 1\n')
+        wait_for(lambda: daemon.element('history')['inputs'][0]['consumed'] == 1, why='the good one')
+        check_identity(daemon.status())
+        daemon.stop()
+
+
 def random_bytes_on_every_port(folder):
     """random bytes on every port, TCP and UDP, are rejected and counted, and the next good line is served"""
     rng = random.Random(11)
@@ -238,5 +274,6 @@ def clock_steps(folder):
     yarder('log', 'verify', 'metrics', '--data', daemon.data, check=0)
 
 
-main(one_percent_garbage_is_counted, random_bytes_on_every_port, an_overlong_line_costs_itself_only, a_peer_that_never_reads,
-     ten_thousand_idle_connections, a_full_disk_stops_acknowledging_and_recovers, clock_steps)
+main(one_percent_garbage_is_counted, rejects_are_told_by_reason_and_peer, random_bytes_on_every_port,
+     an_overlong_line_costs_itself_only, a_peer_that_never_reads, ten_thousand_idle_connections,
+     a_full_disk_stops_acknowledging_and_recovers, clock_steps)
