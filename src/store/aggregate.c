@@ -63,8 +63,68 @@ const struct yd__aggregator *yd__aggregator(uint32_t index)
     return index < YD_COUNT(aggregators) ? &aggregators[index] : NULL;
 }
 
+/* Four at once, as the processor can. A NaN among them makes the sum one, and is found by that. */
+#define LANES 4
+#define MANY  16 /* fewer are not worth it */
+
+static double sum_of(const double *values, uint32_t count)
+{
+    double lanes[LANES] = {0};
+    uint32_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (uint32_t k = 0; k < LANES; k++) lanes[k] += values[i + k];
+    for (; i < count; i++) lanes[0] += values[i];
+    return lanes[0] + lanes[1] + (lanes[2] + lanes[3]);
+}
+
+/* The greatest of values * sign; false: one is no number. */
+static bool greatest(const double *values, uint32_t count, double sign, double *ret)
+{
+    double lanes[LANES] = {-INFINITY, -INFINITY, -INFINITY, -INFINITY}, zero[LANES] = {0};
+    uint32_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (uint32_t k = 0; k < LANES; k++) {
+            double value = values[i + k] * sign;
+            lanes[k] = value > lanes[k] ? value : lanes[k];
+            zero[k] += value * 0; /* of NaN (and of infinities: they go the other way, too) NaN */
+        }
+    for (; i < count; i++) {
+        lanes[0] = values[i] * sign > lanes[0] ? values[i] * sign : lanes[0];
+        zero[0] += values[i] * 0;
+    }
+    for (uint32_t k = 1; k < LANES; k++) lanes[0] = lanes[k] > lanes[0] ? lanes[k] : lanes[0];
+    *ret = lanes[0] * sign;
+    return zero[0] + zero[1] + zero[2] + zero[3] == 0;
+}
+
+static bool add_many(struct yd__cell *cell, uint8_t op, const double *values, uint32_t count)
+{
+    double found;
+    switch (op) {
+    case YD__OP_SUM:
+    case YD__OP_AVG:
+        found = sum_of(values, count);
+        if (found != found) return false;
+        cell->a += found;
+        break;
+    case YD__OP_MIN:
+        if (!greatest(values, count, -1, &found)) return false;
+        if (!cell->count || found < cell->a) cell->a = found;
+        break;
+    case YD__OP_MAX:
+        if (!greatest(values, count, 1, &found)) return false;
+        if (!cell->count || found > cell->a) cell->a = found;
+        break;
+    default:
+        return false;
+    }
+    cell->count += count;
+    return true;
+}
+
 void yd__cell_add_all(struct yd__cell *cell, uint8_t op, const double *values, uint32_t count)
 {
+    if (count >= MANY && add_many(cell, op, values, count)) return;
     struct yd__cell work = *cell; /* in registers: the loops below are the downsampler's speed */
     switch (op) {
     case YD__OP_SUM:

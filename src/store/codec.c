@@ -454,26 +454,48 @@ void yd__chunk_points_at(const struct yd__chunk *chunk, const uint8_t *data, str
     points->count += count;
 }
 
-void yd__chunk_numbers_at(const struct yd__chunk *chunk, const uint8_t *data, struct yd__numbers *numbers)
+/* The first of rising times that is `time` or later. */
+static uint32_t time_find(const int64_t *times, uint32_t count, int64_t time)
 {
-    uint32_t from = numbers->count, count = chunk->count;
+    uint32_t low = 0;
+    while (low < count) {
+        uint32_t middle = low + (count - low) / 2;
+        if (times[middle] < time)
+            low = middle + 1;
+        else
+            count = middle;
+    }
+    return low;
+}
+
+void yd__chunk_numbers_in(const struct yd__chunk *chunk, const uint8_t *data, int64_t from, int64_t until,
+                          struct yd__numbers *numbers)
+{
+    uint32_t first = 0, end = chunk->count;
     if (chunk->kind == YD__MODE_COUNT) {
-        yd__stream_numbers(data, count, chunk->first, numbers);
+        yd__stream_numbers(data, end, chunk->first, numbers);
         return;
     }
-    const uint8_t *at = get_times(chunk, data, numbers->times + from);
-    double *values = numbers->values + from;
-    int64_t integers[YD__CHUNK_MAX + 32];
-    (void)yd__column_get(at, count, integers); /* its end is the chunk's */
+    int64_t integers[YD__CHUNK_MAX + 32], *times = numbers->times;
+    const uint8_t *at = get_times(chunk, data, times);
+    if (chunk->first < from) first = time_find(times, end, from);
+    if (chunk->last > until) end = until == INT64_MAX ? end : time_find(times, end, until + 1);
+    if (first >= end) return;
+    /* What is behind the end need not be decoded; what is before the beginning must be, for differences add up. */
+    (void)yd__column_get(at, *at & YD__HEAD_TIGHT ? chunk->count : end, integers);
+    double *values = numbers->values;
+    const int64_t *wanted = integers + first;
+    uint32_t count = end - first;
+    if (first) memmove(times, times + first, count * sizeof *times);
     if (chunk->kind == 0 || chunk->kind == YD__MODE_I64 || chunk->kind == YD__MODE_BOOL) {
-        for (uint32_t i = 0; i < count; i++) values[i] = (double)integers[i];
+        for (uint32_t i = 0; i < count; i++) values[i] = (double)wanted[i];
     } else if (chunk->kind <= YD__DECIMALS_MAX) {
         double power = powers[chunk->kind];
-        for (uint32_t i = 0; i < count; i++) values[i] = (double)integers[i] / power;
+        for (uint32_t i = 0; i < count; i++) values[i] = (double)wanted[i] / power;
     } else if (chunk->kind == YD__MODE_U64) {
-        for (uint32_t i = 0; i < count; i++) values[i] = (double)(uint64_t)integers[i];
+        for (uint32_t i = 0; i < count; i++) values[i] = (double)(uint64_t)wanted[i];
     } else {
-        for (uint32_t i = 0; i < count; i++) values[i] = yd__bits_f64((uint64_t)integers[i] << chunk->scale);
+        for (uint32_t i = 0; i < count; i++) values[i] = yd__bits_f64((uint64_t)wanted[i] << chunk->scale);
     }
-    numbers->count += count;
+    numbers->count = count;
 }

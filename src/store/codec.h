@@ -109,14 +109,16 @@ static inline size_t yd__chunk_bytes(const struct yd__chunk *chunk)
 /* Appends a chunk's points at ->count. `data`: the chunk's own, or elsewhere (of a block, YD__STREAM_SLACK readable
  * bytes behind it). */
 void yd__chunk_points_at(const struct yd__chunk *chunk, const uint8_t *data, struct yd__points *points);
-void yd__chunk_numbers_at(const struct yd__chunk *chunk, const uint8_t *data, struct yd__numbers *numbers);
+/* Those in [from, until] into empty numbers; perhaps others besides. */
+void yd__chunk_numbers_in(const struct yd__chunk *chunk, const uint8_t *data, int64_t from, int64_t until,
+                          struct yd__numbers *numbers);
 static inline void yd__chunk_points(const struct yd__chunk *chunk, struct yd__points *points)
 {
     yd__chunk_points_at(chunk, chunk->data, points);
 }
 static inline void yd__chunk_numbers(const struct yd__chunk *chunk, struct yd__numbers *numbers)
 {
-    yd__chunk_numbers_at(chunk, chunk->data, numbers);
+    yd__chunk_numbers_in(chunk, chunk->data, INT64_MIN, INT64_MAX, numbers);
 }
 
 /* Columns of integers, for tests too. put: `to` has room for yd__column_room(count); returns the bytes. get: `values`

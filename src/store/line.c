@@ -164,13 +164,28 @@ static int64_t bucket_of(const struct yd__line_plan *plan, int64_t time, int64_t
     return __builtin_add_overflow(*ret_start, plan->interval, &end) ? INT64_MAX : end;
 }
 
+/* The first of `count` times, from `from` + 1 on, that is `end` or later. Mostly they are evenly apart, and a guess is
+ * right. */
+static uint32_t bucket_end(const int64_t *times, uint32_t from, uint32_t count, int64_t end)
+{
+    uint32_t i = from + 1;
+    if (times[count - 1] < end) return count;
+    if (count - from > 8) {
+        uint64_t step = (uint64_t)times[i] - (uint64_t)times[from], room = (uint64_t)end - (uint64_t)times[from];
+        uint64_t guess = from + (room + step - 1) / step;
+        if (guess > from && guess < count && times[guess - 1] < end && times[guess] >= end) return (uint32_t)guess;
+    }
+    while (times[i] < end) i++;
+    return i;
+}
+
 static int reduce(struct yd__line *line, const int64_t *times, const double *values, uint32_t count)
 {
     const struct yd__line_plan *plan = line->plan;
     for (uint32_t i = 0; i < count;) {
         int64_t start, end = bucket_of(plan, times[i], &start);
-        uint32_t from = i++;
-        while (i < count && times[i] < end) i++;
+        uint32_t from = i;
+        i = bucket_end(times, from, count, end);
         if (!line->open || line->bucket != start) {
             int error = close_bucket(line);
             if (error) return error;

@@ -216,16 +216,16 @@ static void to_numbers(const struct yd__points *points, struct yd__numbers *ret)
 }
 
 /* A window of one piece: decoded straight into numbers. */
-static void single(const struct yd__piece *piece, struct yd__numbers *ret)
+static void single(const struct yd__piece *piece, int64_t from, int64_t until, struct yd__numbers *ret)
 {
     ret->count = 0;
     if (piece->chunk) {
-        yd__chunk_numbers_at(piece->chunk, piece->chunk->data, ret);
+        yd__chunk_numbers_in(piece->chunk, piece->chunk->data, from, until, ret);
     } else if (piece->stream) {
         yd__stream_numbers(piece->stream->open, piece->stream->stream.count, piece->stream->first, ret);
     } else {
         const uint8_t *data = yd__block_data(piece->block, piece->entry);
-        if (data) yd__chunk_numbers_at(&piece->entry->chunk, data, ret);
+        if (data) yd__chunk_numbers_in(&piece->entry->chunk, data, from, until, ret);
     }
 }
 
@@ -235,7 +235,7 @@ bool yd__series_numbers(struct yd_history *history, const struct yd__series *ser
     struct yd__window window = {.pieces = history->pieces, .cuts = &history->cuts};
     while (open_next(history, series, cursor, &window)) {
         if (window.count == 1 && !window.pieces[0].side) {
-            single(&window.pieces[0], ret);
+            single(&window.pieces[0], cursor->from, window.until, ret);
         } else {
             to_numbers(yd__window_points(
                            &window, cursor->from,

@@ -181,6 +181,22 @@ static void chunk_gives_back_every_value(void **state)
             double number = yd__number(points->types[from + i], points->bits[from + i]);
             assert_true(number == numbers->values[i] || (isnan(number) && isnan(numbers->values[i])));
         }
+        /* A part of it: all of that, in order; what else comes is not in it. */
+        int64_t a = points->times[from + yd_rng_below(&rng, count)],
+                b = points->times[from + yd_rng_below(&rng, count)];
+        a -= (int64_t)yd_rng_below(&rng, 2), b += (int64_t)yd_rng_below(&rng, 2);
+        numbers->count = 0;
+        yd__chunk_numbers_in(chunk, chunk->data, a, b, numbers);
+        uint32_t k = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            int64_t time = points->times[from + i];
+            if (time < a || time > b) continue;
+            while (k < numbers->count && numbers->times[k] < time) k++;
+            assert_true(k < numbers->count && numbers->times[k] == time);
+            double number = yd__number(points->types[from + i], points->bits[from + i]);
+            assert_true(number == numbers->values[k] || (isnan(number) && isnan(numbers->values[k])));
+            k++;
+        }
         yd_alloc_put(yd_alloc_default(), chunk, yd__chunk_bytes(chunk));
     }
     free(points);

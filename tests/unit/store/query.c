@@ -1,5 +1,6 @@
 /* Queries, sentence by sentence. */
 #include "answers.h"
+#include "store/aggregate.h"
 
 #define AT(seconds) ((int64_t)(seconds)*SECOND)
 
@@ -308,6 +309,34 @@ static void downsampling_aligns_to_the_epoch_and_drops_the_cut_first_bucket(void
     query.end_ns = AT(100);
     expect(&f, &query, "m host=a", "", "70=10"); /* 1 + 2 + 3 + 4 */
     close_fixture(&f);
+}
+
+static void many_values_at_once_come_to_the_same_as_one_after_the_other(void **state)
+{
+    (void)state;
+    static const double odd[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1e300, -1e300};
+    struct yd_rng rng;
+    yd_rng_init(&rng, test_seed());
+    for (int round = 0; round < 20000; round++) {
+        double values[100];
+        uint32_t count = 1 + (uint32_t)yd_rng_below(&rng, YD_COUNT(values)), rare = (uint32_t)yd_rng_below(&rng, 3);
+        for (uint32_t i = 0; i < count; i++) {
+            values[i] = (double)yd_rng_below(&rng, 2000) / 8 - 125; /* sums are exact */
+            if (rare && yd_rng_chance(&rng, rare * 40))
+                values[i] = odd[yd_rng_below(&rng, YD_COUNT(odd) - (rare > 1) * 2)];
+        }
+        for (uint8_t op = YD__OP_SUM; op <= YD__OP_NONE; op++) {
+            struct yd__cell one = {0}, all = {0};
+            uint32_t half = (uint32_t)yd_rng_below(&rng, count + 1);
+            for (uint32_t i = 0; i < count; i++) yd__cell_add(&one, op, values[i]);
+            yd__cell_add_all(&all, op, values, half);
+            yd__cell_add_all(&all, op, values + half, count - half);
+            assert_int_equal(one.count, all.count);
+            bool same = one.a == all.a || (isnan(one.a) && isnan(all.a)) || fabs(one.a - all.a) <= 1e-9 * fabs(one.a);
+            /* 1e300 and -1e300: what is in between is lost in any order, but not the same */
+            if (!same && !(fabs(one.a - all.a) < 1e290)) fail_msg("op %d of %u: %g and %g", op, count, one.a, all.a);
+        }
+    }
 }
 
 static void fill_policies_make_the_grid_whole(void **state)
@@ -789,6 +818,7 @@ int main(void)
         cmocka_unit_test(bad_and_costly_expressions_are_refused_with_a_reason),
         cmocka_unit_test(explicit_tags_wants_exactly_these_keys),
         cmocka_unit_test(downsampling_aligns_to_the_epoch_and_drops_the_cut_first_bucket),
+        cmocka_unit_test(many_values_at_once_come_to_the_same_as_one_after_the_other),
         cmocka_unit_test(fill_policies_make_the_grid_whole),
         cmocka_unit_test(rate_is_per_second_and_knows_counters),
         cmocka_unit_test(rates_of_large_counters_are_exact),
