@@ -2,46 +2,50 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "elements/graphite_calls.h"
 #include "elements/graphite_form.h"
 
 /* ---- several into one ---- */
 
-static int by_text(const void *a, const void *b)
-{
-    return yd_str_cmp(*(const struct yd_str *)a, *(const struct yd_str *)b);
-}
-
-/* name(path,path), each path once, sorted. */
+/* name(path,path): each path once, in their order. */
 static int combined_name(struct yd__gcall *call, const struct yd_glist *list, const char *name, struct yd_str *ret)
 {
-    struct yd_str *paths = yd_arena_get(call->pool->arena, (list->count + 1) * sizeof *paths);
+    struct yd_intern paths;
     struct yd_buf buf;
-    if (!paths) return YD_ENOMEM;
-    for (size_t i = 0; i < list->count; i++) paths[i] = list->items[i]->path;
-    qsort(paths, list->count, sizeof *paths, by_text);
+    uint32_t id;
+    int r = 0;
+    yd_intern_init(&paths, NULL, 0);
     yd_buf_init(&buf, NULL);
-    yd_buf_cstr(&buf, name);
-    yd_buf_char(&buf, '(');
-    for (size_t i = 0; i < list->count; i++) {
-        if (i && yd_str_eq(paths[i], paths[i - 1])) continue;
-        if (i) yd_buf_char(&buf, ',');
-        yd_buf_str(&buf, paths[i]);
+    yd_buf_printf(&buf, "%s(", name);
+    for (size_t i = 0; i < list->count && r >= 0; i++) {
+        r = yd_intern_add(&paths, list->items[i]->path, &id);
+        if (r != 1) continue;
+        if (id) yd_buf_char(&buf, ',');
+        yd_buf_str(&buf, list->items[i]->path);
     }
     yd_buf_char(&buf, ')');
-    *ret = buf.failed ? (struct yd_str){NULL, 0} : yd_arena_str(call->pool->arena, yd_buf_view(&buf));
+    *ret = r < 0 || buf.failed ? (struct yd_str){NULL, 0} : yd_arena_str(call->pool->arena, yd_buf_view(&buf));
     yd_buf_fini(&buf);
+    yd_intern_fini(&paths);
     return ret->data ? 0 : YD_ENOMEM;
 }
 
-/* The tags that all have, with the same value. */
-static int common_tags(struct yd__gcall *call, const struct yd_glist *list, struct yd_gseries *to)
+static int by_key(const void *a, const void *b)
 {
+    return yd_str_cmp(((const struct yd_tag *)a)->key, ((const struct yd_tag *)b)->key);
+}
+
+/* The tags that all have, with the same value; and what was made of them, and how. */
+static int common_tags(struct yd__gcall *call, const struct yd_glist *list, struct yd_str name, enum yd_gfold fold,
+                       struct yd_gseries *to)
+{
+    bool named = false;
     const struct yd_gseries *first = list->items[0];
-    to->tags = yd_arena_get(call->pool->arena, (first->tag_count + 1) * sizeof *to->tags);
+    to->tags = yd_arena_get(call->pool->arena, (first->tag_count + 2) * sizeof *to->tags);
     if (!to->tags) return YD_ENOMEM;
     for (uint32_t i = 0; i < first->tag_count; i++) {
-        bool all = true;
+        bool all = !yd_str_eq(first->tags[i].key, YD_STR("aggregatedBy"));
         for (size_t k = 1; k < list->count && all; k++) {
             const struct yd_gseries *other = list->items[k];
             uint32_t at = 0;
@@ -49,7 +53,11 @@ static int common_tags(struct yd__gcall *call, const struct yd_glist *list, stru
             all = at < other->tag_count && yd_str_eq(other->tags[at].value, first->tags[i].value);
         }
         if (all) to->tags[to->tag_count++] = first->tags[i];
+        named |= all && yd_str_eq(first->tags[i].key, YD_STR("name"));
     }
+    if (!named) to->tags[to->tag_count++] = (struct yd_tag){YD_STR("name"), name};
+    to->tags[to->tag_count++] = (struct yd_tag){YD_STR("aggregatedBy"), yd_str_of(yd_gfold_name(fold))};
+    qsort(to->tags, to->tag_count, sizeof *to->tags, by_key);
     return 0;
 }
 
@@ -58,23 +66,33 @@ int yd__gcombine(struct yd__gcall *call, struct yd_glist *list, enum yd_gfold fo
 {
     struct yd_gseries *made = NULL;
     struct yd_str text = YD_STR("");
-    int r = name ? combined_name(call, list, name, &text) : 0;
+    int r = combined_name(call, list, name, &text);
     if (r == 0) r = yd_glist_align(call->pool, list);
     const struct yd_gseries *first = list->items[0];
     if (r == 0) r = yd_gseries_make(call->pool, first->start, first->step, first->count, &made);
-    if (r == 0) r = common_tags(call, list, made);
+    if (r == 0) r = common_tags(call, list, text, fold, made);
     double *row = r == 0 ? yd_alloc_get(NULL, list->count * sizeof *row) : NULL;
     if (r == 0 && !row) r = YD_ENOMEM;
     if (r < 0) return r;
     for (size_t i = 0; i < made->count; i++) {
         for (size_t k = 0; k < list->count; k++) row[k] = list->items[k]->values[i];
-        made->values[i] = yd_gfold(fold, row, list->count);
+        bool gap = false;
+        for (size_t k = 0; k < list->count && fold == YD_GFOLD_MULTIPLY; k++) gap |= isnan(row[k]);
+        made->values[i] = gap ? (double)NAN : yd_gfold(fold, row, list->count);
     }
     yd_alloc_put(NULL, row, list->count * sizeof *row);
     made->fold = first->fold;
     made->name = made->path = text;
     *ret = made;
     return 0;
+}
+
+void yd__gcombined(enum yd_gfold fold, bool own, char *to)
+{
+    const char *behind = own && fold == YD_GFOLD_RANGE ? "OfSeries" : "Series";
+    struct yd_str word = yd_str_of(yd_gfold_name(fold));
+    memcpy(to, word.data, word.size);
+    memcpy(to + word.size, behind, strlen(behind) + 1);
 }
 
 int yd__gf_combine(struct yd__gcall *call)
@@ -87,11 +105,13 @@ int yd__gf_combine(struct yd__gcall *call)
         if (r < 0) return r;
     }
     if (!call->list->count) return 0;
-    struct yd_str word = yd_str_of(yd_gfold_name(fold));
-    memcpy(name, word.data, word.size);
-    memcpy(name + word.size, fold == YD_GFOLD_RANGE ? "OfSeries" : "Series", fold == YD_GFOLD_RANGE ? 9 : 7);
+    yd__gcombined(fold, call->function->series != 1, name);
+    size_t count = call->list->count;
     int r = yd__gcombine(call, call->list, fold, name, &made);
     if (r < 0) return r;
+    /* countSeries counts them, wherever they have values; aggregate counts values. */
+    for (size_t i = 0; i < made->count && call->function->series != 1 && fold == YD_GFOLD_COUNT; i++)
+        made->values[i] = (double)count;
     call->list->count = 0;
     return yd_glist_add(call->pool, call->list, made);
 }
@@ -353,7 +373,7 @@ int yd__gf_moving(struct yd__gcall *call)
 static int summarize_from(struct yd__gcall *call, struct yd_gseries **series, int64_t interval, enum yd_gfold fold)
 {
     struct yd_gseries *old = *series, *made;
-    int64_t start = call->from, last = old->start + ((int64_t)old->count - 1) * old->step;
+    int64_t start = old->start, last = old->start + ((int64_t)old->count - 1) * old->step;
     size_t count = old->count && last >= start ? (size_t)((last - start) / interval + 1) : 0;
     size_t most = (size_t)YD_MIN((int64_t)old->count, interval / old->step + 2);
     int r = yd_gseries_make(call->pool, start, interval, count, &made);

@@ -50,7 +50,9 @@ int yd__garg_window(const struct yd__gcall *call, uint32_t place, const char *ke
 int yd__gwork(struct yd_geval *eval, uint64_t values);
 /* The series of one argument. */
 int yd__geval_argument(struct yd__gcall *call, struct yd_gnode *argument, struct yd_glist *ret);
-/* The list folded into one series; name: "sumSeries"; NULL: none but what it is given. */
+/* "sumSeries", of a function of this name alone "rangeOfSeries". At most 32 bytes. */
+void yd__gcombined(enum yd_gfold fold, bool own, char *to);
+/* The list, not empty, folded into one series, name(its paths). */
 int yd__gcombine(struct yd__gcall *call, struct yd_glist *list, enum yd_gfold fold, const char *name,
                  struct yd_gseries **ret);
 

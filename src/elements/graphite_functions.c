@@ -22,7 +22,7 @@ const struct yd__gfunction yd__gfunctions[] = {
     {"avg", yd__gf_combine, "seriesLists:seriesList!*", "Combine", "As averageSeries.", ALL, YD__G_SHOWN, YD_GFOLD_AVG, false},
     {"consolidateBy", yd__gf_consolidate_by, "seriesList:seriesList! consolidationFunc:aggFunc!", "Special", "How several points become one when there are more than are shown: average, sum, min, max, first, last.", 1, YD__G_CONSOLIDATE, 0, true},
     {"constantLine", yd__gf_constant_line, "value:float!", "Special", "A line at this value.", 0, YD__G_SHOWN, 0, false},
-    {"countSeries", yd__gf_combine, "seriesLists:seriesList!*", "Combine", "How many have a value.", ALL, YD__G_SHOWN, YD_GFOLD_COUNT, false},
+    {"countSeries", yd__gf_combine, "seriesLists:seriesList!*", "Combine", "How many there are.", ALL, YD__G_SHOWN, YD_GFOLD_COUNT, false},
     {"derivative", yd__gf_derivative, "seriesList:seriesList!", "Transform", "The difference to the value before.", 1, YD__G_FINE, 0, false},
     {"diffSeries", yd__gf_combine, "seriesLists:seriesList!*", "Combine", "The first without all others.", ALL, YD__G_SHOWN, YD_GFOLD_DIFF, false},
     {"divideSeries", yd__gf_divide, "dividendSeriesList:seriesList! divisorSeries:seriesList!", "Combine", "Each by the one series behind.", 1, YD__G_SHOWN, 0, false},

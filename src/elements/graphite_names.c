@@ -108,6 +108,7 @@ static int group(struct yd__gcall *call, const struct yd_gnode *nodes, uint32_t 
     struct yd_intern keys;
     struct yd_glist *groups = NULL, *list = call->list;
     struct yd_buf buf;
+    char name[32];
     int r = 0;
     if (!count) return yd__garg_refuse(call, "nodes are missing");
     yd_intern_init(&keys, NULL, 0);
@@ -122,9 +123,10 @@ static int group(struct yd__gcall *call, const struct yd_gnode *nodes, uint32_t 
         if (r >= 0) r = yd_glist_add(call->pool, &groups[id], list->items[i]);
     }
     list->count = 0;
+    yd__gcombined(fold, false, name);
     for (uint32_t i = 0; i < keys.count && r >= 0; i++) {
         struct yd_gseries *made;
-        r = yd__gcombine(call, &groups[i], fold, NULL, &made);
+        r = yd__gcombine(call, &groups[i], fold, name, &made);
         if (r < 0) break;
         made->name = made->path = yd_arena_str(call->pool->arena, keys.strings[i]);
         r = made->name.data ? yd_glist_add(call->pool, list, made) : YD_ENOMEM;
@@ -164,8 +166,7 @@ int yd__gf_group_by_tags(struct yd__gcall *call)
         struct yd_gseries *series = call->list->items[i];
         struct yd_buf buf;
         yd_buf_init(&buf, NULL);
-        struct yd_str name = tag_of(series, YD_STR("name"));
-        yd_buf_str(&buf, name.size ? name : yd_str_of(yd_gfold_name(fold)));
+        yd_buf_str(&buf, tag_of(series, YD_STR("name")));
         const struct yd_gnode *tag = tags;
         for (uint32_t k = 0; k < count && tag; k++, tag = tag->next) {
             if (yd_str_eq(tag->text, YD_STR("name"))) continue;

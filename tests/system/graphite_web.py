@@ -165,7 +165,7 @@ def what_grafana_draws(folder):
         wrap = lambda target, letter: f'aliasSub({target},"(^.*$)","\\1 {letter}")'
         same(daemon.render(wrap('servers.*.cpu', 'A'), wrap('sumSeries(servers.*.cpu)', 'B'), maxDataPoints=955),
              (200, [drawn(f'servers.web{n}.cpu A', [v * (1, 10)[n - 1] for v in cpu], {'name': f'servers.web{n}.cpu'}) for n in (1, 2)] +
-              [drawn('sumSeries(servers.*.cpu) B', [v * 11 for v in cpu], {})]))
+              [drawn('sumSeries(servers.*.cpu) B', [v * 11 for v in cpu], {'name': 'sumSeries(servers.*.cpu)', 'aggregatedBy': 'sum'})]))
         # The health check.
         same(daemon.render('constantLine(100)', start='-1h', end='now', maxDataPoints=300)[0], 200)
         same([v for v, _ in daemon.render('constantLine(100)', start='-1h', end='now')[1][0]['datapoints']], [100, 100, 100])
@@ -178,7 +178,7 @@ def what_grafana_draws(folder):
             same(daemon.render(target), (200, expected))
         same(daemon.render('net.bytes;dc=eu', noNullPoints='true')[1][0]['datapoints'], [p for p in eu['datapoints'] if p[0] is not None])
         same(daemon.render("groupByTags(seriesByTag('name=net.bytes'),'max','dc')", end=60),
-             (200, [drawn('net.bytes;dc=eu', [0, 600], eu['tags']), drawn('net.bytes;dc=us', [0, 60], us['tags'])]))
+             (200, [drawn('net.bytes;dc=eu', [0, 600], {**eu['tags'], 'aggregatedBy': 'max'}), drawn('net.bytes;dc=us', [0, 60], {**us['tags'], 'aggregatedBy': 'max'})]))
         same(daemon.render(), (200, []))
         check_identity(daemon.status())
 
@@ -212,7 +212,7 @@ def the_ten_functions(folder):
         for target in "summarize(servers.web1.cpu,'5min','sum')", "summarize(scale(servers.web1.cpu,1),'5min')":
             same(daemon.points(target, end=3599), sums)
         same(daemon.points("summarize(alias(servers.web1.cpu,'x'),'10min','count')", end=3599), [(at, 10) for at in range(0, 3600, 600)])
-        same(daemon.points("summarize(servers.web1.cpu,'10min','max',true)", start=30, end=1229), [(30, 9), (630, 9)])
+        same(daemon.points("summarize(servers.web1.cpu,'10min','max',true)", start=30, end=1229), [(60, 9), (660, 9)])
         same(daemon.points("servers.web1.cpu|scale(2)|alias('x')", start=0, end=130), [(60, 2), (120, 4)])
 
 

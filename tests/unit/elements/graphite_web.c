@@ -393,12 +393,15 @@ TEST(functions_compute_what_graphite_computes)
         {"avg(gap)", "averageSeries(gap): - 1 - - 2 -"},
         {"maxSeries(a,c)", "maxSeries(a,c): 1 3 2 5 5 9"},
         {"minSeries(a,c)", "minSeries(a,c): 1 2 2 4 5 6"},
-        {"countSeries(a,b)", "countSeries(a,b): 2 2 1 1 2 2"},
-        {"diffSeries(b,a)", "diffSeries(a,b): 9 18 30 4 45 54"},
-        {"multiplySeries(a,b)", "multiplySeries(a,b): 10 40 30 4 250 360"},
+        {"countSeries(a,b)", "countSeries(a,b): 2 2 2 2 2 2"},
+        {"diffSeries(b,a)", "diffSeries(b,a): 9 18 30 4 45 54"},
+        {"multiplySeries(a,b)", "multiplySeries(a,b): 10 40 - - 250 360"},
         {"rangeOfSeries(s.*.x)", "rangeOfSeries(s.*.x): 1 1 1 1 1 1"},
         {"stddevSeries(s.*.x)", "stddevSeries(s.*.x): 0.5 0.5 0.5 0.5 0.5 0.5"},
         {"aggregate(s.*.x,'median')", "medianSeries(s.*.x): 1.5 1.5 1.5 1.5 1.5 1.5"},
+        {"aggregate(group(a,b),'count')", "countSeries(a,b): 2 2 1 1 2 2"},
+        {"aggregate(group(a,b),'range')", "rangeSeries(a,b): 9 18 0 0 45 54"},
+        {"groupByTags(s.*.x,'sum','none')", "sumSeries(s.*.x);none=: 3 3 3 3 3 3"},
         {"aggregate(s.*.x,func='sumSeries')", "sumSeries(s.*.x): 3 3 3 3 3 3"},
         {"divideSeries(b,a)", "divideSeries(b,a): 10 10 - - 10 10"},
         {"divideSeries(b,transformNull(scale(a,0)))", "divideSeries(b,transformNull(scale(a,0),0)): - - - - - -"},
@@ -448,7 +451,7 @@ TEST(functions_compute_what_graphite_computes)
         {"summarize(scale(a,1),'2min','max')", "summarize(scale(a,1), \"2min\", \"max\") @1200+120: 2 4 6"},
         {"summarize(scale(a,1),'5min','avg')", "summarize(scale(a,1), \"5min\", \"avg\") @1200+300: 3 6"},
         {"summarize(scale(a,1),'7min','last')", "summarize(scale(a,1), \"7min\", \"last\") @840+420: 1 6"},
-        {"summarize(a,'3min','count',true)", "summarize(a, \"3min\", \"count\", true) @1199+180: 2 3"},
+        {"summarize(a,'3min','count',true)", "summarize(a, \"3min\", \"count\", true) @1200+180: 2 3"},
         {"summarize(scale(a,1),'30s')", "summarize(scale(a,1), \"30s\", \"sum\"): 1 2 - 4 5 6"},
         {"consolidateBy(a,'max')", "consolidateBy(a,\"max\"): 1 2 - 4 5 6"},
         {"constantLine(12.5)", "12.5 @1199+150: 12.5 12.5 12.5"},
@@ -461,7 +464,7 @@ TEST(functions_compute_what_graphite_computes)
         {"sortByName(group(b,a))", "a: 1 2 - 4 5 6 | b: 10 20 30 - 50 60"},
         {"a|scale(2)|alias('x')", "x: 2 4 - 8 10 12"},
         {"sumSeries(summarize(scale(a,1),'2min'),b)",
-         "sumSeries(b,summarize(scale(a,1), \"2min\", \"sum\")) @1200+120: "
+         "sumSeries(summarize(scale(a,1), \"2min\", \"sum\"),b) @1200+120: "
          "18 34 66"},
     };
     struct yd_buf buf;
