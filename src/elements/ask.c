@@ -109,7 +109,12 @@ static void put_series(struct writer *to, const struct yd_series_query *query)
     put_bool(to, "drop_resets", query->rate_options.drop_resets);
     put_float(to, "counter_max", query->rate_options.counter_max);
     put_float(to, "reset_value", query->rate_options.reset_value);
-    if (query->downsample.interval_ns) {
+    if (query->downsample.edge_count && to->error == 0) {
+        struct yd_str edges = {(const char *)query->downsample.edges,
+                               query->downsample.edge_count * sizeof *query->downsample.edges};
+        note(to, yd_builder_cell_bytes(to->builder, YD_STR("edges"), YD_BLOB, edges));
+    }
+    if (query->downsample.interval_ns || query->downsample.edge_count) {
         put_int(to, "interval", query->downsample.interval_ns);
         put_text(to, "downsampler", yd_str_of(yd_aggregators[query->downsample.aggregator]));
         put_text(to, "fill", yd_str_of(fill_names[query->downsample.fill]));
@@ -133,6 +138,7 @@ static void put_ask(struct writer *to, const struct yd_ask *ask)
     if (ask->op == YD_ASK_SUGGEST) {
         put_text(to, "what", yd_str_of(what_names[ask->what]));
         put_text(to, "prefix", ask->text);
+        put_bool(to, "substring", ask->substring);
     }
     if (ask->op == YD_ASK_LOOKUP) {
         put_text(to, "metric", ask->series.metric);
@@ -321,7 +327,14 @@ static void get_series(struct reader *from, struct yd_arena *arena, struct yd_se
     query->rate_options.reset_value = get_float(from, "reset_value");
     query->downsample.interval_ns = get_int(from, "interval");
     if (query->downsample.interval_ns < 0) refuse(from, "interval", "must not be negative");
-    if (query->downsample.interval_ns) {
+    const struct yd_cell *edges = get(from, "edges");
+    if (edges && (edges->type != YD_BLOB || edges->value.heap.size % sizeof(int64_t)))
+        refuse(from, "edges", "must be a blob of 64-bit times");
+    else if (edges && edges->value.heap.size) {
+        query->downsample.edges = (const int64_t *)(const void *)yd_view_bytes(from->view, edges->value).data;
+        query->downsample.edge_count = edges->value.heap.size / sizeof(int64_t); /* aligned, as everything there */
+    }
+    if (query->downsample.interval_ns || query->downsample.edge_count) {
         query->downsample.aggregator = get_aggregator(from, "downsampler", &none);
         query->downsample.fill = (enum yd_fill)get_word(from, "fill", fill_names, YD_COUNT(fill_names));
     }
@@ -356,6 +369,7 @@ int yd_ask_decode(const struct yd_batch *batch, struct yd_arena *arena, struct y
     if (ask.op == YD_ASK_SUGGEST) {
         ask.what = (enum yd_suggest)get_word(&from, "what", what_names, YD_COUNT(what_names));
         ask.text = get_text(&from, "prefix");
+        ask.substring = get_bool(&from, "substring");
     }
     if (ask.op == YD_ASK_LOOKUP) {
         ask.series.metric = get_text(&from, "metric");

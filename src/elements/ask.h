@@ -3,14 +3,14 @@
  * A question is one ROW, a MAP with `op` and what belongs to it (absent: as zero):
  *
  *   series  start, end (ns), metric, aggregator, rate, counter, drop_resets, counter_max, reset_value, interval (ns),
- *           downsampler, fill, filters, explicit_tags, tsuids, show_tsuids, show_notes, milliseconds, points_max,
- *           series_max, read_max, any_metric, index
+ *           downsampler, fill, edges, filters, explicit_tags, tsuids, show_tsuids, show_notes, milliseconds,
+ *           points_max, series_max, read_max, any_metric, index
  *
- *      for each group, under its canonical name: a FACT, a MAP of `aggregateTags`, `index`; if asked, a FACT of U64 for
- *      each of its series, its tsuid, and an EVENT for each of their annotations (notes.h) by start; then its SAMPLEs
- * by time. NaN is a gap that was filled
+ *      for each group, under its canonical name: a FACT, a MAP of `aggregateTags`, `index`. If asked: a FACT of U64 for
+ *      each of its series, its tsuid; an EVENT for each of their annotations (notes.h), by start.
+ *      Then its SAMPLEs by time. NaN is a gap that was filled
  *
- *   suggest what (metrics, tagk, tagv), prefix, max
+ *   suggest what (metrics, tagk, tagv), prefix, substring, max
  *
  *      FACTs of TEXT, sorted
  *
@@ -43,6 +43,7 @@
  *
  *      FACTs of NIL named like the series; `next`
  *
+ * edges: a BLOB of int64, in place of interval: where buckets begin, and the last one ends.
  * filters: a LIST of MAPs {type, key, expression, group_by, of_metric}; type by its OpenTSDB name. tsuids: a LIST of
  * U64. An aggregator by its name.
  * Errors: YD_ENOENT (no such name), YD_ETOOBIG (narrow it), YD_EINVAL (not understood), with the reason as text. */
@@ -72,6 +73,7 @@ struct yd_ask {
     struct yd_str text;            /* SUGGEST, TAGS: the prefix; LAST: … the pattern; NODES: the pattern */
     struct yd_str key;             /* TAGS */
     bool of_metric;                /* TAGS */
+    bool substring;                /* SUGGEST: the text is anywhere in it */
     bool global;                   /* NOTES; series: its tsuids, start and end */
     uint64_t max;                  /* SUGGEST, LOOKUP, LAST */
     uint32_t from;                 /* NODES, TAGS, FIND */

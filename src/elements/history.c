@@ -1021,7 +1021,7 @@ static enum yd_turn_result answer_short(struct state *state, const struct yd_ask
     answer.error = yd_builder_create(NULL, &answer.builder);
     if (answer.error < 0) return refuse(out, answer.error, &answer.trail);
     if (ask->op == YD_ASK_SUGGEST)
-        keep_error(&answer, yd_history_suggest(state->history, ask->what, ask->text,
+        keep_error(&answer, yd_history_suggest(state->history, ask->what, ask->text, ask->substring,
                                                ask->max && ask->max < UINT32_MAX ? (uint32_t)ask->max : 25, on_suggest,
                                                &answer));
     if (ask->op == YD_ASK_LOOKUP) answer_lookup(state, ask, &answer);

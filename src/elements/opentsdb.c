@@ -48,6 +48,8 @@ struct state {
     struct yd_tsdb_wiring wiring; /* first: the pump reads it */
     struct yd_element *element;
     struct yd_line_feed *feed;
+    enum yd_tsdb_nan nan;
+    bool substring; /* of suggestions */
     struct question *questions;
     unsigned count;
     uint64_t values; /* that Graphite's requests hold */
@@ -108,6 +110,16 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_DURATION,
      .initial = "1h",
      .doc = "A telnet peer that sends nothing for so long is closed; `0s`: never. HTTP: 75 s."},
+    {.name = "nan",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"string\"",
+     .doc = "What stands in answers for a number that JSON does not know: `string`: as OpenTSDB, `\"NaN\"` where fill "
+            "policy `nan` says so and null elsewhere; `null`: always that; `omit`: the point is left out. Grafana's "
+            "alerting takes no `\"NaN\"`."},
+    {.name = "suggest",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"prefix\"",
+     .doc = "What `q` of `/api/suggest` is: a `prefix`, as OpenTSDB has it, or a `substring`."},
     {.name = "cors",
      .type = YD_PARAM_TEXT,
      .initial = "\"\"",
@@ -131,9 +143,24 @@ void yd_tsdb_reply_free(void *opaque)
     yd_alloc_put(NULL, reply, sizeof *reply);
 }
 
+static int one_of(struct yd_element *element, const char *param, const char *const *words, size_t count)
+{
+    struct yd_str text = yd_args_text(yd_element_args(element), param);
+    for (size_t i = 0; i < count; i++)
+        if (yd_str_eq(text, yd_str_of(words[i]))) return (int)i;
+    return yd_element_fail(element, YD_EINVAL, "`%s` is none of its words: %.*s", param,
+                           (int)YD_MIN(text.size, (size_t)60), text.data);
+}
+
 static int open(struct yd_element *element, void *opaque)
 {
     struct state *state = opaque;
+    static const char *const nans[] = {"string", "null", "omit"}, *const suggests[] = {"prefix", "substring"};
+    int nan = one_of(element, "nan", nans, YD_COUNT(nans));
+    int suggest = one_of(element, "suggest", suggests, YD_COUNT(suggests));
+    if (nan < 0 || suggest < 0) return YD_EINVAL;
+    state->nan = (enum yd_tsdb_nan)nan;
+    state->substring = suggest == 1;
     state->element = element;
     state->wiring =
         (struct yd_tsdb_wiring){yd_element_wired(element, YD_TSDB_REJECTS), yd_element_wired(element, YD_TSDB_ASK)};
@@ -385,12 +412,14 @@ static void start_query(struct state *state, struct question *question, int64_t 
     int r = request->body.size ? yd_tsdb_plan_json(request->body, now_ns, &request->arena, &question->plan, &trail)
                                : yd_tsdb_plan_url(request->arguments, request->argument_count, now_ns, &request->arena,
                                                   &question->plan, &trail);
+    if (r == 0) r = yd_tsdb_plan_calendar(&question->plan, request->zone, &request->arena, &trail);
     if (r < 0) {
         question->kind = SUGGEST; /* no metric to name */
         fail(state, question, r, yd_str_of(yd_trail_text(&trail)), out);
         return;
     }
     question->plan.arrays |= flag(request, "arrays");
+    question->plan.nan = state->nan;
     yd_tsdb_answer_begin(&question->answer, &question->plan);
     if (question->plan.global_notes && question->plan.sub_count) {
         const struct yd_series_query *first = &question->plan.subs[0].query;
@@ -448,6 +477,7 @@ static void start_suggest(struct state *state, struct question *question, const 
     }
     what.what = (enum yd_suggest)i;
     what.text = asked_text(question->request, body, "q");
+    what.substring = state->substring;
     what.max = asked_max(asked_text(question->request, body, "max"), 25);
     ask(state, question, &what, out);
 }

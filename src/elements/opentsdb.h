@@ -26,6 +26,7 @@ struct yd_tsdb_request {
     bool graphite;      /* a path of graphite_web.h, else of OpenTSDB */
     struct yd_str path; /* behind "/api/", "query" */
     struct yd_str body;
+    struct yd_str zone; /* the file of the time zone that is asked for */
     struct yd_tsdb_argument *arguments;
     size_t argument_count;
 };

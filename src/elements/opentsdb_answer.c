@@ -97,6 +97,16 @@ static void put_filter(struct yd_buf *to, const struct yd_filter *filter)
     yd_buf_printf(to, ",\"type\":\"%s\",\"groupBy\":%s}", type, filter->group_by ? "true" : "false");
 }
 
+static void put_rate_options(struct yd_buf *to, const struct yd_rate_options *options)
+{
+    char max[64], reset[64];
+    double counter_max = options->counter_max != 0 ? options->counter_max : 0x1p63;
+    size_t max_size = yd_text_put_f64(max, counter_max), reset_size = yd_text_put_f64(reset, options->reset_value);
+    yd_buf_printf(to, ",\"rateOptions\":{\"counter\":%s,\"counterMax\":%.*s,\"resetValue\":%.*s,\"dropResets\":%s}",
+                  options->counter ? "true" : "false", (int)max_size, max, (int)reset_size, reset,
+                  options->drop_resets ? "true" : "false");
+}
+
 static void put_query(struct yd_buf *to, const struct yd_tsdb_sub *sub)
 {
     const struct yd_series_query *query = &sub->query;
@@ -115,6 +125,7 @@ static void put_query(struct yd_buf *to, const struct yd_tsdb_sub *sub)
         yd_tsdb_put_string(to, sub->downsample);
     else
         yd_buf_cstr(to, "null");
+    if (query->rate) put_rate_options(to, &query->rate_options);
     yd_buf_printf(to, ",\"rate\":%s,\"explicitTags\":%s,\"filters\":[", query->rate ? "true" : "false",
                   query->explicit_tags ? "true" : "false");
     for (size_t i = 0; i < query->filter_count; i++) {
@@ -166,7 +177,11 @@ static void put_note(struct yd_tsdb_answer *answer, const struct yd_view *view, 
 static void close_group(struct yd_tsdb_answer *answer)
 {
     if (answer->open) head_end(answer);
-    if (answer->open) yd_buf_cstr(&answer->buf, answer->plan->arrays ? "]}" : "}}");
+    if (answer->open) yd_buf_cstr(&answer->buf, answer->plan->arrays ? "]" : "}");
+    if (answer->open && answer->plan->show_stats)
+        yd_buf_printf(&answer->buf, ",\"stats\":{\"emittedDPs\":%llu}",
+                      (unsigned long long)(answer->points - answer->points_before));
+    if (answer->open) yd_buf_char(&answer->buf, '}');
     answer->open = false;
 }
 
@@ -179,6 +194,7 @@ static void open_group(struct yd_tsdb_answer *answer, const struct yd_view *view
     answer->any = answer->open = true;
     answer->any_point = answer->headed = false;
     answer->tsuids = answer->notes = 0;
+    answer->points_before = answer->points;
     answer->series++;
     yd_buf_char(to, '{');
     yd_tsdb_put_name(to, yd_view_name(view, fact->name));
@@ -198,14 +214,19 @@ static size_t put_value(char *p, const struct yd_tsdb_answer *answer, const stru
     if (record->type == YD_I64) return yd_text_put_i64(p, record->value.i64);
     if (record->type == YD_U64) return yd_text_put_u64(p, record->value.u64);
     if (yd_value_number(record->type, record->value, &value) && isfinite(value)) return yd_text_put_f64(p, value);
-    if (answer->sub->query.downsample.interval_ns && answer->sub->query.downsample.fill == YD_FILL_NAN)
+    const struct yd_downsample *down = &answer->sub->query.downsample;
+    if (answer->plan->nan == YD_TSDB_NAN_STRING && (down->interval_ns || down->edge_count) && down->fill == YD_FILL_NAN)
         return memcpy(p, "\"NaN\"", 5), 5;
     return memcpy(p, "null", 4), 4;
 }
 
 static void put_point(struct yd_tsdb_answer *answer, const struct yd_record *record)
 {
+    double number;
     head_end(answer);
+    if (answer->plan->nan == YD_TSDB_NAN_OMIT &&
+        !(yd_value_number((enum yd_type)record->type, record->value, &number) && isfinite(number)))
+        return;
     char *start = yd_buf_reserve(&answer->buf, 96), *p = start;
     if (!start) return;
     bool arrays = answer->plan->arrays;

@@ -9,10 +9,10 @@ struct yd_tsdb_answer {
     const struct yd_tsdb_plan *plan;
     const struct yd_tsdb_sub *sub; /* whose replies come now */
     bool any, open, any_point;
-    bool headed;            /* what precedes the group's points is written */
-    uint64_t tsuids, notes; /* of the group, written */
-    struct yd_buf globals;  /* global annotations, by comma */
-    uint64_t points, series;
+    bool headed;                            /* what precedes the group's points is written */
+    uint64_t tsuids, notes;                 /* of the group, written */
+    struct yd_buf globals;                  /* global annotations, by comma */
+    uint64_t points, series, points_before; /* before: the group at hand */
 };
 void yd_tsdb_answer_begin(struct yd_tsdb_answer *answer, const struct yd_tsdb_plan *plan);
 void yd_tsdb_answer_fini(struct yd_tsdb_answer *answer);

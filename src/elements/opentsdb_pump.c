@@ -5,6 +5,7 @@
  *
  * Requests and their answers are the intake's (http_intake.h): puts wait for room, in order; questions do not. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 
 #include "base/hash.h"
@@ -15,12 +16,16 @@
 #include "elements/opentsdb_answer.h"
 #include "elements/opentsdb_notes.h"
 #include "elements/opentsdb_put.h"
+#include "io/file.h"
+#include "serve/json_in.h"
 
 #define JSON_TYPE       "application/json; charset=UTF-8"
 #define TEXT_TYPE       "text/plain; charset=UTF-8"
 #define SCRIPT_TYPE     "application/javascript; charset=UTF-8"
 #define PUT_BATCH_BYTES ((size_t)1 << 20)
 #define PUT_CACHE_BYTES ((size_t)64 << 20)
+#define ZONES           "/usr/share/zoneinfo"
+#define ZONE_SIZE_MAX   ((size_t)64 << 10)
 #define BACKLOG_MAX     (INT64_C(64) << 20) /* of an answer that its peer does not read */
 
 /* What is remembered of a request until it is answered: the intake's `user`. */
@@ -261,6 +266,26 @@ static struct yd_tsdb_request *copy_request(struct yd_intake_request *asked, str
     return NULL;
 }
 
+/* Of the zone that the question names, anywhere; what names none that is there is refused when it is looked at. */
+static void read_zone(struct yd_tsdb_request *request)
+{
+    const char *key = "\"timezone\"";
+    struct yd_str name = YD_STR("");
+    struct yd_json_value *root;
+    char path[128], *data;
+    size_t size;
+    for (size_t i = 0; i < request->argument_count; i++)
+        if (yd_str_eq(request->arguments[i].name, YD_STR("tz"))) name = request->arguments[i].value;
+    if (request->body.size && memmem(request->body.data, request->body.size, key, strlen(key)) &&
+        yd_json_read(request->body, &request->arena, &root, NULL) == 0)
+        name = yd_json_text(yd_json_get(root, "timezone"));
+    if (!yd_zone_name_is_good(name)) return;
+    snprintf(path, sizeof path, ZONES "/%.*s", (int)name.size, name.data);
+    if (yd_fs_read_all(yd_fs_linux(), path, ZONE_SIZE_MAX, &data, &size) < 0) return;
+    request->zone = yd_arena_str(&request->arena, (struct yd_str){data, size});
+    free(data);
+}
+
 static void question(struct pump *pump, struct yd_intake_request *asked, struct yd_str path, unsigned method,
                      bool graphite)
 {
@@ -271,6 +296,7 @@ static void question(struct pump *pump, struct yd_intake_request *asked, struct 
     }
     struct yd_tsdb_request *request = copy_request(asked, path, graphite);
     if (request) request->method = method;
+    if (request && yd_str_eq(path, YD_STR("query"))) read_zone(request);
     int r = request ? yd_pump_tell(pump->pump, YD_TSDB_TELL_ASK, NULL, request, yd_tsdb_request_free) : YD_ENOMEM;
     if (r < 0) answer_error(asked, 503, "Out of memory, try again", YD_STR(""));
 }

@@ -4,7 +4,8 @@
 #include "elements/ask.h"
 #include "serve/json_in.h"
 
-#define SUBS_MAX 256
+#define SUBS_MAX     256
+#define CALENDAR_MAX 50000
 
 static int refuse(struct yd_trail *trail, const char *what, struct yd_str text)
 {
@@ -97,20 +98,36 @@ int yd_tsdb_time(struct yd_str text, int64_t now_ns, int64_t *ret_ns)
     return __builtin_mul_overflow(value, milliseconds ? YD_NS_PER_MS : YD_NS_PER_S, ret_ns) ? YD_ERANGE : 0;
 }
 
-int yd_tsdb_downsample(struct yd_str text, struct yd_downsample *ret, struct yd_trail *trail)
+/* 1dc, 2wc: false: no such. Seconds and minutes are the same in every zone; days, too, where there is none. */
+static bool calendar_of(struct yd_str interval, struct yd_calendar *ret)
 {
+    uint64_t count;
+    if (interval.size < 2) return false;
+    char unit = interval.data[interval.size - 1];
+    if (!memchr("hdwny", unit, 5)) return memchr("sm", unit, 2) != NULL;
+    if (yd_text_u64((struct yd_str){interval.data, interval.size - 1}, &count) < 0 || !count || count > 1000)
+        return false;
+    *ret = (struct yd_calendar){unit, (uint32_t)count};
+    return true;
+}
+
+int yd_tsdb_downsample(struct yd_str text, bool use_calendar, struct yd_downsample *ret,
+                       struct yd_calendar *ret_calendar, struct yd_trail *trail)
+{
+    *ret_calendar = (struct yd_calendar){0};
     struct yd_str rest = text, interval, aggregator, fill = YD_STR("");
     struct yd_downsample made = {0};
     static const char *const fills[] = {"none", "nan", "null", "zero"};
     (void)cut(&rest, '-', &interval);
     if (cut(&rest, '-', &aggregator)) fill = rest;
-    /* Calendar intervals: the same thing in UTC for what divides a day. */
+    bool all = yd_str_eq(interval, YD_STR("0all"));
     if (interval.size > 1 && interval.data[interval.size - 1] == 'c') {
         interval.size--;
-        if (!memchr("smhd", interval.data[interval.size - 1], 4))
-            return refuse(trail, "Calendar intervals of weeks, months and years are not supported: ", text);
+        use_calendar = true;
     }
-    if (yd_str_eq(interval, YD_STR("0all")))
+    if (use_calendar && !all && !calendar_of(interval, ret_calendar))
+        return refuse(trail, "Invalid calendar interval: ", text);
+    if (all)
         made.interval_ns = INT64_MAX;
     else if (yd_tsdb_duration(interval, &made.interval_ns) < 0)
         return refuse(trail, "Invalid downsampling interval: ", text);
@@ -344,16 +361,60 @@ static int add_sub(struct planner *planner, const struct yd_tsdb_sub *sub)
     return 0;
 }
 
+static bool is_date(struct yd_str text)
+{
+    return text.size && memchr(text.data, '/', text.size);
+}
+
 static int set_times(struct planner *planner, struct yd_str start, struct yd_str end, int64_t now_ns)
 {
     if (start.size == 0) return refuse(planner->trail, "Missing start time", YD_STR(""));
     if (yd_tsdb_time(start, now_ns, &planner->base.start_ns) < 0)
         return refuse(planner->trail, "Unable to parse the start time: ", start);
     planner->base.end_ns = now_ns;
+    planner->plan->local_start = is_date(start);
+    planner->plan->local_end = is_date(end);
     if (end.size && yd_tsdb_time(end, now_ns, &planner->base.end_ns) < 0)
         return refuse(planner->trail, "Unable to parse the end time: ", end);
     if (planner->base.end_ns < planner->base.start_ns)
         return refuse(planner->trail, "End time must be greater than the start time", YD_STR(""));
+    return 0;
+}
+
+static int calendar_sub(struct yd_tsdb_sub *sub, const struct yd_zone *zone, struct yd_arena *arena,
+                        struct yd_trail *trail)
+{
+    struct yd_series_query *query = &sub->query;
+    struct yd_calendar calendar = sub->calendar;
+    if (!calendar.unit) return 0;
+    if (!zone->type_count && (calendar.unit == 'h' || calendar.unit == 'd') && calendar.count == 1) return 0;
+    int64_t *edges;
+    int r = yd_calendar_edges(zone, calendar, query->start_ns, query->end_ns, CALENDAR_MAX, arena, &edges,
+                              &query->downsample.edge_count);
+    query->downsample.edges = edges;
+    if (r == YD_ETOOBIG)
+        return yd_trail_add(trail, r, "More than %d calendar intervals: shorten the time range, or take longer ones",
+                            CALENDAR_MAX);
+    if (r == YD_ERANGE) return refuse(trail, "Too far away for calendar intervals", YD_STR(""));
+    return r;
+}
+
+int yd_tsdb_plan_calendar(struct yd_tsdb_plan *plan, struct yd_str zone_file, struct yd_arena *arena,
+                          struct yd_trail *trail)
+{
+    struct yd_zone zone = {0};
+    if (plan->timezone.size && yd_zone_open(zone_file, &zone) < 0)
+        return refuse(trail, "Unknown time zone: ", plan->timezone);
+    for (size_t i = 0; i < plan->sub_count; i++) {
+        struct yd_series_query *query = &plan->subs[i].query;
+        int64_t *times[] = {plan->local_start ? &query->start_ns : NULL, plan->local_end ? &query->end_ns : NULL};
+        for (unsigned k = 0; k < 2 && zone.type_count; k++)
+            if (times[k]) *times[k] = yd_zone_to_utc(&zone, *times[k] / YD_NS_PER_S) * YD_NS_PER_S;
+        if (query->end_ns < query->start_ns)
+            return refuse(trail, "End time must be greater than the start time", YD_STR(""));
+        int r = calendar_sub(&plan->subs[i], &zone, arena, trail);
+        if (r < 0) return r;
+    }
     return 0;
 }
 
@@ -368,7 +429,14 @@ static int set_aggregator(struct planner *planner, struct yd_str name, struct yd
 static int set_downsample(struct planner *planner, struct yd_str text, struct yd_tsdb_sub *sub)
 {
     sub->downsample = text;
-    return text.size ? yd_tsdb_downsample(text, &sub->query.downsample, planner->trail) : 0;
+    if (text.size == 0) return 0;
+    return yd_tsdb_downsample(text, planner->plan->use_calendar, &sub->query.downsample, &sub->calendar,
+                              planner->trail);
+}
+
+static struct yd_str zone_name(struct yd_str text)
+{
+    return yd_str_eq(text, YD_STR("UTC")) ? YD_STR("") : text;
 }
 
 /* ---- JSON ---- */
@@ -447,6 +515,9 @@ int yd_tsdb_plan_json(struct yd_str body, int64_t now_ns, struct yd_arena *arena
     ret->show_query = yd_json_true(yd_json_get(root, "showQuery"));
     ret->show_summary = yd_json_true(yd_json_get(root, "showSummary"));
     ret->show_tsuids = yd_json_true(yd_json_get(root, "showTSUIDs"));
+    ret->show_stats = yd_json_true(yd_json_get(root, "showStats"));
+    ret->timezone = zone_name(yd_json_text(yd_json_get(root, "timezone")));
+    ret->use_calendar = yd_json_true(yd_json_get(root, "useCalendar"));
     ret->no_notes = yd_json_true(yd_json_get(root, "noAnnotations"));
     ret->global_notes = yd_json_true(yd_json_get(root, "globalAnnotations"));
     planner.base.milliseconds = ret->milliseconds;
@@ -545,6 +616,10 @@ int yd_tsdb_plan_url(const struct yd_tsdb_argument *arguments, size_t count, int
     ret->show_query = flag(arguments, count, "show_query");
     ret->show_summary = flag(arguments, count, "show_summary");
     ret->show_tsuids = flag(arguments, count, "show_tsuids");
+    const struct yd_str *zone = argument(arguments, count, "tz");
+    ret->show_stats = flag(arguments, count, "show_stats");
+    ret->timezone = zone ? zone_name(*zone) : none;
+    ret->use_calendar = flag(arguments, count, "use_calendar");
     ret->no_notes = flag(arguments, count, "no_annotations");
     ret->global_notes = flag(arguments, count, "global_annotations");
     planner.base.milliseconds = ret->milliseconds;

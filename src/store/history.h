@@ -87,6 +87,10 @@ struct yd_downsample {
     int64_t interval_ns; /* 0: no downsampling; INT64_MAX: "0all": one point, at start */
     uint32_t aggregator; /* index into yd_aggregators; "none" takes the last */
     enum yd_fill fill;   /* NAN and NULL are told apart by whoever writes the answer */
+    /* Not 0 of them: buckets begin at these times instead, which rise, and the last one is where the last bucket ends.
+     * They reach from before the bucket that holds the query's start to behind the one that holds its end. */
+    const int64_t *edges;
+    size_t edge_count;
 };
 struct yd_rate_options {
     bool counter, drop_resets;
@@ -151,9 +155,9 @@ static inline uint64_t yd_history_tsuid(struct yd_str name)
 }
 
 enum yd_suggest { YD_SUGGEST_METRICS, YD_SUGGEST_TAGK, YD_SUGGEST_TAGV };
-/* Words that start with prefix, plain, sorted, at most max. */
-int yd_history_suggest(struct yd_history *history, enum yd_suggest what, struct yd_str prefix, uint32_t max,
-                       void (*visit)(void *arg, struct yd_str text), void *arg);
+/* Words that start with the text, or have it anywhere, plain, sorted, at most max. */
+int yd_history_suggest(struct yd_history *history, enum yd_suggest what, struct yd_str text, bool anywhere,
+                       uint32_t max, void (*visit)(void *arg, struct yd_str text), void *arg);
 /* Series of a metric ("" or "*": all) whose tags match. Visits at most `limit` of them, by canonical name; *ret_total
  * counts all. YD_ENOENT: no such metric, or no such key of a filter. Not sliced: about 50 ns a series of the metric. */
 int yd_history_lookup(struct yd_history *history, struct yd_str metric, const struct yd_filter *filters,

@@ -30,7 +30,11 @@ void yd__line_open(struct yd__line *line)
     if (plan->reduce == YD__REDUCE_ALL) line->cursor = (struct yd__cursor){plan->start, plan->end, false};
     line->any = line->open = line->primed = false;
     /* Gaps are filled from one bucket before the first that can be given out: the rate wants a predecessor. */
-    if (plan->fill) line->filled = yd__floor(plan->start, plan->interval) - plan->interval;
+    line->next_edge = 0;
+    if (plan->reduce == YD__REDUCE_EDGES)
+        line->filled = plan->edges[0];
+    else if (plan->fill)
+        line->filled = yd__floor(plan->start, plan->interval) - plan->interval;
 }
 
 static int reserve(struct yd__line *line, uint64_t more)
@@ -114,6 +118,11 @@ static int fill_to(struct yd__line *line, int64_t until)
 {
     const struct yd__line_plan *plan = line->plan;
     int error = YD_OK;
+    if (plan->reduce == YD__REDUCE_EDGES) {
+        for (; !error && line->filled < until; line->filled = plan->edges[++line->next_edge])
+            error = put(line, line->filled, YD_F64, yd__f64_bits(plan->fill_value));
+        return error;
+    }
     for (; !error && line->filled < until; line->filled += plan->interval)
         error = put(line, line->filled, YD_F64, yd__f64_bits(plan->fill_value));
     return error;
@@ -128,7 +137,10 @@ static int close_bucket(struct yd__line *line)
         if (line->bucket < line->filled) return YD_OK; /* before anything that can be given out */
         int error = fill_to(line, line->bucket);
         if (error) return error;
-        line->filled = line->bucket + plan->interval;
+        if (plan->reduce == YD__REDUCE_EDGES)
+            line->filled = plan->edges[++line->next_edge];
+        else
+            line->filled = line->bucket + plan->interval;
     }
     if (plan->exact && line->points == 1) return put(line, line->bucket, line->only_type, line->only_bits);
     double value = yd__cell_value(&line->cell, plan->reducer, line->collect);
@@ -152,10 +164,26 @@ static int collect(struct yd__line *line, const double *values, uint32_t count)
     return YD_OK;
 }
 
+/* The same among edges; outside of them it starts at INT64_MIN. */
+static int64_t edge_of(const struct yd__line_plan *plan, int64_t time, int64_t *ret_start)
+{
+    size_t low = 0, high = plan->edge_count;
+    while (low < high) { /* the first one behind `time` */
+        size_t middle = low + (high - low) / 2;
+        if (plan->edges[middle] <= time)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *ret_start = low == 0 || low == plan->edge_count ? INT64_MIN : plan->edges[low - 1];
+    return low == plan->edge_count ? INT64_MAX : plan->edges[low];
+}
+
 /* The end (not included) of the bucket that holds `time`, and its start. */
 static int64_t bucket_of(const struct yd__line_plan *plan, int64_t time, int64_t *ret_start)
 {
     int64_t end;
+    if (plan->reduce == YD__REDUCE_EDGES) return edge_of(plan, time, ret_start);
     if (plan->reduce == YD__REDUCE_ALL) {
         *ret_start = plan->start;
         return INT64_MAX;
@@ -186,6 +214,7 @@ static int reduce(struct yd__line *line, const int64_t *times, const double *val
         int64_t start, end = bucket_of(plan, times[i], &start);
         uint32_t from = i;
         i = bucket_end(times, from, count, end);
+        if (plan->reduce == YD__REDUCE_EDGES && start == INT64_MIN) continue; /* in no bucket */
         if (!line->open || line->bucket != start) {
             int error = close_bucket(line);
             if (error) return error;
@@ -345,6 +374,7 @@ int yd__line_step(struct yd__line *line, struct yd_history *history, const struc
     }
     error = close_bucket(line);
     if (error || !plan->fill || !line->any) return error;
+    if (plan->reduce == YD__REDUCE_EDGES) return fill_to(line, plan->edges[plan->edge_count - 1]);
     /* One bucket beyond the last that can be given out: what stands between points reaches to there. */
     return fill_to(line, yd__floor(plan->end, plan->interval) + 2 * plan->interval);
 }

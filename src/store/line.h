@@ -11,19 +11,21 @@
 #include "store/internal.h"
 #include "store/rollup.h"
 
-enum yd__reduce { YD__REDUCE_NOT, YD__REDUCE_SECONDS, YD__REDUCE_BUCKETS, YD__REDUCE_ALL };
+enum yd__reduce { YD__REDUCE_NOT, YD__REDUCE_SECONDS, YD__REDUCE_BUCKETS, YD__REDUCE_EDGES, YD__REDUCE_ALL };
 
 struct yd__line_plan {          /* of a query: the same for all of its series */
     int64_t read_from, read_to; /* whole hours around what is asked */
     int64_t start, end;         /* what is asked */
     enum yd__reduce reduce;
     int64_t interval;
+    const int64_t *edges; /* REDUCE_EDGES */
+    size_t edge_count;
     const struct yd__aggregator *reducer; /* for seconds: one of which a single value is that value */
     bool fill;
     double fill_value;
     bool rate;
     struct yd_rate_options rate_options;
-    bool exact; /* read bits and types; not with YD__REDUCE_BUCKETS or _ALL */
+    bool exact; /* read bits and types; not with YD__REDUCE_BUCKETS, _EDGES or _ALL */
     uint64_t points_max;
 };
 
@@ -43,6 +45,7 @@ struct yd__line {
     /* the open bucket */
     bool open;
     int64_t bucket, filled; /* filled: up to here, gaps have been filled */
+    size_t next_edge;       /* REDUCE_EDGES: of `filled` */
     struct yd__cell cell;
     uint64_t points;   /* in it, NaN or not */
     uint8_t only_type; /* of the bucket's last point */

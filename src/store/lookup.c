@@ -18,8 +18,13 @@ static void sift(const struct yd_str *words, uint32_t *heap, uint32_t count, uin
     }
 }
 
-int yd_history_suggest(struct yd_history *history, enum yd_suggest what, struct yd_str prefix, uint32_t max,
-                       void (*visit)(void *arg, struct yd_str text), void *arg)
+static bool holds(struct yd_str word, struct yd_str text)
+{
+    return text.size == 0 || (word.size >= text.size && memmem(word.data, word.size, text.data, text.size));
+}
+
+int yd_history_suggest(struct yd_history *history, enum yd_suggest what, struct yd_str text, bool anywhere,
+                       uint32_t max, void (*visit)(void *arg, struct yd_str text), void *arg)
 {
     const struct yd_intern *words = what == YD_SUGGEST_METRICS ? &history->index.metrics
                                     : what == YD_SUGGEST_TAGK  ? &history->index.keys
@@ -30,7 +35,7 @@ int yd_history_suggest(struct yd_history *history, enum yd_suggest what, struct 
     uint32_t *heap = yd_alloc_get(alloc, max * sizeof *heap), count = 0;
     if (!heap) return YD_ENOMEM;
     for (uint32_t id = 0; id < words->count; id++) {
-        if (!yd_str_starts(words->strings[id], prefix)) continue;
+        if (anywhere ? !holds(words->strings[id], text) : !yd_str_starts(words->strings[id], text)) continue;
         if (count < max) {
             heap[count++] = id;
             if (count == max)

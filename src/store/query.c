@@ -26,6 +26,7 @@
 
 #define SERIES_MAX 1000000
 #define POINTS_MAX 10000000
+#define EDGES_MAX  100000
 #define READ_MAX   (UINT64_C(1) << 30)
 #define HOUR       (3600 * YD_NS_PER_S)
 #define TIME_LIMIT (INT64_MAX - INT64_MAX / 64) /* leaves room for buckets and hours around */
@@ -41,6 +42,8 @@ struct yd_query_run {
     bool each; /* aggregator none: every series its own group */
     bool seconds, show_tsuids, show_notes;
     uint32_t index;
+    int64_t *edges;
+    size_t edge_count;
     uint64_t series_max, points_max, read_max;
     struct yd__filters *filters;
     struct yd__candidates candidates;
@@ -110,7 +113,10 @@ static int64_t clamp(__int128 time)
 static void plan_range(struct yd__line_plan *plan)
 {
     int64_t from = yd__floor(plan->start, YD_NS_PER_S), to = yd__floor(plan->end, YD_NS_PER_S);
-    if (plan->reduce == YD__REDUCE_BUCKETS) {
+    if (plan->reduce == YD__REDUCE_EDGES) {
+        from = clamp(plan->edges[0]);
+        to = clamp(plan->edges[plan->edge_count - 1]);
+    } else if (plan->reduce == YD__REDUCE_BUCKETS) {
         from = yd__floor(from, plan->interval);
         to = clamp((__int128)yd__floor(to, plan->interval) + plan->interval);
     } else {
@@ -118,6 +124,21 @@ static void plan_range(struct yd__line_plan *plan)
     }
     plan->read_from = yd__floor(from, HOUR);
     plan->read_to = clamp((__int128)yd__floor(to - 1, HOUR) + HOUR) - 1;
+}
+
+static int copy_edges(struct yd_query_run *run, const struct yd_downsample *downsample, struct yd_trail *trail)
+{
+    size_t count = downsample->edge_count;
+    bool good = count >= 2 && count <= EDGES_MAX;
+    for (size_t i = 1; good && i < count; i++) good = downsample->edges[i - 1] < downsample->edges[i];
+    if (!good) return yd_trail_add(trail, YD_EINVAL, "the edges of buckets must be 2 to %d rising times", EDGES_MAX);
+    run->edges = yd_alloc_get(run->alloc, count * sizeof *run->edges);
+    if (!run->edges) return YD_ENOMEM;
+    run->edge_count = count;
+    memcpy(run->edges, downsample->edges, count * sizeof *run->edges);
+    run->plan.edges = run->edges;
+    run->plan.edge_count = count;
+    return YD_OK;
 }
 
 static int plan(struct yd_query_run *run, const struct yd_series_query *query, struct yd_trail *trail)
@@ -135,7 +156,14 @@ static int plan(struct yd_query_run *run, const struct yd_series_query *query, s
     plan->end = clamp(query->end_ns);
     plan->rate = query->rate;
     plan->rate_options = query->rate_options;
-    if (interval == INT64_MAX) {
+    if (query->downsample.edge_count) {
+        int error = copy_edges(run, &query->downsample, trail);
+        if (error) return error;
+        plan->reduce = YD__REDUCE_EDGES;
+        plan->reducer = down;
+        plan->fill = query->downsample.fill != YD_FILL_NONE;
+        plan->fill_value = query->downsample.fill == YD_FILL_ZERO ? 0 : NAN;
+    } else if (interval == INT64_MAX) {
         plan->reduce = YD__REDUCE_ALL;
         plan->reducer = down;
     } else if (interval) {
@@ -213,6 +241,7 @@ void yd_query_destroy(struct yd_query_run *run)
     yd__filters_destroy(run->filters);
     yd_builder_destroy(run->builder);
     yd__line_fini(&run->line);
+    yd_alloc_put(alloc, run->edges, run->edge_count * sizeof *run->edges);
     yd_alloc_put(alloc, run->ids, run->id_room * sizeof *run->ids);
     yd_alloc_put(alloc, run->groups, run->id_room * sizeof *run->groups);
     if (run->starts) yd_alloc_put(alloc, run->starts, ((size_t)run->group_count + 1) * sizeof *run->starts);
@@ -480,14 +509,14 @@ static int group_open(struct yd_query_run *run, struct yd_trail *trail)
     run->plan.exact = raw && (series == 1 || run->plan.rate);
     if (series == 1) {
         run->way = ONE;
-        if (run->plan.fill && !grid(run, &count)) return too_many_points(run, trail);
+        if (run->plan.fill && run->plan.interval && !grid(run, &count)) return too_many_points(run, trail);
         return YD_OK;
     }
     if (run->plan.reduce == YD__REDUCE_BUCKETS && grid(run, &count)) {
         run->way = GRID;
         return reserve_cells(run, count, series, trail);
     }
-    if (run->plan.fill) return too_many_points(run, trail);
+    if (run->plan.fill && run->plan.interval) return too_many_points(run, trail);
     run->way = UNION_TIMES;
     return YD_OK;
 }

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """OpenTSDB's HTTP API to the letter: each request with its exact answer. What Grafana itself sends, and the values that
 come out, are in opentsdb.py; here are the endpoints and options that other clients use beside it."""
+import calendar
 import json
+import os
 import time
 import urllib.parse
 
@@ -311,11 +313,106 @@ tsdb => history
         data[data.index(b'second')] ^= 1
         open(path, 'wb').write(data)
         daemon.start()
-        is_error(daemon.http(url('/api/annotation', start_time=T + 10, tsuid=tsuid)), 404)
+        # What the cursor has not passed comes again, the deletion behind it.
+        wait_for(lambda: daemon.http(url('/api/annotation', start_time=T + 10, tsuid=tsuid))[0] == 404, why='the deletion')
         wait_for(lambda: 'annotations is damaged: 1 annotations are missing' in daemon.stderr(), why='its words')
         assert b'second' not in read(path + '.damaged') and len(read(path + '.damaged')) == len(data)
         same(daemon.http('/api/annotation', first), (200, first))
         wait_for(lambda: daemon.http(url('/api/annotation', start_time=T + 10, tsuid=tsuid))[0] == 200, why='it goes on')
+
+
+# ---- calendars, and the rest ----
+
+HOURS = 3600
+
+
+def days(year, month, day, hour=0):
+    return calendar.timegm((year, month, day, hour, 0, 0))
+
+
+class Year(Daemon):
+    """A point of 1 every six hours of 2025 and the first of 2026, UTC."""
+    def __enter__(self):
+        super().__enter__()
+        store(self, [point('y', at, 1, host='a') for at in range(days(2025, 1, 1), days(2026, 1, 1) + 1, 6 * HOURS)])
+        return self
+
+
+def calendar_intervals(folder):
+    """downsampling by days, weeks, months and years of a time zone; useCalendar; dates in the zone; fill policies"""
+    with Year(folder) as daemon:
+        def dps(down, start, end, **more):
+            status, answer = daemon.http(url('/api/query', start=start, end=end, m=f'sum:{down}:y', **more))
+            assert status == 200, answer
+            return {int(at): value for at, value in answer[0]['dps'].items()}
+        end = days(2025, 12, 31, 23)
+        months = {days(2025, m, 1): (31 if m in (1, 3, 5, 7, 8, 10, 12) else 30 if m != 2 else 28) * 4 for m in range(1, 13)}
+        same(dps('1nc-sum', days(2025, 1, 1), end), months)
+        same(dps('3nc-sum', days(2025, 1, 1), end), {days(2025, m, 1): sum(months[days(2025, k, 1)] for k in range(m, m + 3)) for m in (1, 4, 7, 10)})
+        same(dps('1yc-sum', days(2025, 1, 1), end), {days(2025, 1, 1): 365 * 4})
+        same(dps('1dc-sum', days(2025, 1, 1), days(2025, 1, 2, 23)), {days(2025, 1, 1): 4, days(2025, 1, 2): 4})
+        same(dps('1wc-sum', days(2025, 1, 5), days(2025, 1, 18)), {days(2025, 1, 5): 28, days(2025, 1, 12): 28})  # Sundays
+        same(dps('1wc-sum', days(2025, 1, 2), days(2025, 1, 11)), {days(2025, 1, 5): 28})  # that of the start vanishes
+        # Berlin: an hour east, from 2025-03-30 01:00 UTC two. A day of 23 hours has one point of six hours fewer or not.
+        berlin = dict(tz='Europe/Berlin')
+        first = days(2025, 3, 28, 23)
+        same(dps('1dc-count', first, days(2025, 3, 31, 21), **berlin),
+             {first: 4, first + 24 * HOURS: 4, first + 47 * HOURS: 4})
+        same(dps('1nc-sum', days(2025, 2, 28, 23), days(2025, 4, 30, 20), **berlin),
+             {days(2025, 2, 28, 23): 31 * 4, days(2025, 3, 31, 22): 30 * 4})
+        same(dps('1dc-sum', '2025/03/31', '2025/04/01', **berlin), {days(2025, 3, 30, 22): 4, days(2025, 3, 31, 22): 4})
+        same(dps('1n-sum', days(2025, 1, 1), end, use_calendar='true'), months)
+        body = {'start': days(2025, 2, 28, 23), 'end': days(2025, 4, 30, 20), 'timezone': 'Europe/Berlin', 'useCalendar': True,
+                'queries': [{'metric': 'y', 'aggregator': 'sum', 'downsample': '1n-sum'}]}
+        same(daemon.http('/api/query', body), (200, [
+            {'metric': 'y', 'tags': {'host': 'a'}, 'aggregateTags': [],
+             'dps': {str(days(2025, 2, 28, 23)): 31 * 4, str(days(2025, 3, 31, 22)): 30 * 4}}]))
+        same(dps('1nc-sum-zero', days(2025, 12, 1), days(2026, 3, 5)),
+             {days(2025, 12, 1): 124, days(2026, 1, 1): 1, days(2026, 2, 1): 0, days(2026, 3, 1): 0})
+        for wrong in '0nc-sum', '1qc-sum', 'nc-sum', '1001dc-sum':
+            is_error(daemon.http(url('/api/query', start=T, m=f'sum:{wrong}:y')), 400)
+        for zone in 'Europe/Nowhere', '../../etc/passwd', '/etc/passwd', 'Europe':
+            is_error(daemon.http(url('/api/query', start=T, m='sum:1dc-sum:y', tz=zone)), 400, 'time zone')
+        is_error(daemon.http(url('/api/query', start=1, m='sum:1hc-sum:y', tz='Europe/Berlin')), 413, 'shorten')
+
+
+def numbers_that_json_does_not_know(folder):
+    """`nan`: string, null or omit: what stands for a gap that is filled with no number"""
+    expected = {'string': {'-nan': ['NaN', 7], '-null': [None, 7]}, 'null': {'-nan': [None, 7], '-null': [None, 7]},
+                'omit': {'-nan': [7], '-null': [7]}}
+    for word, fills in expected.items():
+        topology = f"""tsdb :: OpenTsdb(listen: "127.0.0.1:{{tsdb}}", nan: "{word}", suggest: "substring")
+tsdb -> Log(stream: "metrics") -> history :: History()
+tsdb => history
+"""
+        os.makedirs(os.path.join(folder, word))
+        with Daemon(os.path.join(folder, word), topology=topology) as daemon:
+            store(daemon, [point('gap.one', T, 7, host='a'), point('gap.one', T + 600, 7, host='a')])
+            for fill, values in fills.items():
+                status, answer = get(daemon, f'sum:5m-sum{fill}:gap.one', start=T + 300, end=T + 600)
+                same((status, list(answer[0]['dps'].values())), (200, values))
+                status, answer = get(daemon, f'sum:5m-sum{fill}:gap.one', start=T + 300, end=T + 600, arrays='true')
+                same([value for _, value in answer[0]['dps']], values)
+            same(daemon.http('/api/suggest?type=metrics&q=one'), (200, ['gap.one']))
+            same(daemon.http('/api/suggest?type=metrics&q=two'), (200, []))
+
+
+def what_goes_with_an_answer(folder):
+    """showQuery with rate options, showStats, showSummary; the same sub-query twice is one"""
+    with Cpus(folder) as daemon:
+        query = {'metric': 'one', 'aggregator': 'sum', 'rate': True, 'rateOptions': {'counter': True, 'counterMax': 100, 'resetValue': 5}}
+        plain = {'metric': 'one', 'aggregator': 'sum', 'tags': {'host': 'a'}}
+        status, answer = post(daemon, [plain, plain, dict(plain, downsample='1h-sum')], showQuery=True, showStats=True, showSummary=True)
+        one = element('one', {'host': 'a'}, [(3600, 9007199254740993)], stats={'emittedDPs': 1},
+                      query={'index': 0, 'aggregator': 'sum', 'metric': 'one', 'tsuids': None, 'downsample': None, 'rate': False,
+                             'explicitTags': False, 'tags': {'host': 'a'},
+                             'filters': [{'tagk': 'host', 'filter': 'a', 'type': 'literal_or', 'groupBy': True}]})
+        two = dict(one, dps={str(T + 3600): 9007199254740992.0}, query=dict(one['query'], index=1, downsample='1h-sum'))
+        same((status, answer), (200, [one, two, {'statsSummary': {'emittedDPs': 2, 'queriedSeries': 2}}]))
+        store(daemon, [point('one', T + 3660, 9007199254741113, host='a')])
+        same(post(daemon, query, showQuery=True)[1][0]['query']['rateOptions'],
+             {'counter': True, 'counterMax': 100, 'resetValue': 5, 'dropResets': False})
+        check_identity(daemon.status())
 
 
 def read(path):
@@ -327,4 +424,4 @@ def read(path):
 
 main(the_last_point_of_each_series, the_last_point_not_too_long_ago, the_last_point_refused, sub_queries_by_tsuid,
      annotations_are_written_and_read, annotations_in_bulk, annotations_refused, annotations_in_answers,
-     annotations_survive_a_kill)
+     annotations_survive_a_kill, calendar_intervals, numbers_that_json_does_not_know, what_goes_with_an_answer)

@@ -3,6 +3,7 @@
 #include "testing.h"
 
 #include <math.h>
+#include <time.h>
 
 #include "elements/ask.h"
 #include "elements/opentsdb_answer.h"
@@ -64,19 +65,127 @@ TEST(downsamplers_with_every_unit_fill_and_javas_trailing_dash)
                 {"1h-min-null", 3600000, YD_FILL_NULL}, {"1d-count-none", 86400000, YD_FILL_NONE},
                 {"1w-avg", 604800000, YD_FILL_NONE},    {"1n-avg", INT64_C(30) * 86400000, YD_FILL_NONE},
                 {"1dc-sum", 86400000, YD_FILL_NONE}};
-    static const char *const bad[] = {"",       "1m",     "m-avg",   "1m-nothing", "1m-avg-never",
-                                      "1x-avg", "0m-avg", "1wc-avg", "-avg"};
+    static const char *const bad[] = {"",       "1m",      "m-avg",   "1m-nothing", "1m-avg-never", "1x-avg",
+                                      "0m-avg", "0wc-avg", "1xc-avg", "c-avg",      "-avg"};
+    struct yd_calendar calendar;
     struct yd_downsample made;
     (void)state;
     for (size_t i = 0; i < YD_COUNT(good); i++) {
-        if (yd_tsdb_downsample(s(good[i].text), &made, NULL) < 0) fail_msg("%s", good[i].text);
+        if (yd_tsdb_downsample(s(good[i].text), false, &made, &calendar, NULL) < 0) fail_msg("%s", good[i].text);
         assert_int_equal(made.interval_ns, good[i].ms * YD_NS_PER_MS);
         assert_int_equal(made.fill, good[i].fill);
     }
-    assert_int_equal(yd_tsdb_downsample(s("0all-sum"), &made, NULL), 0);
+    assert_int_equal(yd_tsdb_downsample(s("0all-sum"), true, &made, &calendar, NULL), 0);
     assert_true(made.interval_ns == INT64_MAX);
     for (size_t i = 0; i < YD_COUNT(bad); i++)
-        if (yd_tsdb_downsample(s(bad[i]), &made, NULL) == 0) fail_msg("%s", bad[i]);
+        if (yd_tsdb_downsample(s(bad[i]), false, &made, &calendar, NULL) == 0) fail_msg("%s", bad[i]);
+}
+
+/* Edges in UTC, or in a zone of two changes: +1 h from 1000000000 on, +2 h from 1700000000 on. */
+static struct yd_str test_zone(char *to)
+{
+    static const char empty[44] = "TZif2";
+    char *p = to;
+    const uint32_t counts[] = {0, 0, 0, 2, 2, 4};
+    memcpy(p, empty, sizeof empty);
+    p[39] = 1, p[43] = 4; /* one type and its letters in the first half */
+    p += 44;
+    memset(p, 0, 10), p += 10;
+    memcpy(p, empty, sizeof empty);
+    for (int i = 0; i < 6; i++)
+        for (int b = 0; b < 4; b++) p[20 + i * 4 + b] = (char)(counts[i] >> (24 - 8 * b));
+    p += 44;
+    const uint64_t times[] = {1000000000, 1700000000};
+    for (int i = 0; i < 2; i++)
+        for (int b = 0; b < 8; b++) *p++ = (char)(times[i] >> (56 - 8 * b));
+    *p++ = 0, *p++ = 1;
+    for (uint32_t i = 1; i <= 2; i++) {
+        for (int b = 0; b < 4; b++) *p++ = (char)((i * 3600) >> (24 - 8 * b));
+        *p++ = 0, *p++ = 0;
+    }
+    memset(p, 0, 4), p += 4;
+    return (struct yd_str){to, (size_t)(p - to)};
+}
+
+TEST(calendars_begin_where_the_zone_says)
+{
+    static const struct {
+        char unit;
+        unsigned count;
+        const char *from, *to, *edges; /* the edges' dates in UTC */
+    } cases[] = {
+        {'d', 1, "2013/01/02-12:00", "2013/01/03", "01-01T00 01-02T00 01-03T00 01-04T00 01-05T00"},
+        {'w', 1, "2013/01/02", "2013/01/06", "12-23T00 12-30T00 01-06T00 01-13T00 01-20T00"},
+        {'n', 1, "2012/02/29", "2012/03/31", "01-01T00 02-01T00 03-01T00 04-01T00 05-01T00"},
+        {'n', 3, "2012/02/29", "2012/03/31", "10-01T00 01-01T00 04-01T00 07-01T00"},
+        {'y', 1, "2012/02/29", "2012/03/31", "01-01T00 01-01T00 01-01T00 01-01T00"},
+        {'d', 300, "2012/02/29", "2012/12/31", "10-28T00 01-01T00 10-27T00 01-01T00 10-28T00"},
+        {'h', 7, "2012/02/29-08:00", "2012/02/29-20:59", "02-29T00 02-29T07 02-29T14 02-29T21 03-01T00"},
+        {'Z', 1, "2013/01/02-12:00", "2013/01/03",
+         "12-31T23 01-01T23 01-02T23 01-03T23 01-04T23"}, /* days in the zone */
+        {'Z', 1, "2023/11/14-23:10", "2023/11/15-23:00", "11-13T23 11-14T23 11-15T22 11-16T22 11-17T22"},
+    };
+    char bytes[256];
+    struct yd_zone zone, utc = {0};
+    (void)state;
+    assert_int_equal(yd_zone_open(test_zone(bytes), &zone), 0);
+    for (size_t i = 0; i < YD_COUNT(cases); i++) {
+        struct yd_arena arena;
+        struct yd_buf buf;
+        int64_t from, to, *edges;
+        size_t count;
+        bool zoned = cases[i].unit == 'Z';
+        yd_arena_init(&arena, NULL);
+        yd_buf_init(&buf, NULL);
+        assert_int_equal(yd_tsdb_time(s(cases[i].from), NOW, &from), 0);
+        assert_int_equal(yd_tsdb_time(s(cases[i].to), NOW, &to), 0);
+        struct yd_calendar calendar = {zoned ? 'd' : cases[i].unit, cases[i].count};
+        assert_int_equal(yd_calendar_edges(zoned ? &zone : &utc, calendar, from, to, 100, &arena, &edges, &count), 0);
+        assert_true(count >= 4 && edges[0] < from && edges[count - 1] > to);
+        for (size_t k = 0; k < count; k++) {
+            time_t seconds = (time_t)(edges[k] / YD_NS_PER_S);
+            struct tm tm;
+            char text[32];
+            assert_true(gmtime_r(&seconds, &tm) && strftime(text, sizeof text, "%m-%dT%H", &tm));
+            yd_buf_printf(&buf, "%s%s", k ? " " : "", text);
+        }
+        assert_string_equal(text_of(&buf), cases[i].edges);
+        yd_buf_fini(&buf);
+        yd_arena_fini(&arena);
+    }
+}
+
+TEST(zones_that_are_none_and_calendars_without_end_are_refused)
+{
+    char bytes[256];
+    struct yd_str file = test_zone(bytes);
+    struct yd_zone zone;
+    struct yd_arena arena;
+    int64_t *edges;
+    size_t count;
+    (void)state;
+    for (size_t size = 0; size < file.size - 4; size++) /* the letters are not looked at */
+        assert_int_equal(yd_zone_open((struct yd_str){file.data, size}, &zone), YD_EFORMAT);
+    for (size_t at = 0; at < file.size; at++) { /* damaged: a zone or none, never beyond its bytes */
+        bytes[at] ^= 0x41;
+        char *exact = malloc(file.size);
+        memcpy(exact, bytes, file.size);
+        if (yd_zone_open((struct yd_str){exact, file.size}, &zone) == 0) (void)yd_zone_to_utc(&zone, 1700000000);
+        free(exact);
+        bytes[at] ^= 0x41;
+    }
+    for (size_t i = 0; i < 6; i++) {
+        static const char *const bad[] = {"", "../etc", "/UTC", "a b", "Europe/", "x\n"};
+        assert_false(yd_zone_name_is_good(s(bad[i])));
+    }
+    assert_true(yd_zone_name_is_good(s("America/Argentina/Buenos_Aires")) && yd_zone_name_is_good(s("Etc/GMT+12")));
+    yd_arena_init(&arena, NULL);
+    zone = (struct yd_zone){0};
+    assert_int_equal(yd_calendar_edges(&zone, (struct yd_calendar){'d', 1}, 0, NOW, 100, &arena, &edges, &count),
+                     YD_ETOOBIG);
+    assert_int_equal(
+        yd_calendar_edges(&zone, (struct yd_calendar){'y', 1}, INT64_MIN, NOW, 100, &arena, &edges, &count), YD_ERANGE);
+    yd_arena_fini(&arena);
 }
 
 TEST(tag_values_are_filters_that_group)
@@ -241,6 +350,7 @@ TEST(a_question_survives_the_way_through_its_row)
     uint32_t max;
     assert_int_equal(yd_aggregator_find(YD_STR("max"), &max), 0);
     const uint64_t tsuids[] = {1, UINT64_MAX, 0};
+    const int64_t edges[] = {-7, 0, INT64_MAX};
     const struct yd_ask asks[] = {
         {.op = YD_ASK_SERIES,
          .series = {.start_ns = -5,
@@ -256,7 +366,9 @@ TEST(a_question_survives_the_way_through_its_row)
                     .milliseconds = true,
                     .points_max = 7,
                     .index = 3}},
-        {.op = YD_ASK_SUGGEST, .what = YD_SUGGEST_TAGV, .text = YD_STR("we"), .max = 9},
+        {.op = YD_ASK_SUGGEST, .what = YD_SUGGEST_TAGV, .text = YD_STR("we"), .max = 9, .substring = true},
+        {.op = YD_ASK_SERIES,
+         .series = {.end_ns = 1, .downsample = {.aggregator = max, .edges = edges, .edge_count = YD_COUNT(edges)}}},
         {.op = YD_ASK_LOOKUP, .series = {.metric = YD_STR("m"), .filters = filters, .filter_count = 1}, .max = 1000},
         {.op = YD_ASK_LAST, .text = YD_STR("cpu*"), .max = 1},
         {.op = YD_ASK_SERIES, .series = {.end_ns = 1, .tsuids = tsuids, .tsuid_count = 3, .show_tsuids = true}},
@@ -405,6 +517,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_come_in_all_of_opentsdbs_spellings),
         cmocka_unit_test(downsamplers_with_every_unit_fill_and_javas_trailing_dash),
+        cmocka_unit_test(calendars_begin_where_the_zone_says),
+        cmocka_unit_test(zones_that_are_none_and_calendars_without_end_are_refused),
         cmocka_unit_test(tag_values_are_filters_that_group),
         cmocka_unit_test(grafanas_bodies_are_understood),
         cmocka_unit_test(duplicates_go_before_indexing_and_joined_metrics_share_an_index),

@@ -648,23 +648,30 @@ static void suggest_is_sorted_by_prefix_and_bounded(void **state)
     test_i64(f.builder, "with\\ space host=x\\,y", AT(1), 1);
     test_fold(f.history, f.builder);
     struct words words = {0};
-    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR("sys."), 25, add_word, &words), 0);
+    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR("sys."), false, 25, add_word, &words), 0);
     assert_string_equal(words.text, "sys.cpu | sys.cpu.user | sys.mem");
     words = (struct words){0};
-    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR(""), 3, add_word, &words), 0);
+    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR(""), false, 3, add_word, &words), 0);
     assert_string_equal(words.text, "app | sys.cpu | sys.cpu.user");
     words = (struct words){0};
-    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_TAGK, YD_STR(""), 25, add_word, &words), 0);
+    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_TAGK, YD_STR(""), false, 25, add_word, &words), 0);
     assert_string_equal(words.text, "dc | host");
     words = (struct words){0};
-    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_TAGV, YD_STR(""), 25, add_word, &words), 0);
+    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_TAGV, YD_STR(""), false, 25, add_word, &words), 0);
     assert_string_equal(words.text, "a | b | c | x,y");
     words = (struct words){0};
-    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR("with s"), 25, add_word, &words), 0);
+    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR("with s"), false, 25, add_word, &words),
+                     0);
     assert_string_equal(words.text, "with space");
     words = (struct words){0};
-    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR("nothing"), 25, add_word, &words), 0);
-    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR(""), 0, add_word, &words), 0);
+    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR("th s"), false, 25, add_word, &words), 0);
+    struct words anywhere = {0};
+    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR("th s"), true, 25, add_word, &anywhere),
+                     0);
+    assert_int_equal(anywhere.count, 1);
+    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR("nothing"), false, 25, add_word, &words),
+                     0);
+    assert_int_equal(yd_history_suggest(f.history, YD_SUGGEST_METRICS, YD_STR(""), false, 0, add_word, &words), 0);
     assert_int_equal(words.count, 0);
     close_fixture(&f);
 }
@@ -807,6 +814,48 @@ static void tsuids_choose_series_of_one_metric(void **state)
     close_fixture(&f);
 }
 
+static void buckets_may_begin_at_any_times(void **state)
+{
+    (void)state;
+    struct fixture f = open_fixture();
+    for (int at = 1; at <= 40; at++) test_f64(f.builder, "a k=1", AT(at), 1);
+    for (int at = 1; at <= 40; at += 3) test_f64(f.builder, "a k=2", AT(at), 2);
+    test_fold(f.history, f.builder);
+    const int64_t edges[] = {AT(0), AT(5), AT(7), AT(20), AT(21), AT(50), AT(60)};
+    struct yd_series_query query = query_for("a", "none", 5, 50);
+    query.downsample = (struct yd_downsample){
+        .aggregator = aggregator("count"), .fill = YD_FILL_NONE, .edges = edges, .edge_count = YD_COUNT(edges)};
+    struct answer answer = answer_of(f.history, &query);
+    const struct answer_group *one = answer_find(&answer, "a k=1");
+    assert_true(one && one->count == 4);
+    const int64_t starts[] = {5, 7, 20, 21};
+    const double counts[] = {2, 13, 1, 20};
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(one->points[i].time == AT(starts[i]));
+        assert_true(answer_number(&one->points[i]) == counts[i]);
+    }
+    answer_free(&answer);
+    /* Together, and filled: what is beyond the data too. */
+    query = query_for("a", "sum", 5, 50);
+    query.downsample = (struct yd_downsample){
+        .aggregator = aggregator("sum"), .fill = YD_FILL_ZERO, .edges = edges, .edge_count = YD_COUNT(edges)};
+    answer = answer_of(f.history, &query);
+    assert_int_equal(answer.count, 1);
+    assert_int_equal(answer.groups[0].count, 5);
+    const double sums[] = {2, 13 + 2 * 5, 1, 20 + 2 * 7, 0}; /* the second one at 7 10 … 19, and 22 25 … 40 */
+    for (size_t i = 0; i < 5; i++) assert_true(answer_number(&answer.groups[0].points[i]) == sums[i]);
+    assert_true(answer.groups[0].points[4].time == AT(50) && answer_number(&answer.groups[0].points[4]) == 0);
+    answer_free(&answer);
+    /* And such as do not rise, or are none. */
+    const int64_t falling[] = {AT(5), AT(5)};
+    query.downsample.edges = falling;
+    query.downsample.edge_count = 2;
+    answer = answer_of(f.history, &query);
+    assert_int_equal(answer.error, YD_EINVAL);
+    answer_free(&answer);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -833,6 +882,7 @@ int main(void)
         cmocka_unit_test(last_gives_the_newest_value_as_it_came),
         cmocka_unit_test(last_of_series_by_tags_or_tsuid_and_not_too_old),
         cmocka_unit_test(tsuids_choose_series_of_one_metric),
+        cmocka_unit_test(buckets_may_begin_at_any_times),
     };
     return cmocka_run_group_tests_name("store/query", tests, NULL, NULL);
 }
