@@ -169,6 +169,51 @@ static void print_latency(json_t *element, json_t *before, bool *said)
     }
 }
 
+/* ---- executors ---- */
+
+struct executor {
+    double turns, sockets, asleep; /* shares */
+};
+
+static struct executor executor_of(json_t *status, json_t *before, size_t i)
+{
+    static const char *const keys[] = {"turns_ns", "sockets_ns", "asleep_ns"};
+    json_t *now = json_array_get(json_object_get(status, "executors"), i),
+           *then = json_array_get(json_object_get(before, "executors"), i);
+    double ns[3], total = 0;
+    for (size_t k = 0; k < 3; k++) {
+        ns[k] = YD_MAX(number(now, keys[k]) - number(then, keys[k]), 0);
+        total += ns[k];
+    }
+    if (total <= 0) return (struct executor){0, 0, 1};
+    return (struct executor){ns[0] / total, ns[1] / total, ns[2] / total};
+}
+
+static void print_executors(json_t *status, json_t *before)
+{
+    size_t count = json_array_size(json_object_get(status, "executors"));
+    if (count) printf("%-18s %10s %10s %10s\n", "EXECUTOR", "ELEMENTS%", "SOCKETS%", "ASLEEP%");
+    for (size_t i = 0; i < count; i++) {
+        struct executor executor = executor_of(status, before, i);
+        printf("%-18zu %10.1f %10.1f %10.1f\n", i, executor.turns * 100, executor.sockets * 100, executor.asleep * 100);
+    }
+    if (count) printf("\n");
+}
+
+/* Sources read and parse where sockets are looked at: no element is busy with that. */
+static bool print_socket_bottleneck(json_t *status, json_t *before)
+{
+    size_t count = json_array_size(json_object_get(status, "executors"));
+    for (size_t i = 0; i < count; i++) {
+        struct executor executor = executor_of(status, before, i);
+        if (executor.asleep > 0.1 || executor.sockets < executor.turns) continue;
+        printf("Bottleneck: reading and parsing what comes in, %.0f %% of executor %zu's time.\n",
+               executor.sockets * 100, i);
+        return true;
+    }
+    return false;
+}
+
 static void print_bottleneck(json_t *status, json_t *before)
 {
     const char *worst = NULL;
@@ -182,6 +227,7 @@ static void print_bottleneck(json_t *status, json_t *before)
         waits |= shares.output > 0.05;
         if (shares.output < 0.5 && shares.busy > most) most = shares.busy, worst = name;
     }
+    if (most <= 0.8 && print_socket_bottleneck(status, before)) return;
     if (worst && most > 0.8)
         printf("Bottleneck: %s, busy %.0f %% of its time.\n", worst, most * 100);
     else if (worst && waits)
@@ -226,6 +272,7 @@ static void print_table(json_t *status, json_t *before)
         print_element(element,
                       before ? find_element(before, json_string_value(json_object_get(element, "name"))) : NULL);
     printf("\n");
+    print_executors(status, before);
     bool said = false;
     json_array_foreach (json_object_get(status, "elements"), index, element)
         print_latency(element,
@@ -369,6 +416,9 @@ const struct cli_command cmd_top = {
         "came in from outside until it was done with them: until a Log had them durable, until queries to a History "
         "see\n"
         "them (behind a Log: since they were appended), by records.\n"
+        "Executors are the threads: the time they spent in elements, at sockets (reading and parsing is there), "
+        "asleep\n"
+        "(with what ended the sleep).\n"
         "With --json: the whole status document, a line each.",
     .example = "  yarder top\n  yarder top --rejects\n  yarder top --once --json | jq '.elements[] | {name, inputs}'",
     .options = options,

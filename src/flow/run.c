@@ -73,6 +73,11 @@ const char *yd_element_name(struct yd_element *e)
     return e->node->name;
 }
 
+struct yd_system *yd_run_system(const struct yd_run *run)
+{
+    return run->options.system;
+}
+
 bool yd_element_wired(struct yd_element *e, unsigned port)
 {
     return port < e->port_count && e->ports[port].wire_count > 0;

@@ -132,6 +132,7 @@ int yd_run_stat_wait(struct yd_run *run, int64_t timeout_ns);
 /* The run an element is part of, for the class that reports on it. */
 struct yd_run *yd_element_run(struct yd_element *element);
 const struct yd_topology *yd_run_topology(const struct yd_run *run);
+struct yd_system *yd_run_system(const struct yd_run *run); /* its executors */
 /* For doors, in receive: as yd_ask, to an element of this run by its name, on the input where it answers `rows` or
  * `facts`, without a wire. Takes the query. YD_ENOENT: there is none of this name; YD_ENOTSUP: it answers no such
  * questions. */

@@ -225,6 +225,25 @@ void yd_status_write(struct yd_run *run, struct yd_json *json)
     yd_json_array_end(json);
 }
 
+static void write_executors(struct yd_json *json, struct yd_system *system)
+{
+    yd_json_key(json, "executors");
+    yd_json_array(json);
+    for (unsigned i = 0; i < yd_system_executors(system); i++) {
+        struct yd_executor_stat stat;
+        yd_executor_stat(system, i, &stat);
+        yd_json_object(json);
+        key_i64(json, "turns_ns", stat.busy_ns);
+        key_i64(json, "sockets_ns", stat.polling_ns);
+        key_i64(json, "asleep_ns", stat.parked_ns);
+        key_u64(json, "turns", stat.turns);
+        key_u64(json, "wakes", stat.wakes);
+        key_u64(json, "steals", stat.steals);
+        yd_json_object_end(json);
+    }
+    yd_json_array_end(json);
+}
+
 static void write_document(struct yd_status *status, struct yd_buf *to)
 {
     struct yd_json json;
@@ -248,6 +267,7 @@ static void write_document(struct yd_status *status, struct yd_buf *to)
         yd_json_object_end(&json);
     }
     yd_json_array_end(&json);
+    write_executors(&json, yd_run_system(status->options.run));
     yd_status_write(status->options.run, &json);
     yd_json_object_end(&json);
     yd_buf_char(to, '\n');

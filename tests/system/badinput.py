@@ -67,6 +67,10 @@ def rejects_are_told_by_reason_and_peer(folder):
         text = yarder('top', '--rejects', '--data', daemon.data, check=0).stdout
         assert 'graphite (Graphite)' in text and 'from 127.9.9.9' in text and 'from others' in text and text.count('from 127') == 11, text
         assert '\\x1b[31mred\\x07' in text and '\x1b' not in text and '\x07' not in text, text
+        assert text.count('EXECUTOR') == 0 and 'EXECUTOR' in yarder('top', '--data', daemon.data, check=0).stdout
+        for executor in daemon.status()['executors']:
+            assert executor['asleep_ns'] > 0 and executor['turns_ns'] >= 0 and executor['sockets_ns'] > 0, executor
+        assert any(executor['turns'] for executor in daemon.status()['executors'])
         daemon.lines('good.one 1\n')
         wait_for(lambda: daemon.element('history')['inputs'][0]['consumed'] == 1, why='the good one')
         check_identity(daemon.status())
