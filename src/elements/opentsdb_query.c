@@ -521,6 +521,8 @@ int yd_tsdb_plan_json(struct yd_str body, int64_t now_ns, struct yd_arena *arena
     ret->no_notes = yd_json_true(yd_json_get(root, "noAnnotations"));
     ret->global_notes = yd_json_true(yd_json_get(root, "globalAnnotations"));
     planner.base.milliseconds = ret->milliseconds;
+    if (yd_json_true(yd_json_get(root, "delete")))
+        return refuse(trail, "Deleting data is not enabled; tombstones of a Forget do that", YD_STR(""));
     r = set_times(&planner, yd_json_text(yd_json_get(root, "start")), yd_json_text(yd_json_get(root, "end")), now_ns);
     if (r < 0) return r;
     const struct yd_json_value *queries = yd_json_get(root, "queries");

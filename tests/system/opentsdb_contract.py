@@ -415,6 +415,23 @@ def what_goes_with_an_answer(folder):
         check_identity(daemon.status())
 
 
+def what_is_too_much(folder):
+    """regular expressions that explode, buckets without number, deletion by query: refused with what to do instead"""
+    with Cpus(folder) as daemon:
+        store(daemon, [point('slow', T, 1, host='a' * 60 + 'b')])
+        query = {'metric': 'slow', 'aggregator': 'sum', 'filters': [{'type': 'regexp', 'tagk': 'host', 'filter': '^(a+)+$', 'groupBy': True}]}
+        began = time.monotonic()
+        is_error(post(daemon, query), 413, 'simplify it')
+        is_error(get(daemon, 'sum:slow{host=regexp(^(a|aa)+$)}'), 413, 'simplify it')
+        assert time.monotonic() - began < 5, time.monotonic() - began
+        is_error(get(daemon, 'sum:1ms-sum-zero:slow', start=1, ms='true'), 413, 'downsample more coarsely')
+        is_error(get(daemon, 'sum:1s-sum-zero:sys.cpu', start=1), 413, 'downsample more coarsely')
+        is_error(post(daemon, [{'metric': f'm{i}', 'aggregator': 'sum'} for i in range(257)]), 400, 'Too many sub queries')
+        is_error(post(daemon, {'metric': 'slow', 'aggregator': 'sum'}, delete=True), 400, 'Deleting data is not enabled')
+        same(post(daemon, {'metric': 'slow', 'aggregator': 'sum'}, delete=False)[0], 200)
+        check_identity(daemon.status())
+
+
 def read(path):
     try:
         return open(path, 'rb').read()
@@ -424,4 +441,4 @@ def read(path):
 
 main(the_last_point_of_each_series, the_last_point_not_too_long_ago, the_last_point_refused, sub_queries_by_tsuid,
      annotations_are_written_and_read, annotations_in_bulk, annotations_refused, annotations_in_answers,
-     annotations_survive_a_kill, calendar_intervals, numbers_that_json_does_not_know, what_goes_with_an_answer)
+     annotations_survive_a_kill, calendar_intervals, numbers_that_json_does_not_know, what_goes_with_an_answer, what_is_too_much)
