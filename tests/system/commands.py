@@ -7,7 +7,7 @@ import subprocess
 
 from harness import QUICKSTART, ROOT, YARDER, Daemon, main, wait_for, yarder
 
-ALL = ('run', 'check', 'fmt', 'graph', 'route', 'elements', 'test', 'put', 'send', 'query', 'top', 'log ls', 'log stat', 'log cat',
+ALL = ('run', 'check', 'fmt', 'graph', 'route', 'elements', 'test', 'put', 'send', 'query', 'top', 'state', 'ask', 'log ls', 'log stat', 'log cat',
        'log tail', 'log verify', 'log get', 'log dump', 'log repair', 'log salvage', 'log backup',
        'log restore', 'log tombstone', 'log append', 'log subscribe', 'log create', 'log cursors', 'log follow', 'log promote',
        'completion', 'version')
