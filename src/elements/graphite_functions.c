@@ -218,9 +218,9 @@ static void view_of_summarize(const struct yd_gplan *plan, struct yd_gnode *node
     if (!interval_of(node, &interval)) return; /* said when it is evaluated */
     bool from_start = yd__garg_true(node, 3, "alignToFrom");
     if (func && yd_gfold_find(func->text, &fold) < 0) return;
-    if (!from_start) view->from = yd_gfloor(view->from, interval);
     if (from_start || !folds_of_folds(fold) || !reaches_source(node->first)) return;
     node->summarized = true;
+    view->from = yd_gfloor(view->from, interval); /* the history gives whole intervals */
     view->fixed = true;
     view->unit = interval;
     view->fold = fold;

@@ -128,7 +128,7 @@ static int group(struct yd__gcall *call, const struct yd_gnode *nodes, uint32_t 
         struct yd_gseries *made;
         r = yd__gcombine(call, &groups[i], fold, name, &made);
         if (r < 0) break;
-        made->name = made->path = yd_arena_str(call->pool->arena, keys.strings[i]);
+        made->name = yd_arena_str(call->pool->arena, keys.strings[i]);
         r = made->name.data ? yd_glist_add(call->pool, list, made) : YD_ENOMEM;
     }
     yd_buf_fini(&buf);
