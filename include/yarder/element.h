@@ -159,8 +159,8 @@ int yd_ask(struct yd_out *out, unsigned port, struct yd_batch *query, uint64_t c
 /* Answers to the query at hand (query 0), or to one kept by yd_keep_query. The last one has more = false. batch may be
  * NULL then. A query that is neither kept nor answered when receive returns DONE is answered with YD_EFAIL.
  * YD_ENOENT: the asker has gone or timed out, stop working on it. YD_EFULL (kept ones only): the asker does not take
- * what it was sent: wait. With MORE instead of keeping, the runtime waits by itself. No batch and more = true, to a kept
- * one: it is no longer kept, and is given again (`again`, without its batch) as if MORE had been returned. */
+ * what it was sent: wait. With MORE instead of keeping, the runtime waits by itself. No batch and more = true, to a
+ * kept one: it is no longer kept, and is given again (`again`, without its batch) as if MORE had been returned. */
 int yd_reply(struct yd_out *out, uint64_t query, struct yd_batch *batch, bool more);
 int yd_reply_error(struct yd_out *out, uint64_t query, int error, const char *format, ...);
 uint64_t yd_keep_query(struct yd_out *out); /* the handle of the query at hand, for answering in a later turn */

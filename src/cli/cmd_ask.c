@@ -28,8 +28,9 @@ static int print_row(void *arg, const struct yd_view *view, struct yd_str name, 
     for (uint32_t i = 0; i < cells->count; i++) {
         struct yd_str key = yd_view_name(view, cells->cell[i].name);
         enum yd_type type = (enum yd_type)cells->cell[i].type;
-        bool time = type == YD_I64 && cells->cell[i].value.i64 > YD_NS_PER_S &&
-                    (yd_str_eq(key, YD_STR("time")) || yd_str_eq(key, YD_STR("since")) || yd_str_eq(key, YD_STR("start")));
+        bool time =
+            type == YD_I64 && cells->cell[i].value.i64 > YD_NS_PER_S &&
+            (yd_str_eq(key, YD_STR("time")) || yd_str_eq(key, YD_STR("since")) || yd_str_eq(key, YD_STR("start")));
         yd_buf_printf(text, "  %.*s=", YD_STR_FMT(key));
         if (time) {
             char at[40];
@@ -108,10 +109,11 @@ const struct cli_command cmd_ask = {
     .name = "ask",
     .usage = "[ELEMENT OP [KEY=VALUE…]] [--at ADDRESS]",
     .summary = "asks an element of a running daemon what it knows: states, facts, events, open windows",
-    .doc = "The daemon's topology must have a Native. Without arguments: which elements can be asked, and what. The\n"
-           "questions of a class are on its page, `yarder elements State`. Most take match=PATTERN and max=N. Of VALUE,\n"
-           "true, false and numbers are what they look like; quotes make a text of anything: value='\"17\"'.\n"
-           "One line for each answer; with --json an object a line.",
+    .doc =
+        "The daemon's topology must have a Native. Without arguments: which elements can be asked, and what. The\n"
+        "questions of a class are on its page, `yarder elements State`. Most take match=PATTERN and max=N. Of VALUE,\n"
+        "true, false and numbers are what they look like; quotes make a text of anything: value='\"17\"'.\n"
+        "One line for each answer; with --json an object a line.",
     .example = "  yarder ask\n  yarder ask facts facts match='site.*'\n"
                "  yarder ask facts fact_set name=site.owner value=ops\n  yarder ask events events max=10",
     .options = options,

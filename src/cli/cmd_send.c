@@ -87,8 +87,8 @@ static void on_reject(void *arg, unsigned reason, struct yd_str line)
     uint64_t number = s->line;
     if (s->rejected++ >= SAID_MOST) return;
     for (const char *at = s->chunk.data; line.size && at < line.data; at++) number += *at == '\n';
-    cli_fail(s->args, "line %" PRIu64 ": %s: %.*s", number, yd_text_reasons[reason], (int)YD_MIN(line.size, (size_t)200),
-             line.data);
+    cli_fail(s->args, "line %" PRIu64 ": %s: %.*s", number, yd_text_reasons[reason],
+             (int)YD_MIN(line.size, (size_t)200), line.data);
 }
 
 /* ---- the input ---- */
@@ -189,9 +189,8 @@ static int run(struct cli_args *args)
     struct sending s = {.args = args, .line = 1};
     const char *format = cli_value(args, "format");
     struct yd_client_options client = {.create = cli_given(args, "create")};
-    struct yd_text_in_options text = {.format = format ? format : "bolo",
-                                      .sink = {&s, on_batch, on_reject},
-                                      .seed = (uint64_t)yd_clock_mono()};
+    struct yd_text_in_options text = {
+        .format = format ? format : "bolo", .sink = {&s, on_batch, on_reject}, .seed = (uint64_t)yd_clock_mono()};
     int code = cli_level(args, "level", cli_value(args, "level"), &s.level);
     if (code != CLI_DONE) return code;
     int error = format && strcmp(format, "influx") == 0 ? YD_EINVAL : yd_text_in_create(&text, &s.text);
@@ -221,13 +220,14 @@ const struct cli_command cmd_send = {
     .name = "send",
     .usage = "STREAM [WORD...] [--at ADDRESS] [--format NAME]",
     .summary = "sends lines of measurements to a stream of a running daemon",
-    .doc = "The words given are one line; without them lines are read from standard input and go as they come. Lines are\n"
-           "those of bolo's stream:\n"
-           "  STATE TIME NAME ok|warning|critical|unknown TEXT\n"
-           "  COUNTER TIME NAME [N]      SAMPLE TIME NAME VALUE...      RATE TIME NAME VALUE\n"
-           "  EVENT TIME NAME TEXT       KEY NAME=VALUE...\n"
-           "TIME is seconds since 1970, or now. NAME is a word; tags follow it as in name;key=value. A line that is not\n"
-           "understood is said with its number, the others are stored, and the exit code is 1. Silent when all is stored.",
+    .doc =
+        "The words given are one line; without them lines are read from standard input and go as they come. Lines are\n"
+        "those of bolo's stream:\n"
+        "  STATE TIME NAME ok|warning|critical|unknown TEXT\n"
+        "  COUNTER TIME NAME [N]      SAMPLE TIME NAME VALUE...      RATE TIME NAME VALUE\n"
+        "  EVENT TIME NAME TEXT       KEY NAME=VALUE...\n"
+        "TIME is seconds since 1970, or now. NAME is a word; tags follow it as in name;key=value. A line that is not\n"
+        "understood is said with its number, the others are stored, and the exit code is 1. Silent when all is stored.",
     .example = "  yarder send bolo STATE now web1:disk warning '91% full'\n"
                "  /usr/lib/collectors/linux | yarder send bolo",
     .options = options,

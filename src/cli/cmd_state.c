@@ -90,7 +90,8 @@ static int worst_first(const void *left, const void *right)
 static void print_table(const struct states *states)
 {
     int width = 4;
-    for (size_t i = 0; i < states->count; i++) width = YD_MAX(width, (int)YD_MIN(strlen(states->all[i].name), (size_t)48));
+    for (size_t i = 0; i < states->count; i++)
+        width = YD_MAX(width, (int)YD_MIN(strlen(states->all[i].name), (size_t)48));
     if (states->count) printf("%-*s  %-8s  %-20s  %-20s  %s\n", width, "NAME", "STATE", "SINCE", "LAST", "SUMMARY");
     for (size_t i = 0; i < states->count; i++) {
         const struct one *one = &states->all[i];
@@ -118,12 +119,11 @@ static int ask_all(struct cli_args *args, struct yd_client *client, struct state
     if (!code && states->element_count == 0)
         return cli_fail(args, "no State is in the daemon's topology: see `yarder elements State`");
     for (size_t i = 0; i < states->element_count && !code; i++) {
-        const struct cli_cell cells[] = {{.key = "op", .text = "states"},
-                                         {.key = "element", .text = states->elements[i]},
-                                         {.key = "match",
-                                          .text = args->rest_count ? args->rest[0] : "",
-                                          .absent = !args->rest_count},
-                                         {.key = NULL}};
+        const struct cli_cell cells[] = {
+            {.key = "op", .text = "states"},
+            {.key = "element", .text = states->elements[i]},
+            {.key = "match", .text = args->rest_count ? args->rest[0] : "", .absent = !args->rest_count},
+            {.key = NULL}};
         code = cli_ask(args, client, cells, take_state, states);
     }
     return code;
@@ -145,7 +145,8 @@ static int run(struct cli_args *args)
         free(states.all[i].summary);
     }
     free(states.all);
-    if (!code && cli_given(args, "check") && states.of_code[1] + states.of_code[2] + states.of_code[3]) code = CLI_FAILED;
+    if (!code && cli_given(args, "check") && states.of_code[1] + states.of_code[2] + states.of_code[3])
+        code = CLI_FAILED;
     return code;
 }
 
@@ -161,9 +162,10 @@ const struct cli_command cmd_state = {
     .name = "state",
     .usage = "[PATTERN] [--bad] [--check] [--element NAME] [--at ADDRESS]",
     .summary = "shows the states of a running daemon, the worst first",
-    .doc = "The daemon's topology must have a Native and a State. PATTERN is one over names, like 'db.*'. SINCE is the\n"
-           "last transition, LAST the last result; a stale one was not heard of for longer than it should be.\n"
-           "With --json an object a line, as they come.",
+    .doc =
+        "The daemon's topology must have a Native and a State. PATTERN is one over names, like 'db.*'. SINCE is the\n"
+        "last transition, LAST the last result; a stale one was not heard of for longer than it should be.\n"
+        "With --json an object a line, as they come.",
     .example = "  yarder state\n  yarder state 'db.*' --bad",
     .options = options,
     .rest_min = 0,

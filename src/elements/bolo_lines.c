@@ -1,5 +1,5 @@
-/* bolo's stream: see bolo_lines.h. Each line is gone through twice: looked through, so that a bad word in it rejects all
- * of it, and then taken. A whole number stays one, up to 64 bits. */
+/* bolo's stream: see bolo_lines.h. Each line is gone through twice: looked through, so that a bad word in it rejects
+ * all of it, and then taken. A whole number stays one, up to 64 bits. */
 #include "elements/bolo_lines.h"
 
 #include <math.h>
@@ -191,7 +191,8 @@ void yd_bolo_flush(struct yd_bolo *bolo)
         bolo->options.sink.batch(bolo->options.sink.arg, batch, records);
         return;
     }
-    for (uint32_t i = 0; i < records; i++) bolo->options.sink.reject(bolo->options.sink.arg, YD_LINE_NO_MEMORY, YD_STR(""));
+    for (uint32_t i = 0; i < records; i++)
+        bolo->options.sink.reject(bolo->options.sink.arg, YD_LINE_NO_MEMORY, YD_STR(""));
 }
 
 /* bytes, or else value. */
@@ -278,8 +279,9 @@ int yd_bolo_create(const struct yd_bolo_options *options, struct yd_bolo **ret_b
     struct yd_bolo *bolo = yd_alloc_zero(options->alloc, sizeof *bolo);
     if (!bolo) return YD_ENOMEM;
     bolo->options = *options;
-    int r = yd_spellings_init(&bolo->spellings, options->alloc, options->batch_bytes ? options->batch_bytes : BATCH_BYTES,
-                              options->cache_bytes ? options->cache_bytes : CACHE_BYTES, options->seed);
+    int r =
+        yd_spellings_init(&bolo->spellings, options->alloc, options->batch_bytes ? options->batch_bytes : BATCH_BYTES,
+                          options->cache_bytes ? options->cache_bytes : CACHE_BYTES, options->seed);
     if (r < 0) {
         yd_alloc_put(options->alloc, bolo, sizeof *bolo);
         return r;

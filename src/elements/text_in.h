@@ -2,7 +2,8 @@
  *
  *   "bolo" bolo_lines.h | "graphite", "opentsdb" lines.h | "influx" influx_lines.h | "prometheus" exposition.h
  *
- * Whatever the grammar, a bad line is rejected by one of enum yd_text_reason and its neighbours are kept. One thread. */
+ * Whatever the grammar, a bad line is rejected by one of enum yd_text_reason and its neighbours are kept. One thread.
+ */
 #ifndef ELEMENTS_TEXT_IN_H
 #define ELEMENTS_TEXT_IN_H
 

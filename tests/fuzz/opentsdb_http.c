@@ -1,6 +1,6 @@
 /* Bodies of /api/put, /api/query, /api/query/last and /api/annotation, and `m=` arguments. The first byte says which.
- * Checked: batches pass the reader's checks; a put is the same by tokens and the usual way; a question that is understood
- * survives its way through a row. */
+ * Checked: batches pass the reader's checks; a put is the same by tokens and the usual way; a question that is
+ * understood survives its way through a row. */
 #include "base/hash.h"
 #include "elements/ask.h"
 #include "elements/opentsdb_last.h"

@@ -129,8 +129,10 @@ TEST(times_are_seconds_with_a_fraction_or_now)
 TEST(blanks_comments_and_ends_of_lines_are_as_they_like)
 {
     UNUSED;
-    expect("\n  \t\r\n# a remark\n \tsample\t now \t a  1 \r\nEVENT now e   two  words \t\r\nKEY  a=1 \t b=2", "SAMPLE a=1i; "
-           "EVENT e=two  words; FACT a=1; FACT b=2", "");
+    expect("\n  \t\r\n# a remark\n \tsample\t now \t a  1 \r\nEVENT now e   two  words \t\r\nKEY  a=1 \t b=2",
+           "SAMPLE a=1i; "
+           "EVENT e=two  words; FACT a=1; FACT b=2",
+           "");
     expect("", "", "");
 }
 
@@ -151,8 +153,8 @@ TEST(a_line_is_taken_whole_or_rejected_whole)
            "SAMPLE good=1i",
            "bad value; bad name; no value; bad value; no value; bad value; no value; bad name; no value; bad name; "
            "unknown command; unknown command; value not finite; value not finite");
-    expect("EVENT now e \xff\nKEY a=\xff\nSAMPLE now \xff 1\nSTATE now s ok \xff\nEVENT now e \xc3\xa9\n", "EVENT e=\xc3\xa9",
-           "name not UTF-8; name not UTF-8; name not UTF-8; name not UTF-8");
+    expect("EVENT now e \xff\nKEY a=\xff\nSAMPLE now \xff 1\nSTATE now s ok \xff\nEVENT now e \xc3\xa9\n",
+           "EVENT e=\xc3\xa9", "name not UTF-8; name not UTF-8; name not UTF-8; name not UTF-8");
     expect_size("EVENT now e a\0b\nEVENT now e ok\n", 31, "EVENT e=ok", "name not UTF-8");
 }
 
@@ -227,7 +229,8 @@ TEST(a_grammar_is_chosen_by_its_name)
     expect_format("bolo", "COUNTER now a\nx\n", "TALLY a=1i", "unknown command");
     expect_format("graphite", "a;k=v 1 5\na\n", "SAMPLE @5000000000 a k=v=1", "no value");
     expect_format("opentsdb", "put a 5 1 k=v\nversion\n", "SAMPLE @5000000000 a k=v=1i", "unknown command");
-    expect_format("influx", "m,k=v f=1i,s=\"x\" 5\nm\nm f=\"x\n,a f=1\nm f=x 1\n", "SAMPLE @5 m_f k=v=1i; EVENT @5 m_s k=v=x",
+    expect_format("influx", "m,k=v f=1i,s=\"x\" 5\nm\nm f=\"x\n,a f=1\nm f=x 1\n",
+                  "SAMPLE @5 m_f k=v=1i; EVENT @5 m_s k=v=x",
                   "no fields; string not closed; bad measurement; bad value");
     expect_format("prometheus", "# TYPE a counter\na{k=\"v\"} 1\na{k} 1\n# TYPE x y\na 1 2 3\n", "DELTA a k=v=1",
                   "bad tag; bad type; bad line");
