@@ -126,8 +126,14 @@ static int fence(struct cli_args *args, struct peers *peers, const char *stream,
 static int again(struct cli_args *args, struct peers *peers, const char *stream)
 {
     for (size_t i = 0; i < peers->count; i++) {
-        int code = peers->items[i].client ? ask_stat(args, &peers->items[i], stream) : CLI_DONE;
+        struct peer *peer = &peers->items[i];
+        if (!peer->client) continue;
+        peer->exact = false;
+        int code = ask_stat(args, peer, stream);
         if (code) return code;
+        if (!peer->exact)
+            return cli_fail(args, "%s no longer says how far its copy is: start its Replica, then promote again",
+                            peer->address);
     }
     return CLI_DONE;
 }

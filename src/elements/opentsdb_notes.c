@@ -253,6 +253,20 @@ static long long time_of(int64_t ns)
     return (long long)(ns % YD_NS_PER_S ? ns / YD_NS_PER_MS : ns / YD_NS_PER_S);
 }
 
+/* What came in by another door than ours is only said when it is what it should be. */
+static bool is_object(struct yd_str custom)
+{
+    struct yd_arena arena;
+    struct yd_json_value *value;
+    if (!custom.size) return false;
+    yd_arena_init(&arena, NULL);
+    bool good = yd_json_read(custom, &arena, &value, NULL) == 0 && value->type == YD_JSON_OBJECT;
+    for (const struct yd_json_value *item = good ? value->first : NULL; item; item = item->next)
+        good &= item->type == YD_JSON_STRING;
+    yd_arena_fini(&arena);
+    return good;
+}
+
 void yd_tsdb_put_note(struct yd_buf *to, const struct yd_note *note)
 {
     yd_buf_char(to, '{');
@@ -261,7 +275,7 @@ void yd_tsdb_put_note(struct yd_buf *to, const struct yd_note *note)
     yd_tsdb_put_string(to, note->description);
     yd_buf_cstr(to, ",\"notes\":");
     yd_tsdb_put_string(to, note->notes);
-    if (note->custom.size) {
+    if (is_object(note->custom)) {
         yd_buf_cstr(to, ",\"custom\":");
         yd_buf_str(to, note->custom);
     }

@@ -15,7 +15,8 @@
 #include "elements/spellings.h"
 #include "serve/json_in.h"
 
-#define AHEAD 12 /* points between asking for a name's memory and looking at it */
+#define SEEN_MAX (1 << 18) /* a body with more is taken by the tokenizer: 20 MiB at most are kept for this */
+#define AHEAD    12        /* points between asking for a name's memory and looking at it */
 
 /* A point as the survey saw it. */
 struct seen {
@@ -317,6 +318,7 @@ static void take_point(struct work *work, const struct yd_json_token *first)
 
 static struct seen *new_seen(struct yd_put *put)
 {
+    if (put->count == SEEN_MAX) return NULL;
     if (put->count == put->room) {
         size_t room = put->room ? 2 * put->room : 1024;
         struct seen *grown = yd_alloc_resize(put->alloc, put->seen, put->room * sizeof *grown, room * sizeof *grown);

@@ -203,7 +203,9 @@ static void on_heartbeat(void *arg, uint64_t sent, bool rolled)
     struct sender *sender = sender_of(pump);
     if (!sender) return;
     uint64_t since = sent - sender->sent, came = sender->came; /* this one with it */
-    bool again = !sender->primed || rolled || sent < sender->sent;
+    /* A jump that no sender makes between two heartbeats is one who began anew, or lies: nobody's counters follow it.
+     */
+    bool again = !sender->primed || rolled || sent < sender->sent || since > UINT32_MAX;
     if (!again && came == since + 1) sender->uncounted = true;
     if (sender->uncounted) came--;
     uint64_t lost = again || came >= since ? 0 : since - came;

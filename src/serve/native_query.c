@@ -14,7 +14,8 @@
 #include <yarder/batch.h>
 #include <yarder/name.h>
 
-#define QUERIES_MAX 16 /* of one connection, under way */
+#define QUERIES_MAX 16                 /* of one connection, under way */
+#define UNREAD_MAX  ((size_t)64 << 20) /* answers of elements that a peer leaves unread */
 #define REPLY_SIZE  ((size_t)256 << 10)
 
 /* What an operation makes of the name of a stream with several partitions. */
@@ -514,6 +515,11 @@ void yd_native_answer(struct yd_native *native, uint64_t number, struct yd_batch
     if (!question) return;
     struct yd__native_peer *peer = question->peer;
     uint64_t correlation = question->correlation;
+    if (batch && yd_stream_backlog(peer->stream) > UNREAD_MAX) {
+        more = false; /* what still comes is for nobody */
+        error = YD_EBUSY;
+        text = "the answer is not read: it was given up";
+    }
     if (!more) {
         *at = question->next;
         free(question);

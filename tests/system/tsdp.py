@@ -97,6 +97,9 @@ def heartbeats_tell_what_was_lost(folder):
                 sent = 1_000_000
                 s.sendall(heartbeat(sent, flags=0x80))  # as said
                 beat(1, 1, 6)
+                sent = 2**64 - 10
+                beat(1, 0, 6)  # no sender makes such a jump: its counts begin anew
+                beat(1, 1, 7)
         check_identity(daemon.status())
 
 

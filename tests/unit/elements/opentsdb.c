@@ -7,6 +7,7 @@
 
 #include "elements/ask.h"
 #include "elements/opentsdb_answer.h"
+#include "elements/opentsdb_notes.h"
 #include "elements/opentsdb_put.h"
 #include "elements/opentsdb_query.h"
 
@@ -512,6 +513,32 @@ TEST(no_match_is_an_empty_array)
     yd_buf_fini(&answer.buf);
 }
 
+/* What came in by another door is only said when it is what it should be: the answer stays JSON. */
+static void an_annotations_custom_is_said_when_it_is_an_object_of_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *custom;
+        bool said;
+    } cases[] = {{"{\"a\":\"b\"}", true},
+                 {"{}", true},
+                 {"}", false},
+                 {"{\"a\":NaN}", false},
+                 {"{\"a\":\"b\"}}", false},
+                 {"[\"a\"]", false},
+                 {"{\"a\":\"b\"", false},
+                 {"", false}};
+    for (size_t i = 0; i < YD_COUNT(cases); i++) {
+        struct yd_note note = {.global = true, .custom = yd_str_of(cases[i].custom)};
+        struct yd_buf text;
+        yd_buf_init(&text, NULL);
+        yd_tsdb_put_note(&text, &note);
+        yd_buf_char(&text, '\0');
+        assert_int_equal(strstr(text.data, "custom") != NULL, cases[i].said);
+        yd_buf_fini(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -529,6 +556,7 @@ int main(void)
         cmocka_unit_test(answers_in_seconds_and_milliseconds_as_objects_and_arrays),
         cmocka_unit_test(show_query_carries_the_index),
         cmocka_unit_test(no_match_is_an_empty_array),
+        cmocka_unit_test(an_annotations_custom_is_said_when_it_is_an_object_of_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -300,12 +300,40 @@ TEST(an_allocation_that_fails_costs_points_that_are_counted)
     yd_buf_fini(&body);
 }
 
+/* [1,1,1,…]: what is kept of a body is bounded, and every item is counted. */
+static void a_body_of_very_many_items_keeps_little(void **state)
+{
+    (void)state;
+    enum { ITEMS = 1 << 20 };
+    struct yd_alloc_failing counting;
+    struct said said = {0};
+    struct yd_put_result result;
+    struct yd_buf body;
+    yd_alloc_failing_init(&counting, 0);
+    yd_buf_init(&body, NULL);
+    yd_buf_char(&body, '[');
+    for (unsigned i = 0; i < ITEMS; i++) yd_buf_cstr(&body, i ? ",1" : "1");
+    yd_buf_char(&body, ']');
+    assert_int_equal(yd_put_create(&counting.alloc, 16384, 1 << 16, 7, &said.put), 0);
+    yd_buf_init(&said.records, NULL);
+    yd_buf_init(&said.rejects, NULL);
+    put(&said, yd_buf_view(&body), false, &result);
+    assert_null(result.fatal);
+    assert_int_equal(result.failed, ITEMS);
+    assert_true(counting.bytes_out < 32 << 20);
+    yd_buf_fini(&result.errors);
+    close_said(&said);
+    assert_int_equal(counting.bytes_out, 0);
+    yd_buf_fini(&body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(generated_bodies_are_taken_alike_by_tokens_and_the_usual_way),
         cmocka_unit_test(a_body_damaged_at_its_end_stores_nothing_of_its_beginning),
         cmocka_unit_test(a_bracket_within_a_tags_value_ends_nothing),
+        cmocka_unit_test(a_body_of_very_many_items_keeps_little),
         cmocka_unit_test(an_allocation_that_fails_costs_points_that_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -836,6 +836,83 @@ static void questions_about_streams_are_answered(void **state)
     client_close(client);
 }
 
+static uint64_t asked;
+
+static int note_ask(void *arg, uint64_t number, struct yd_batch *query)
+{
+    (void)arg;
+    asked = number;
+    yd_batch_unref(query);
+    return 0;
+}
+
+static struct yd_batch *rows_of(uint32_t size)
+{
+    struct yd_builder *builder;
+    struct yd_batch *batch;
+    uint32_t name;
+    char *text = malloc(size);
+    memset(text, 'x', size);
+    assert_int_equal(yd_builder_create(NULL, &builder), 0);
+    assert_int_equal(yd_builder_name(builder, YD_STR("row"), &name), 0);
+    assert_int_equal(yd_builder_add_bytes(builder, 0, name, YD_FACT, YD_TEXT, 0, (struct yd_str){text, size}), 0);
+    assert_int_equal(yd_builder_seal(builder, &batch), 0);
+    yd_builder_destroy(builder);
+    free(text);
+    return batch;
+}
+
+/* Of an element: in pieces, refused, for one who has gone, and left unread. */
+static void questions_to_elements_are_passed_on_and_answers_are_bounded(void **state)
+{
+    struct world *world = *state;
+    const struct arg element = {"element", "states", 0};
+    struct client *client = client_open(world);
+    world_stop(world);
+    client_close(client);
+    world->options.ask = note_ask;
+    world_start(world);
+    client = client_open(world);
+    struct yd_batch *batch = rows_of(100), *large = rows_of(60000);
+    ask(client, 2, "states", &element, 1);
+    world_run(world, YD_NS_PER_S);
+    yd_native_answer(world->native, asked, batch, true, 0, NULL);
+    yd_native_answer(world->native, asked, batch, false, 0, NULL);
+    yd_native_answer(world->native, asked, batch, false, 0, NULL); /* nobody waits for it */
+    for (int i = 0; i < 2; i++) {
+        struct yd_batch *rows = reply(client, 2);
+        assert_int_equal(client->frame.flags, i ? 0 : YD_FRAME_MORE);
+        assert_int_equal(rows->view.count, 1);
+        yd_batch_unref(rows);
+    }
+    ask(client, 3, "elements", NULL, 0);
+    world_run(world, YD_NS_PER_S);
+    yd_native_answer(world->native, asked, NULL, false, YD_ENOENT, "none such");
+    (void)client_refused(client, 3, YD_ENOENT);
+
+    struct client *leaving = client_open(world);
+    ask(leaving, 4, "states", &element, 1);
+    world_run(world, YD_NS_PER_S);
+    client_close(leaving);
+    world_run(world, YD_NS_PER_S);
+    yd_native_answer(world->native, asked, batch, false, 0, NULL);
+
+    ask(client, 5, "states", &element, 1);
+    world_run(world, YD_NS_PER_S);
+    for (int i = 0; i < 3000; i++) yd_native_answer(world->native, asked, large, true, 0, NULL); /* 180 MB, unread */
+    uint64_t bytes = 0;
+    unsigned type;
+    while ((type = client_next(client)) == YD_MSG_REPLY) bytes += client->frame.size;
+    assert_int_equal(type, YD_MSG_REFUSED);
+    assert_int_equal(((const struct yd_msg_refused *)client->body)->error, YD_EBUSY);
+    assert_in_range(bytes, 60 << 20, 70 << 20);
+    ask(client, 6, "streams", NULL, 0); /* the connection goes on */
+    assert_null(reply(client, 6));
+    yd_batch_unref(batch);
+    yd_batch_unref(large);
+    client_close(client);
+}
+
 static void streams_are_made_with_their_layout(void **state)
 {
     struct world *world = *state;
@@ -1105,6 +1182,7 @@ int main(void)
         TEST(a_reader_that_stops_reading_stops_itself_alone),
         TEST(notifiers_are_told_positions_and_not_more_often_than_asked),
         TEST(questions_about_streams_are_answered),
+        TEST(questions_to_elements_are_passed_on_and_answers_are_bounded),
         TEST(streams_are_made_with_their_layout),
         TEST(several_partitions_want_one_to_be_named),
         TEST(cursors_are_kept_at_the_server),
