@@ -200,13 +200,20 @@ static int plan(struct cut *cut, uint64_t seqno)
     return error;
 }
 
-/* The stream ends at the edge: what recovery starts from, whatever of the rest is still there. */
+/* The stream ends at the edge: what recovery starts from, whatever of the rest is still there. The table of epochs and
+ * the end go back in one, as who asks for the end of this copy looks at both: an end in an epoch that is not its last
+ * batch's would be compared wrongly. Never is more told than what stays. */
 static int put_checkpoint(struct cut *cut, unsigned flags)
 {
     struct yd_log *log = cut->log;
     struct yd__checkpoint *checkpoint = &log->checkpoint;
+    pthread_mutex_lock(&log->mutex);
     while (checkpoint->epoch_count > 0 && checkpoint->epochs[checkpoint->epoch_count - 1].start_seqno >= cut->edge)
         checkpoint->epoch_count--;
+    log->durable = YD_MIN(log->durable, cut->edge);
+    log->replicated = YD_MIN(log->replicated, cut->edge);
+    log->first = YD_MIN(log->first, cut->edge);
+    pthread_mutex_unlock(&log->mutex);
     checkpoint->durable_seqno = cut->edge;
     checkpoint->first_seqno = YD_MIN(checkpoint->first_seqno, cut->edge);
     checkpoint->segment = YD__NO_SEGMENT;

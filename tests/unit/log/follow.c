@@ -385,6 +385,57 @@ static void end_of_a_newer_epoch_is_further_than_a_longer_copy(void **state)
 }
 
 /* A copy whose node lost power says where it ends after recovery, not what its last checkpoint knew. */
+/* ---- the end of a copy, asked for in the middle of a cut: whenever the clock is read ---- */
+
+static struct {
+    struct yd_log *log;
+    struct yd_log_end ends[16];
+    unsigned count;
+} peek;
+
+static int64_t peek_wall(void *arg)
+{
+    if (peek.log && peek.count < YD_COUNT(peek.ends)) yd_log_end(peek.log, &peek.ends[peek.count++]);
+    return world_wall(arg);
+}
+
+static void end_of_a_copy_that_is_being_cut_is_in_the_epoch_of_its_last_batch(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 100);
+    catch_up(&pair);
+    pump_close(&pair.pump);
+    struct yd_log_end old, now;
+    uint32_t epoch;
+    uint64_t edge;
+    yd_log_end(pair.follower, &old);
+    assert_int_equal(world_close(pair.world, pair.leader), 0);
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    assert_int_equal(yd_log_promote_dir(pair.world->fs, pair.leader_dir, 0, 0, &epoch, NULL), 0);
+    open_leader(&pair);
+    struct yd_log_options options = pair_options(&pair, true);
+    options.wall = peek_wall;
+    pair.follower = world_open(pair.world, &options, NULL);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 100, 100);
+    catch_up(&pair);
+    pump_close(&pair.pump);
+    yd_log_end(pair.follower, &now);
+    assert_int_equal(now.last_epoch, epoch);
+    assert_true(epoch > old.last_epoch);
+    peek.log = pair.follower;
+    assert_int_equal(yd_log_follow_cut(pair.follower, 150, &edge), 0);
+    peek.log = NULL;
+    assert_int_equal(edge, 150);
+    assert_true(peek.count >= 2); /* both checkpoints */
+    for (unsigned i = 0; i < peek.count; i++)
+        assert_int_equal(peek.ends[i].last_epoch, peek.ends[i].durable > old.durable ? epoch : old.last_epoch);
+    assert_int_equal(peek.ends[peek.count - 1].durable, 150);
+    pair_close(&pair);
+}
+
 static void end_of_a_crashed_copy_is_what_recovery_finds(void **state)
 {
     struct pair pair;
@@ -818,6 +869,7 @@ int main(void)
         SIM(follower_refuses_parts_that_lie),
         SIM(promoted_follower_leads_and_the_deposed_one_cuts_back),
         SIM(end_of_a_newer_epoch_is_further_than_a_longer_copy),
+        SIM(end_of_a_copy_that_is_being_cut_is_in_the_epoch_of_its_last_batch),
         SIM(end_of_a_crashed_copy_is_what_recovery_finds),
         SIM(batches_of_an_earlier_term_are_replicated_with_the_first_of_the_new_one),
         SIM(one_promoted_in_vain_follows_a_leader_whose_past_is_older),
