@@ -44,7 +44,7 @@ struct yd__native_sub {
     uint64_t hidden;            /* records left out and not counted yet */
     struct cut {                /* a batch of which something is left out: what is before `at` is done with */
         struct yd_batch *batch; /* NULL: none */
-        uint8_t *keep;
+        uint8_t *keep;          /* NULL: nobody could say what is left out, and the subscription ends before it */
         uint32_t at;
     } cut;
     /* the job, while busy */
@@ -280,8 +280,9 @@ static int read_next(struct yd__native_sub *sub, bool in_job, struct yd_batch **
             sub->passed = sub->cut.batch ? place(sub) : next;
             continue;
         }
-        if (error) {
-            yd_batch_unref(batch);
+        if (error) { /* the reader is behind it, and nobody was given it: the place to go on with is before it */
+            const uint64_t skip = sub->begin > base ? YD_MIN(sub->begin, next) - base : 0;
+            sub->cut = (struct cut){batch, NULL, (uint32_t)skip};
             return error;
         }
         sub->passed = next;

@@ -690,6 +690,72 @@ static void a_batch_with_many_holes_is_sent_in_slices(void **state)
     }
 }
 
+/* ---- when nobody can say what is left out ---- */
+
+int __real_yd_log_hidden(struct yd_log *log, enum yd_ack level, const struct yd_batch *batch, uint8_t **ret_keep,
+                         uint32_t *ret_hidden);
+int __real_yd_log_hidden_load(struct yd_log *log, uint64_t from);
+int __wrap_yd_log_hidden(struct yd_log *log, enum yd_ack level, const struct yd_batch *batch, uint8_t **ret_keep,
+                         uint32_t *ret_hidden);
+int __wrap_yd_log_hidden_load(struct yd_log *log, uint64_t from);
+
+static uint64_t hidden_fails_at = UINT64_MAX, hidden_load_fails_at = UINT64_MAX; /* from this seqno on */
+
+int __wrap_yd_log_hidden(struct yd_log *log, enum yd_ack level, const struct yd_batch *batch, uint8_t **ret_keep,
+                         uint32_t *ret_hidden)
+{
+    if (batch->header.base_seqno >= hidden_fails_at) return YD_ENOMEM;
+    return __real_yd_log_hidden(log, level, batch, ret_keep, ret_hidden);
+}
+
+int __wrap_yd_log_hidden_load(struct yd_log *log, uint64_t from)
+{
+    return from >= hidden_load_fails_at ? YD_ENOMEM : __real_yd_log_hidden_load(log, from);
+}
+
+/* Fails at the batch [30, 33); who goes on where END says has it all. */
+static void check_end_is_before(struct client *client, uint32_t handle, uint64_t *fails_at, const char *names)
+{
+    struct yd_msg_subscribe message = {.handle = handle, .from = YD_FROM_OLDEST, .flags = YD_SUBSCRIBE_STOP};
+    for (uint64_t place = 0; place < 60; place += 31) { /* also from within that batch */
+        message.from = place ? YD_FROM_SEQNO : YD_FROM_OLDEST;
+        message.seqno = place;
+        *fails_at = 30;
+        client_subscribe(client, 20, message, names, "");
+        struct got got = client_to_end(client, 20);
+        *fails_at = UINT64_MAX;
+        assert_int_equal(got.error, YD_ENOMEM);
+        assert_int_equal(got.records, place ? 0 : 30 - 3);
+        assert_int_equal(got.next, place ? place : 30);
+        message.from = YD_FROM_SEQNO;
+        message.seqno = got.next;
+        client_subscribe(client, 21, message, names, "");
+        got = client_to_end(client, 21);
+        assert_int_equal(got.error, 0);
+        assert_int_equal(got.records, 30);
+        assert_int_equal(got.next, 61);
+    }
+}
+
+static void end_is_before_what_could_not_be_looked_at(void **state)
+{
+    struct world *world = *state;
+    struct client *client = client_open(world);
+    uint32_t handle = client_stream(client, "s").handle;
+    for (uint64_t i = 0; i < 20; i++)
+        (void)client_put(client, handle, make_named(i == 3 ? "other" : "mark", i * 3, 3, 0));
+    assert_int_equal(put_tombstone(client, handle, "other", UINT64_MAX), 60);
+    check_end_is_before(client, handle, &hidden_fails_at, "mark");
+    client_close(client);
+    world_stop(world); /* memory forgets: in a job */
+    world_start(world);
+    client = client_open(world);
+    handle = client_stream(client, "s").handle;
+    check_end_is_before(client, handle, &hidden_load_fails_at, "mark");
+    check_end_is_before(client, handle, &hidden_fails_at, "mark");
+    client_close(client);
+}
+
 static void a_reader_that_stops_reading_stops_itself_alone(void **state)
 {
     struct world *world = *state;
@@ -1179,6 +1245,7 @@ int main(void)
         TEST(cold_batches_come_from_the_files),
         TEST(what_tombstones_cover_is_not_sent),
         TEST(a_batch_with_many_holes_is_sent_in_slices),
+        TEST(end_is_before_what_could_not_be_looked_at),
         TEST(a_reader_that_stops_reading_stops_itself_alone),
         TEST(notifiers_are_told_positions_and_not_more_often_than_asked),
         TEST(questions_about_streams_are_answered),
