@@ -8,7 +8,8 @@
  * The forms are those of graphite-web's "render API", section "from / until". */
 #include "elements/graphite_form.h"
 
-#define FIELDS_MAX 4096
+#define FIELDS_MAX  4096
+#define SECONDS_MAX INT64_C(9000000000) /* as nanoseconds they fit */
 
 static int refuse(struct yd_trail *trail, const char *what, struct yd_str text)
 {
@@ -147,7 +148,8 @@ static size_t span_at(struct yd_str text, int64_t *ret_s)
 int yd_graphite_duration(struct yd_str text, int64_t *ret_s)
 {
     if (text.size && (*text.data == '-' || *text.data == '+')) text = behind(text, 1);
-    return span_at(text, ret_s) == text.size && text.size && *ret_s > 0 ? 0 : YD_EINVAL;
+    if (!text.size || span_at(text, ret_s) != text.size) return YD_EINVAL;
+    return *ret_s > 0 && *ret_s <= SECONDS_MAX ? 0 : YD_EINVAL;
 }
 
 /* Days since 1970 of a date, by the civil calendar. */
@@ -242,7 +244,7 @@ int yd_graphite_time(struct yd_str text, int64_t now_s, int64_t *ret_s)
     while (text.size && text.data[text.size - 1] == ' ') text.size--;
     size_t used = digits_at(text);
     if (used && used == text.size && used != 8) {
-        if (yd_text_i64(text, ret_s) < 0 || *ret_s > INT64_C(9000000000)) return YD_EINVAL;
+        if (yd_text_i64(text, ret_s) < 0 || *ret_s > SECONDS_MAX) return YD_EINVAL;
         return 0;
     }
     if (used == text.size && used == 8 && reference_at(text, now_s, ret_s) == 0) return yd_text_i64(text, ret_s);
@@ -254,11 +256,11 @@ int yd_graphite_time(struct yd_str text, int64_t now_s, int64_t *ret_s)
         if (sign != '+' && sign != '-') return YD_EINVAL;
         size_t size = span_at(behind(text, 1), &span);
         if (!size) return YD_EINVAL;
-        time += sign == '-' ? -span : span;
+        if (__builtin_add_overflow(time, sign == '-' ? -span : span, &time)) return YD_EINVAL;
         text = behind(text, size + 1);
     }
     *ret_s = time;
-    return time >= -INT64_C(9000000000) && time <= INT64_C(9000000000) ? 0 : YD_EINVAL;
+    return time >= -SECONDS_MAX && time <= SECONDS_MAX ? 0 : YD_EINVAL;
 }
 
 /* ---- tags ---- */

@@ -21,7 +21,8 @@ int yd_graphite_fields(const struct yd_graphite_form *form, const char *name, co
 /* from, until: seconds since 1970, -1h, -5min, now-1d, now, today, midnight, noon, yesterday, HH:MM_YYYYMMDD, YYYYMMDD,
  * MM/DD/YY[YY], with +N or -N units behind any of them. UTC. YD_EINVAL. */
 int yd_graphite_time(struct yd_str text, int64_t now_s, int64_t *ret_s);
-/* 1h, 5min, -30s, "10 minutes": always positive. Months have 30 days, years 365. */
+/* 1h, 5min, -30s, "10 minutes": always positive. Months have 30 days, years 365; at most
+ * 9e9 seconds, as for times. */
 int yd_graphite_duration(struct yd_str text, int64_t *ret_s);
 
 /* key=value, key!=value, key=~regexp, key!=~regexp; the key `name` is the metric. A regular expression begins where the

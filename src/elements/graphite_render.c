@@ -17,6 +17,7 @@
 #define READ_MAX       (UINT64_C(1) << 28)
 #define FEW            5 /* points: fewer say little about their step */
 #define FROM_OTHERWISE 86400
+#define EARLIEST       INT64_C(-9200000000) /* seconds */
 
 /* What was asked for, as it comes in: points by their place, a unit apart. */
 struct raw {
@@ -148,7 +149,7 @@ static int ask_series(struct yd_gweb *web, struct yd_ask *ret_ask, struct yd_tra
     int r = fetch->node->kind == YD_G_PATH ? ask_path(web, fetch->node, &query, trail)
                                            : ask_tags(web, fetch->node, &query, trail);
     if (r < 0) return r;
-    query.start_ns = start * YD_NS_PER_S;
+    query.start_ns = YD_MAX(start, EARLIEST) * YD_NS_PER_S; /* windows reach back before what fits */
     query.end_ns = fetch->until * YD_NS_PER_S;
     query.downsample.interval_ns = fetch->unit * YD_NS_PER_S;
     (void)yd_aggregator_find(yd_str_of(aggregator_of(fetch->fold)), &query.downsample.aggregator); /* it is there */

@@ -207,6 +207,7 @@ int64_t yd_gstep_of(const uint32_t *places, size_t count, int64_t unit)
 
 int yd_gseries_coarsen(struct yd_gseries *series, int64_t step)
 {
+    if (step < series->step) return YD_EINVAL; /* it would need more room than there is */
     int64_t start = yd_gfloor(series->start, step), last = series->start + ((int64_t)series->count - 1) * series->step;
     if (!series->count) {
         series->start = start;
@@ -250,8 +251,9 @@ int yd_glist_align(struct yd_gpool *pool, struct yd_glist *list)
     for (size_t i = 0; i < list->count; i++) {
         const struct yd_gseries *series = list->items[i], *first = list->items[0];
         longest = YD_MAX(longest, series->step);
-        step = step / common(step, series->step) * series->step;
-        if (step > 366 * 86400) step = longest; /* steps that do not go together: the longest will do */
+        /* Steps that do not go together, or wrap around: the longest will do. */
+        bool wraps = __builtin_mul_overflow(step / common(step, series->step), series->step, &step);
+        if (wraps || step > 366 * 86400) step = longest;
         alike &= series->start == first->start && series->step == first->step && series->count == first->count;
     }
     if (alike) return 0;

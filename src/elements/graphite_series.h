@@ -69,7 +69,7 @@ int64_t yd_gstep_above(int64_t seconds);
  * not two. */
 int64_t yd_gstep_of(const uint32_t *places, size_t count, int64_t unit);
 /* To a longer step whose multiples the times then are; a first value of which a part is cut off goes, but not the only
- * one. */
+ * one. YD_EINVAL: to a shorter one. */
 int yd_gseries_coarsen(struct yd_gseries *series, int64_t step);
 /* All of them to one start, step and count. */
 int yd_glist_align(struct yd_gpool *pool, struct yd_glist *list);

@@ -79,10 +79,25 @@ TEST(durations_are_positive_and_whole)
     static const struct {
         const char *text;
         int64_t s;
-    } durations[] = {{"1h", 3600},    {"5min", 300},  {"-30s", 30},      {"10 minutes", 600},
-                     {"1hour", 3600}, {"2d", 172800}, {"1week", 604800}, {"", 0},
-                     {"5", 0},        {"h", 0},       {"1hx", 0},        {"0s", 0},
-                     {"1.5h", 0}};
+    } durations[] = {{"1h", 3600},
+                     {"5min", 300},
+                     {"-30s", 30},
+                     {"10 minutes", 600},
+                     {"1hour", 3600},
+                     {"2d", 172800},
+                     {"1week", 604800},
+                     {"", 0},
+                     {"5", 0},
+                     {"h", 0},
+                     {"1hx", 0},
+                     {"0s", 0},
+                     {"1.5h", 0},
+                     {"9000000000s", 0},
+                     {"285y", 285 * INT64_C(31536000)},
+                     {"286y", 0}, /* 9e9 seconds: as nanoseconds they fit */
+                     {"4294967295y", 0},
+                     {"-150000001min", 0},
+                     {"150000000min", INT64_C(9000000000)}};
     (void)state;
     for (size_t i = 0; i < YD_COUNT(durations); i++) {
         int64_t got = 0;
@@ -497,6 +512,7 @@ TEST(functions_refuse_what_they_do_not_understand_and_say_why)
         {"movingAverage(a,0)", "windowSize must be"},
         {"summarize(a)", "intervalString must be a text"},
         {"summarize(a,'x')", "intervalString must be a time"},
+        {"summarize(a,'4294967295y')", "intervalString must be a time"},
         {"summarize(a,'1h','frob')", "unknown function 'frob'"},
         {"consolidateBy(a,'frob')", "unknown function 'frob'"},
         {"groupByNode(a,0,'frob')", "unknown function 'frob'"},
@@ -647,6 +663,51 @@ TEST(series_are_brought_to_longer_steps_aligned_without_a_cut_first_value)
     yd_arena_fini(&arena);
 }
 
+/* The least common multiple of these two is beyond 64 bits, and what is left of it is a short step. */
+TEST(steps_whose_multiple_wraps_around_become_the_longest)
+{
+    static const int64_t steps[] = {INT64_C(3354210803), INT64_C(91659634) * 60};
+    struct yd_arena arena;
+    struct yd_gpool pool;
+    struct yd_glist list = {0};
+    struct yd_gseries *series;
+    (void)state;
+    yd_arena_init(&arena, NULL);
+    yd_gpool_init(&pool, &arena, NULL);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(yd_gseries_make(&pool, 0, steps[i], 2, &series), 0);
+        series->fold = YD_GFOLD_SUM;
+        series->values[0] = series->values[1] = 1;
+        assert_int_equal(yd_glist_add(&pool, &list, series), 0);
+    }
+    assert_int_equal(yd_glist_align(&pool, &list), 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(list.items[i]->step, steps[1]);
+        assert_int_equal(list.items[i]->start, 0);
+        assert_int_equal(list.items[i]->count, 2);
+    }
+    assert_true(list.items[0]->values[0] == 2 && isnan(list.items[0]->values[1]));
+    yd_gpool_fini(&pool);
+    yd_arena_fini(&arena);
+}
+
+TEST(a_shorter_step_is_refused)
+{
+    struct yd_arena arena;
+    struct yd_gpool pool;
+    struct yd_gseries *series;
+    (void)state;
+    yd_arena_init(&arena, NULL);
+    yd_gpool_init(&pool, &arena, NULL);
+    assert_int_equal(yd_gseries_make(&pool, 120, 60, 1, &series), 0);
+    assert_int_equal(yd_gseries_coarsen(series, 59), YD_EINVAL);
+    assert_int_equal(series->step, 60);
+    assert_int_equal(yd_gseries_coarsen(series, 60), 0);
+    assert_int_equal(series->count, 1);
+    yd_gpool_fini(&pool);
+    yd_arena_fini(&arena);
+}
+
 TEST(room_is_counted_for_a_request_and_for_all)
 {
     struct yd_arena arena;
@@ -710,6 +771,8 @@ int main(void)
         cmocka_unit_test(too_many_paths_are_refused),
         cmocka_unit_test(the_step_is_the_usual_distance_of_points),
         cmocka_unit_test(series_are_brought_to_longer_steps_aligned_without_a_cut_first_value),
+        cmocka_unit_test(steps_whose_multiple_wraps_around_become_the_longest),
+        cmocka_unit_test(a_shorter_step_is_refused),
         cmocka_unit_test(room_is_counted_for_a_request_and_for_all),
         cmocka_unit_test(functions_are_listed_as_grafana_reads_them),
     };
