@@ -201,18 +201,15 @@ static int make_batch(struct yd__window *window, uint64_t offset, const struct y
     return error;
 }
 
-/* Is the twin of the segment that is open, as far as that can still tell: by the footers, where one of them is damaged
- * by the heads? One of another history, which a cut took back, is whole, and has other frames at the same seqnos. 1:
- * yes. 0: no. Else to be tried again. */
-static int same_history(const struct yd_log_reader *reader, struct yd_file *twin)
+int yd__twin_same_history(struct yd_file *file, struct yd_file *twin, uint64_t log_id)
 {
     struct yd__footer ours, theirs;
-    int error = yd__footer_read(reader->file, reader->log_id, &ours, NULL);
-    if (!error) error = yd__footer_read(twin, reader->log_id, &theirs, NULL);
+    int error = yd__footer_read(file, log_id, &ours, NULL);
+    if (!error) error = yd__footer_read(twin, log_id, &theirs, NULL);
     if (!error) return ours.last_crc == theirs.last_crc && ours.next_seqno == theirs.next_seqno;
     if (error != YD_ENOENT) return error;
     struct yd__segment_head *head, *other;
-    error = yd__head_read(reader->file, &head);
+    error = yd__head_read(file, &head);
     if (error == YD_ECORRUPT || error == YD_EIO || error == YD_EVERSION) return 1; /* nothing speaks against it */
     if (error) return error;
     error = yd__head_read(twin, &other);
@@ -242,7 +239,7 @@ static int from_twin(struct yd_log_reader *reader, struct yd_batch **ret_batch)
     yd__segment_path(path, sizeof path, reader->dir, reader->base, ".yzst");
     int error = yd__twin_open(reader->fs, path, NULL, &twin);
     if (error) return twin_gives_nothing(error);
-    int same = same_history(reader, twin);
+    int same = yd__twin_same_history(reader->file, twin, reader->log_id);
     if (same <= 0) {
         yd_file_close(twin);
         return same;

@@ -8,11 +8,14 @@
  * (here), remote subscriptions and wires (forgotten.c). The bytes stay until retention takes their segment: that is
  * said wherever this is offered.
  * Looked for cheaply: a segment whose footer has no ROWs, or not the name's bit in its summary, or the name outside its
- * range, cannot have one; nor can such a run of its index. */
+ * range, cannot have one; nor can such a run of its index.
+ * Rot: what cannot be read in a segment's file is looked for in its twin, as readers do; what is in neither is skipped.
+ * Only what may be better the next time (memory) is an error. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "log/tombs.h"
+#include "log/twin.h"
 
 struct yd_forgotten {
     struct yd__tomb *tombs;
@@ -197,43 +200,80 @@ bool yd_forgotten_covers(const struct yd_forgotten *forgotten, const struct yd_b
 
 /* ---- looking for them in files ---- */
 
-/* Only good batches of this log, from `offset` to `end`, as far as there are frames. */
-static int load_range(struct yd_forgotten *forgotten, struct yd_file *file, uint64_t log_id, uint64_t offset,
-                      uint64_t end)
+#define STEP ((uint64_t)1 << 20)
+
+/* One file that may have some of a segment's bytes. */
+struct search {
+    struct yd_forgotten *forgotten;
+    struct yd_file *file;
+    uint64_t log_id;
+    bool again;   /* it is the twin of one that was damaged: what that one had is known */
+    bool damaged; /* not all of it could be looked at */
+};
+
+static bool is_noted(const struct yd_forgotten *forgotten, const struct yd_header *header)
+{
+    for (const struct yd__tomb *tomb = forgotten->tombs; tomb; tomb = tomb->next) {
+        uint64_t seqno = atomic_load_explicit(&tomb->seqno, memory_order_relaxed); /* nobody else has it */
+        if (seqno >= header->base_seqno && seqno - header->base_seqno < header->count) return true;
+    }
+    return false;
+}
+
+/* A batch with rows: none is compressed, as the log takes no such batch. */
+static int note_frame(struct search *search, struct yd__window *window, uint64_t offset, const struct yd_header *header)
+{
+    const char *bytes;
+    size_t have;
+    struct yd_batch *batch;
+    if (search->again && is_noted(search->forgotten, header)) return 0;
+    int error = yd__window_get(window, offset, header->size, &bytes, &have);
+    if (!error) error = have == header->size ? yd_batch_from_bytes(bytes, have, &batch) : YD_ECORRUPT;
+    if (!error) {
+        error = yd_forgotten_note(search->forgotten, batch);
+        yd_batch_unref(batch);
+        return error;
+    }
+    bool rot = error == YD_ECORRUPT || error == YD_EFORMAT || error == YD_EVERSION || error == YD_EIO;
+    search->damaged |= rot;
+    return rot ? 0 : error;
+}
+
+/* From damage to the next good frame, by steps: where the device gives nothing at all, the next one may be better. */
+static int find_frame(struct yd__window *window, uint64_t log_id, uint64_t end, uint64_t seqno, uint64_t *offset,
+                      struct yd_header *ret_header)
+{
+    int error = YD_ENOENT;
+    for (uint64_t from = *offset; (error == YD_ENOENT || error == YD_EIO) && from < end; from += STEP)
+        error = yd__frame_resync(window, from, YD_MIN(end, from + STEP), log_id, seqno, UINT64_MAX, offset, ret_header);
+    return error == YD_EIO ? YD_ENOENT : error;
+}
+
+/* Only good batches of this log, from `offset` to `end`; zeros_end: frames may end before that. */
+static int load_range(struct search *search, uint64_t offset, uint64_t end, bool zeros_end)
 {
     struct yd__window window;
     uint64_t seqno = 0;
     int error = 0;
-    yd__window_init(&window, file, YD_MIN((uint64_t)1 << 20, end - offset));
+    yd__window_init(&window, search->file, YD_MIN(STEP, end - offset));
     while (!error && offset < end) {
         struct yd_header header;
-        int found = yd__frame_at(&window, offset, log_id, false, &header);
-        if (found < 0) error = found;
-        if (!error && found == YD__FOUND_ZERO) break;
+        int found = yd__frame_at(&window, offset, search->log_id, false, &header);
+        if (found == YD__FOUND_ZERO && zeros_end && !window.unreadable) break;
+        if (found < 0 && found != YD_EIO) error = found;
         if (!error && found != YD__FOUND_FRAME) {
-            error =
-                yd__frame_resync(&window, offset + YD_BATCH_ALIGN, end, log_id, seqno, UINT64_MAX, &offset, &header);
-            if (error == YD_ENOENT) {
-                error = 0;
-                break;
-            }
+            search->damaged = true;
+            offset += YD_BATCH_ALIGN;
+            error = find_frame(&window, search->log_id, end, seqno, &offset, &header);
         }
         if (error) break;
-        if (header.kinds & YD_KIND_BIT(YD_ROW)) { /* none is compressed: the log takes no such batch */
-            const char *bytes;
-            size_t have;
-            struct yd_batch *batch;
-            error = yd__window_get(&window, offset, header.size, &bytes, &have);
-            if (!error && have == header.size && yd_batch_from_bytes(bytes, have, &batch) == 0) {
-                error = yd_forgotten_note(forgotten, batch);
-                yd_batch_unref(batch);
-            }
-        }
+        if (header.kinds & YD_KIND_BIT(YD_ROW)) error = note_frame(search, &window, offset, &header);
         seqno = header.base_seqno + header.count;
         offset += header.size;
     }
+    search->damaged |= window.unreadable;
     yd__window_fini(&window);
-    return error;
+    return error == YD_ENOENT ? 0 : error;
 }
 
 static bool may_have(uint64_t bits, const uint8_t *min, const uint8_t *max, size_t size)
@@ -243,8 +283,7 @@ static bool may_have(uint64_t bits, const uint8_t *min, const uint8_t *max, size
 }
 
 /* Of one that is sealed: the runs of entries that may have one. */
-static int load_sealed(struct yd_forgotten *forgotten, struct yd_file *file, const struct yd__footer *footer,
-                       const struct yd__index_entry *entries)
+static int load_sealed(struct search *search, const struct yd__footer *footer, const struct yd__index_entry *entries)
 {
     int error = 0;
     for (uint32_t i = 0, end; i < footer->index_count && !error; i = end) {
@@ -254,44 +293,68 @@ static int load_sealed(struct yd_forgotten *forgotten, struct yd_file *file, con
         if (end == i)
             end++;
         else if (entries[i].offset < until && entries[i].offset % YD_BATCH_ALIGN == 0)
-            error = load_range(forgotten, file, footer->log_id, entries[i].offset, until);
+            error = load_range(search, entries[i].offset, until, false);
     }
     return error;
 }
 
-static int load_file(struct yd_forgotten *forgotten, struct yd_file *file, uint64_t log_id)
+static int load_file(struct search *search)
 {
     struct yd__footer footer;
     struct yd__index_entry *entries = NULL;
-    if (yd__footer_read(file, log_id, &footer, &entries) == 0) {
-        int error = 0;
+    int error = yd__footer_read(search->file, search->log_id, &footer, &entries);
+    if (error == 0) {
         if (footer.kinds & YD_KIND_BIT(YD_ROW) &&
             may_have(footer.names, footer.name_min, footer.name_max, YD__RANGE_NAME_SIZE))
-            error = load_sealed(forgotten, file, &footer, entries);
+            error = load_sealed(search, &footer, entries);
         free(entries);
         return error;
     }
+    if (error != YD_ENOENT) return error;
     struct yd__segment_head *head;
     struct yd_stat now;
     uint64_t offset = YD__SEGMENT_ALIGN;
-    int error = yd_file_stat(file, &now);
-    if (!error && yd__head_read(file, &head) == 0) {
+    error = yd_file_stat(search->file, &now);
+    if (error) return error;
+    error = yd__head_read(search->file, &head);
+    if (error == YD_ENOMEM) return error;
+    const bool headed = error == 0;
+    if (headed) {
         offset = head->data_start;
         free(head);
     }
-    return error || offset >= now.size ? error : load_range(forgotten, file, log_id, offset, now.size);
+    search->damaged |= !headed;
+    return offset >= now.size ? 0 : load_range(search, offset, now.size, headed);
+}
+
+/* What was damaged in the segment's file may be whole in its twin. */
+static int load_twin(struct search *search, struct yd_fs *fs, const char *dir, uint64_t base)
+{
+    char path[YD__PATH_SIZE];
+    struct yd_file *twin;
+    yd__segment_path(path, sizeof path, dir, base, ".yzst");
+    int error = yd__twin_open(fs, path, NULL, &twin);
+    if (!error) {
+        error = yd__twin_same_history(search->file, twin, search->log_id);
+        struct search other = {.forgotten = search->forgotten, .file = twin, .log_id = search->log_id, .again = true};
+        if (error == 1) error = load_file(&other);
+        yd_file_close(twin);
+    }
+    bool stays = error == YD_ENOENT || error == YD_ECORRUPT || error == YD_EVERSION || error == YD_EIO;
+    return stays ? 0 : error; /* what is in neither nobody sees */
 }
 
 int yd__forgotten_load_segment(struct yd_forgotten *forgotten, struct yd_fs *fs, const char *dir, uint64_t base,
                                uint64_t log_id)
 {
-    struct yd_file *file;
-    int error = yd__segment_open(fs, dir, base, &file);
+    struct search search = {.forgotten = forgotten, .log_id = log_id};
+    int error = yd__segment_open(fs, dir, base, &search.file);
     if (error == YD_ECORRUPT) return 0; /* a damaged twin: what was in it nobody sees */
     if (error == YD_ENOENT) return 0;   /* retention was sooner */
     if (error) return error;
-    error = load_file(forgotten, file, log_id);
-    yd_file_close(file);
+    error = load_file(&search);
+    if (!error && search.damaged) error = load_twin(&search, fs, dir, base);
+    yd_file_close(search.file);
     return error;
 }
 

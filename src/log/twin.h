@@ -13,6 +13,10 @@ struct yd__twin_about {
 };
 /* A twin as a read-only file with the segment's bytes. YD_ECORRUPT: no table can be made out; YD_EVERSION. */
 int yd__twin_open(struct yd_fs *fs, const char *path, struct yd__twin_about *ret_about, struct yd_file **ret_file);
+/* Is the twin of the segment's file, as far as that can still tell: by the footers, where one of them is damaged by the
+ * heads? One of another history, which a cut took back, is whole, and has other frames at the same seqnos. 1: yes.
+ * 0: no. Else to be tried again. (files.c) */
+int yd__twin_same_history(struct yd_file *file, struct yd_file *twin, uint64_t log_id);
 uint32_t yd__twin_head_crc(const struct yd__twin_head *head);
 uint32_t yd__twin_footer_crc(const struct yd__twin_footer *footer);
 

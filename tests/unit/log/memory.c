@@ -4,6 +4,7 @@
  * The linker puts these in the place of malloc and its like (--wrap), in the log and below it, not inside zstd. */
 #include "log_test.h"
 
+#include "log/mend.h"
 #include "pump.h"
 
 void *__real_malloc(size_t size);
@@ -357,12 +358,45 @@ static int setup(void **state)
 
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, setup, world_teardown)
 
+static void a_tombstone_is_found_or_the_want_of_memory_is_told(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log = world_open(world, NULL, NULL);
+    struct yd_tombstone tombstone = {.names = YD_STR("mark"), .until_seqno = UINT64_MAX, .until_time = INT64_MAX};
+    struct yd_log_appended appended;
+    struct yd_batch *batch;
+    (void)append(log, 3, 0);
+    assert_int_equal(yd_tombstone_batch(&tombstone, 1, &batch), 0);
+    assert_int_equal(yd_log_append(log, batch, -1, UINT64_MAX, &appended), 0);
+    yd_batch_unref(batch);
+    assert_int_equal(world_close(world, log), 0);
+    int error = YD_ENOMEM;
+    uint64_t n;
+    for (n = 1; error; n++) {
+        struct yd_forgotten *forgotten;
+        assert_int_equal(yd_forgotten_create(&forgotten), 0);
+        memory.calls = 0;
+        memory.fail_from = n;
+        memory.fail_to = n + 1;
+        memory.armed = true;
+        error = yd_forgotten_load(forgotten, world->fs, world->dir, NULL);
+        memory.armed = false;
+        if (error)
+            assert_int_equal(error, YD_ENOMEM);
+        else
+            assert_int_equal(yd_forgotten_count(forgotten), 1);
+        yd_forgotten_destroy(forgotten);
+    }
+    assert_true(n > 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD(any_allocation_may_fail),
         WORLD(any_three_allocations_in_a_row_may_fail),
         WORLD(any_allocation_of_following_may_fail),
+        WORLD(a_tombstone_is_found_or_the_want_of_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

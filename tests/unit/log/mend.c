@@ -559,6 +559,109 @@ static void a_tombstone_covers_what_it_names_and_was_before(void **state)
     yd_forgotten_destroy(forgotten);
 }
 
+/* ---- tombstones in damaged files ---- */
+
+static void forget_marks(struct yd_log *log)
+{
+    struct yd_tombstone tombstone = {.names = YD_STR("mark"), .until_seqno = UINT64_MAX, .until_time = INT64_MAX};
+    struct yd_log_appended appended;
+    struct yd_batch *batch;
+    assert_int_equal(yd_tombstone_batch(&tombstone, 1, &batch), 0);
+    assert_int_equal(yd_log_append(log, batch, -1, UINT64_MAX, &appended), 0);
+    assert_int_equal(appended.first, 2 * RECORDS);
+    yd_batch_unref(batch);
+    assert_int_equal(yd_log_flush(log), 0);
+}
+
+/* Two batches, a tombstone of them as the third, more; the first segment has a twin beside it. */
+static void make_forgotten(struct world *world, uint64_t *ret_offset)
+{
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 16384;
+    options.compress_after_ns = 3600 * YD_NS_PER_S;
+    struct yd_log *log = world_open(world, &options, NULL);
+    for (int i = 0; i < BATCHES; i++) {
+        append(log, RECORDS, 3000);
+        assert_int_equal(yd_log_flush(log), 0);
+        if (i == 1) forget_marks(log);
+        for (int round = 0; round < 4; round++) assert_int_equal(yd_log_maintain(log), 0);
+    }
+    assert_int_equal(world_close(world, log), 0);
+    struct yd_batch *like = make_batch(0, RECORDS, 3000, 0);
+    *ret_offset = YD__SEGMENT_ALIGN + 2 * (uint64_t)like->header.size;
+    yd_batch_unref(like);
+}
+
+/* Opened anew: what of the first batch is hidden. */
+static uint32_t hidden_anew(struct world *world)
+{
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 16384;
+    options.compress_after_ns = 3600 * YD_NS_PER_S;
+    struct yd_log *log = world_open(world, &options, NULL);
+    struct yd_batch *batch = make_batch(0, RECORDS, 3000, 0);
+    uint32_t hidden;
+    uint8_t *keep;
+    assert_int_equal(yd_log_hidden_load(log, 0), 0);
+    assert_int_equal(yd_log_hidden(log, YD_ACK_DURABLE, batch, &keep, &hidden), 0);
+    free(keep);
+    yd_batch_unref(batch);
+    assert_int_equal(world_close(world, log), 0);
+    return hidden;
+}
+
+static uint32_t tombstones_of(struct world *world)
+{
+    struct yd_forgotten *forgotten;
+    assert_int_equal(yd_forgotten_create(&forgotten), 0);
+    assert_int_equal(yd_forgotten_load(forgotten, world->fs, world->dir, NULL), 0);
+    uint32_t count = yd_forgotten_count(forgotten);
+    yd_forgotten_destroy(forgotten);
+    return count;
+}
+
+static void a_tombstone_that_rotted_is_known_from_the_twin(void **state)
+{
+    struct world *world = *state;
+    char path[300];
+    uint64_t at;
+    struct yd_stat now;
+    make_forgotten(world, &at);
+    segment_path(world, 0, ".yzst", path, sizeof path);
+    assert_int_equal(yd_fs_stat(world->fs, path, &now), 0);
+    segment_path(world, 0, ".ylog", path, sizeof path);
+    assert_int_equal(yd_fs_stat(world->fs, path, &now), 0);
+    /* Nothing, its header, its body; the batch before, after which it is noted from both; the head; the footer. */
+    const uint64_t places[] = {0, at + 8, at + 40, at + sizeof(struct yd_header) + 3, at - 200, 9, now.size - 9};
+    for (size_t i = 0; i < YD_COUNT(places); i++) {
+        if (i) flip(world->fs, path, places[i], 3);
+        assert_int_equal(tombstones_of(world), 1);
+        assert_int_equal(hidden_anew(world), RECORDS);
+        if (i) flip(world->fs, path, places[i], 3);
+    }
+}
+
+static void a_tombstone_that_no_device_gives_is_known_from_the_twin_or_stops_nobody(void **state)
+{
+    struct world *world = *state;
+    char raw[300], twin[300];
+    uint64_t at;
+    make_forgotten(world, &at);
+    segment_path(world, 0, ".ylog", raw, sizeof raw);
+    segment_path(world, 0, ".yzst", twin, sizeof twin);
+    struct yd_stat now;
+    assert_int_equal(yd_fs_stat(world->fs, raw, &now), 0);
+    const uint64_t from[] = {at, YD__SEGMENT_ALIGN, 0}; /* some blocks; all frames; all there is */
+    for (size_t i = 0; i < YD_COUNT(from); i++) {
+        assert_int_equal(yd_sim_fs_bad(world->fs, raw, from[i], now.size - from[i] - (i < 2 ? 4096 : 0)), 0);
+        assert_int_equal(tombstones_of(world), 1);
+        if (i < 2) assert_int_equal(hidden_anew(world), RECORDS);
+    }
+    assert_int_equal(yd_sim_fs_bad(world->fs, twin, 0, UINT64_C(1) << 30), 0);
+    assert_int_equal(tombstones_of(world), 0); /* nobody sees what it was, and all else is read */
+    assert_int_equal(hidden_anew(world), 0);
+}
+
 struct told {
     const char *wanted;
     bool there;
@@ -645,6 +748,8 @@ int main(void)
         WORLD(a_damaged_backup_is_refused_and_leaves_nothing_behind),
         WORLD(a_backup_that_is_cut_leaves_the_one_before_good),
         WORLD(a_tombstone_covers_what_it_names_and_was_before),
+        WORLD(a_tombstone_that_rotted_is_known_from_the_twin),
+        WORLD(a_tombstone_that_no_device_gives_is_known_from_the_twin_or_stops_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
