@@ -8,6 +8,8 @@
 
 /* ---- several into one ---- */
 
+#define COMBINED_MAX 4096 /* bytes of a name, roughly: paths behind that are `...` */
+
 /* name(path,path): each path once, in their order. */
 static int combined_name(struct yd__gcall *call, const struct yd_glist *list, const char *name, struct yd_str *ret)
 {
@@ -22,13 +24,16 @@ static int combined_name(struct yd__gcall *call, const struct yd_glist *list, co
         r = yd_intern_add(&paths, list->items[i]->path, &id);
         if (r != 1) continue;
         if (id) yd_buf_char(&buf, ',');
-        yd_buf_str(&buf, list->items[i]->path);
+        bool much = id && buf.size + list->items[i]->path.size > COMBINED_MAX;
+        yd_buf_str(&buf, much ? YD_STR("...") : list->items[i]->path);
+        if (much) break;
     }
     yd_buf_char(&buf, ')');
+    if (r >= 0) r = yd_gpool_name(call->pool, buf.size);
     *ret = r < 0 || buf.failed ? (struct yd_str){NULL, 0} : yd_arena_str(call->pool->arena, yd_buf_view(&buf));
     yd_buf_fini(&buf);
     yd_intern_fini(&paths);
-    return ret->data ? 0 : YD_ENOMEM;
+    return r < 0 ? r : ret->data ? 0 : YD_ENOMEM;
 }
 
 static int by_key(const void *a, const void *b)

@@ -22,7 +22,7 @@ struct find {
     struct yd_intern words; /* `B` or `L` and the path */
     struct node *nodes;     /* sorted; those of query i from starts[i] on */
     size_t starts[QUERIES_MAX + 1];
-    size_t node_count;
+    size_t node_count, node_room;
     uint32_t first_word; /* of this query */
     bool completer, wildcards, leaves_only, by_query;
     struct yd_str base; /* treejson: what stands before the query's last node */
@@ -128,13 +128,21 @@ static int by_path(const void *a, const void *b)
 }
 
 /* What was found for a query, sorted, behind that of the ones before. */
-static int settle(struct yd_gweb *web)
+static int settle(struct yd_gweb *web, struct yd_trail *trail)
 {
     struct find *find = web->own;
     size_t count = find->words.count;
-    struct node *nodes = yd_arena_get(web->arena, (find->node_count + count + 1) * sizeof *nodes);
-    if (!nodes) return YD_ENOMEM;
-    if (find->node_count) memcpy(nodes, find->nodes, find->node_count * sizeof *nodes);
+    if (find->node_count + count > FOUND_MAX)
+        return yd_trail_add(trail, YD_ETOOBIG, "more than %d nodes match all queries together: ask for fewer",
+                            FOUND_MAX);
+    struct node *nodes = find->nodes;
+    if (!nodes || find->node_count + count > find->node_room) {
+        size_t room = YD_MAX(find->node_count + count + 1, 2 * find->node_room);
+        nodes = yd_arena_get(web->arena, room * sizeof *nodes);
+        if (!nodes) return YD_ENOMEM;
+        if (find->node_count) memcpy(nodes, find->nodes, find->node_count * sizeof *nodes);
+        find->node_room = room;
+    }
     for (uint32_t i = 0; i < count; i++) {
         struct yd_str word = find->words.strings[i];
         struct yd_str path = {word.data + 1, word.size - 1};
@@ -152,9 +160,8 @@ static int next(struct yd_gweb *web, struct yd_ask *ret_ask, struct yd_trail *tr
 {
     struct find *find = web->own;
     int r = 0;
-    (void)trail;
     if (find->from) return start(web, ret_ask);
-    if (find->by_query || find->query + 1 == find->query_count) r = settle(web);
+    if (find->by_query || find->query + 1 == find->query_count) r = settle(web, trail);
     if (r < 0) return r;
     if (find->by_query) yd_intern_reset(&find->words);
     find->starts[++find->query] = find->node_count;

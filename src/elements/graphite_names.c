@@ -7,19 +7,24 @@
 #include "base/hash.h"
 #include "elements/graphite_calls.h"
 
-#define MATCH_LIMIT 100000
-#define NAME_MAX_   16384 /* of what a replacement makes */
+#define MATCH_LIMIT 10000
+#define MATCH_WORK  1000 /* values that a match counts as, besides its text */
 
 /* ---- nodes and tags ---- */
 
 /* The path that nodes are counted in: of `scale(a.b,2)` a.b. */
-static struct yd_str path_of(struct yd__gcall *call, struct yd_str name)
+static struct yd_str path_of(struct yd_str name)
 {
     struct yd_gnode *node;
+    struct yd_arena arena; /* the tree is of no use afterwards; a path's text is a part of the name */
     if (!name.size || name.data[name.size - 1] != ')') return name;
-    if (yd_gtarget_parse(name, call->pool->arena, &node, NULL) < 0) return name;
-    const struct yd_gnode *path = yd_gtarget_first_path(node);
-    return path ? path->text : name;
+    yd_arena_init(&arena, NULL);
+    if (yd_gtarget_parse(name, &arena, &node, NULL) == 0) {
+        const struct yd_gnode *path = yd_gtarget_first_path(node);
+        if (path) name = path->text;
+    }
+    yd_arena_fini(&arena);
+    return name;
 }
 
 static struct yd_str node_at(struct yd_str path, int64_t place, bool *ret_found)
@@ -45,11 +50,10 @@ static struct yd_str tag_of(const struct yd_gseries *series, struct yd_str key)
     return YD_STR("");
 }
 
-static void put_key(struct yd__gcall *call, const struct yd_gseries *series, const struct yd_gnode *nodes,
-                    uint32_t count, struct yd_buf *to)
+static void put_key(const struct yd_gseries *series, const struct yd_gnode *nodes, uint32_t count, struct yd_buf *to)
 {
-    struct yd_str path = path_of(call, series->name);
-    for (uint32_t i = 0; i < count && nodes; i++, nodes = nodes->next) {
+    struct yd_str path = path_of(series->name);
+    for (uint32_t i = 0; i < count && nodes && to->size <= YD_GNAME_MAX; i++, nodes = nodes->next) {
         bool found = false;
         struct yd_str text = YD_STR("");
         if (nodes->kind == YD_G_NUMBER && fabs(nodes->number) < 1e6)
@@ -62,7 +66,9 @@ static void put_key(struct yd__gcall *call, const struct yd_gseries *series, con
 
 static int set_name(struct yd__gcall *call, struct yd_gseries *series, struct yd_buf *text)
 {
-    struct yd_str name = text->failed ? (struct yd_str){NULL, 0} : yd_arena_str(call->pool->arena, yd_buf_view(text));
+    int r = text->failed ? YD_ENOMEM : yd_gpool_name(call->pool, text->size);
+    if (r < 0) return r;
+    struct yd_str name = yd_arena_str(call->pool->arena, yd_buf_view(text));
     if (!name.data) return YD_ENOMEM;
     series->name = name;
     return 0;
@@ -94,7 +100,7 @@ int yd__gf_alias_by_node(struct yd__gcall *call)
     yd_buf_init(&buf, NULL);
     for (size_t i = 0; i < call->list->count && r == 0; i++) {
         yd_buf_clear(&buf);
-        put_key(call, call->list->items[i], nodes, count, &buf);
+        put_key(call->list->items[i], nodes, count, &buf);
         r = set_name(call, call->list->items[i], &buf);
     }
     yd_buf_fini(&buf);
@@ -118,8 +124,9 @@ static int group(struct yd__gcall *call, const struct yd_gnode *nodes, uint32_t 
     for (size_t i = 0; i < list->count && r >= 0; i++) {
         uint32_t id;
         yd_buf_clear(&buf);
-        put_key(call, list->items[i], nodes, count, &buf);
-        r = buf.failed ? YD_ENOMEM : yd_intern_add(&keys, yd_buf_view(&buf), &id);
+        put_key(list->items[i], nodes, count, &buf);
+        r = buf.failed ? YD_ENOMEM : yd_gpool_name(call->pool, buf.size);
+        if (r == 0) r = yd_intern_add(&keys, yd_buf_view(&buf), &id);
         if (r >= 0) r = yd_glist_add(call->pool, &groups[id], list->items[i]);
     }
     list->count = 0;
@@ -221,8 +228,11 @@ static int compile(struct yd__gcall *call, const char *key, struct expression *r
 static int match(struct yd__gcall *call, const struct expression *expression, struct yd_str text, size_t at,
                  uint32_t options)
 {
-    int r = pcre2_match(expression->code, (PCRE2_SPTR)text.data, text.size, at, options, expression->data,
-                        expression->context);
+    int r =
+        text.size > YD_GNAME_MAX ? yd_gpool_name(call->pool, text.size) : yd__gwork(call->eval, text.size + MATCH_WORK);
+    if (r < 0) return r;
+    r = pcre2_match(expression->code, (PCRE2_SPTR)text.data, text.size, at, options, expression->data,
+                    expression->context);
     if (r >= 0) return 1;
     if (r == PCRE2_ERROR_NOMATCH || (r <= PCRE2_ERROR_UTF8_ERR1 && r >= PCRE2_ERROR_UTF8_ERR21)) return 0;
     if (r == PCRE2_ERROR_NOMEMORY) return YD_ENOMEM;
@@ -280,7 +290,7 @@ static int substitute(struct yd__gcall *call, const struct expression *expressio
         if (end < from || from < done) break; /* \K can do that: no further */
         yd_buf_add(to, text.data + done, from - done);
         put_replacement(expression, text, replacement, to);
-        if (to->size > NAME_MAX_) return yd__garg_refuse(call, "the replacement makes names too long");
+        if (to->size > YD_GNAME_MAX) return yd__garg_refuse(call, "the replacement makes names too long");
         done = at = end;
         options = from == end ? PCRE2_NOTEMPTY_ATSTART | PCRE2_ANCHORED : 0;
     }

@@ -159,13 +159,23 @@ int yd_gseries_make(struct yd_gpool *pool, int64_t start, int64_t step, size_t c
     return 0;
 }
 
+int yd_gpool_name(struct yd_gpool *pool, size_t size)
+{
+    if (size > YD_GNAME_MAX)
+        return yd_trail_add(pool->trail, YD_ETOOBIG, "a series' name of more than %d bytes: give it an alias",
+                            YD_GNAME_MAX);
+    return yd_gpool_take(pool, size / sizeof(double) + 1);
+}
+
 int yd_gseries_name(struct yd_gpool *pool, struct yd_gseries *series, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     int size = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    char *to = size < 0 ? NULL : yd_arena_get(pool->arena, (size_t)size + 1);
+    int r = size < 0 ? YD_ENOMEM : yd_gpool_name(pool, (size_t)size);
+    if (r < 0) return r;
+    char *to = yd_arena_get(pool->arena, (size_t)size + 1);
     if (!to) return YD_ENOMEM;
     va_start(args, format);
     (void)vsnprintf(to, (size_t)size + 1, format, args);

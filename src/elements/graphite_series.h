@@ -12,6 +12,8 @@
 #define YD_GVALUES_MAX     (UINT64_C(8) << 20)  /* of a request: 64 MiB */
 #define YD_GVALUES_ALL_MAX (UINT64_C(32) << 20) /* of all at once */
 
+#define YD_GNAME_MAX 16384 /* bytes of a name */
+
 enum yd_gfold {
     YD_GFOLD_AVG,
     YD_GFOLD_SUM,
@@ -60,6 +62,8 @@ void yd_gpool_give(struct yd_gpool *pool, uint64_t values); /* some of what was 
 int yd_glist_add(struct yd_gpool *pool, struct yd_glist *list, struct yd_gseries *series);
 /* Gaps from start on. YD_ETOOBIG, YD_EBUSY, YD_ENOMEM. */
 int yd_gseries_make(struct yd_gpool *pool, int64_t start, int64_t step, size_t count, struct yd_gseries **ret);
+/* Whether a name of this size may be, and counts it; YD_ETOOBIG, YD_EBUSY. */
+int yd_gpool_name(struct yd_gpool *pool, size_t size);
 /* name := format; the path too. */
 int yd_gseries_name(struct yd_gpool *pool, struct yd_gseries *series, const char *format, ...) YD_PRINTF(3, 4);
 

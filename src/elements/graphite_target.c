@@ -71,7 +71,9 @@ static int parse_string(struct parser *p, struct yd_gnode **ret)
 {
     char quote = *p->at++;
     const char *from = p->at;
-    char *to = yd_arena_get(p->arena, (size_t)(p->end - from) + 1);
+    const char *end = from;
+    while (end < p->end && *end != quote) end += *end == '\\' && end + 1 < p->end ? 2 : 1;
+    char *to = yd_arena_get(p->arena, (size_t)(end - from) + 1); /* no more than this string */
     size_t size = 0;
     if (!to) return YD_ENOMEM;
     while (p->at < p->end && *p->at != quote) {

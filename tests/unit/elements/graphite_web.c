@@ -708,6 +708,60 @@ TEST(a_shorter_step_is_refused)
     yd_arena_fini(&arena);
 }
 
+TEST(names_count_as_values_and_are_bounded)
+{
+    struct yd_arena arena;
+    struct yd_gpool pool;
+    struct yd_gseries *series;
+    static char text[YD_GNAME_MAX + 2];
+    (void)state;
+    memset(text, 'n', sizeof text - 1);
+    yd_arena_init(&arena, NULL);
+    yd_gpool_init(&pool, &arena, NULL);
+    assert_int_equal(yd_gseries_make(&pool, 0, 1, 0, &series), 0);
+    assert_int_equal(yd_gseries_name(&pool, series, "%s", text), YD_ETOOBIG);
+    assert_int_equal(pool.used, 0);
+    assert_int_equal(yd_gseries_name(&pool, series, "%s", text + 1), 0);
+    assert_true(pool.used >= YD_GNAME_MAX / 8);
+    assert_int_equal(yd_gpool_take(&pool, YD_GVALUES_MAX - pool.used), 0);
+    assert_int_equal(yd_gseries_name(&pool, series, "x"), YD_ETOOBIG);
+    yd_gpool_fini(&pool);
+    yd_arena_fini(&arena);
+}
+
+TEST(strings_take_no_more_than_their_size)
+{
+    struct yd_arena arena;
+    struct yd_buf buf;
+    struct yd_gnode *node;
+    (void)state;
+    yd_arena_init(&arena, NULL);
+    yd_buf_init(&buf, NULL);
+    yd_buf_cstr(&buf, "f(a");
+    for (int i = 0; i < 1000; i++) yd_buf_cstr(&buf, ",'0123456789012345678901234567890123456789'");
+    yd_buf_char(&buf, ')');
+    assert_int_equal(yd_gtarget_parse(yd_buf_view(&buf), &arena, &node, NULL), 0);
+    assert_true(arena.bytes < 1 << 20);
+    yd_buf_fini(&buf);
+    yd_arena_fini(&arena);
+}
+
+TEST(matches_count_as_work)
+{
+    struct yd_buf target, got;
+    (void)state;
+    yd_buf_init(&target, NULL);
+    yd_buf_init(&got, NULL);
+    yd_buf_cstr(&target, "aliasSub(alias(a,'");
+    for (int i = 0; i < 15999; i++) yd_buf_char(&target, 'x');
+    yd_buf_cstr(&target, "'),'x','y')");
+    yd_buf_char(&target, 0);
+    assert_int_equal(evaluate(target.data, &got), YD_ETOOBIG);
+    assert_non_null(strstr(got.data, "go over more than"));
+    yd_buf_fini(&target);
+    yd_buf_fini(&got);
+}
+
 TEST(room_is_counted_for_a_request_and_for_all)
 {
     struct yd_arena arena;
@@ -773,6 +827,9 @@ int main(void)
         cmocka_unit_test(series_are_brought_to_longer_steps_aligned_without_a_cut_first_value),
         cmocka_unit_test(steps_whose_multiple_wraps_around_become_the_longest),
         cmocka_unit_test(a_shorter_step_is_refused),
+        cmocka_unit_test(names_count_as_values_and_are_bounded),
+        cmocka_unit_test(strings_take_no_more_than_their_size),
+        cmocka_unit_test(matches_count_as_work),
         cmocka_unit_test(room_is_counted_for_a_request_and_for_all),
         cmocka_unit_test(functions_are_listed_as_grafana_reads_them),
     };
