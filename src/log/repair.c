@@ -407,7 +407,7 @@ static bool segment_fits(struct repair *repair, struct yd_file *file, void *arg)
     struct yd__footer footer;
     uint32_t crc;
     if (chain_at(repair, wanted->bound, &crc) && yd__footer_read(file, repair->log_id, &footer, NULL) == 0 &&
-        footer.next_seqno == wanted->bound && footer.last_crc != crc)
+        (footer.next_seqno > wanted->bound || (footer.next_seqno == wanted->bound && footer.last_crc != crc)))
         return false;
     return head_fits(repair, file, arg);
 }
@@ -495,7 +495,12 @@ static int cut_behind(struct repair *repair, uint64_t base, uint64_t end)
 static int mend_footer(struct repair *repair, struct yd__segment *walked, uint64_t bound)
 {
     struct yd__footer footer;
+    struct yd_header header;
     if (!repair->whole || walked->next != bound) return 0;
+    /* A frame that goes on: the bound is no end of this segment, whoever said so. */
+    if (yd__frame_at(&repair->window, walked->data_end, repair->log_id, false, &header) == YD__FOUND_FRAME &&
+        header.base_seqno == bound && header.prev_crc == walked->last_crc)
+        return 0;
     yd__footer_make(walked, repair->log_id, &footer);
     if (footer_fits(repair, &footer)) return 0;
     size_t index_size = walked->index.count * sizeof *walked->index.entries, size = index_size + sizeof footer;
@@ -738,6 +743,49 @@ static int compare_u64(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* How far one of our segments goes, below `bound`: as its footer says, or else its frames, damage between them or not.
+ */
+static int goes_to(struct repair *repair, uint64_t base, uint64_t bound, uint64_t *ret_end)
+{
+    struct yd_file *file;
+    struct yd__footer footer;
+    struct yd__window window;
+    struct yd_header header;
+    struct yd_stat now;
+    uint64_t at = YD__SEGMENT_ALIGN;
+    *ret_end = base;
+    int error = yd__segment_open(repair->fs, repair->how->dir, base, &file);
+    if (error) return error == YD_ENOENT || error == YD_ECORRUPT ? 0 : error;
+    if (yd__footer_read(file, repair->log_id, &footer, NULL) == 0) {
+        *ret_end = YD_MIN(footer.next_seqno, bound);
+        yd_file_close(file);
+        return 0;
+    }
+    yd__window_init(&window, file, REPAIR_STEP);
+    error = yd_file_stat(file, &now);
+    while (!error && !(error = yd__frame_resync(&window, at, now.size, repair->log_id, base, bound, &at, &header))) {
+        *ret_end = YD_MAX(*ret_end, header.base_seqno + header.count);
+        at += header.size;
+    }
+    yd__window_fini(&window);
+    yd_file_close(file);
+    return error == YD_ENOENT || error == YD_EIO ? 0 : error;
+}
+
+/* Does theirs begin inside one of ours? It is no edge of our stream then: a leader of the past may have sealed there.
+ */
+static int is_inside(struct repair *repair, const uint64_t *ours, uint32_t count, uint64_t theirs, bool *ret_inside)
+{
+    uint32_t i = count;
+    uint64_t end;
+    *ret_inside = false;
+    while (i > 0 && ours[i - 1] > theirs) i--;
+    if (i == 0 || ours[i - 1] == theirs) return 0;
+    int error = goes_to(repair, ours[i - 1], i < count ? ours[i] : UINT64_MAX, &end);
+    *ret_inside = theirs < end;
+    return error;
+}
+
 /* The segments that should be there: ours, and those the other copy has in between. */
 static int list_both(struct repair *repair, uint64_t **ret_bases, uint32_t *ret_count)
 {
@@ -750,8 +798,12 @@ static int list_both(struct repair *repair, uint64_t **ret_bases, uint32_t *ret_
     if (!error && !all) error = YD_ENOMEM;
     uint32_t total = 0;
     for (uint32_t i = 0; i < count && !error; i++) all[total++] = ours[i];
-    for (uint32_t i = 0; i < more && !error; i++)
-        if (theirs[i] >= repair->first && theirs[i] < YD_MIN(repair->end, repair->checked)) all[total++] = theirs[i];
+    for (uint32_t i = 0; i < more && !error; i++) {
+        if (theirs[i] < repair->first || theirs[i] >= YD_MIN(repair->end, repair->checked)) continue;
+        bool inside;
+        error = is_inside(repair, ours, count, theirs[i], &inside);
+        if (!inside) all[total++] = theirs[i];
+    }
     if (!error && total) qsort(all, total, sizeof *all, compare_u64);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < total; i++)

@@ -86,6 +86,44 @@ static void repair_takes_nothing_that_diverges_where_the_damage_is(void **state)
     }
 }
 
+/* A copy whose segments begin elsewhere (a leader of the past sealed sooner) moves no edge of ours: its bases are no
+ * places of our files, whatever is damaged. */
+static void repair_keeps_our_edges_when_the_other_copy_has_others(void **state)
+{
+    struct world *world = *state;
+    make_stream(world, "d/other/0", "aa", 0, false);
+    struct making making = {.tag = "aa", .segment_size = 128 << 10};
+    make_like(world, "d/s/0", &making);
+    uint64_t *bases, base, inside = 0;
+    uint32_t count;
+    assert_int_equal(yd__list_segments(world->fs, world->dir, &bases, &count), 0);
+    assert_true(count >= 2 && count <= 3);
+    base = bases[1];
+    free(bases);
+    assert_int_equal(yd__list_segments(world->fs, "d/other/0", &bases, &count), 0);
+    for (uint32_t i = 0; i < count; i++) inside += bases[i] > 0 && bases[i] < base;
+    free(bases);
+    assert_true(inside >= 2);
+    struct image good = image_of(world, world->dir, 0, ".ylog");
+    struct yd_log_repair_report report = repair(world, "d/other/0", 0, NULL);
+    assert_int_equal(report.mended + report.lost + report.later, 0);
+    assert_image(world, 0, &good);
+    struct yd_header header;
+    uint64_t frame = frame_at(&good, 5, &header);
+    flip(world, 0, ".ylog", frame + 40);
+    report = repair(world, "d/other/0", 0, NULL);
+    assert_int_equal(report.lost + report.later, 0);
+    assert_image(world, 0, &good);
+    flip(world, 0, ".ylog", good.size - 20); /* our footer: now the frames alone say how far it goes */
+    (void)repair(world, "d/other/0", 0, NULL);
+    struct image after = image_of(world, world->dir, 0, ".ylog");
+    frame = frame_at(&good, (unsigned)(base / RECORDS) - 1, &header);
+    assert_memory_equal(after.bytes, good.bytes, frame + header.size);
+    free(after.bytes);
+    free(good.bytes);
+    assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
+}
+
 struct source {
     struct world *world;
     const char *dir;
@@ -318,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SIM(repair_takes_nothing_that_diverges_where_the_damage_is),
+        SIM(repair_keeps_our_edges_when_the_other_copy_has_others),
         SIM(repair_asks_the_next_source_when_one_is_of_another_history),
         SIM(repair_finds_a_stale_frame_by_the_one_behind_it),
         SIM(repair_takes_no_head_and_no_file_of_another_history),
