@@ -215,6 +215,7 @@ static int check_frames(struct yd_file *twin, uint64_t log_id, const struct yd__
     struct yd__footer footer;
     struct yd__window window;
     int error = yd__footer_read(twin, log_id, &footer, NULL);
+    if (error == YD_ENOENT) error = YD_ECORRUPT; /* rotten since; "not there" would mean a file that retention took */
     if (!error && (footer.last_crc != segment->last_crc || footer.next_seqno != segment->next)) error = YD_ECORRUPT;
     if (!error) error = yd__head_read(twin, &head);
     if (error) return error;

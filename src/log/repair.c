@@ -508,7 +508,9 @@ static int mend_footer(struct repair *repair, struct yd__segment *walked, uint64
     if (!bytes) return YD_ENOMEM;
     memcpy(bytes, walked->index.entries, index_size);
     memcpy(bytes + index_size, &footer, sizeof footer);
-    int error = put(repair, walked->base, walked->data_end, bytes, size);
+    /* A footer that is believed has its index: it comes second, as in maintain.c. */
+    int error = index_size ? put(repair, walked->base, walked->data_end, bytes, index_size) : 0;
+    if (!error) error = put(repair, walked->base, walked->data_end + index_size, bytes + index_size, sizeof footer);
     free(bytes);
     uint64_t end = walked->data_end + size;
     if (!error && !repair->how->dry_run && !repair->probing && repair->size > end)
