@@ -421,10 +421,10 @@ int yd__twins_load(struct yd_log *log)
         int error = yd__twin_open(log->fs, path, &about, &twin);
         if (error == YD_ENOENT) continue;
         if (!error) yd_file_close(twin);
-        bool ours = !error && about.log_id == log->log_id && about.base_seqno == segment->base && segment->sealed &&
-                    (segment->raw_gone || about.raw_size == segment->file_size);
-        if (ours) { /* a damaged one is made anew, and goes when that is good */
-            segment->twin = segment->raw_gone || !about.damaged;
+        bool ours = !error && about.log_id == log->log_id && about.base_seqno == segment->base;
+        bool alike = segment->sealed && about.raw_size == segment->file_size;
+        if (ours) { /* one that is damaged, or not like its segment, is made anew, and goes when that is good */
+            segment->twin = segment->raw_gone || (alike && !about.damaged);
             segment->twin_size = about.size;
             log->bytes += about.size;
         } else if (!segment->raw_gone && (!error || error == YD_ECORRUPT)) {

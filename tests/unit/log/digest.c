@@ -183,6 +183,44 @@ static void a_damaged_twin_is_not_replaced_by_one_of_a_rotten_segment(void **sta
 /* ---- name indexes ---- */
 
 /* All lists empty, by a head whose counts are others and whose sums still fit: its own checksum is what tells. */
+/* A segment that is cut short, or whose footer or head has rotted, does not look like its twin: that is why its twin
+ * must stay. */
+static void a_twin_stays_when_its_segment_no_longer_looks_like_it(void **state)
+{
+    struct world *world = *state;
+    make_stream(world, "d/s/0", "aa", AGE, false);
+    struct image good = image_of(world, world->dir, 0, ".ylog");
+    assert_true(there(world, 0, ".yzst"));
+    for (int damage = 0; damage < 4; damage++) {
+        struct image bad = {.bytes = malloc(good.size), .size = good.size};
+        memcpy(bad.bytes, good.bytes, good.size);
+        if (damage == 0) bad.size = good.size / 2;
+        if (damage == 1) bad.bytes[good.size - 20] ^= 1;
+        if (damage == 2) bad.bytes[1] ^= 1, bad.bytes[good.size - 20] ^= 1;
+        if (damage == 3) memset(bad.bytes, 0xa5, bad.size);
+        put_image(world, 0, ".ylog", &bad);
+        free(bad.bytes);
+        for (int times = 0; times < 2; times++) {
+            struct yd_log *log = open_here(world, AGE, false);
+            settle(log);
+            assert_int_equal(world_close(world, log), 0);
+            assert_true(there(world, 0, ".yzst"));
+        }
+        struct yd_log_repair how = {.fs = world->fs, .dir = world->dir};
+        struct yd_log_repair_report report;
+        assert_int_equal(yd_log_repair_dir(&how, &report, NULL), 0);
+        struct image now = image_of(world, world->dir, 0, ".ylog");
+        struct yd_header header;
+        uint64_t end = frame_at(&good, 2, &header) + header.size;
+        assert_true(now.size >= end);
+        assert_memory_equal(now.bytes, good.bytes, end);
+        assert_int_equal(yd_log_verify_dir(world->fs, world->dir, NULL, NULL, NULL), 0);
+        free(now.bytes);
+        put_image(world, 0, ".ylog", &good);
+    }
+    free(good.bytes);
+}
+
 static void an_index_with_a_forged_head_is_not_used(void **state)
 {
     struct world *world = *state;
@@ -348,6 +386,7 @@ int main(void)
         SIM(nothing_is_healed_from_a_twin_of_another_history),
         SIM(a_frame_is_healed_from_a_twin_whose_last_block_is_damaged),
         SIM(a_damaged_twin_is_not_replaced_by_one_of_a_rotten_segment),
+        SIM(a_twin_stays_when_its_segment_no_longer_looks_like_it),
         SIM(an_index_with_a_forged_head_is_not_used),
         SIM(an_index_of_another_history_is_not_used),
         SIM(an_index_is_not_made_of_frames_that_are_not_the_footers),
