@@ -180,6 +180,32 @@ static void a_damaged_twin_is_not_replaced_by_one_of_a_rotten_segment(void **sta
     free(twin.bytes);
 }
 
+/* A segment whose footer cannot be read any more, and a damaged twin that would be made anew of it: it is refused, and
+ * the next one has its turn. */
+static void a_segment_without_a_footer_does_not_hold_up_the_others(void **state)
+{
+    struct world *world = *state;
+    make_stream(world, "d/s/0", "aa", AGE, false);
+    struct image raw = image_of(world, world->dir, 0, ".ylog");
+    uint64_t *bases;
+    uint32_t count;
+    char path[512];
+    assert_int_equal(yd__list_segments(world->fs, world->dir, &bases, &count), 0);
+    assert_true(count > 2 && there(world, bases[1], ".yzst"));
+    flip(world, 0, ".yzst", 60);
+    path_in(world->dir, bases[1], ".yzst", path);
+    assert_int_equal(yd_fs_unlink(world->fs, path), 0);
+    struct yd_log *log = open_here(world, AGE * 100, false);
+    flip(world, 0, ".ylog", raw.size - 20); /* while it is open */
+    settle(log);
+    assert_true(there(world, bases[1], ".yzst"));
+    assert_int_equal(world_close(world, log), 0);
+    put_image(world, 0, ".ylog", &raw);
+    assert_given_all(world, "aa");
+    free(bases);
+    free(raw.bytes);
+}
+
 /* ---- name indexes ---- */
 
 /* All lists empty, by a head whose counts are others and whose sums still fit: its own checksum is what tells. */
@@ -387,6 +413,7 @@ int main(void)
         SIM(a_frame_is_healed_from_a_twin_whose_last_block_is_damaged),
         SIM(a_damaged_twin_is_not_replaced_by_one_of_a_rotten_segment),
         SIM(a_twin_stays_when_its_segment_no_longer_looks_like_it),
+        SIM(a_segment_without_a_footer_does_not_hold_up_the_others),
         SIM(an_index_with_a_forged_head_is_not_used),
         SIM(an_index_of_another_history_is_not_used),
         SIM(an_index_is_not_made_of_frames_that_are_not_the_footers),
