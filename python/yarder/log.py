@@ -35,7 +35,7 @@ CODES = ('OK', 'WARNING', 'CRITICAL', 'UNKNOWN')
 FLAGS = ((0x04, 'stale'), (0x08, 'transition'), (0x10, 'rollover'), (0x20, 'suspect'), (0x40, 'tombstone'))
 
 BATCH_MAGIC, CONTROL_MAGIC, CHECKPOINT_MAGIC = 0x42445901, 0x54434459, 0x4b434459
-SEGMENT_MAGIC, TWIN_MAGIC, TWIN_FOOTER_MAGIC = 0x47534459, 0x57544459, 0x46544459
+SEGMENT_MAGIC, FOOTER_MAGIC, TWIN_MAGIC, TWIN_FOOTER_MAGIC = 0x47534459, 0x54464459, 0x57544459, 0x46544459
 HEADER = struct.Struct('<IHBBIIQIIIIQIIQqqqQQIII12x')
 LIVE = struct.Struct('<IHHQQQQQQIIqQ16sQ')
 RECORD = struct.Struct('<qIBBHQ')
@@ -395,7 +395,8 @@ class Reader:
         if self.twin_base != self.base and isinstance(self.file, _Raw):
             self.twin, self.twin_base = None, self.base
             try:
-                self.twin = _Twin(os.path.join(self.folder, f'{self.base:020}.yzst'))
+                twin = _Twin(os.path.join(self.folder, f'{self.base:020}.yzst'))
+                self.twin = twin if self._same_history(self.file, twin) else None
             except (FileNotFoundError, NeedsZstd, Damaged):
                 pass
         return self.twin if isinstance(self.file, _Raw) else None
@@ -415,6 +416,27 @@ class Reader:
         if len(body) < header[9] or (self.check_bodies and crc32c(body) != header[8]):
             return None
         return Batch(header, body)
+
+    def _end_of(self, file):
+        """What the footer says of a sealed file's end: (next seqno, checksum of the last batch); None: no good footer."""
+        footer = file.get(max(file.size - 256, 0), 256)
+        if len(footer) < 256 or struct.unpack_from('<I', footer)[0] != FOOTER_MAGIC:
+            return None
+        if struct.unpack_from('<I', footer, 8)[0] != crc32c(footer[:8] + bytes(4) + footer[12:]):
+            return None
+        same = struct.unpack_from('<Q', footer, 24)[0] == self.log_id
+        return (*struct.unpack_from('<Q', footer, 40), *struct.unpack_from('<I', footer, 96)) if same else None
+
+    def _same_history(self, raw, twin):
+        """Not a twin of what was cut: their ends are alike; or, where one has rotted, their heads."""
+        try:
+            ours, theirs = self._end_of(raw), self._end_of(twin)
+            if ours and theirs:
+                return ours == theirs
+            head, other = raw.get(0, 4096), twin.get(0, 4096)
+            return head == other or not self._data_start(raw)
+        except Damaged:
+            return False
 
     def _from_twin(self):
         """The batch that should be here, out of the segment's twin, when there is one and it is good there."""

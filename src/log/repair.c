@@ -406,9 +406,11 @@ static bool segment_fits(struct repair *repair, struct yd_file *file, void *arg)
     struct wanted_head *wanted = arg;
     struct yd__footer footer;
     uint32_t crc;
-    if (chain_at(repair, wanted->bound, &crc) && yd__footer_read(file, repair->log_id, &footer, NULL) == 0 &&
-        (footer.next_seqno > wanted->bound || (footer.next_seqno == wanted->bound && footer.last_crc != crc)))
-        return false;
+    if (yd__footer_read(file, repair->log_id, &footer, NULL) == 0) {
+        if (footer.next_seqno > wanted->bound) return false;
+        if (footer.next_seqno == wanted->bound && chain_at(repair, wanted->bound, &crc) && footer.last_crc != crc)
+            return false;
+    }
     return head_fits(repair, file, arg);
 }
 
@@ -498,9 +500,9 @@ static int mend_footer(struct repair *repair, struct yd__segment *walked, uint64
     struct yd_header header;
     if (!repair->whole || walked->next != bound) return 0;
     /* A frame that goes on: the bound is no end of this segment, whoever said so. */
-    if (yd__frame_at(&repair->window, walked->data_end, repair->log_id, false, &header) == YD__FOUND_FRAME &&
-        header.base_seqno == bound && header.prev_crc == walked->last_crc)
-        return 0;
+    int found = yd__frame_at(&repair->window, walked->data_end, repair->log_id, false, &header);
+    if (found < 0 && found != YD_EIO) return found;
+    if (found == YD__FOUND_FRAME && header.base_seqno == bound) return 0;
     yd__footer_make(walked, repair->log_id, &footer);
     if (footer_fits(repair, &footer)) return 0;
     size_t index_size = walked->index.count * sizeof *walked->index.entries, size = index_size + sizeof footer;
