@@ -16,6 +16,7 @@
 
 #include "elements/ask.h"
 #include "elements/classes.h"
+#include "elements/history_answer.h"
 #include "elements/rows.h"
 #include "store/keeper.h"
 #include "store/notes.h"
@@ -25,8 +26,6 @@ enum { REASON_SERIES, REASON_MEMORY, REASON_LATE, REASON_NOTE };
 
 #define RUNS_MAX     256
 #define FORGOTTEN_NS (60 * YD_NS_PER_S)    /* a run that nobody called for so long: its asker has gone */
-#define ANSWERS      8192                  /* records of an answer that is no series: per turn */
-#define NEWEST       ((uint64_t)20000)     /* series whose newest values are asked for at once */
 #define FLUSH_BYTES  (UINT64_C(384) << 20) /* of batches, after which a flush does not wait for its time */
 #define KEPT_MAX     16384                 /* tickets, likewise: a cursor has 65,536 out at most */
 #define SETTLE_NS    (20 * YD_NS_PER_MS)   /* until a flush when somebody waits to end */
@@ -809,231 +808,6 @@ static enum yd_turn_result start(struct state *state, struct yd_ask *ask, struct
     return run_step(state, running, input, out);
 }
 
-/* Answers that are short: built at once, sent when a batch is full. */
-struct answer {
-    struct yd_builder *builder;
-    struct yd_out *out;
-    int error;
-    struct yd_trail trail;
-};
-
-static void keep_error(struct answer *answer, int r)
-{
-    if (answer->error == 0 && r < 0) answer->error = r;
-}
-
-static void send(struct answer *answer, bool more)
-{
-    struct yd_batch *batch = NULL;
-    int r = yd_builder_seal(answer->builder, &batch);
-    if (r < 0 && r != YD_EAGAIN) keep_error(answer, r);
-    if (answer->error == 0 && (batch || !more)) {
-        (void)yd_reply(answer->out, 0, batch, more); /* the asker may have gone */
-        batch = NULL;
-    }
-    yd_batch_unref(batch);
-}
-
-static bool full(struct answer *answer, int r)
-{
-    if (r == YD_EFULL && yd_builder_count(answer->builder)) {
-        send(answer, true);
-        return true;
-    }
-    keep_error(answer, r);
-    return false;
-}
-
-static int add_scalar(struct yd_builder *builder, struct yd_str name, int64_t time_ns, enum yd_kind kind,
-                      enum yd_type type, union yd_value value)
-{
-    uint32_t index;
-    int r = yd_builder_name(builder, name, &index);
-    return r < 0 ? r : yd_builder_add(builder, time_ns, index, kind, type, 0, value);
-}
-
-static int add_text(struct yd_builder *builder, struct yd_str name, struct yd_str text)
-{
-    uint32_t index;
-    int r = yd_builder_name(builder, name, &index);
-    return r < 0 ? r : yd_builder_add_bytes(builder, 0, index, YD_FACT, YD_TEXT, 0, text);
-}
-
-static void on_suggest(void *arg, struct yd_str text)
-{
-    struct answer *answer = arg;
-    struct yd_str name = YD_STR("suggest");
-    if (full(answer, add_text(answer->builder, name, text))) keep_error(answer, add_text(answer->builder, name, text));
-}
-
-static void on_lookup(void *arg, struct yd_str name)
-{
-    struct answer *answer = arg;
-    union yd_value none = {0};
-    if (full(answer, add_scalar(answer->builder, name, 0, YD_FACT, YD_NIL, none)))
-        keep_error(answer, add_scalar(answer->builder, name, 0, YD_FACT, YD_NIL, none));
-}
-
-static void on_last(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type, union yd_value value)
-{
-    struct answer *answer = arg;
-    if (full(answer, add_scalar(answer->builder, name, time_ns, YD_SAMPLE, type, value)))
-        keep_error(answer, add_scalar(answer->builder, name, time_ns, YD_SAMPLE, type, value));
-}
-
-struct notes_answer {
-    struct answer *answer;
-    uint64_t left;
-};
-
-static void on_note(void *arg, const struct yd_note *note)
-{
-    struct notes_answer *to = arg;
-    const unsigned given = YD_NOTE_END | YD_NOTE_DESCRIPTION | YD_NOTE_NOTES | YD_NOTE_CUSTOM;
-    struct answer *answer = to->answer;
-    if (answer->error) return;
-    if (to->left-- == 0) {
-        answer->error = yd_trail_add(&answer->trail, YD_ETOOBIG, "too many annotations: shorten the time range");
-        return;
-    }
-    if (full(answer, yd_note_put(answer->builder, YD_STR(""), note, given)))
-        keep_error(answer, yd_note_put(answer->builder, YD_STR(""), note, given));
-}
-
-static void answer_notes(struct state *state, const struct yd_ask *ask, struct answer *answer)
-{
-    struct notes_answer to = {answer, ask->max ? ask->max : NEWEST};
-    const struct yd_series_query *range = &ask->series;
-    if (ask->global) yd_history_notes(state->history, true, 0, range->start_ns, range->end_ns, on_note, &to);
-    for (size_t i = 0; i < range->tsuid_count; i++)
-        yd_history_notes(state->history, false, range->tsuids[i], range->start_ns, range->end_ns, on_note, &to);
-}
-
-struct number {
-    const char *key;
-    int64_t value;
-};
-
-static void add_numbers(struct answer *answer, const char *name, const struct number *numbers, size_t count)
-{
-    uint32_t index;
-    if (yd_builder_size(answer->builder) > (UINT32_C(512) << 10)) send(answer, true);
-    keep_error(answer, yd_builder_name(answer->builder, yd_str_of(name), &index));
-    if (answer->error == 0) keep_error(answer, yd_builder_begin(answer->builder, 0, index, YD_ROW, 0, YD_MAP));
-    for (size_t i = 0; i < count && answer->error == 0; i++)
-        keep_error(answer, yd_builder_cell(answer->builder, yd_str_of(numbers[i].key), YD_I64,
-                                           (union yd_value){.i64 = numbers[i].value}));
-    if (answer->error == 0) keep_error(answer, yd_builder_end(answer->builder));
-}
-
-static void answer_counts(struct state *state, struct answer *answer)
-{
-    struct yd_history_counts counts;
-    struct yd_history_blocks blocks;
-    yd_history_counts(state->history, &counts);
-    yd_history_blocks(state->history, &blocks);
-    const struct number numbers[] = {{"stored", (int64_t)counts.stored},
-                                     {"duplicate", (int64_t)counts.duplicate},
-                                     {"refused_series", (int64_t)counts.refused_series},
-                                     {"refused_samples", (int64_t)counts.refused_samples},
-                                     {"late", (int64_t)counts.late},
-                                     {"ignored", (int64_t)counts.ignored},
-                                     {"evicted_samples", (int64_t)counts.evicted_samples},
-                                     {"series", (int64_t)counts.series},
-                                     {"refused_tombstones", (int64_t)state->refused_tombstones},
-                                     {"chunks", (int64_t)counts.chunks},
-                                     {"memory_bytes", (int64_t)counts.memory_bytes},
-                                     {"blocks", (int64_t)blocks.blocks},
-                                     {"block_bytes", (int64_t)blocks.bytes},
-                                     {"block_points", (int64_t)blocks.points},
-                                     {"block_rows", (int64_t)blocks.rows},
-                                     {"damaged", (int64_t)blocks.damaged},
-                                     {"time_min", counts.time_min},
-                                     {"time_max", counts.time_max}};
-    add_numbers(answer, "counts", numbers, YD_COUNT(numbers));
-}
-
-static void answer_last(struct state *state, const struct yd_ask *ask, struct answer *answer)
-{
-    struct yd_pattern *pattern;
-    if (ask->series.metric.size || ask->series.tsuid_count) {
-        struct yd_series_query query = ask->series;
-        if (query.start_ns == 0) query.start_ns = INT64_MIN;
-        keep_error(answer, yd_history_last_of(state->history, &query, YD_MIN(ask->max ? ask->max : NEWEST, NEWEST),
-                                              on_last, answer, &answer->trail));
-        return;
-    }
-    int r = yd_pattern_compile(ask->text, &pattern);
-    if (r == 0) {
-        r = yd_history_last(state->history, pattern, ask->max ? ask->max : ANSWERS, on_last, answer);
-        yd_pattern_destroy(pattern);
-    }
-    keep_error(answer, r);
-}
-
-static void answer_lookup(struct state *state, const struct yd_ask *ask, struct answer *answer)
-{
-    uint64_t total = 0;
-    keep_error(answer,
-               yd_history_lookup(state->history, ask->series.metric, ask->series.filters, ask->series.filter_count,
-                                 ask->max ? ask->max : ANSWERS, on_lookup, answer, &total));
-    const struct number number = {"total", (int64_t)total};
-    if (answer->error == 0) add_numbers(answer, "lookup", &number, 1);
-}
-
-static void on_node(void *arg, struct yd_str path, bool leaf)
-{
-    struct answer *answer = arg;
-    struct yd_str name = leaf ? YD_STR("leaf") : YD_STR("branch");
-    if (full(answer, add_text(answer->builder, name, path))) keep_error(answer, add_text(answer->builder, name, path));
-}
-
-static void on_tag(void *arg, struct yd_str text, uint64_t count)
-{
-    struct answer *answer = arg;
-    struct yd_str name = YD_STR("tag");
-    union yd_value number = {.u64 = count};
-    if (full(answer, add_text(answer->builder, name, text))) keep_error(answer, add_text(answer->builder, name, text));
-    if (full(answer, add_scalar(answer->builder, name, 0, YD_FACT, YD_I64, number)))
-        keep_error(answer, add_scalar(answer->builder, name, 0, YD_FACT, YD_I64, number));
-}
-
-/* What Graphite asks of names: a part of it, and where to go on. */
-static void answer_part(struct state *state, const struct yd_ask *ask, struct answer *answer, struct yd_trail *trail)
-{
-    uint32_t next = 0;
-    const struct yd_tags_query tags = {ask->series.filters, ask->series.filter_count, ask->key, ask->text,
-                                       ask->of_metric};
-    if (ask->op == YD_ASK_NODES)
-        keep_error(answer, yd_history_nodes(state->history, ask->text, ask->from, on_node, answer, &next, trail));
-    else if (ask->op == YD_ASK_TAGS)
-        keep_error(answer, yd_history_tags(state->history, &tags, ask->from, on_tag, answer, &next, trail));
-    else
-        keep_error(answer, yd_history_find(state->history, tags.filters, tags.filter_count, ask->from, on_lookup,
-                                           answer, &next, trail));
-    const struct number number = {"next", next};
-    if (answer->error == 0) add_numbers(answer, "part", &number, 1);
-}
-
-static enum yd_turn_result answer_short(struct state *state, const struct yd_ask *ask, struct yd_out *out)
-{
-    struct answer answer = {.out = out};
-    answer.error = yd_builder_create(NULL, &answer.builder);
-    if (answer.error < 0) return refuse(out, answer.error, &answer.trail);
-    if (ask->op == YD_ASK_SUGGEST)
-        keep_error(&answer, yd_history_suggest(state->history, ask->what, ask->text, ask->substring,
-                                               ask->max && ask->max < UINT32_MAX ? (uint32_t)ask->max : 25, on_suggest,
-                                               &answer));
-    if (ask->op == YD_ASK_LOOKUP) answer_lookup(state, ask, &answer);
-    if (ask->op == YD_ASK_LAST) answer_last(state, ask, &answer);
-    if (ask->op == YD_ASK_COUNTS) answer_counts(state, &answer);
-    if (ask->op == YD_ASK_NOTES) answer_notes(state, ask, &answer);
-    if (ask->op >= YD_ASK_NODES) answer_part(state, ask, &answer, &answer.trail);
-    if (answer.error == 0) send(&answer, false);
-    yd_builder_destroy(answer.builder);
-    return answer.error < 0 ? refuse(out, answer.error, &answer.trail) : YD_DONE;
-}
-
 static enum yd_turn_result answer(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     if (input->again) {
@@ -1048,7 +822,9 @@ static enum yd_turn_result answer(struct state *state, struct yd_input *input, s
     yd_arena_init(&arena, NULL);
     int r = yd_ask_decode(input->batch, &arena, &ask, &trail);
     if (r == 0 && ask.op == YD_ASK_SERIES) return start(state, &ask, &arena, input, out);
-    enum yd_turn_result result = r < 0 ? refuse(out, r, &trail) : answer_short(state, &ask, out);
+    enum yd_turn_result result = YD_DONE;
+    if (r == 0) r = yd_history_answer(state->history, state->refused_tombstones, &ask, out, &trail);
+    if (r < 0) result = refuse(out, r, &trail);
     yd_arena_fini(&arena);
     return result;
 }
