@@ -6,11 +6,8 @@
 #include <yarder/element.h>
 
 #include "base/alloc.h"
+#include "base/diagnostics.h"
 #include "base/text.h"
-
-struct yd_place {
-    uint32_t file, line, column, length; /* 1-based, in characters; file (from 0) indexes yd_topology.files */
-};
 
 enum yd_full { YD_FULL_BLOCK, YD_FULL_DROP_OLD, YD_FULL_DROP_NEW, YD_FULL_SPILL };
 enum yd_on_crash { YD_CRASH_PARK, YD_CRASH_STOP, YD_CRASH_EXIT };
@@ -92,33 +89,6 @@ struct yd_topology {
 };
 void yd_topology_destroy(struct yd_topology *topology);
 
-/* ---- diagnostics ---- */
-struct yd_note {
-    struct yd_place place;
-    const char *text; /* beside its carets; may be "" */
-};
-struct yd_diagnostic {
-    bool warning;
-    unsigned code; /* 104 prints as Y104 */
-    const char *message;
-    struct yd_note notes[3]; /* the first is the place of the mistake */
-    size_t note_count;
-    const char *help; /* what to write instead; NULL */
-};
-struct yd_source { /* what the places point into: kept here, so that printing needs no file a second time */
-    const char *path;
-    struct yd_str text;
-};
-struct yd_diagnostics {
-    struct yd_arena arena;
-    struct yd_diagnostic *items;
-    size_t count, capacity, errors;
-    struct yd_source *sources; /* yd_place.file indexes them */
-    size_t source_count, source_capacity;
-};
-void yd_diagnostics_init(struct yd_diagnostics *diagnostics, struct yd_alloc *alloc);
-void yd_diagnostics_fini(struct yd_diagnostics *diagnostics);
-
 /* The classes that a topology may name. */
 struct yd_classes {
     const struct yd_element_class *const *items;
@@ -146,9 +116,6 @@ struct yd_load_options {
  * 0 and a topology when there are no errors (there may be warnings), YD_EFORMAT otherwise. */
 int yd_topology_load(const char *path, const struct yd_load_options *options, struct yd_topology **ret_topology,
                      struct yd_diagnostics *diagnostics);
-/* As in language.md: error[Y104]: …, --> file:line:column, the lines with carets, = help. */
-void yd_diagnostics_print(const struct yd_diagnostics *diagnostics, bool colour, struct yd_buf *to);
-void yd_diagnostics_json(const struct yd_diagnostics *diagnostics, struct yd_buf *to);
 /* Every code there is, by number, with what it means and what to do: docs/errors.md is made of it. */
 struct yd_code {
     unsigned code;

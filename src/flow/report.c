@@ -5,20 +5,6 @@
 
 #include "flow/language.h"
 
-void yd_diagnostics_init(struct yd_diagnostics *diagnostics, struct yd_alloc *alloc)
-{
-    *diagnostics = (struct yd_diagnostics){0};
-    yd_arena_init(&diagnostics->arena, alloc);
-}
-
-void yd_diagnostics_fini(struct yd_diagnostics *diagnostics)
-{
-    if (!diagnostics) return;
-    struct yd_alloc *alloc = diagnostics->arena.alloc;
-    yd_arena_fini(&diagnostics->arena);
-    yd_diagnostics_init(diagnostics, alloc);
-}
-
 const struct yd_code *yd_diagnostics_codes(size_t *ret_count)
 {
     static const struct yd_code codes[] = {

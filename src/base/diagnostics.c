@@ -10,11 +10,26 @@
  *
  * Columns are characters, carets are as wide as what they point at: tabs are repeated, wide characters take two, marks
  * that combine none. Very long lines are cut around their carets. */
+#include "base/diagnostics.h"
+
 #include "base/text.h"
-#include "flow/graph.h"
 
 #define LINE_WIDTH_MAX 140
 #define CONTEXT_WIDTH  40
+
+void yd_diagnostics_init(struct yd_diagnostics *diagnostics, struct yd_alloc *alloc)
+{
+    *diagnostics = (struct yd_diagnostics){0};
+    yd_arena_init(&diagnostics->arena, alloc);
+}
+
+void yd_diagnostics_fini(struct yd_diagnostics *diagnostics)
+{
+    if (!diagnostics) return;
+    struct yd_alloc *alloc = diagnostics->arena.alloc;
+    yd_arena_fini(&diagnostics->arena);
+    yd_diagnostics_init(diagnostics, alloc);
+}
 
 struct style {
     const char *error, *warning, *bold, *gutter, *help, *off;
@@ -218,8 +233,9 @@ static void put_place(const struct yd_diagnostics *diagnostics, struct yd_place 
 static void print_one(const struct yd_diagnostics *diagnostics, const struct yd_diagnostic *item,
                       const struct style *style, struct yd_buf *to)
 {
-    yd_buf_printf(to, "%s%s[Y%03u]%s: %s", item->warning ? style->warning : style->error,
-                  item->warning ? "warning" : "error", item->code, style->off, style->bold);
+    yd_buf_printf(to, "%s%s[%c%03u]%s: %s", item->warning ? style->warning : style->error,
+                  item->warning ? "warning" : "error", diagnostics->letter ? diagnostics->letter : 'Y', item->code,
+                  style->off, style->bold);
     put_text(to, item->message);
     yd_buf_printf(to, "%s\n", style->off);
     struct yd_place place = item->notes[0].place;
@@ -285,8 +301,8 @@ void yd_diagnostics_json(const struct yd_diagnostics *diagnostics, struct yd_buf
     yd_json_array(&json);
     for (size_t i = 0; i < diagnostics->count; i++) {
         const struct yd_diagnostic *item = &diagnostics->items[i];
-        char code[16] = {'Y', (char)('0' + item->code / 100 % 10), (char)('0' + item->code / 10 % 10),
-                         (char)('0' + item->code % 10)};
+        char code[16] = {diagnostics->letter ? diagnostics->letter : 'Y', (char)('0' + item->code / 100 % 10),
+                         (char)('0' + item->code / 10 % 10), (char)('0' + item->code % 10)};
         yd_json_object(&json);
         yd_json_key(&json, "code");
         yd_json_cstr(&json, code);
