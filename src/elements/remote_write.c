@@ -6,6 +6,7 @@
  * bad series 400, and their neighbours are stored. Values that are not finite and staleness markers are counted and no
  * reason for 400: they are no mistake of the sender. */
 #include <stdio.h>
+#include <strings.h>
 
 #include "elements/classes.h"
 #include "elements/datagrams_in.h"
@@ -14,7 +15,7 @@
 #include "elements/snappy_block.h"
 
 enum { OUTPUT, REJECTS };
-enum { REASON_SNAPPY = YD_REMOTE_REASON_COUNT };
+enum { REASON_SNAPPY = YD_REMOTE_REASON_COUNT, REASON_VERSION };
 
 /* What is remembered of a request until it is answered: the intake's `user`. */
 struct asked {
@@ -41,7 +42,7 @@ static const char *const reasons[] = {
     YD_REMOTE_REASONS(REASON)
 #undef REASON
         "not a Snappy block, or one too large",
-    NULL};
+    "remote write 2.0, or another message that is not spoken here", NULL};
 
 static const struct yd_port_class ports[] = {{.name = "output",
                                               .direction = YD_OUT,
@@ -167,18 +168,42 @@ static void on_written(void *arg, struct yd_intake_request *request, int error, 
     }
 }
 
+/* "application/x-protobuf; proto=…": of which message it is; none said: 1.0's. Case and blanks do not count, as RFC 9110
+ * has it. A sender that names no message may still say the version of its protocol. */
+static bool is_version1(struct yd_str type, struct yd_str version)
+{
+    static const char ours[] = "prometheus.WriteRequest";
+    const char *end = type.data + type.size, *at = type.size ? memchr(type.data, ';', type.size) : NULL;
+    while (at) {
+        at++;
+        while (at < end && (*at == ' ' || *at == '\t')) at++;
+        const char *next = at < end ? memchr(at, ';', (size_t)(end - at)) : NULL, *stop = next ? next : end;
+        while (stop > at && (stop[-1] == ' ' || stop[-1] == '\t')) stop--;
+        if (stop - at >= 6 && strncasecmp(at, "proto=", 6) == 0) {
+            at += 6;
+            if (stop - at >= 2 && *at == '"' && stop[-1] == '"') at++, stop--;
+            return (size_t)(stop - at) == sizeof ours - 1 && memcmp(at, ours, sizeof ours - 1) == 0;
+        }
+        at = next;
+    }
+    return version.size == 0 || *version.data < '2' || *version.data > '9';
+}
+
 static void on_request(void *arg, struct yd_intake_request *request)
 {
     struct pump *pump = arg;
     struct yd_str path = yd_args_text(yd_pump_args(pump->pump), "path");
     struct yd_str type = yd_http_header(request->http, "Content-Type");
-    struct yd_str version2 = YD_STR("application/x-protobuf;proto=io.prometheus.write.v2.Request");
+    struct yd_str version = yd_http_header(request->http, "X-Prometheus-Remote-Write-Version");
     if (!yd_str_eq(yd_http_path(request->http), path)) {
         answer(request, 404, "writes are taken at another path\n");
     } else if (!yd_str_eq(yd_http_method(request->http), YD_STR("POST"))) {
         answer(request, 405, "writes are POSTed\n");
-    } else if (yd_str_eq(type, version2)) {
-        answer(request, 415, "remote write 1.0 is understood, not 2.0\n");
+    } else if (!is_version1(type, version)) {
+        refuse(pump, request, REASON_VERSION, 1, type);
+        yd_rejects_send(pump->pump, pump->rejects, REJECTS);
+        answer(request, 415, "remote write 1.0 (prometheus.WriteRequest) is understood here, not 2.0 "
+                             "(io.prometheus.write.v2.Request): set protobuf_message: prometheus.WriteRequest\n");
     } else {
         request->sync = pump->sync;
         yd_intake_write(request);
@@ -270,7 +295,11 @@ const struct yd_element_class yd_class_remote_write = {
         "  not be stored: Prometheus sends it again.\n"
         "- Bad series are counted and answered 400, with their neighbours stored; Prometheus does not send those "
         "again.\n"
-        "- Values that are not finite and staleness markers are counted, and the answer is 204 all the same.\n"
+        "- Values that are not finite and staleness markers (the NaN 0x7ff0000000000002) are counted, never stored, and "
+        "the\n"
+        "  answer is 204 all the same: a series that ends has no more points, and questions find none behind its last.\n"
+        "- Remote write 2.0 is counted and refused with 415: `protobuf_message: prometheus.WriteRequest` in "
+        "prometheus.yml.\n"
         "- Native histograms are counted as rejected; exemplars and metadata are passed over.\n",
     .example = "prometheus :: RemoteWrite(listen: \"127.0.0.1:9201\") -> metrics :: Log(stream: \"metrics\")\n",
     .ports = ports,

@@ -49,11 +49,11 @@ def snappy(data):
     return out
 
 
-def write(daemon, body, method='POST', path='/api/v1/write', encoding='snappy'):
+def write(daemon, body, method='POST', path='/api/v1/write', encoding='snappy', type='application/x-protobuf', version='0.1.0'):
     connection = http.client.HTTPConnection('127.0.0.1', daemon.ports['remote'], timeout=10)
     try:
-        connection.request(method, path, body, {'Content-Encoding': encoding, 'Content-Type': 'application/x-protobuf',
-                                                'X-Prometheus-Remote-Write-Version': '0.1.0'})
+        connection.request(method, path, body, {'Content-Encoding': encoding, 'Content-Type': type,
+                                                'X-Prometheus-Remote-Write-Version': version})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:
@@ -96,6 +96,29 @@ def bad_series_are_named_and_their_neighbours_stored(folder):
         check_identity(daemon.status())
 
 
+def version_2_is_refused_by_its_name(folder):
+    """remote write 2.0, however it is spelled: 415, named, counted, nothing stored; 1.0 by its full name is taken"""
+    with daemon_in(folder) as daemon:
+        good = snappy(series({'__name__': 'good'}, [(START * 1000, 1)]))
+        protobuf, v2 = 'application/x-protobuf', 'io.prometheus.write.v2.Request'
+        for type in (f'{protobuf};proto={v2}', f'{protobuf}; proto={v2}', f'{protobuf} ;PROTO="{v2}" ', f'{protobuf};q=1; proto={v2}',
+                     f'{protobuf};proto=some.Other'):
+            status, text = write(daemon, good, type=type, version='2.0.0')
+            assert status == 415 and v2 in text and 'protobuf_message' in text, (type, status, text)
+        assert write(daemon, good, version='2.0.0')[0] == 415
+        assert points(daemon, 'good') == {}
+        refused = [r for r in daemon.element('remote')['reasons'] if 'remote write 2.0' in r['reason']]
+        assert [r['rejected'] for r in refused] == [6], refused
+        assert write(daemon, good, type=f'{protobuf}; proto="prometheus.WriteRequest"', version='0.1.0')[0] == 204
+        wait_for(lambda: points(daemon, 'good') == {START: 1}, why='the good one')
+        stale = struct.unpack('<d', struct.pack('<Q', 0x7ff0000000000002))[0]
+        status, text = write(daemon, snappy(series({'__name__': 'good'}, [((START + 1) * 1000, stale), ((START + 2) * 1000, 2)])))
+        assert status == 204, (status, text)
+        wait_for(lambda: points(daemon, 'good') == {START: 1, START + 2: 2}, why='no point where the marker was')
+        assert {r['reason']: r['rejected'] for r in daemon.element('remote')['reasons']}['staleness marker'] == 1
+        check_identity(daemon.status())
+
+
 def prometheus_writes(folder):
     """prometheus scrapes itself and writes by remote write; its series are found with their labels"""
     unpacked = subprocess.run([ROOT + '/tools/peer', 'prometheus'], capture_output=True, text=True)
@@ -130,4 +153,5 @@ scrape_configs:
             prometheus.wait()
 
 
-main(writes_are_stored_before_they_are_answered, bad_series_are_named_and_their_neighbours_stored, prometheus_writes)
+main(writes_are_stored_before_they_are_answered, bad_series_are_named_and_their_neighbours_stored, version_2_is_refused_by_its_name,
+     prometheus_writes)
