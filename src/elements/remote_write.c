@@ -168,8 +168,8 @@ static void on_written(void *arg, struct yd_intake_request *request, int error, 
     }
 }
 
-/* "application/x-protobuf; proto=…": of which message it is; none said: 1.0's. Case and blanks do not count, as RFC 9110
- * has it. A sender that names no message may still say the version of its protocol. */
+/* "application/x-protobuf; proto=…": of which message it is; none said: 1.0's. Case and blanks do not count, as RFC
+ * 9110 has it. A sender that names no message may still say the version of its protocol. */
 static bool is_version1(struct yd_str type, struct yd_str version)
 {
     static const char ours[] = "prometheus.WriteRequest";
@@ -202,8 +202,9 @@ static void on_request(void *arg, struct yd_intake_request *request)
     } else if (!is_version1(type, version)) {
         refuse(pump, request, REASON_VERSION, 1, type);
         yd_rejects_send(pump->pump, pump->rejects, REJECTS);
-        answer(request, 415, "remote write 1.0 (prometheus.WriteRequest) is understood here, not 2.0 "
-                             "(io.prometheus.write.v2.Request): set protobuf_message: prometheus.WriteRequest\n");
+        answer(request, 415,
+               "remote write 1.0 (prometheus.WriteRequest) is understood here, not 2.0 "
+               "(io.prometheus.write.v2.Request): set protobuf_message: prometheus.WriteRequest\n");
     } else {
         request->sync = pump->sync;
         yd_intake_write(request);
@@ -295,9 +296,11 @@ const struct yd_element_class yd_class_remote_write = {
         "  not be stored: Prometheus sends it again.\n"
         "- Bad series are counted and answered 400, with their neighbours stored; Prometheus does not send those "
         "again.\n"
-        "- Values that are not finite and staleness markers (the NaN 0x7ff0000000000002) are counted, never stored, and "
+        "- Values that are not finite and staleness markers (the NaN 0x7ff0000000000002) are counted, never stored, "
+        "and "
         "the\n"
-        "  answer is 204 all the same: a series that ends has no more points, and questions find none behind its last.\n"
+        "  answer is 204 all the same: a series that ends has no more points, and questions find none behind its "
+        "last.\n"
         "- Remote write 2.0 is counted and refused with 415: `protobuf_message: prometheus.WriteRequest` in "
         "prometheus.yml.\n"
         "- Native histograms are counted as rejected; exemplars and metadata are passed over.\n",

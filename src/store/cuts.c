@@ -166,6 +166,7 @@ static int forget_series(struct yd_history *history, struct yd__series *series, 
     const uint32_t id = series->label->id;
     const bool all = until == INT64_MAX;
     const bool in_blocks = all || blocks_have(history, id, until, true);
+    yd__notes_cut(history, yd_history_tsuid(yd__label_name(series->label)), until);
     if (!in_blocks && (until == INT64_MIN || !memory_has(series, INT64_MIN, until - 1))) return 0;
     if (all || !(memory_has(series, until, INT64_MAX) || blocks_have(history, id, until, false))) {
         history->counts.evicted_samples += yd__series_points(series);

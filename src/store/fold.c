@@ -254,6 +254,7 @@ static int append(struct yd_history *history, const struct yd_view *view, const 
     if (YD_UNLIKELY(record->flags & YD_RECORD_TOMBSTONE)) {
         counts->ignored++;
         counts->evicted_samples += yd__series_points(series);
+        yd__notes_cut(history, yd_history_tsuid(yd__label_name(series->label)), INT64_MAX);
         yd__store_heap_remove(history, id);
         yd__index_remove(history, id);
         return YD_OK;

@@ -254,6 +254,8 @@ int yd__notes_of(struct yd_history *history, const uint32_t *ids, const uint32_t
                  int64_t to, struct yd__note ***ret_notes, uint32_t *ret_count);
 struct yd_note;
 struct yd_note yd__note_view(const struct yd__note *note);
+/* A series is forgotten, or what it had before `until` (INT64_MAX: all): so are its annotations that start there. */
+void yd__notes_cut(struct yd_history *history, uint64_t tsuid, int64_t until);
 void yd__notes_fini(struct yd_history *history);
 
 /* index.c */

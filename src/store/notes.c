@@ -270,6 +270,14 @@ void yd_history_notes_forget(struct yd_history *history, const struct yd_pattern
     }
 }
 
+void yd__notes_cut(struct yd_history *history, uint64_t tsuid, int64_t until)
+{
+    struct yd__notes *all = &history->notes;
+    uint32_t at = find(all, false, tsuid, INT64_MIN), count = 0;
+    while (until > INT64_MIN && is(all, at + count, false, tsuid, until == INT64_MAX ? INT64_MAX : until - 1)) count++;
+    if (count) take_out(history, at, count);
+}
+
 void yd__notes_fini(struct yd_history *history)
 {
     struct yd__notes *all = &history->notes;

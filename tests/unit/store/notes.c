@@ -303,6 +303,59 @@ static void every_failed_allocation_leaves_what_was_there(void **state)
     assert_true(failing.bytes_out == 0);
 }
 
+/* A series' annotations go the way of its points: all with it, or those before the time that is forgotten. */
+static void what_is_forgotten_of_a_series_takes_its_annotations_along(void **state)
+{
+    (void)state;
+    struct yd_history *history = test_history(&(struct yd_history_options){0});
+    struct yd_builder *builder = test_builder();
+    const char *names[] = {"m host=a", "m host=b", "m host=c"};
+    const int64_t starts[] = {INT64_MIN, 1, 299, 300, INT64_MAX};
+    const int left[] = {2, 0, 0}; /* of a those from 300 on */
+    struct yd_pattern *pattern;
+    struct yd_buf buf;
+    uint32_t index;
+    uint64_t gone;
+    yd_buf_init(&buf, NULL);
+    for (unsigned i = 0; i < YD_COUNT(names); i++) {
+        test_i64(builder, names[i], 100, 1);
+        test_i64(builder, names[i], 500, 2);
+        for (unsigned k = 0; k < YD_COUNT(starts); k++) {
+            struct yd_note note = {.tsuid = yd_history_tsuid(yd_str_of(names[i])), .start_ns = starts[k]};
+            assert_int_equal(yd_history_note(history, &note, 0), 0);
+        }
+    }
+    struct yd_note everywhere = {.global = true, .start_ns = 7}, other = {.tsuid = 3, .start_ns = 8};
+    assert_int_equal(yd_history_note(history, &everywhere, 0), 0);
+    assert_int_equal(yd_history_note(history, &other, 0), 0);
+    test_fold(history, builder);
+    assert_int_equal(yd_history_notes_save(history, INT64_MIN, &buf), 0);
+    assert_int_equal(yd_pattern_compile(YD_STR("m host=a"), &pattern), 0);
+    assert_int_equal(yd_history_forget(history, pattern, INT64_MIN, &gone), 0); /* nothing is before that */
+    assert_false(yd_history_notes_changed(history));
+    assert_int_equal(yd_history_forget(history, pattern, 300, &gone), 0);
+    assert_true(yd_history_notes_changed(history));
+    yd_pattern_destroy(pattern);
+    assert_int_equal(yd_pattern_compile(YD_STR("m host=b"), &pattern), 0);
+    assert_int_equal(yd_history_forget(history, pattern, INT64_MAX, &gone), 0);
+    yd_pattern_destroy(pattern);
+    assert_true(yd_builder_name(builder, yd_str_of(names[2]), &index) >= 0); /* by a record of its name */
+    assert_true(
+        yd_builder_add(builder, 600, index, YD_SAMPLE, YD_I64, YD_RECORD_TOMBSTONE, (union yd_value){.i64 = 0}) >= 0);
+    test_fold(history, builder);
+    for (unsigned i = 0; i < YD_COUNT(names); i++) {
+        int count = 0;
+        yd_buf_clear(&buf);
+        yd_history_notes(history, false, yd_history_tsuid(yd_str_of(names[i])), INT64_MIN, INT64_MAX, add_text, &buf);
+        for (size_t k = 0; k < buf.size; k++) count += buf.data[k] == '|';
+        assert_int_equal(count, left[i]);
+    }
+    assert_string_equal(all_of(history, &buf), "* 7-0 //|3 8-0 //|");
+    yd_buf_fini(&buf);
+    yd_builder_destroy(builder);
+    yd_history_destroy(history);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -312,6 +365,7 @@ int main(void)
         cmocka_unit_test(any_changes_through_records_files_and_replays_equal_a_plain_list),
         cmocka_unit_test(a_damaged_byte_of_the_file_costs_one_annotation_at_most),
         cmocka_unit_test(every_failed_allocation_leaves_what_was_there),
+        cmocka_unit_test(what_is_forgotten_of_a_series_takes_its_annotations_along),
     };
     return cmocka_run_group_tests_name("store/notes", tests, NULL, NULL);
 }
