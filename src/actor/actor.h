@@ -195,6 +195,8 @@ struct yd_process_stat {
 };
 int yd_system_visit(struct yd_system *system, int (*visit)(void *arg, const struct yd_process_stat *stat), void *arg);
 struct yd_executor_stat {
+    /* In turns; in callbacks of sockets, timers and posts, and looking for them; asleep, or looking for work in vain.
+     */
     int64_t busy_ns, polling_ns, parked_ns;
     uint64_t turns, wakes, steals;
 };

@@ -17,10 +17,14 @@
 #define LEND_MAX      16
 #define SLEEPS_MAX    255
 
-static void charge_ticks(struct yd__executor *executor, _Atomic int64_t *counter, uint64_t from, uint64_t to)
+static void charge(_Atomic int64_t *counter, int64_t ns)
 {
-    int64_t ns = yd__ticks_ns(to - from, executor->worker.system->ticks_scale);
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + ns, memory_order_relaxed);
+}
+
+static int64_t passed_ns(const struct yd__executor *executor, uint64_t from, uint64_t to)
+{
+    return yd__ticks_ns(to - from, executor->worker.system->ticks_scale);
 }
 
 void yd__executor_lend(struct yd__executor *executor, struct yd__executor *to, struct yd__process *process)
@@ -90,15 +94,19 @@ static void run_turns(struct yd__executor *executor)
     } while (worker->stamp - begin < system->poll_ticks);
     if (worker->stale) worker->stamp = yd__ticks();
     worker->stale = false;
-    charge_ticks(executor, &executor->busy_ns, begin, worker->stamp);
+    charge(&executor->busy_ns, passed_ns(executor, begin, worker->stamp));
 }
 
+/* Callbacks of sockets run in here, also when it was a wait that they ended: only the wait itself is sleep. */
 static void poll_loop(struct yd__executor *executor, int64_t timeout_ns)
 {
     uint64_t begin = yd__ticks();
+    int64_t slept = -yd_loop_slept(executor->loop);
     (void)yd_loop_run(executor->loop, timeout_ns); /* how many callbacks ran does not matter */
     executor->worker.stamp = yd__ticks();
-    charge_ticks(executor, timeout_ns ? &executor->parked_ns : &executor->polling_ns, begin, executor->worker.stamp);
+    slept += yd_loop_slept(executor->loop);
+    charge(&executor->parked_ns, slept);
+    charge(&executor->polling_ns, YD_MAX(passed_ns(executor, begin, executor->worker.stamp) - slept, 0));
 }
 
 /* Where envelopes come back within microseconds, sleeping and being woken costs more than looking a while. Only after a
@@ -117,7 +125,7 @@ static bool look_for_work(struct yd__executor *executor)
         for (int i = 0; i < 32; i++) {
             if (atomic_load_explicit(&executor->inbox, memory_order_relaxed)) {
                 worker->stamp = yd__ticks();
-                charge_ticks(executor, &executor->polling_ns, begin, worker->stamp);
+                charge(&executor->parked_ns, passed_ns(executor, begin, worker->stamp)); /* in place of a sleep */
                 executor->sleeps = 0;
                 return true;
             }
@@ -125,7 +133,7 @@ static bool look_for_work(struct yd__executor *executor)
         }
         worker->stamp = yd__ticks();
     } while (worker->stamp - begin < worker->system->spin_ticks);
-    charge_ticks(executor, &executor->polling_ns, begin, worker->stamp);
+    charge(&executor->parked_ns, passed_ns(executor, begin, worker->stamp));
     executor->sleeps_left = executor->sleeps = YD_MIN(executor->sleeps * 2 + 1, SLEEPS_MAX);
     return false;
 }

@@ -417,8 +417,8 @@ const struct cli_command cmd_top = {
         "see\n"
         "them (behind a Log: since they were appended), by records.\n"
         "Executors are the threads: the time they spent in elements, at sockets (reading and parsing is there), "
-        "asleep\n"
-        "(with what ended the sleep).\n"
+        "or\n"
+        "asleep.\n"
         "With --json: the whole status document, a line each.",
     .example = "  yarder top\n  yarder top --rejects\n  yarder top --once --json | jq '.elements[] | {name, inputs}'",
     .options = options,

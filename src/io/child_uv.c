@@ -61,6 +61,7 @@ static void grace_over(void *arg)
 static void process_ended(uv_process_t *process, int64_t status, int signal)
 {
     struct yd_child *child = process->data;
+    yd__uv_awake(child->loop);
     child->running = false;
     child->status = status, child->signal = signal;
     uv_close((uv_handle_t *)process, handle_gone);
@@ -74,6 +75,7 @@ static void lend_room(uv_handle_t *handle, size_t size, uv_buf_t *ret)
 {
     struct yd_child *child = handle->data;
     (void)size;
+    yd__uv_awake(child->loop);
     *ret = uv_buf_init(child->loop->child_room, (unsigned)ROOM);
 }
 

@@ -106,6 +106,7 @@ static void receive_ready(uv_poll_t *poll, int status, int events)
     struct datagrams *socket = poll->data;
     struct room *room = room_of(yd__uv(socket->datagrams.loop));
     (void)events;
+    yd__uv_awake(yd__uv(socket->datagrams.loop));
     for (int i = 0; room && i < ROUNDS_A_TURN && !socket->closed && !socket->paused; i++)
         if (receive(socket, room) < COUNT_MAX) break;
     if (!status || socket->closed || socket->paused) return;

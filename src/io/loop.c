@@ -71,6 +71,10 @@ void yd_loop_wake(struct yd_loop *loop)
 {
     loop->ops->wake(loop);
 }
+int64_t yd_loop_slept(const struct yd_loop *loop)
+{
+    return loop->slept_ns;
+}
 int yd_loop_post(struct yd_loop *loop, void (*fn)(void *arg), void *arg)
 {
     return loop->ops->post(loop, fn, arg);

@@ -30,6 +30,9 @@ void yd_loop_destroy(struct yd_loop *loop); /* all handles must be closed */
  * YD_ENOTSUP for a simulated loop: its simulation runs it. */
 int yd_loop_run(struct yd_loop *loop, int64_t timeout_ns);
 void yd_loop_wake(struct yd_loop *loop); /* any thread; coalesced */
+/* How long it has waited in its poller, ever: what it did after something came is not in it. Its thread; simulated: 0.
+ */
+int64_t yd_loop_slept(const struct yd_loop *loop);
 /* Runs fn(arg) in the loop's thread, soon. Any thread. */
 int yd_loop_post(struct yd_loop *loop, void (*fn)(void *arg), void *arg);
 

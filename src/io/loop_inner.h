@@ -81,6 +81,7 @@ struct yd_loop {
     uint32_t timer_count, timer_capacity, timers_made;
     uint64_t timer_seq;
     uint64_t callbacks; /* run so far */
+    int64_t slept_ns;   /* in the poller */
 };
 
 #define YD__STREAM_LIMIT ((size_t)16 << 20)

@@ -88,12 +88,13 @@ static void run_posts(struct yd__uv_loop *uv)
 
 static void nothing(uv_async_t *async)
 {
-    (void)async;
+    yd__uv_awake(YD_CONTAINER(async, struct yd__uv_loop, async));
 }
 /* uv_run fires timers before it polls too: one that is over by then (this thread was preempted) would leave nothing to
  * wait for and so wait forever. Stopping makes that poll return at once. */
 static void at_deadline(uv_timer_t *timer)
 {
+    yd__uv_awake(YD_CONTAINER(timer, struct yd__uv_loop, deadline));
     uv_stop(timer->loop);
 }
 
@@ -119,7 +120,9 @@ static void poll_once(struct yd__uv_loop *uv, int64_t wait)
         uv_update_time(&uv->uv);
         (void)uv_timer_start(&uv->deadline, at_deadline, (uint64_t)((wait + YD_NS_PER_MS - 1) / YD_NS_PER_MS), 0);
     }
+    if (wait) uv->asleep_since = yd_clock_mono();
     (void)uv_run(&uv->uv, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    yd__uv_awake(uv);
     if (timed) (void)uv_timer_stop(&uv->deadline);
     /* Before the posts are looked at: one that comes later sets WOKEN again and is not forgotten by the next turn. */
     (void)atomic_exchange_explicit(&uv->state, 0, memory_order_acq_rel);
@@ -208,6 +211,7 @@ static void watch_ready(uv_poll_t *poll, int status, int events)
 {
     struct yd_watch *watch = poll->data;
     (void)status, (void)events; /* an error is for the descriptor's owner to find */
+    yd__uv_awake(watch->loop);
     watch->loop->loop.callbacks++;
     watch->ready(watch->arg);
 }
@@ -251,6 +255,7 @@ struct yd_signal {
 static void signal_came(uv_signal_t *handle, int number)
 {
     struct yd_signal *signal = handle->data;
+    yd__uv_awake(signal->loop);
     signal->loop->loop.callbacks++;
     signal->fire(signal->arg, number);
 }

@@ -15,8 +15,9 @@ struct yd__uv_link {
 struct yd__uv_loop {
     struct yd_loop loop;
     uv_loop_t uv;
-    uv_async_t async;    /* ends a wait from other threads */
-    uv_timer_t deadline; /* ends a wait at its time */
+    uv_async_t async;     /* ends a wait from other threads */
+    uv_timer_t deadline;  /* ends a wait at its time */
+    int64_t asleep_since; /* 0: not in a wait, or what ended it has been seen */
     /* Bits WOKEN and PARKED. A waker sets WOKEN and rings only when it is the first to find the loop parked; the loop
      * parks, does not wait when it finds WOKEN, and clears both when the poll is over. */
     _Alignas(YD_CACHE_LINE) _Atomic uint32_t state;
@@ -30,6 +31,15 @@ struct yd__uv_loop {
 static inline struct yd__uv_loop *yd__uv(struct yd_loop *loop)
 {
     return (struct yd__uv_loop *)loop;
+}
+
+/* First thing in whatever libuv calls out of its poll: the wait is over. libuv runs callbacks inside its poll and could
+ * tell how long that waited only for one more system call a wait. */
+static inline void yd__uv_awake(struct yd__uv_loop *uv)
+{
+    if (!uv->asleep_since) return;
+    uv->loop.slept_ns += yd_clock_mono() - uv->asleep_since;
+    uv->asleep_since = 0;
 }
 
 int yd__uv_error(int uv_error); /* a YD_E… for libuv's negative errno */

@@ -529,6 +529,7 @@ static void connect_ready(struct stream *stream)
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct stream *stream = poll->data;
+    yd__uv_awake(loop_of(stream));
     if (status) { /* an error waits in the socket: libuv has stopped polling; whoever calls next is told */
         stream->events = 0;
         events = UV_READABLE | UV_WRITABLE;
@@ -692,6 +693,7 @@ static void accept_ready(uv_poll_t *poll, int status, int events)
     struct listener *listener = poll->data;
     struct yd__uv_loop *loop = yd__uv(listener->listener.loop);
     (void)events;
+    yd__uv_awake(loop);
     if (status) accept_later(listener);
     for (int i = 0; i < ACCEPTS_A_TURN && !listener->closed && !listener->paused; i++) {
         struct yd_address peer = {.size = sizeof peer.storage};

@@ -7,9 +7,12 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "actor/actor.h"
 #include "base/hash.h"
@@ -475,6 +478,45 @@ static void idle_system_parks_and_is_not_woken_per_message(void **state)
     yd_system_destroy(system);
 }
 
+/* A source that gets something now and then: what ends its executor's sleep is work at a socket, not sleep. */
+enum { WORK_MS = 5, ARRIVALS = 20 };
+static void toil_at_a_socket(void *arg)
+{
+    char byte;
+    if (read(*(int *)arg, &byte, 1) != 1) return;
+    for (int64_t until = yd_clock_mono() + WORK_MS * YD_NS_PER_MS; yd_clock_mono() < until;) continue;
+    sem_post(&done);
+}
+
+static void what_ends_a_sleep_is_counted_as_work_at_sockets(void **state)
+{
+    (void)state;
+    struct yd_system *system;
+    struct yd_executor_stat stat;
+    struct yd_watch *watch;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    assert_int_equal(yd_system_create(&(struct yd_system_options){.executors = 1}, &system), 0);
+    assert_int_equal(yd_watch_open(yd_system_loop(system, 0), ends[0], toil_at_a_socket, &ends[0], &watch), 0);
+    int64_t begun = yd_clock_mono();
+    assert_int_equal(yd_system_start(system), 0);
+    for (int i = 0; i < ARRIVALS; i++) {
+        assert_int_equal(write(ends[1], "", 1), 1);
+        wait_done();
+        struct timespec a_moment = {.tv_nsec = YD_NS_PER_MS}; /* in which it falls asleep, mostly */
+        nanosleep(&a_moment, NULL);
+    }
+    yd_system_stop(system);
+    int64_t passed = yd_clock_mono() - begun, worked = (int64_t)ARRIVALS * WORK_MS * YD_NS_PER_MS;
+    yd_executor_stat(system, 0, &stat);
+    assert_true(stat.polling_ns >= worked * 98 / 100); /* the two clocks are not quite one */
+    assert_true(stat.parked_ns > 0 && stat.parked_ns <= passed - worked);
+    yd_watch_close(watch);
+    yd_system_destroy(system);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void stop_with_everything_in_flight_releases_all(void **state)
 {
     (void)state;
@@ -505,6 +547,7 @@ int main(void)
         cmocka_unit_test(timers_fire_in_order_and_never_early_on_parked_executors),
         cmocka_unit_test(loop_is_polled_while_processes_are_always_ready),
         cmocka_unit_test(idle_system_parks_and_is_not_woken_per_message),
+        cmocka_unit_test(what_ends_a_sleep_is_counted_as_work_at_sockets),
         cmocka_unit_test(stop_with_everything_in_flight_releases_all),
     };
     sem_init(&done, 0, 0);
