@@ -37,6 +37,7 @@
     X(state) \
     X(statsd) \
     X(tsdp) \
+    X(udp) \
     X(window)
 /* clang-format on */
 

@@ -109,6 +109,20 @@ size_t yd_address_put(const struct yd_address *address, char *to, size_t size)
     return put < 0 || size == 0 ? 0 : YD_MIN((size_t)put, size - 1);
 }
 
+bool yd_address_multicast(const struct yd_address *address)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)&address->storage;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;
+    switch (address->storage.ss_family) {
+    case AF_INET:
+        return IN_MULTICAST(ntohl(in->sin_addr.s_addr));
+    case AF_INET6:
+        return IN6_IS_ADDR_MULTICAST(&in6->sin6_addr);
+    default:
+        return false;
+    }
+}
+
 bool yd_address_loopback(const struct yd_address *address)
 {
     const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;

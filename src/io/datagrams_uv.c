@@ -4,6 +4,8 @@
  * The room (64 slots of 64 KiB) is one for all sockets of a loop, taken when the first one receives; pages nobody wrote
  * to cost nothing. */
 #include <errno.h>
+#include <linux/sock_diag.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/un.h>
@@ -60,6 +62,15 @@ void yd__uv_free_datagram_room(struct yd__uv_loop *loop)
     free(loop->datagram_room);
 }
 
+/* What a datagram carries is as of when it was queued: older than what the socket itself has said meanwhile. */
+static void saw_drops(struct datagrams *socket, uint32_t drops)
+{
+    int32_t more = (int32_t)(drops - socket->drops_seen);
+    if (more <= 0) return;
+    socket->drops += (uint32_t)more;
+    socket->drops_seen = drops;
+}
+
 static void read_control(struct datagrams *socket, struct msghdr *message, int64_t *ret_time_ns)
 {
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part; part = CMSG_NXTHDR(message, part)) {
@@ -71,8 +82,7 @@ static void read_control(struct datagrams *socket, struct msghdr *message, int64
         } else if (part->cmsg_type == SO_RXQ_OVFL) {
             uint32_t drops;
             memcpy(&drops, CMSG_DATA(part), sizeof drops);
-            socket->drops += (uint32_t)(drops - socket->drops_seen);
-            socket->drops_seen = drops;
+            saw_drops(socket, drops);
         }
     }
 }
@@ -105,10 +115,12 @@ static void receive_ready(uv_poll_t *poll, int status, int events)
 {
     struct datagrams *socket = poll->data;
     struct room *room = room_of(yd__uv(socket->datagrams.loop));
+    int count = COUNT_MAX, any = 0;
     (void)events;
     yd__uv_awake(yd__uv(socket->datagrams.loop));
-    for (int i = 0; room && i < ROUNDS_A_TURN && !socket->closed && !socket->paused; i++)
-        if (receive(socket, room) < COUNT_MAX) break;
+    for (int i = 0; room && i < ROUNDS_A_TURN && count == COUNT_MAX && !socket->closed && !socket->paused; i++)
+        any += count = receive(socket, room);
+    if (any && !socket->closed && socket->ops->turn_ends) socket->ops->turn_ends(socket->arg);
     if (!status || socket->closed || socket->paused) return;
     int error;
     socklen_t size = sizeof error;
@@ -116,11 +128,42 @@ static void receive_ready(uv_poll_t *poll, int status, int events)
     (void)uv_poll_start(&socket->poll, UV_READABLE, receive_ready);
 }
 
-int yd__uv_datagrams_open(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_ops *ops,
-                          void *arg, struct yd_datagrams **ret, struct yd_trail *trail)
+/* One call for both families. Groups that others on this machine have joined are not ours. */
+static int join(int fd, const struct yd_address *at, unsigned interface, struct yd_trail *trail)
 {
-    int fd, on = 1, room = RECEIVE_BUFFER;
-    int error = yd__uv_bind(at, SOCK_DGRAM, &fd, trail);
+    bool v4 = at->storage.ss_family == AF_INET;
+    int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, off = 0;
+    struct group_req group = {.gr_interface = interface};
+    memcpy(&group.gr_group, &at->storage, at->size);
+    (void)setsockopt(fd, level, v4 ? IP_MULTICAST_ALL : IPV6_MULTICAST_ALL, &off, sizeof off);
+    if (setsockopt(fd, level, MCAST_JOIN_GROUP, &group, sizeof group) == 0) return 0;
+    char text[128];
+    yd_address_put(at, text, sizeof text);
+    return yd_trail_add(trail, yd_error_from_errno(errno), "cannot join the group of %s: %s%s", text, strerror(errno),
+                        interface ? "" : "; name the interface");
+}
+
+static int open_group(const struct yd_address *at, const char *interface, int *ret_fd, struct yd_trail *trail)
+{
+    struct yd_address there = *at;
+    unsigned index = interface ? if_nametoindex(interface) : 0;
+    if (interface && !index) return yd_trail_add(trail, YD_ENOENT, "there is no interface '%s'", interface);
+    if (at->storage.ss_family == AF_INET6) ((struct sockaddr_in6 *)&there.storage)->sin6_scope_id = index;
+    int error = yd__uv_bind(&there, SOCK_DGRAM, ret_fd, trail);
+    if (error) return error;
+    error = join(*ret_fd, &there, index, trail);
+    if (error) close(*ret_fd);
+    return error;
+}
+
+int yd__uv_datagrams_open(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_options *options,
+                          const struct yd_datagrams_ops *ops, void *arg, struct yd_datagrams **ret,
+                          struct yd_trail *trail)
+{
+    int fd, on = 1;
+    int room = options->receive_buffer ? (int)YD_MIN(options->receive_buffer, INT32_MAX / 2) : RECEIVE_BUFFER;
+    int error = yd_address_multicast(at) ? open_group(at, options->interface, &fd, trail)
+                                         : yd__uv_bind(at, SOCK_DGRAM, &fd, trail);
     if (error) return error;
     (void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on); /* without it the turn's time is taken */
     (void)setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
@@ -179,6 +222,46 @@ int yd__uv_datagrams_send(struct yd_datagrams *datagrams, const struct yd_addres
     if (sent >= 0) return 0;
     if (errno == EMSGSIZE) return YD_ETOOBIG;
     return errno == EAGAIN || errno == ENOBUFS ? YD_EFULL : yd_error_from_errno(errno);
+}
+
+/* The datagrams' own stamps stop when nothing comes: SO_MEMINFO (Linux 4.12) tells at any time. */
+uint64_t yd__uv_datagrams_drops(struct yd_datagrams *datagrams)
+{
+    struct datagrams *socket = (struct datagrams *)datagrams;
+    uint32_t info[SK_MEMINFO_VARS] = {0};
+    socklen_t size = sizeof info;
+    if (getsockopt(socket->fd, SOL_SOCKET, SO_MEMINFO, info, &size) == 0 && size > SK_MEMINFO_DROPS * sizeof *info)
+        saw_drops(socket, info[SK_MEMINFO_DROPS]);
+    return socket->drops;
+}
+
+size_t yd__uv_datagrams_buffer(struct yd_datagrams *datagrams)
+{
+    int room = 0;
+    socklen_t size = sizeof room;
+    (void)getsockopt(((struct datagrams *)datagrams)->fd, SOL_SOCKET, SO_RCVBUF, &room, &size);
+    return (size_t)room / 2; /* the kernel doubles what it is asked for, for its own costs */
+}
+
+/* A socket that is connected takes from that peer alone: from port 9 of this machine nobody sends. */
+static void let_no_more_in(struct datagrams *socket)
+{
+    struct sockaddr_in nobody = {.sin_family = AF_INET, .sin_port = htons(9)};
+    struct sockaddr_in6 nobody6 = {.sin6_family = AF_INET6, .sin6_port = htons(9), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    nobody.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (socket->family == AF_INET) (void)connect(socket->fd, (struct sockaddr *)&nobody, sizeof nobody);
+    if (socket->family == AF_INET6) (void)connect(socket->fd, (struct sockaddr *)&nobody6, sizeof nobody6);
+}
+
+void yd__uv_datagrams_finish(struct yd_datagrams *datagrams)
+{
+    enum { ROUNDS_MAX = 16384 }; /* a million: more than any buffer holds, should somebody still get in */
+    struct datagrams *socket = (struct datagrams *)datagrams;
+    struct room *room = room_of(yd__uv(datagrams->loop));
+    let_no_more_in(socket);
+    for (int i = 0, empty = 0; room && i < ROUNDS_MAX && empty < 2; i++) /* an error that waited looks empty once */
+        empty = receive(socket, room) > 0 ? 0 : empty + 1;
+    if (socket->ops->turn_ends) socket->ops->turn_ends(socket->arg);
 }
 
 static void datagrams_gone(uv_handle_t *handle)

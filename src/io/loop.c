@@ -277,7 +277,25 @@ bool yd_stream_peer_user(struct yd_stream *stream, uint32_t *ret_uid)
 int yd_datagrams_open(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_ops *ops, void *arg,
                       struct yd_datagrams **ret, struct yd_trail *trail)
 {
-    return loop->ops->datagrams_open(loop, at, ops, arg, ret, trail);
+    return yd_datagrams_open_with(loop, at, &(struct yd_datagrams_options){0}, ops, arg, ret, trail);
+}
+int yd_datagrams_open_with(struct yd_loop *loop, const struct yd_address *at,
+                           const struct yd_datagrams_options *options, const struct yd_datagrams_ops *ops, void *arg,
+                           struct yd_datagrams **ret, struct yd_trail *trail)
+{
+    return loop->ops->datagrams_open(loop, at, options, ops, arg, ret, trail);
+}
+uint64_t yd_datagrams_drops(struct yd_datagrams *datagrams)
+{
+    return datagrams->loop->ops->datagrams_drops(datagrams);
+}
+size_t yd_datagrams_buffer(struct yd_datagrams *datagrams)
+{
+    return datagrams->loop->ops->datagrams_buffer(datagrams);
+}
+void yd_datagrams_finish(struct yd_datagrams *datagrams)
+{
+    datagrams->loop->ops->datagrams_finish(datagrams);
 }
 void yd_datagrams_address(struct yd_datagrams *datagrams, struct yd_address *ret)
 {

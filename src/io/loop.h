@@ -58,6 +58,7 @@ int yd_address_find(struct yd_loop *loop, struct yd_str text, unsigned attempt, 
                     struct yd_trail *trail);
 size_t yd_address_put(const struct yd_address *address, char *to, size_t size); /* as parsed; text, terminated */
 bool yd_address_loopback(const struct yd_address *address);                     /* also every unix: path */
+bool yd_address_multicast(const struct yd_address *address);
 
 /* ---- streams: TCP and Unix ---- */
 struct yd_listener;
@@ -120,9 +121,22 @@ struct yd_datagram {
 };
 struct yd_datagrams_ops {
     void (*received)(void *arg, const struct yd_datagram *datagrams, size_t count, uint64_t kernel_drops_total);
+    void (*turn_ends)(void *arg); /* after one or more of `received`: what was there has come; may be NULL */
+};
+struct yd_datagrams_options {
+    size_t receive_buffer; /* what the kernel is asked to keep until it is read; 0: 8 MiB. It may give less */
+    const char *interface; /* of a multicast address: who is joined at; NULL: as the kernel routes */
 };
 int yd_datagrams_open(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_ops *ops, void *arg,
                       struct yd_datagrams **ret, struct yd_trail *trail); /* recvmmsg, up to 64 at a time */
+/* A multicast address is joined, and shared with others on this machine. YD_ENOTSUP for those in the simulator. */
+int yd_datagrams_open_with(struct yd_loop *loop, const struct yd_address *at,
+                           const struct yd_datagrams_options *options, const struct yd_datagrams_ops *ops, void *arg,
+                           struct yd_datagrams **ret, struct yd_trail *trail);
+uint64_t yd_datagrams_drops(struct yd_datagrams *datagrams); /* by the kernel so far, also when nothing came since */
+size_t yd_datagrams_buffer(struct yd_datagrams *datagrams);  /* as large as the kernel made it */
+/* Lets no more in, and gives out what is there (and the drops before it) ere it returns. Then close it. */
+void yd_datagrams_finish(struct yd_datagrams *datagrams);
 void yd_datagrams_address(struct yd_datagrams *datagrams, struct yd_address *ret);
 void yd_datagrams_pause(struct yd_datagrams *datagrams, bool paused);
 int yd_datagrams_send(struct yd_datagrams *datagrams, const struct yd_address *to, struct yd_str bytes);

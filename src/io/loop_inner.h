@@ -61,11 +61,15 @@ struct yd__loop_ops {
     int (*stream_peek)(struct yd_stream *stream, void (*peeked)(void *arg, struct yd_str bytes, int error), void *arg);
     int (*stream_detach)(struct yd_stream *stream, int *ret_fd);
     bool (*stream_peer_user)(struct yd_stream *stream, uint32_t *ret_uid);
-    int (*datagrams_open)(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_ops *ops,
-                          void *arg, struct yd_datagrams **ret, struct yd_trail *trail);
+    int (*datagrams_open)(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_options *options,
+                          const struct yd_datagrams_ops *ops, void *arg, struct yd_datagrams **ret,
+                          struct yd_trail *trail);
     void (*datagrams_address)(struct yd_datagrams *datagrams, struct yd_address *ret);
     void (*datagrams_pause)(struct yd_datagrams *datagrams, bool paused);
     int (*datagrams_send)(struct yd_datagrams *datagrams, const struct yd_address *to, struct yd_str bytes);
+    uint64_t (*datagrams_drops)(struct yd_datagrams *datagrams);
+    size_t (*datagrams_buffer)(struct yd_datagrams *datagrams);
+    void (*datagrams_finish)(struct yd_datagrams *datagrams);
     void (*datagrams_close)(struct yd_datagrams *datagrams);
     /* Simulator only: runs fn(arg) at a time of the virtual clock. */
     void (*at)(struct yd_loop *loop, int64_t mono_ns, void (*fn)(void *arg), void *arg);

@@ -320,5 +320,8 @@ const struct yd__loop_ops yd__uv_ops = {
     .datagrams_address = yd__uv_datagrams_address,
     .datagrams_pause = yd__uv_datagrams_pause,
     .datagrams_send = yd__uv_datagrams_send,
+    .datagrams_drops = yd__uv_datagrams_drops,
+    .datagrams_buffer = yd__uv_datagrams_buffer,
+    .datagrams_finish = yd__uv_datagrams_finish,
     .datagrams_close = yd__uv_datagrams_close,
 };

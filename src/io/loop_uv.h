@@ -73,11 +73,15 @@ void yd__uv_stream_close(struct yd_stream *stream);
 int yd__uv_stream_peek(struct yd_stream *stream, void (*peeked)(void *, struct yd_str, int), void *arg);
 int yd__uv_stream_detach(struct yd_stream *stream, int *ret_fd);
 bool yd__uv_stream_peer_user(struct yd_stream *stream, uint32_t *ret_uid);
-int yd__uv_datagrams_open(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_ops *ops,
-                          void *arg, struct yd_datagrams **ret, struct yd_trail *trail);
+int yd__uv_datagrams_open(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_options *options,
+                          const struct yd_datagrams_ops *ops, void *arg, struct yd_datagrams **ret,
+                          struct yd_trail *trail);
 void yd__uv_datagrams_address(struct yd_datagrams *datagrams, struct yd_address *ret);
 void yd__uv_datagrams_pause(struct yd_datagrams *datagrams, bool paused);
 int yd__uv_datagrams_send(struct yd_datagrams *datagrams, const struct yd_address *to, struct yd_str bytes);
+uint64_t yd__uv_datagrams_drops(struct yd_datagrams *datagrams);
+size_t yd__uv_datagrams_buffer(struct yd_datagrams *datagrams);
+void yd__uv_datagrams_finish(struct yd_datagrams *datagrams);
 void yd__uv_datagrams_close(struct yd_datagrams *datagrams);
 
 #endif

@@ -1,7 +1,7 @@
 /* io/sim_datagram.c: simulated datagrams: each makes its own way, and may be lost, doubled or overtaken.
  *
  * Who receives is looked up when a datagram arrives, not when it leaves: a socket that opened meanwhile gets it. A
- * paused socket keeps up to ROOM bytes, as the kernel does, then drops and counts. */
+ * paused socket keeps up to ROOM bytes (or what it asked for), as the kernel does, then drops and counts. */
 #include <stdlib.h>
 
 #include "io/sim_wire.h"
@@ -29,7 +29,7 @@ struct yd__sim_socket {
     bool paused, closed;
     uint32_t refs; /* itself while open, and deliveries on their way */
     struct packet *first, **last;
-    size_t waiting;
+    size_t waiting, room;
     uint64_t drops;
     int64_t last_at; /* what is not reordered stays in order */
 };
@@ -75,7 +75,9 @@ static void deliver(struct yd__sim_socket *socket)
 static void deliver_now(void *arg)
 {
     struct yd__sim_socket *socket = arg;
-    while (!socket->closed && !socket->paused && socket->first) deliver(socket);
+    bool any = false;
+    for (; !socket->closed && !socket->paused && socket->first; any = true) deliver(socket);
+    if (any && !socket->closed && socket->ops->turn_ends) socket->ops->turn_ends(socket->arg);
     release(socket);
 }
 
@@ -103,7 +105,7 @@ static void packet_arrives(void *arg)
         free_packet(packet);
         return;
     }
-    if (socket->waiting + packet->size > ROOM) {
+    if (socket->waiting + packet->size > socket->room) {
         sim->counts.overflowed++;
         socket->drops++;
         free_packet(packet);
@@ -154,9 +156,11 @@ int yd__sim_datagrams_send(struct yd_datagrams *datagrams, const struct yd_addre
     return 0;
 }
 
-int yd__sim_datagrams_open(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_ops *ops,
-                           void *arg, struct yd_datagrams **ret, struct yd_trail *trail)
+int yd__sim_datagrams_open(struct yd_loop *loop, const struct yd_address *at,
+                           const struct yd_datagrams_options *options, const struct yd_datagrams_ops *ops, void *arg,
+                           struct yd_datagrams **ret, struct yd_trail *trail)
 {
+    if (yd_address_multicast(at)) return yd_trail_add(trail, YD_ENOTSUP, "multicast is not simulated");
     struct yd__sim_loop *self = yd__sim_loop(loop);
     struct yd_address address = *at;
     yd__sim_take_port(self->sim, &address);
@@ -168,6 +172,7 @@ int yd__sim_datagrams_open(struct yd_loop *loop, const struct yd_address *at, co
     }
     struct yd__sim_socket *socket = yd__sim_net_get(sizeof *socket);
     *socket = (struct yd__sim_socket){{loop}, self->sim->sockets, address, ops, arg, .refs = 1};
+    socket->room = options->receive_buffer ? options->receive_buffer : ROOM;
     socket->last = &socket->first;
     self->sim->sockets = socket;
     *ret = &socket->datagrams;
@@ -187,6 +192,25 @@ void yd__sim_datagrams_pause(struct yd_datagrams *datagrams, bool paused)
     socket->refs++;
     struct yd_sim *sim = yd__sim_loop(datagrams->loop)->sim;
     yd__sim_event(sim, sim->now, deliver_now, release, socket);
+}
+
+uint64_t yd__sim_datagrams_drops(struct yd_datagrams *datagrams)
+{
+    return ((struct yd__sim_socket *)datagrams)->drops;
+}
+
+size_t yd__sim_datagrams_buffer(struct yd_datagrams *datagrams)
+{
+    return ((struct yd__sim_socket *)datagrams)->room;
+}
+
+/* Within one event nothing else arrives, so what is there is all. */
+void yd__sim_datagrams_finish(struct yd_datagrams *datagrams)
+{
+    struct yd__sim_socket *socket = (struct yd__sim_socket *)datagrams;
+    socket->paused = false;
+    socket->refs++;
+    deliver_now(socket);
 }
 
 void yd__sim_datagrams_close(struct yd_datagrams *datagrams)

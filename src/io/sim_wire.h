@@ -91,11 +91,15 @@ int yd__sim_stream_detach(struct yd_stream *stream, int *ret_fd);
 bool yd__sim_stream_peer_user(struct yd_stream *stream, uint32_t *ret_uid);
 
 /* ---- sim_datagram.c ---- */
-int yd__sim_datagrams_open(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_ops *ops,
-                           void *arg, struct yd_datagrams **ret, struct yd_trail *trail);
+int yd__sim_datagrams_open(struct yd_loop *loop, const struct yd_address *at,
+                           const struct yd_datagrams_options *options, const struct yd_datagrams_ops *ops, void *arg,
+                           struct yd_datagrams **ret, struct yd_trail *trail);
 void yd__sim_datagrams_address(struct yd_datagrams *datagrams, struct yd_address *ret);
 void yd__sim_datagrams_pause(struct yd_datagrams *datagrams, bool paused);
 int yd__sim_datagrams_send(struct yd_datagrams *datagrams, const struct yd_address *to, struct yd_str bytes);
+uint64_t yd__sim_datagrams_drops(struct yd_datagrams *datagrams);
+size_t yd__sim_datagrams_buffer(struct yd_datagrams *datagrams);
+void yd__sim_datagrams_finish(struct yd_datagrams *datagrams);
 void yd__sim_datagrams_close(struct yd_datagrams *datagrams);
 
 #endif

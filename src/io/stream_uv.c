@@ -114,7 +114,8 @@ static int bind_at(const struct yd_address *at, int type)
     int on = 1, off = 0, fd = socket(at->storage.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -errno;
     if (is_wildcard(at)) (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (type == SOCK_STREAM) (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    /* A group has as many listeners as want to listen. */
+    if (type == SOCK_STREAM || yd_address_multicast(at)) (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (const struct sockaddr *)&at->storage, at->size) == 0) return fd;
     int error = errno;
     if (error == EADDRINUSE && at->storage.ss_family == AF_UNIX && is_stale(at, type)) {

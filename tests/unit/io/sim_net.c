@@ -529,7 +529,7 @@ static void a_paused_listener_keeps_connections_waiting(void **state)
 
 struct mailbox {
     struct yd_datagrams *socket;
-    int count, out_of_order, highest;
+    int count, out_of_order, highest, turns;
     uint64_t drops;
     int64_t time_ns;
 };
@@ -545,7 +545,11 @@ static void mail_received(void *arg, const struct yd_datagram *datagrams, size_t
     mailbox->count += (int)count;
     mailbox->drops = drops;
 }
-static const struct yd_datagrams_ops mail_ops = {mail_received};
+static void mail_turn_ends(void *arg)
+{
+    ((struct mailbox *)arg)->turns++;
+}
+static const struct yd_datagrams_ops mail_ops = {mail_received, mail_turn_ends};
 
 static void send_numbers(struct mailbox *from, const char *to, int count)
 {
@@ -607,6 +611,8 @@ static void a_paused_socket_keeps_what_fits_and_counts_the_rest(void **state)
     pass(YD_NS_PER_S);
     assert_int_equal(one.count, 4);
     assert_int_equal(one.drops, 6);
+    assert_int_equal(yd_datagrams_drops(one.socket), 6);
+    assert_int_equal(one.turns, 1);
     yd_datagrams_pause(one.socket, true);
     assert_error(0, yd_datagrams_send(one.socket, &at, YD_STR("left")));
     pass(YD_NS_PER_S);
@@ -614,6 +620,25 @@ static void a_paused_socket_keeps_what_fits_and_counts_the_rest(void **state)
     yd_datagrams_close(one.socket); /* what was on its way to us is nobody's */
     pass(YD_NS_PER_S);
     assert_int_equal(one.count, 4);
+}
+
+static void a_socket_that_finishes_gives_out_what_it_has(void **state)
+{
+    struct mailbox one = {0};
+    struct yd_address at = address_of("127.0.0.1:8125"), group = address_of("239.1.2.3:8125");
+    struct yd_datagrams_options small = {.receive_buffer = 10};
+    (void)state;
+    assert_error(YD_ENOTSUP, yd_datagrams_open(here, &group, &mail_ops, &one, &one.socket, NULL));
+    assert_error(0, yd_datagrams_open_with(here, &at, &small, &mail_ops, &one, &one.socket, NULL));
+    assert_int_equal(yd_datagrams_buffer(one.socket), 10);
+    yd_datagrams_pause(one.socket, true);
+    for (int i = 0; i < 3; i++) assert_error(0, yd_datagrams_send(one.socket, &at, YD_STR("1234")));
+    pass(YD_NS_PER_S);
+    assert_int_equal(yd_datagrams_drops(one.socket), 1);
+    yd_datagrams_finish(one.socket);
+    assert_int_equal(one.count, 2);
+    assert_int_equal(one.turns, 1);
+    yd_datagrams_close(one.socket);
 }
 
 /* ---- what needs Linux ---- */
@@ -699,6 +724,7 @@ int main(void)
         SIM(the_first_bytes_can_be_seen_without_being_taken),
         SIM(a_paused_listener_keeps_connections_waiting),
         SIM(datagrams_are_lost_doubled_and_overtaken_and_each_is_counted),
+        SIM(a_socket_that_finishes_gives_out_what_it_has),
         SIM(a_paused_socket_keeps_what_fits_and_counts_the_rest),
         SIM(watches_children_and_signals_are_refused),
         SIM(lanes_keep_their_order_and_mix_with_others),

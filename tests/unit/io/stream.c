@@ -667,7 +667,7 @@ static void ten_thousand_idle_connections_are_held_in_little_memory(void **state
 
 struct mailbox {
     struct yd_datagrams *socket;
-    int count, calls;
+    int count, calls, turns;
     size_t bytes;
     struct yd_address from;
     int64_t time_ns;
@@ -684,7 +684,11 @@ static void mail_received(void *arg, const struct yd_datagram *datagrams, size_t
     mailbox->time_ns = datagrams[count - 1].time_ns;
     mailbox->drops = drops;
 }
-static const struct yd_datagrams_ops mail_ops = {mail_received};
+static void mail_turn_ends(void *arg)
+{
+    ((struct mailbox *)arg)->turns++;
+}
+static const struct yd_datagrams_ops mail_ops = {mail_received, mail_turn_ends};
 
 static void two_hundred_datagrams_come_in_few_calls_with_the_kernels_stamp(void **state)
 {
@@ -745,6 +749,74 @@ static void what_the_kernel_drops_is_counted(void **state)
     yd_datagrams_close(two.socket);
 }
 
+static void drops_are_known_without_a_further_datagram_and_the_rest_is_given_out_at_the_end(void **state)
+{
+    struct mailbox one = {0}, two = {0};
+    static char block[60000];
+    struct yd_address at = address_of("127.0.0.1:0"), to;
+    struct yd_datagrams_options small = {.receive_buffer = 1 << 20};
+    uint64_t sent = 1000;
+    (void)state;
+    assert_error(0, yd_datagrams_open_with(loop, &at, &small, &mail_ops, &one, &one.socket, NULL));
+    assert_error(0, yd_datagrams_open(loop, &at, &mail_ops, &two, &two.socket, NULL));
+    assert_in_range(yd_datagrams_buffer(one.socket), 1 << 16, 1 << 20);
+    assert_int_equal(yd_datagrams_drops(one.socket), 0);
+    yd_datagrams_address(one.socket, &to);
+    yd_datagrams_pause(one.socket, true);
+    for (uint64_t i = 0; i < sent; i++)
+        assert_error(0, yd_datagrams_send(two.socket, &to, (struct yd_str){block, sizeof block}));
+    uint64_t drops = yd_datagrams_drops(one.socket);
+    assert_true(drops > 0 && drops < sent);
+    yd_datagrams_finish(one.socket);
+    assert_int_equal(one.count + drops, sent);
+    assert_int_equal(one.drops, drops); /* the datagrams' own, older counts took nothing back */
+    assert_int_equal(one.turns, 1);
+    (void)yd_datagrams_send(two.socket, &to, YD_STR("late"));
+    (void)yd_loop_run(loop, 0);
+    assert_int_equal(one.count + drops, sent); /* nobody gets in any more */
+    yd_datagrams_close(one.socket);
+    yd_datagrams_close(two.socket);
+}
+
+static bool hears_a_group(const char *group)
+{
+    struct mailbox one = {0}, other = {0}, two = {0};
+    struct yd_address at = address_of(group), there, from = address_of(strchr(group, '[') ? "[::1]:0" : "127.0.0.1:0");
+    struct yd_datagrams_options lo = {.interface = "lo"};
+    struct yd_trail trail = {0};
+    if (yd_datagrams_open_with(loop, &at, &lo, &mail_ops, &one, &one.socket, &trail)) {
+        print_message("# no multicast here: %s\n", yd_trail_text(&trail));
+        return false;
+    }
+    yd_datagrams_address(one.socket, &there);
+    assert_error(0, yd_datagrams_open_with(loop, &there, &lo, &mail_ops, &other, &other.socket, NULL));
+    assert_error(0, yd_datagrams_open(loop, &from, &mail_ops, &two, &two.socket, NULL));
+    int sent = yd_datagrams_send(two.socket, &there, YD_STR("all of you"));
+    if (sent == 0) RUN_UNTIL(one.count == 1 && other.count == 1);
+    yd_datagrams_close(one.socket);
+    yd_datagrams_close(other.socket);
+    yd_datagrams_close(two.socket);
+    return sent == 0;
+}
+
+static void all_who_joined_a_group_hear_it(void **state)
+{
+    struct yd_address at = address_of("239.255.77.1:0");
+    struct yd_datagrams_options nowhere = {.interface = "nosuch0"};
+    struct mailbox one = {0};
+    struct yd_trail trail = {0};
+    (void)state;
+    assert_true(yd_address_multicast(&at));
+    at = address_of("[ff15::7]:5000");
+    assert_true(yd_address_multicast(&at));
+    assert_error(YD_ENOENT, yd_datagrams_open_with(loop, &at, &nowhere, &mail_ops, &one, &one.socket, &trail));
+    assert_non_null(strstr(yd_trail_text(&trail), "nosuch0"));
+    at = address_of("127.0.0.1:5000");
+    assert_false(yd_address_multicast(&at));
+    if (!hears_a_group("239.255.77.1:0")) skip();
+    (void)hears_a_group("[ff12::77]:0");
+}
+
 static void sending_to_nobody_does_not_stop_receiving(void **state)
 {
     struct mailbox one = {0}, gone = {0};
@@ -797,6 +869,8 @@ int main(void)
         LOOP(ten_thousand_idle_connections_are_held_in_little_memory),
         LOOP(two_hundred_datagrams_come_in_few_calls_with_the_kernels_stamp),
         LOOP(what_the_kernel_drops_is_counted),
+        LOOP(drops_are_known_without_a_further_datagram_and_the_rest_is_given_out_at_the_end),
+        LOOP(all_who_joined_a_group_hear_it),
         LOOP(sending_to_nobody_does_not_stop_receiving),
     };
     return cmocka_run_group_tests_name("streams", tests, NULL, NULL);
