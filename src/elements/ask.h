@@ -20,7 +20,8 @@
  *
  *   last    pattern; or metric, filters; or tsuids. start (ns; 0: any): not older. max
  *
- *      the newest SAMPLE of each series that is meant. More than max: by pattern those, else YD_ETOOBIG
+ *      the newest SAMPLE of each series that is meant. More than max: by pattern those, else YD_ETOOBIG (a
+ *      million is the most)
  *
  *   notes   tsuids, global; start, end (ns; both are needed); max
  *

@@ -39,10 +39,11 @@ enum { TIMER_SWEEP, TIMER_FLUSH, TIMER_STEP };
 enum { COMMAND_PIECE, COMMAND_COMMIT, COMMAND_RETIRE, COMMAND_WARM }; /* to the pump */
 enum { TOLD_COMMIT, TOLD_CHANGE, TOLD_WARM };                         /* by it */
 
-/* A series query between two of its slices. */
+/* A question between two of its slices. */
 struct running {
     uint64_t handle;
-    struct yd_query_run *run;
+    struct yd_query_run *run; /* of series; or */
+    struct yd_names *names;   /* of names */
     struct yd_arena arena;
     int64_t last_ns;
 };
@@ -237,6 +238,7 @@ static bool fresh(void *opaque)
 static void forget_run(struct state *state, unsigned i)
 {
     yd_query_destroy(state->running[i].run);
+    yd_names_done(state->running[i].names);
     yd_arena_fini(&state->running[i].arena);
     state->running[i] = state->running[--state->count];
 }
@@ -786,6 +788,23 @@ static enum yd_turn_result run_step(struct state *state, struct running *running
     return YD_DONE;
 }
 
+static enum yd_turn_result names_step(struct state *state, struct running *running, struct yd_input *input,
+                                      struct yd_out *out)
+{
+    struct yd_trail trail = {0};
+    running->last_ns = input->mono_ns;
+    int r = yd_names_answer(state->history, running->names, out, &trail);
+    if (r > 0) return YD_MORE;
+    forget_run(state, (unsigned)(running - state->running));
+    return r < 0 ? refuse(out, r, &trail) : YD_DONE;
+}
+
+static enum yd_turn_result go_on(struct state *state, struct running *running, struct yd_input *input,
+                                 struct yd_out *out)
+{
+    return running->names ? names_step(state, running, input, out) : run_step(state, running, input, out);
+}
+
 static enum yd_turn_result start(struct state *state, struct yd_ask *ask, struct yd_arena *arena,
                                  struct yd_input *input, struct yd_out *out)
 {
@@ -798,21 +817,22 @@ static enum yd_turn_result start(struct state *state, struct yd_ask *ask, struct
     }
     struct running *running = &state->running[state->count];
     *running = (struct running){.handle = input->cookie, .arena = *arena, .last_ns = input->mono_ns};
-    int r = yd_query_start(state->history, &ask->series, &running->run, &trail);
+    int r = ask->op == YD_ASK_SERIES ? yd_query_start(state->history, &ask->series, &running->run, &trail)
+                                     : yd_names_ask(state->history, ask, &running->names, &trail);
     if (r < 0) {
         yd_arena_fini(&running->arena);
         return refuse(out, r, &trail);
     }
     state->count++;
     yd_timer_at(out, TIMER_SWEEP, input->mono_ns + FORGOTTEN_NS + YD_NS_PER_S);
-    return run_step(state, running, input, out);
+    return go_on(state, running, input, out);
 }
 
 static enum yd_turn_result answer(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     if (input->again) {
         struct running *running = find_run(state, input->cookie);
-        if (running) return run_step(state, running, input, out);
+        if (running) return go_on(state, running, input, out);
         (void)yd_reply_error(out, 0, YD_ETIMEOUT, "the query lay too long unread"); /* the asker may have gone */
         return YD_DONE;
     }
@@ -821,7 +841,8 @@ static enum yd_turn_result answer(struct state *state, struct yd_input *input, s
     struct yd_ask ask;
     yd_arena_init(&arena, NULL);
     int r = yd_ask_decode(input->batch, &arena, &ask, &trail);
-    if (r == 0 && ask.op == YD_ASK_SERIES) return start(state, &ask, &arena, input, out);
+    if (r == 0 && (ask.op == YD_ASK_SERIES || ask.op == YD_ASK_LOOKUP || ask.op == YD_ASK_LAST))
+        return start(state, &ask, &arena, input, out);
     enum yd_turn_result result = YD_DONE;
     if (r == 0) r = yd_history_answer(state->history, state->refused_tombstones, &ask, out, &trail);
     if (r < 0) result = refuse(out, r, &trail);

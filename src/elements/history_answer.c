@@ -1,11 +1,13 @@
 /* elements/history_answer.c: see history_answer.h. */
 #include "elements/history_answer.h"
 
+#include "store/history.h"
 #include "store/keeper.h"
 #include "store/notes.h"
 
-#define ANSWERS 8192              /* records of an answer: per turn */
-#define NEWEST  ((uint64_t)20000) /* series whose newest values are asked for at once */
+#define ANSWERS 8192                /* series, when nobody says how many */
+#define NOTES   ((uint64_t)20000)   /* annotations, likewise */
+#define NEWEST  ((uint64_t)1000000) /* series whose newest values are asked for by tags or tsuid */
 
 /* Answers that are short: built at once, sent when a batch is full. */
 struct answer {
@@ -14,6 +16,7 @@ struct answer {
     struct yd_builder *builder;
     struct yd_out *out;
     int error;
+    bool gone; /* the asker has */
     struct yd_trail *trail;
 };
 
@@ -28,7 +31,7 @@ static void send(struct answer *answer, bool more)
     int r = yd_builder_seal(answer->builder, &batch);
     if (r < 0 && r != YD_EAGAIN) keep_error(answer, r);
     if (answer->error == 0 && (batch || !more)) {
-        (void)yd_reply(answer->out, 0, batch, more); /* the asker may have gone */
+        answer->gone |= yd_reply(answer->out, 0, batch, more) == YD_ENOENT; /* what is left is for nobody */
         batch = NULL;
     }
     yd_batch_unref(batch);
@@ -74,13 +77,6 @@ static void on_lookup(void *arg, struct yd_str name)
         keep_error(answer, add_scalar(answer->builder, name, 0, YD_FACT, YD_NIL, none));
 }
 
-static void on_last(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type, union yd_value value)
-{
-    struct answer *answer = arg;
-    if (full(answer, add_scalar(answer->builder, name, time_ns, YD_SAMPLE, type, value)))
-        keep_error(answer, add_scalar(answer->builder, name, time_ns, YD_SAMPLE, type, value));
-}
-
 struct notes_answer {
     struct answer *answer;
     uint64_t left;
@@ -102,7 +98,7 @@ static void on_note(void *arg, const struct yd_note *note)
 
 static void answer_notes(const struct yd_ask *ask, struct answer *answer)
 {
-    struct notes_answer to = {answer, ask->max ? ask->max : NEWEST};
+    struct notes_answer to = {answer, ask->max ? ask->max : NOTES};
     const struct yd_series_query *range = &ask->series;
     if (ask->global) yd_history_notes(answer->history, true, 0, range->start_ns, range->end_ns, on_note, &to);
     for (size_t i = 0; i < range->tsuid_count; i++)
@@ -153,34 +149,6 @@ static void answer_counts(struct answer *answer)
     add_numbers(answer, "counts", numbers, YD_COUNT(numbers));
 }
 
-static void answer_last(const struct yd_ask *ask, struct answer *answer)
-{
-    struct yd_pattern *pattern;
-    if (ask->series.metric.size || ask->series.tsuid_count) {
-        struct yd_series_query query = ask->series;
-        if (query.start_ns == 0) query.start_ns = INT64_MIN;
-        keep_error(answer, yd_history_last_of(answer->history, &query, YD_MIN(ask->max ? ask->max : NEWEST, NEWEST),
-                                              on_last, answer, answer->trail));
-        return;
-    }
-    int r = yd_pattern_compile(ask->text, &pattern);
-    if (r == 0) {
-        r = yd_history_last(answer->history, pattern, ask->max ? ask->max : ANSWERS, on_last, answer);
-        yd_pattern_destroy(pattern);
-    }
-    keep_error(answer, r);
-}
-
-static void answer_lookup(const struct yd_ask *ask, struct answer *answer)
-{
-    uint64_t total = 0;
-    keep_error(answer,
-               yd_history_lookup(answer->history, ask->series.metric, ask->series.filters, ask->series.filter_count,
-                                 ask->max ? ask->max : ANSWERS, on_lookup, answer, &total));
-    const struct number number = {"total", (int64_t)total};
-    if (answer->error == 0) add_numbers(answer, "lookup", &number, 1);
-}
-
 static void on_node(void *arg, struct yd_str path, bool leaf)
 {
     struct answer *answer = arg;
@@ -226,12 +194,91 @@ int yd_history_answer(struct yd_history *history, uint64_t refused_tombstones, c
         keep_error(&answer, yd_history_suggest(history, ask->what, ask->text, ask->substring,
                                                ask->max && ask->max < UINT32_MAX ? (uint32_t)ask->max : 25, on_suggest,
                                                &answer));
-    if (ask->op == YD_ASK_LOOKUP) answer_lookup(ask, &answer);
-    if (ask->op == YD_ASK_LAST) answer_last(ask, &answer);
     if (ask->op == YD_ASK_COUNTS) answer_counts(&answer);
     if (ask->op == YD_ASK_NOTES) answer_notes(ask, &answer);
     if (ask->op >= YD_ASK_NODES) answer_part(ask, &answer);
     if (answer.error == 0) send(&answer, false);
     yd_builder_destroy(answer.builder);
     return answer.error;
+}
+
+/* ---- in slices ---- */
+
+struct yd_names {
+    struct yd_names_run *run;
+    uint64_t left, total;
+    bool counts;  /* what there is beyond `left`, too */
+    bool refuses; /* more than `left` is an error */
+};
+
+int yd_names_ask(struct yd_history *history, const struct yd_ask *ask, struct yd_names **ret_names,
+                 struct yd_trail *trail)
+{
+    struct yd_names *names = yd_alloc_zero(NULL, sizeof *names);
+    struct yd_series_query query = ask->series;
+    int r = YD_ENOMEM;
+    if (!names) return r;
+    names->left = ask->max ? ask->max : ANSWERS;
+    if (ask->op == YD_ASK_LOOKUP) {
+        names->counts = true;
+        r = yd_lookup_start(history, &query, &names->run, trail);
+    } else if (query.metric.size || query.tsuid_count) {
+        names->refuses = true;
+        names->left = ask->max ? YD_MIN(ask->max, NEWEST) : NEWEST;
+        if (query.start_ns == 0) query.start_ns = INT64_MIN;
+        r = yd_last_start(history, &query, &names->run, trail);
+    } else {
+        r = yd_last_start_all(history, ask->text, &names->run);
+    }
+    if (r < 0)
+        yd_names_done(names);
+    else
+        *ret_names = names;
+    return r;
+}
+
+void yd_names_done(struct yd_names *names)
+{
+    if (!names) return;
+    yd_names_destroy(names->run);
+    yd_alloc_put(NULL, names, sizeof *names);
+}
+
+struct names_answer {
+    struct answer *answer;
+    struct yd_names *names;
+};
+
+static bool on_name(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type, union yd_value value)
+{
+    struct names_answer *to = arg;
+    struct yd_names *names = to->names;
+    struct answer *answer = to->answer;
+    enum yd_kind kind = type == YD_NIL ? YD_FACT : YD_SAMPLE;
+    names->total++;
+    if (names->left == 0 && names->refuses)
+        answer->error =
+            yd_trail_add(answer->trail, YD_ETOOBIG, "too many series match: add tags, or ask for some of them");
+    if (names->left == 0) return names->counts;
+    names->left--;
+    if (full(answer, add_scalar(answer->builder, name, time_ns, kind, type, value)))
+        keep_error(answer, add_scalar(answer->builder, name, time_ns, kind, type, value));
+    return answer->error == 0 && (names->left || names->counts || names->refuses);
+}
+
+int yd_names_answer(struct yd_history *history, struct yd_names *names, struct yd_out *out, struct yd_trail *trail)
+{
+    struct answer answer = {.history = history, .out = out, .trail = trail};
+    struct names_answer to = {&answer, names};
+    int error = yd_builder_create(NULL, &answer.builder);
+    if (error < 0) return error;
+    int more = yd_names_step(names->run, on_name, &to, trail);
+    keep_error(&answer, more);
+    if (more == 0 && names->counts && answer.error == 0) {
+        const struct number number = {"total", (int64_t)names->total};
+        add_numbers(&answer, "lookup", &number, 1);
+    }
+    if (answer.error == 0) send(&answer, more > 0);
+    yd_builder_destroy(answer.builder);
+    return answer.error ? answer.error : answer.gone ? 0 : more;
 }

@@ -158,11 +158,26 @@ enum yd_suggest { YD_SUGGEST_METRICS, YD_SUGGEST_TAGK, YD_SUGGEST_TAGV };
 /* Words that start with the text, or have it anywhere, plain, sorted, at most max. */
 int yd_history_suggest(struct yd_history *history, enum yd_suggest what, struct yd_str text, bool anywhere,
                        uint32_t max, void (*visit)(void *arg, struct yd_str text), void *arg);
-/* Series of a metric ("" or "*": all) whose tags match. Visits at most `limit` of them, by canonical name; *ret_total
- * counts all. YD_ENOENT: no such metric, or no such key of a filter. Not sliced: about 50 ns a series of the metric. */
-int yd_history_lookup(struct yd_history *history, struct yd_str metric, const struct yd_filter *filters,
-                      size_t filter_count, uint64_t limit, void (*visit)(void *arg, struct yd_str name), void *arg,
-                      uint64_t *ret_total);
+/* ---- series by name: what is there, and what it is now ----
+ *
+ * A run is sliced, as a query is: each step looks at some thousands of series, a millisecond or a few. Series that come
+ * meanwhile are found or not, those that go likewise; none is found twice. */
+struct yd_names_run;
+/* Those of a metric ("" or "*": all) whose tags match; of the query metric and filters count. YD_ENOENT: no such
+ * metric, or no such key of a filter. Errors as those of filters. */
+int yd_lookup_start(struct yd_history *history, const struct yd_series_query *query, struct yd_names_run **ret_run,
+                    struct yd_trail *trail);
+/* The newest value of those that are meant by metric and filters, or by tsuids (what nobody has is passed over), unless
+ * it is older than `start_ns`; nothing else of the query counts. YD_ENOENT: no such metric. */
+int yd_last_start(struct yd_history *history, const struct yd_series_query *query, struct yd_names_run **ret_run,
+                  struct yd_trail *trail);
+/* … of those whose names match a pattern; "": of all. YD_EFORMAT: it is none. */
+int yd_last_start_all(struct yd_history *history, struct yd_str pattern, struct yd_names_run **ret_run);
+/* By canonical name; type YD_NIL: its value was not asked for. false: no more of them. */
+typedef bool yd_names_visit(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type, union yd_value value);
+/* 1: more to come (call again), 0: done, negative: error. */
+int yd_names_step(struct yd_names_run *run, yd_names_visit *visit, void *arg, struct yd_trail *trail);
+void yd_names_destroy(struct yd_names_run *run); /* NULL is quiet; before its history */
 
 /* ---- what Graphite asks: names as trees of dotted nodes, and tags ----
  *
@@ -188,19 +203,5 @@ int yd_history_tags(struct yd_history *history, const struct yd_tags_query *quer
 int yd_history_find(struct yd_history *history, const struct yd_filter *filters, size_t filter_count, uint32_t from,
                     void (*visit)(void *arg, struct yd_str name), void *arg, uint32_t *ret_next,
                     struct yd_trail *trail);
-
-/* The newest value of each series that is meant by metric and filters, or by tsuids (those nobody has are passed over),
- * unless it is older than `start_ns`; nothing else of the query counts. YD_ENOENT: no such metric. YD_ETOOBIG: more
- * than `limit` series are meant. Not sliced: about 100 ns a series in memory, a chunk to read for each that is in
- * blocks. */
-int yd_history_last_of(struct yd_history *history, const struct yd_series_query *query, uint64_t limit,
-                       void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type,
-                                     union yd_value value),
-                       void *arg, struct yd_trail *trail);
-/* The newest value of series that match a name pattern (NULL: of all), at most `limit`. */
-int yd_history_last(struct yd_history *history, const struct yd_pattern *pattern, uint64_t limit,
-                    void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type,
-                                  union yd_value value),
-                    void *arg);
 
 #endif

@@ -58,105 +58,143 @@ int yd_history_suggest(struct yd_history *history, enum yd_suggest what, struct 
     return YD_OK;
 }
 
-int yd_history_lookup(struct yd_history *history, struct yd_str metric, const struct yd_filter *filters,
-                      size_t filter_count, uint64_t limit, void (*visit)(void *arg, struct yd_str name), void *arg,
-                      uint64_t *ret_total)
-{
-    uint32_t metric_id = YD__NONE, ids[64], count;
-    if (metric.size && !yd_str_eq(metric, YD_STR("*"))) {
-        metric_id = yd_intern_find(&history->index.metrics, metric);
-        if (metric_id == YD_INTERN_NONE) return YD_ENOENT;
-    }
-    for (size_t i = 0; i < filter_count; i++)
-        if (yd_intern_find(&history->index.keys, filters[i].key) == YD_INTERN_NONE) return YD_ENOENT;
-    struct yd__filters *set;
-    int error = yd__filters_create(history, filters, filter_count, false, &set, NULL);
-    if (error) return error;
-    struct yd__candidates candidates;
-    uint64_t total = 0;
-    error = yd__candidates_open(&candidates, history, metric_id, set, NULL);
-    while (!error && (count = yd__candidates_next(&candidates, history, ids, YD_COUNT(ids)))) {
-        for (uint32_t i = 0; i < count && !error; i++) {
-            const struct yd__label *label = yd__series_at(history, ids[i])->label;
-            int r = yd__filters_match(set, history, label, NULL);
-            if (r < 0)
-                error = r;
-            else if (r && total++ < limit)
-                visit(arg, yd__label_name(label));
-        }
-    }
-    yd__candidates_close(&candidates);
-    yd__filters_destroy(set);
-    if (!error) *ret_total = total;
-    return error;
-}
+/* ---- series one after the other ---- */
 
-static int meant(struct yd_history *history, const struct yd_series_query *query, struct yd__filters *filters,
-                 struct yd__candidates *candidates, struct yd_trail *trail)
-{
-    uint32_t metric;
-    uint64_t unknown;
-    if (query->tsuid_count)
-        return yd__candidates_of(candidates, history, query->tsuids, query->tsuid_count, false, &unknown, trail);
-    metric = yd_intern_find(&history->index.metrics, query->metric);
-    if (metric == YD_INTERN_NONE)
-        return yd_trail_add(trail, YD_ENOENT, "No such name for 'metrics': '%.*s'", YD_STR_FMT(query->metric));
-    return yd__candidates_open(candidates, history, metric, filters, trail);
-}
+#define LOOKED_MAX 16384 /* series of a step */
+#define NEWEST_MAX 1024  /* of them those whose newest point is read: of a block, some microseconds each */
 
-int yd_history_last_of(struct yd_history *history, const struct yd_series_query *query, uint64_t limit,
-                       void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type,
-                                     union yd_value value),
-                       void *arg, struct yd_trail *trail)
-{
+struct yd_names_run {
+    struct yd_history *history;
     struct yd__filters *filters;
     struct yd__candidates candidates;
-    uint32_t ids[64], count;
-    size_t filter_count = query->tsuid_count ? 0 : query->filter_count;
-    int error = yd__filters_create(history, query->filters, filter_count, false, &filters, trail);
+    struct yd_pattern *pattern;
+    bool newest;
+    int64_t start_ns;
+};
+
+void yd_names_destroy(struct yd_names_run *run)
+{
+    if (!run) return;
+    if (run->filters) {
+        yd__candidates_close(&run->candidates);
+        yd__filters_destroy(run->filters);
+    }
+    yd_pattern_destroy(run->pattern);
+    yd_alloc_put(run->history->options.alloc, run, sizeof *run);
+}
+
+static int names_open(struct yd_names_run *run, const struct yd_series_query *query, uint32_t metric,
+                      struct yd_trail *trail)
+{
+    struct yd_history *history = run->history;
+    struct yd__filters *filters;
+    uint64_t unknown;
+    int error = yd__filters_create(history, query->filters, query->tsuid_count ? 0 : query->filter_count, false,
+                                   &filters, trail);
     if (error) return error;
-    error = meant(history, query, filters, &candidates, trail);
-    if (error) {
+    if (query->tsuid_count)
+        error = yd__candidates_of(&run->candidates, history, query->tsuids, query->tsuid_count, false, &unknown, trail);
+    else
+        error = yd__candidates_open(&run->candidates, history, metric, filters, trail);
+    if (error)
         yd__filters_destroy(filters);
-        return error;
-    }
-    while (!error && (count = yd__candidates_next(&candidates, history, ids, YD_COUNT(ids)))) {
-        for (uint32_t i = 0; i < count && !error; i++) {
-            const struct yd__series *series = yd__series_at(history, ids[i]);
-            int64_t time;
-            uint8_t type;
-            uint64_t bits;
-            int r = yd__filters_match(filters, history, series->label, trail);
-            if (r < 0) error = r;
-            if (r <= 0 || !yd__series_may_have(history, series, query->start_ns, INT64_MAX)) continue;
-            if (!yd__series_last(history, series, &time, &type, &bits) || time < query->start_ns) continue;
-            if (limit-- == 0)
-                error = yd_trail_add(trail, YD_ETOOBIG, "too many series match: add tags, or ask for some of them");
-            else
-                visit(arg, yd__label_name(series->label), time, (enum yd_type)type, (union yd_value){.bits = bits});
-        }
-    }
-    yd__candidates_close(&candidates);
-    yd__filters_destroy(filters);
+    else
+        run->filters = filters; /* and with it the candidates */
     return error;
 }
 
-int yd_history_last(struct yd_history *history, const struct yd_pattern *pattern, uint64_t limit,
-                    void (*visit)(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type,
-                                  union yd_value value),
-                    void *arg)
+static int names_start(struct yd_history *history, const struct yd_series_query *query, uint32_t metric,
+                       struct yd_names_run **ret_run, struct yd_trail *trail)
 {
-    for (uint32_t id = 0; id < history->id_count && limit; id++) {
-        const struct yd__series *series = yd__series_get(history, id);
-        int64_t time;
-        uint8_t type;
-        uint64_t bits;
-        if (!series) continue;
-        struct yd_str name = yd__label_name(series->label);
-        if (pattern && !yd_pattern_match(pattern, name)) continue;
-        if (!yd__series_last(history, series, &time, &type, &bits)) continue;
-        visit(arg, name, time, (enum yd_type)type, (union yd_value){.bits = bits});
-        limit--;
-    }
+    struct yd_names_run *run = yd_alloc_zero(history->options.alloc, sizeof *run);
+    if (!run) return YD_ENOMEM;
+    run->history = history;
+    int error = names_open(run, query, metric, trail);
+    if (error)
+        yd_names_destroy(run);
+    else
+        *ret_run = run;
+    return error;
+}
+
+/* Of the metric; YD__NONE: of all. */
+static int metric_of(const struct yd_history *history, struct yd_str name, uint32_t *ret_metric, struct yd_trail *trail)
+{
+    *ret_metric = yd_intern_find(&history->index.metrics, name);
+    if (*ret_metric != YD_INTERN_NONE) return YD_OK;
+    return yd_trail_add(trail, YD_ENOENT, "No such name for 'metrics': '%.*s'", YD_STR_FMT(name));
+}
+
+int yd_lookup_start(struct yd_history *history, const struct yd_series_query *query, struct yd_names_run **ret_run,
+                    struct yd_trail *trail)
+{
+    uint32_t metric = YD__NONE;
+    int error = YD_OK;
+    if (query->metric.size && !yd_str_eq(query->metric, YD_STR("*")))
+        error = metric_of(history, query->metric, &metric, trail);
+    for (size_t i = 0; i < query->filter_count && !error; i++)
+        if (yd_intern_find(&history->index.keys, query->filters[i].key) == YD_INTERN_NONE) error = YD_ENOENT;
+    if (error) return error;
+    struct yd_series_query names = {.filters = query->filters, .filter_count = query->filter_count};
+    return names_start(history, &names, metric, ret_run, trail);
+}
+
+int yd_last_start(struct yd_history *history, const struct yd_series_query *query, struct yd_names_run **ret_run,
+                  struct yd_trail *trail)
+{
+    uint32_t metric = YD__NONE;
+    int error = query->tsuid_count ? YD_OK : metric_of(history, query->metric, &metric, trail);
+    if (!error) error = names_start(history, query, metric, ret_run, trail);
+    if (error) return error;
+    (*ret_run)->newest = true;
+    (*ret_run)->start_ns = query->start_ns;
     return YD_OK;
+}
+
+int yd_last_start_all(struct yd_history *history, struct yd_str pattern, struct yd_names_run **ret_run)
+{
+    struct yd_names_run *run;
+    int error = names_start(history, &(struct yd_series_query){0}, YD__NONE, &run, NULL);
+    if (!error && pattern.size && (error = yd_pattern_compile(pattern, &run->pattern)) < 0) yd_names_destroy(run);
+    if (error) return error;
+    run->newest = true;
+    run->start_ns = INT64_MIN;
+    *ret_run = run;
+    return YD_OK;
+}
+
+/* 1: it is meant and has been visited. */
+static int names_take(struct yd_names_run *run, uint32_t id, yd_names_visit *visit, void *arg, struct yd_trail *trail)
+{
+    struct yd_history *history = run->history;
+    const struct yd__series *series = yd__series_at(history, id);
+    const struct yd_str name = yd__label_name(series->label);
+    int64_t time = 0;
+    uint8_t type = YD_NIL;
+    uint64_t bits = 0;
+    int r = run->pattern ? yd_pattern_match(run->pattern, name)
+                         : yd__filters_match(run->filters, history, series->label, trail);
+    if (r <= 0) return r;
+    if (run->newest) {
+        if (!yd__series_may_have(history, series, run->start_ns, INT64_MAX)) return 0;
+        if (!yd__series_last(history, series, &time, &type, &bits) || time < run->start_ns) return 0;
+    }
+    return visit(arg, name, time, (enum yd_type)type, (union yd_value){.bits = bits}) ? 1 : YD_ECANCELED;
+}
+
+int yd_names_step(struct yd_names_run *run, yd_names_visit *visit, void *arg, struct yd_trail *trail)
+{
+    uint32_t ids[64], looked = 0, taken = 0;
+    while (looked < LOOKED_MAX && (!run->newest || taken < NEWEST_MAX)) {
+        uint32_t count = yd__candidates_next(&run->candidates, run->history, ids, YD_COUNT(ids));
+        if (!count) return 0;
+        looked += count;
+        for (uint32_t i = 0; i < count; i++) {
+            int r = names_take(run, ids[i], visit, arg, trail);
+            if (r == YD_ECANCELED) return 0;
+            if (r < 0) return r;
+            taken += (uint32_t)r;
+        }
+    }
+    return 1;
 }

@@ -119,6 +119,22 @@ def the_last_point_not_too_long_ago(folder):
                      (200, expected))
 
 
+def the_last_points_of_many_series(folder):
+    """query/last and lookup over 30,000 series: answered whole, in slices; more than can be meant is counted by lookup"""
+    with Daemon(folder) as daemon:
+        for part in range(0, 30000, 1000):
+            store(daemon, [point('many', T + 60, i, host=f'h{i}') for i in range(part, part + 1000)])
+        status, answer = daemon.http(url('/api/query/last', timeseries='many'))
+        same((status, len(answer), len({one['tsuid'] for one in answer})), (200, 30000, 30000))
+        same(sorted(int(one['value']) for one in answer), list(range(30000)))
+        status, answer = daemon.http(url('/api/search/lookup', m='many{host=*}', limit=1000))
+        same((status, len(answer['results']), answer['totalResults']), (200, 1000, 30000))
+        status, answer = daemon.http(url('/api/search/lookup', m='many{host=regexp(^h1234.$)}', limit=1000))
+        same((status, sorted(one['tags']['host'] for one in answer['results']), answer['totalResults']),
+             (200, [f'h1234{i}' for i in range(10)], 10))
+        check_identity(daemon.status())
+
+
 def the_last_point_refused(folder):
     """query/last: what is not understood, and names that nobody has"""
     with Cpus(folder) as daemon:
@@ -439,6 +455,6 @@ def read(path):
         return b''
 
 
-main(the_last_point_of_each_series, the_last_point_not_too_long_ago, the_last_point_refused, sub_queries_by_tsuid,
+main(the_last_point_of_each_series, the_last_point_not_too_long_ago, the_last_points_of_many_series, the_last_point_refused, sub_queries_by_tsuid,
      annotations_are_written_and_read, annotations_in_bulk, annotations_refused, annotations_in_answers,
      annotations_survive_a_kill, calendar_intervals, numbers_that_json_does_not_know, what_goes_with_an_answer, what_is_too_much)

@@ -676,6 +676,53 @@ static void suggest_is_sorted_by_prefix_and_bounded(void **state)
     close_fixture(&f);
 }
 
+/* All steps of a run, the first `limit` of what it finds. */
+struct found {
+    struct words *words;
+    uint64_t limit, total;
+    unsigned steps;
+};
+
+static bool add_found(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type, union yd_value value)
+{
+    struct found *found = arg;
+    char text[256];
+    (void)snprintf(text, sizeof text, "%.*s", YD_STR_FMT(name));
+    if (type != YD_NIL)
+        (void)snprintf(text, sizeof text, "%.*s@%lld=%s:%lld", YD_STR_FMT(name), (long long)(time_ns / SECOND),
+                       yd_type_name(type), (long long)(type == YD_F64 ? (int64_t)value.f64 : value.i64));
+    if (found->total++ < found->limit) add_word(found->words, yd_str_of(text));
+    return true;
+}
+
+static int all_steps(struct yd_names_run *run, struct found *found)
+{
+    int r = 1;
+    for (; r > 0; found->steps++) r = yd_names_step(run, add_found, found, NULL);
+    yd_names_destroy(run);
+    return r;
+}
+
+static int lookup(struct yd_history *history, struct yd_str metric, const struct yd_filter *filters, size_t count,
+                  uint64_t limit, struct words *words, uint64_t *ret_total)
+{
+    struct yd_series_query query = {.metric = metric, .filters = filters, .filter_count = count};
+    struct found found = {.words = words, .limit = limit};
+    struct yd_names_run *run;
+    int r = yd_lookup_start(history, &query, &run, NULL);
+    if (r == 0) r = all_steps(run, &found);
+    *ret_total = found.total;
+    return r;
+}
+
+static int last(struct yd_history *history, const char *pattern, uint64_t limit, struct words *words)
+{
+    struct found found = {.words = words, .limit = limit};
+    struct yd_names_run *run;
+    int r = yd_last_start_all(history, yd_str_of(pattern), &run);
+    return r == 0 ? all_steps(run, &found) : r;
+}
+
 static void lookup_finds_series_by_their_tags(void **state)
 {
     (void)state;
@@ -689,31 +736,23 @@ static void lookup_finds_series_by_their_tags(void **state)
     uint64_t total;
     struct yd_filter filters[] = {{YD_FILTER_WILDCARD, YD_STR("host"), YD_STR("*"), false},
                                   {YD_FILTER_LITERAL_OR, YD_STR("dc"), YD_STR("x"), false}};
-    assert_int_equal(yd_history_lookup(f.history, YD_STR("cpu"), filters, 1, 10, add_word, &words, &total), 0);
+    assert_int_equal(lookup(f.history, YD_STR("cpu"), filters, 1, 10, &words, &total), 0);
     assert_string_equal(words.text, "cpu dc=x,host=a | cpu dc=y,host=b");
     assert_int_equal(total, 2);
     words = (struct words){0};
-    assert_int_equal(yd_history_lookup(f.history, YD_STR("cpu"), filters, 2, 10, add_word, &words, &total), 0);
+    assert_int_equal(lookup(f.history, YD_STR("cpu"), filters, 2, 10, &words, &total), 0);
     assert_string_equal(words.text, "cpu dc=x,host=a");
     words = (struct words){0};
-    assert_int_equal(yd_history_lookup(f.history, YD_STR("*"), filters, 1, 1, add_word, &words, &total), 0);
+    assert_int_equal(lookup(f.history, YD_STR("*"), filters, 1, 1, &words, &total), 0);
     assert_int_equal(words.count, 1);
     assert_int_equal(total, 3);
     words = (struct words){0};
-    assert_int_equal(yd_history_lookup(f.history, YD_STR(""), filters + 1, 1, 10, add_word, &words, &total), 0);
+    assert_int_equal(lookup(f.history, YD_STR(""), filters + 1, 1, 10, &words, &total), 0);
     assert_string_equal(words.text, "cpu dc=x,host=a | cpu dc=x");
-    assert_int_equal(yd_history_lookup(f.history, YD_STR("no"), NULL, 0, 10, add_word, &words, &total), YD_ENOENT);
+    assert_int_equal(lookup(f.history, YD_STR("no"), NULL, 0, 10, &words, &total), YD_ENOENT);
     filters[0].key = YD_STR("nokey");
-    assert_int_equal(yd_history_lookup(f.history, YD_STR("cpu"), filters, 1, 10, add_word, &words, &total), YD_ENOENT);
+    assert_int_equal(lookup(f.history, YD_STR("cpu"), filters, 1, 10, &words, &total), YD_ENOENT);
     close_fixture(&f);
-}
-
-static void add_last(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type, union yd_value value)
-{
-    char text[256];
-    (void)snprintf(text, sizeof text, "%.*s@%lld=%s:%lld", YD_STR_FMT(name), (long long)(time_ns / SECOND),
-                   yd_type_name(type), (long long)(type == YD_F64 ? (int64_t)value.f64 : value.i64));
-    add_word(arg, yd_str_of(text));
 }
 
 static void last_gives_the_newest_value_as_it_came(void **state)
@@ -727,29 +766,31 @@ static void last_gives_the_newest_value_as_it_came(void **state)
     test_f64(f.builder, "b k=1", AT(9), 7);
     test_fold(f.history, f.builder);
     struct words words = {0};
-    struct yd_pattern *pattern;
-    assert_int_equal(yd_pattern_compile(YD_STR("a"), &pattern), 0);
-    assert_int_equal(yd_history_last(f.history, pattern, 10, add_last, &words), 0);
+    assert_int_equal(last(f.history, "a", 10, &words), 0);
     char want[256];
     (void)snprintf(want, sizeof want, "a k=1@128=%s:128 | a k=2@9=%s:1", yd_type_name(YD_I64), yd_type_name(YD_I64));
     assert_string_equal(words.text, want);
     words = (struct words){0};
-    assert_int_equal(yd_history_last(f.history, NULL, 10, add_last, &words), 0);
+    assert_int_equal(last(f.history, "", 10, &words), 0);
     assert_int_equal(words.count, 3);
     (void)snprintf(want, sizeof want, "b k=1@9=%s:7", yd_type_name(YD_F64));
     assert_non_null(strstr(words.text, want));
     words = (struct words){0};
-    assert_int_equal(yd_history_last(f.history, NULL, 1, add_last, &words), 0);
+    assert_int_equal(last(f.history, "", 1, &words), 0);
     assert_int_equal(words.count, 1);
-    yd_pattern_destroy(pattern);
+    assert_int_equal(last(f.history, "a {", 1, &words), YD_EFORMAT);
     close_fixture(&f);
 }
 
-static struct words last_of(struct fixture *f, const struct yd_series_query *query, uint64_t limit, int error)
+static struct words last_of(struct fixture *f, const struct yd_series_query *query, int error)
 {
     struct words words = {0};
     struct yd_trail trail = {0};
-    assert_int_equal(yd_history_last_of(f->history, query, limit, add_last, &words, &trail), error);
+    struct found found = {.words = &words, .limit = 99};
+    struct yd_names_run *run;
+    int r = yd_last_start(f->history, query, &run, &trail);
+    if (r == 0) r = all_steps(run, &found);
+    assert_int_equal(r, error);
     assert_true(!error || *yd_trail_text(&trail));
     return words;
 }
@@ -767,22 +808,123 @@ static void last_of_series_by_tags_or_tsuid_and_not_too_old(void **state)
     struct yd_filter filter = {YD_FILTER_LITERAL_OR, YD_STR("k"), YD_STR("2"), true};
     struct yd_series_query query = {.metric = YD_STR("a"), .start_ns = INT64_MIN};
     (void)snprintf(want, sizeof want, "a k=1@5=%s:1 | a k=2@9=%s:2", i64, i64);
-    assert_string_equal(last_of(&f, &query, 2, 0).text, want);
-    assert_int_equal(last_of(&f, &query, 1, YD_ETOOBIG).count, 1);
+    assert_string_equal(last_of(&f, &query, 0).text, want);
     query.start_ns = AT(6);
     (void)snprintf(want, sizeof want, "a k=2@9=%s:2", i64);
-    assert_string_equal(last_of(&f, &query, 9, 0).text, want);
+    assert_string_equal(last_of(&f, &query, 0).text, want);
     query = (struct yd_series_query){.metric = YD_STR("a"), .filters = &filter, .filter_count = 1};
-    assert_string_equal(last_of(&f, &query, 9, 0).text, want);
+    assert_string_equal(last_of(&f, &query, 0).text, want);
     query.metric = YD_STR("no");
-    assert_int_equal(last_of(&f, &query, 9, YD_ENOENT).count, 0);
+    assert_int_equal(last_of(&f, &query, YD_ENOENT).count, 0);
     /* By number, whatever else the question says; what nobody has is passed over. */
     const uint64_t tsuids[] = {yd_history_tsuid(YD_STR("b k=1")), 77, yd_history_tsuid(YD_STR("a k=1"))};
     query.tsuids = tsuids;
     query.tsuid_count = 3;
     (void)snprintf(want, sizeof want, "a k=1@5=%s:1 | b k=1@7=%s:3", i64, i64);
-    assert_string_equal(last_of(&f, &query, 9, 0).text, want);
+    assert_string_equal(last_of(&f, &query, 0).text, want);
     close_fixture(&f);
+}
+
+struct marks {
+    uint8_t *seen;
+    uint32_t taken;
+};
+
+static bool mark(void *arg, struct yd_str name, int64_t time_ns, enum yd_type type, union yd_value value)
+{
+    struct marks *marks = arg;
+    static const char before[] = "many host=";
+    uint64_t number;
+    (void)time_ns, (void)type, (void)value;
+    assert_true(yd_str_starts(name, YD_STR("many host=")));
+    assert_int_equal(
+        yd_text_u64((struct yd_str){name.data + sizeof before - 1, name.size - sizeof before + 1}, &number), 0);
+    assert_false(marks->seen[number]); /* never twice */
+    marks->seen[number] = 1;
+    marks->taken++;
+    return true;
+}
+
+/* Series come and go between the steps: those that were there all the time are found once, others at most once. */
+static void names_are_found_once_in_slices_while_series_come_and_go(void **state)
+{
+    (void)state;
+    enum { MANY = 40000, MORE = 2000 };
+    struct fixture f = open_fixture();
+    char name[64];
+    for (unsigned i = 0; i < MANY; i++) {
+        (void)snprintf(name, sizeof name, "many host=%u", i);
+        test_i64(f.builder, name, AT(1), i);
+        if (i % 1000 == 999) test_fold(f.history, f.builder);
+    }
+    struct yd_filter all = {YD_FILTER_WILDCARD, YD_STR("host"), YD_STR("*"), false};
+    struct yd_filter some = {YD_FILTER_REGEXP, YD_STR("host"), YD_STR("7$"), false};
+    struct yd_series_query query = {.metric = YD_STR("many"), .start_ns = INT64_MIN};
+    for (unsigned way = 0; way < 5; way++) {
+        struct marks marks = {calloc(1, MANY + 5 * MORE), 0};
+        struct yd_names_run *run;
+        struct yd_trail trail = {0};
+        query.filters = way == 2 ? &some : &all;
+        query.filter_count = way > 0 && way < 3;
+        int r = way == 4   ? yd_last_start_all(f.history, YD_STR("many"), &run)
+                : way == 3 ? yd_last_start(f.history, &query, &run, &trail)
+                           : yd_lookup_start(f.history, &query, &run, &trail);
+        assert_int_equal(r, 0);
+        unsigned steps = 0, gone = 0;
+        while ((r = yd_names_step(run, mark, &marks, &trail)) > 0) {
+            steps++;
+            for (unsigned k = 0; k < 3; k++, gone++) { /* some that are left to be found, one after the other */
+                struct yd_pattern *pattern;
+                uint64_t count;
+                (void)snprintf(name, sizeof name, "many host=%u", MANY - 1 - 7 * gone - way);
+                assert_int_equal(yd_pattern_compile(yd_str_of(name), &pattern), 0);
+                assert_int_equal(yd_history_forget(f.history, pattern, INT64_MAX, &count), 0);
+                yd_pattern_destroy(pattern);
+            }
+            (void)snprintf(name, sizeof name, "many host=%u", MANY + way * MORE + steps);
+            test_i64(f.builder, name, AT(2), 1);
+            test_fold(f.history, f.builder);
+        }
+        assert_int_equal(r, 0);
+        assert_true(steps >= (way == 2 ? 0 : 2));
+        for (unsigned i = 0; i < MANY / 2; i++) assert_int_equal(marks.seen[i], way == 2 ? i % 10 == 7 : 1);
+        yd_names_destroy(run);
+        free(marks.seen);
+    }
+    close_fixture(&f);
+}
+
+static void every_failed_allocation_of_a_search_for_names_is_said(void **state)
+{
+    (void)state;
+    struct yd_alloc_failing failing;
+    yd_alloc_failing_init(&failing, 0);
+    struct yd_history *history = test_history(&(struct yd_history_options){.alloc = &failing.alloc});
+    struct yd_builder *builder = test_builder();
+    struct yd_filter filter = {YD_FILTER_REGEXP, YD_STR("k"), YD_STR("[12]"), false};
+    struct yd_series_query query = {.metric = YD_STR("a"), .filters = &filter, .filter_count = 1};
+    test_i64(builder, "a k=1", AT(5), 1);
+    test_i64(builder, "a k=2", AT(9), 2);
+    test_fold(history, builder);
+    yd_builder_destroy(builder);
+    for (unsigned way = 0; way < 2; way++) {
+        int r = YD_ENOMEM;
+        for (uint64_t fail_at = 1; r == YD_ENOMEM; fail_at++) {
+            struct words words = {0};
+            struct found found = {.words = &words, .limit = 9};
+            struct yd_names_run *run;
+            uint64_t before = failing.bytes_out;
+            failing.calls = 0;
+            failing.fail_at = fail_at;
+            r = way ? yd_last_start(history, &query, &run, NULL) : yd_lookup_start(history, &query, &run, NULL);
+            if (r == 0) r = all_steps(run, &found);
+            failing.fail_at = 0;
+            if (r < 0) assert_int_equal(failing.bytes_out, before);
+            assert_true(r == YD_ENOMEM ? fail_at < 100 : r == 0 && words.count == 2 && fail_at > 2);
+        }
+    }
+    yd_history_destroy(history);
+    assert_true(failing.bytes_out == 0);
 }
 
 static void tsuids_choose_series_of_one_metric(void **state)
@@ -881,6 +1023,8 @@ int main(void)
         cmocka_unit_test(lookup_finds_series_by_their_tags),
         cmocka_unit_test(last_gives_the_newest_value_as_it_came),
         cmocka_unit_test(last_of_series_by_tags_or_tsuid_and_not_too_old),
+        cmocka_unit_test(names_are_found_once_in_slices_while_series_come_and_go),
+        cmocka_unit_test(every_failed_allocation_of_a_search_for_names_is_said),
         cmocka_unit_test(tsuids_choose_series_of_one_metric),
         cmocka_unit_test(buckets_may_begin_at_any_times),
     };
