@@ -1,0 +1,73 @@
+/* live/atomic.h: the only door to memory that two processes share.
+ *
+ * Everything that both ends touch goes through these, so that the proofs can compile the very same sources with each
+ * step under their control: tests/live/steps defines YD_LIVE_STEPS and brings definitions of its own. Orders are
+ * spelled out at each place; a comment there names what it pairs with. Words only: a copy is a run of relaxed 64-bit
+ * atomics, never a memcpy, since the other side may be writing. libc only. */
+#ifndef LIVE_ATOMIC_H
+#define LIVE_ATOMIC_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef YD_LIVE_STEPS
+#include YD_LIVE_STEPS
+#else
+#define RELAXED __ATOMIC_RELAXED
+#define ACQUIRE __ATOMIC_ACQUIRE
+#define RELEASE __ATOMIC_RELEASE
+#define ACQ_REL __ATOMIC_ACQ_REL
+
+#define yd__load(from, order)              __atomic_load_n(from, order)
+#define yd__store(to, value, order)        __atomic_store_n(to, value, order)
+#define yd__exchange(word, value, order)   __atomic_exchange_n(word, value, order)
+#define yd__fetch_or(word, value, order)   __atomic_fetch_or(word, value, order)
+#define yd__fence(order)                   __atomic_thread_fence(order)
+/* Bytes that one side owns at a time, handed over by an exchange: plain copies. */
+#define yd__plain_copy_out(to, from, size) memcpy(to, from, size)
+#define yd__plain_copy_in(to, from, size)  memcpy(to, from, size)
+#endif
+
+/* What waits in a loop for another core. */
+static inline void yd__relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+/* Bytes into shared words: the last one is filled up with zeros. `to` is 8-byte aligned with room for whole words. */
+static inline void yd__words_in(uint64_t *to, const void *from, size_t size)
+{
+    const unsigned char *bytes = (const unsigned char *)from;
+    uint64_t word;
+    for (; size >= 8; size -= 8, bytes += 8, to++) {
+        memcpy(&word, bytes, 8);
+        yd__store(to, word, RELAXED);
+    }
+    if (size > 0) {
+        word = 0;
+        memcpy(&word, bytes, size);
+        yd__store(to, word, RELAXED);
+    }
+}
+
+/* Shared words into bytes. */
+static inline void yd__words_out(void *to, const uint64_t *from, size_t size)
+{
+    unsigned char *bytes = (unsigned char *)to;
+    uint64_t word;
+    for (; size >= 8; size -= 8, bytes += 8, from++) {
+        word = yd__load(from, RELAXED);
+        memcpy(bytes, &word, 8);
+    }
+    if (size > 0) {
+        word = yd__load(from, RELAXED);
+        memcpy(bytes, &word, size);
+    }
+}
+
+#endif

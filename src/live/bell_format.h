@@ -1,0 +1,39 @@
+/* live/bell_format.h: a page that one group of clients may write: how they sleep and are woken.
+ *
+ *   0              4096                8192
+ *   | header page  | 64 words, a line each |
+ *
+ *   word: bits 31..1 sequence of rings, bit 0: somebody waits (or did when he was killed)
+ *
+ * A value belongs to word (index mod 64), so a ring wakes only those who wait for it or one of its few neighbours. The
+ * writer replaces the whole word by one exchange: that publishes the ring and reveals the waiter in one step, and mends
+ * whatever a client scribbled there. The truth is in the sealed region: a bell is a hint. Its region is sealed against
+ * shrinking, growing and further seals only; its header is the writer's word to whoever opens it, and nothing the
+ * writer reads. In a triple buffer's control region the same page carries the control word (triple_format.h). */
+#ifndef LIVE_BELL_FORMAT_H
+#define LIVE_BELL_FORMAT_H
+
+#include "live/region_format.h"
+
+#define YD__BELL_WORDS  64
+#define YD__BELL_WAITER UINT32_C(1)
+#define YD__BELL_STEP   UINT32_C(2)
+
+struct yd__bell_word {
+    uint32_t word;
+    uint8_t reserved[YD__LIVE_LINE - 4];
+};
+
+struct yd__bell_page {
+    struct yd__live_header header;
+    uint8_t reserved[YD__LIVE_HEADER_SIZE - sizeof(struct yd__live_header)];
+    struct yd__bell_word words[YD__BELL_WORDS];
+};
+
+#define YD__BELL_SIZE (YD__LIVE_HEADER_SIZE + YD__BELL_WORDS * YD__LIVE_LINE)
+
+_Static_assert(sizeof(struct yd__bell_page) == YD__BELL_SIZE && YD__BELL_SIZE % 4096 == 0 &&
+                   offsetof(struct yd__bell_page, words) == YD__LIVE_HEADER_SIZE,
+               "the bell's layout is the format");
+
+#endif

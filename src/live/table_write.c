@@ -1,0 +1,288 @@
+/* live/table_write.c: declaring names and publishing their values (table_format.h has the picture).
+ *
+ *   publish: slot BUSY ─ release fence ─ words ─ slot.seq = v, release ─ head = v, release ─▶ ring
+ *
+ * With N slots the one written is the oldest: head names a good one all the while, whatever moment we are killed at.
+ * Readers are never looked at. What can fail: a value larger than its room, a directory that is full. */
+#include "live/table_write.h"
+
+#include "base/hash.h"
+#include "live/atomic.h"
+#include "live/table_read.h"
+
+#define DEFAULT_CAPACITY 65536
+
+/* What the writer knows of a measurement by itself: the shared page is written, never read. */
+struct writer_cell {
+    uint64_t *head, *slots;
+    uint64_t seq;
+    uint32_t slot_words, slot_mask;
+    uint32_t value_size, bell;
+};
+
+struct yd_live_table {
+    struct writer_cell *cells;
+    uint64_t rung; /* words to ring, a bit each */
+    uint32_t count;
+    uint32_t bell_count;
+    struct yd_live_bell *bells[YD_LIVE_BELLS_MAX];
+    struct yd__table *shared;
+    struct yd__table_entry *directory;
+    struct yd_live_region region;
+    struct yd_alloc *alloc;
+    struct yd_intern names;
+    uint64_t names_used, cells_used; /* as offsets from the region's start */
+    uint64_t chain;
+    uint32_t cells_capacity, slots;
+};
+
+static bool options_make_sense(const struct yd_live_table_options *options)
+{
+    uint32_t slots = options->slots;
+    if (slots && (slots < YD__TABLE_SLOTS_MIN || slots > YD__TABLE_SLOTS_MAX || (slots & (slots - 1)))) return false;
+    return options->capacity <= YD__TABLE_CAPACITY_MAX && options->names_size <= YD__LIVE_SIZE_MAX / 4 &&
+           options->cells_size <= YD__LIVE_SIZE_MAX / 4;
+}
+
+int yd_live_table_create(const struct yd_live_table_options *options, struct yd_alloc *alloc,
+                         struct yd_live_table **ret_table)
+{
+    if (!options_make_sense(options)) return YD_EINVAL;
+    uint64_t capacity = options->capacity ? options->capacity : DEFAULT_CAPACITY;
+    uint64_t names_size = YD_ALIGN_UP(options->names_size ? options->names_size : capacity * 64, YD__LIVE_HEADER_SIZE);
+    uint64_t cells_size = YD_ALIGN_UP(options->cells_size ? options->cells_size : capacity * 512, YD__LIVE_HEADER_SIZE);
+    uint64_t directory_size = YD_ALIGN_UP(capacity * sizeof(struct yd__table_entry), YD__LIVE_HEADER_SIZE);
+    struct yd_live_table *table = yd_alloc_zero(alloc, sizeof *table);
+    if (!table) return YD_ENOMEM;
+    struct yd_live_region_options region = {.label = "yarder-table",
+                                            .generation = options->generation,
+                                            .size = YD__LIVE_HEADER_SIZE + directory_size + names_size + cells_size,
+                                            .id = options->id,
+                                            .now_ns = options->now_ns,
+                                            .kind = YD__LIVE_TABLE};
+    int error = yd_live_region_create(&region, &table->region);
+    if (error) {
+        yd_alloc_put(alloc, table, sizeof *table);
+        return error;
+    }
+    struct yd__table *shared = (struct yd__table *)table->region.header;
+    shared->capacity = (uint32_t)capacity;
+    shared->directory_offset = YD__LIVE_HEADER_SIZE;
+    shared->names_offset = shared->directory_offset + directory_size;
+    shared->names_size = names_size;
+    shared->cells_offset = shared->names_offset + names_size;
+    shared->cells_size = cells_size;
+    table->shared = shared;
+    table->directory = (struct yd__table_entry *)((uint8_t *)shared + shared->directory_offset);
+    table->alloc = alloc;
+    table->names_used = shared->names_offset;
+    table->cells_used = shared->cells_offset;
+    table->chain = YD__LIVE_FNV_START;
+    table->slots = options->slots ? options->slots : YD__TABLE_SLOTS_MIN;
+    yd_intern_init(&table->names, alloc, (uint32_t)capacity);
+    *ret_table = table;
+    return 0;
+}
+
+void yd_live_table_destroy(struct yd_live_table *table)
+{
+    if (!table) return;
+    yd_intern_fini(&table->names);
+    yd_live_region_destroy(&table->region);
+    yd_alloc_put(table->alloc, table->cells, table->cells_capacity * sizeof *table->cells);
+    yd_alloc_put(table->alloc, table, sizeof *table);
+}
+
+int yd_live_table_add_bell(struct yd_live_table *table, struct yd_live_bell *bell)
+{
+    if (table->bell_count == YD_LIVE_BELLS_MAX) return YD_EFULL;
+    table->bells[table->bell_count++] = bell;
+    return 0;
+}
+
+void yd_live_table_remove_bell(struct yd_live_table *table, struct yd_live_bell *bell)
+{
+    for (uint32_t i = 0; i < table->bell_count; i++) {
+        if (table->bells[i] != bell) continue;
+        table->bells[i] = table->bells[--table->bell_count];
+        return;
+    }
+}
+
+static int reserve_cell(struct yd_live_table *table)
+{
+    if (table->count < table->cells_capacity) return 0;
+    size_t old = table->cells_capacity, capacity = old ? old * 2 : 64;
+    void *cells =
+        yd_alloc_resize(table->alloc, table->cells, old * sizeof *table->cells, capacity * sizeof *table->cells);
+    if (!cells) return YD_ENOMEM;
+    table->cells = cells;
+    table->cells_capacity = (uint32_t)capacity;
+    return 0;
+}
+
+/* Room for a value and its header: small ones share lines, larger ones begin on lines of their own. */
+static uint32_t slot_size_for(uint32_t value_size)
+{
+    uint32_t size = (uint32_t)YD_ALIGN_UP(YD__SLOT_HEADER + value_size, 8);
+    return size <= 32 ? 32 : (uint32_t)YD_ALIGN_UP(size, YD__LIVE_LINE);
+}
+
+static void write_entry(struct yd_live_table *table, struct yd_str name, enum yd_type type, uint32_t value_size,
+                        uint32_t slot_size)
+{
+    uint32_t index = table->count;
+    uint8_t *base = (uint8_t *)table->shared;
+    memcpy(base + table->names_used, name.data, name.size);
+    table->chain = yd__live_fnv(yd__live_fnv(table->chain, name.data, name.size), "", 1);
+    table->directory[index] =
+        (struct yd__table_entry){.name_offset = table->names_used,
+                                 .name_size = (uint32_t)name.size,
+                                 .type = (uint8_t)type,
+                                 .slots_log2 = (uint8_t)__builtin_ctz(table->slots),
+                                 .bell = (uint16_t)(index % YD__BELL_WORDS),
+                                 .name_hash = yd__live_fnv(YD__LIVE_FNV_START, name.data, name.size),
+                                 .chain = table->chain,
+                                 .cell_offset = table->cells_used,
+                                 .slot_size = slot_size,
+                                 .value_size = value_size};
+    uint64_t *cell = (uint64_t *)(base + table->cells_used);
+    /* Pages come now, not with the first value: publishing takes no page fault. */
+    uint64_t cell_size = YD__LIVE_LINE + (uint64_t)slot_size * table->slots;
+    memset(cell, 0, cell_size);
+    table->cells[index] = (struct writer_cell){.head = cell,
+                                               .slots = cell + YD__LIVE_LINE / 8,
+                                               .slot_words = slot_size / 8,
+                                               .slot_mask = table->slots - 1,
+                                               .value_size = value_size,
+                                               .bell = index % YD__BELL_WORDS};
+    table->names_used += name.size;
+    table->cells_used += YD_ALIGN_UP(cell_size, YD__LIVE_LINE);
+    table->count++;
+    /* Pairs with the acquire in yd_live_table_view_count: whoever sees the count sees the entry, its name and its cell.
+     */
+    yd__store(&table->shared->count, table->count, RELEASE);
+}
+
+int yd_live_table_declare(struct yd_live_table *table, struct yd_str name, enum yd_type type, uint32_t value_size,
+                          uint32_t *ret_index)
+{
+    if (name.size == 0 || name.size > YD__TABLE_NAME_MAX || type >= YD_TYPE_COUNT) return YD_EINVAL;
+    if (value_size > YD__TABLE_VALUE_MAX) return YD_ETOOBIG;
+    if (type == YD_BOOL || type == YD_I64 || type == YD_U64 || type == YD_F64 || value_size < 8) value_size = 8;
+    uint32_t index = yd_intern_find(&table->names, name);
+    if (index != YD_INTERN_NONE) {
+        if (table->cells[index].value_size < value_size) return YD_EINVAL;
+        *ret_index = index;
+        return 0;
+    }
+    const struct yd__table *shared = table->shared;
+    uint32_t slot_size = slot_size_for(value_size);
+    uint64_t cell_size = YD__LIVE_LINE + (uint64_t)slot_size * table->slots;
+    if (table->count == shared->capacity || table->names_used + name.size > shared->names_offset + shared->names_size ||
+        table->cells_used + cell_size > shared->cells_offset + shared->cells_size)
+        return YD_EFULL;
+    int error = reserve_cell(table);
+    if (error) return error;
+    error = yd_intern_add(&table->names, name, &index);
+    if (error < 0) return error;
+    YD_ASSERT(index == table->count);
+    write_entry(table, name, type, value_size, slot_size);
+    *ret_index = index;
+    return 1;
+}
+
+void yd_live_table_set_state(struct yd_live_table *table, enum yd__live_state state)
+{
+    if (state == YD__LIVE_READY) table->shared->header.dictionary_hash = table->count ? table->chain : 0;
+    yd_live_region_set_state(&table->region, state);
+    for (uint32_t i = 0; i < table->bell_count; i++) yd_live_bell_ring_all(table->bells[i]);
+}
+
+/* The slot of the next value, marked as being written. */
+static inline uint64_t *begin_slot(struct writer_cell *cell, int64_t time_ns, uint64_t meta)
+{
+    uint64_t *slot = cell->slots + (size_t)((cell->seq + 1) & cell->slot_mask) * cell->slot_words;
+    yd__store(&slot[YD__SLOT_SEQ], YD__SLOT_BUSY, RELAXED);
+    /* Pairs with the acquire fence in copy_slot (table_read.c): who reads a word stored below, and then looks at seq
+     * again, sees BUSY or later. */
+    yd__fence(RELEASE);
+    yd__store(&slot[YD__SLOT_TIME], (uint64_t)time_ns, RELAXED);
+    yd__store(&slot[YD__SLOT_META], meta, RELAXED);
+    return slot;
+}
+
+static inline void end_slot(struct writer_cell *cell, uint64_t *slot)
+{
+    uint64_t seq = ++cell->seq;
+    yd__store(&slot[YD__SLOT_SEQ], seq, RELEASE); /* pairs with the acquire of seq in copy_slot: the words are there */
+    yd__store(cell->head, seq, RELEASE);          /* pairs with the acquire of head in get and next: so is the slot */
+}
+
+int yd_live_table_set(struct yd_live_table *table, uint32_t index, int64_t time_ns, enum yd_type type, uint16_t flags,
+                      const void *bytes, uint32_t size)
+{
+    if (YD_UNLIKELY(index >= table->count)) return YD_EINVAL;
+    struct writer_cell *cell = &table->cells[index];
+    if (YD_UNLIKELY(size > cell->value_size)) return YD_ETOOBIG;
+    uint64_t *slot = begin_slot(cell, time_ns, YD__META(size, type, flags));
+    yd__words_in(slot + YD__SLOT_VALUE, bytes, size);
+    end_slot(cell, slot);
+    table->rung |= UINT64_C(1) << cell->bell;
+    return 0;
+}
+
+int yd_live_table_set_bits(struct yd_live_table *table, uint32_t index, int64_t time_ns, enum yd_type type,
+                           uint16_t flags, uint64_t bits)
+{
+    if (YD_UNLIKELY(index >= table->count)) return YD_EINVAL;
+    struct writer_cell *cell = &table->cells[index];
+    uint64_t *slot = begin_slot(cell, time_ns, YD__META(8, type, flags));
+    yd__store(&slot[YD__SLOT_VALUE], bits, RELAXED);
+    end_slot(cell, slot);
+    table->rung |= UINT64_C(1) << cell->bell;
+    return 0;
+}
+
+void yd_live_table_ring(struct yd_live_table *table)
+{
+    uint64_t rung = table->rung;
+    table->rung = 0;
+    if (table->bell_count == 0) return;
+    for (; rung; rung &= rung - 1) {
+        uint32_t word = (uint32_t)__builtin_ctzll(rung);
+        for (uint32_t i = 0; i < table->bell_count; i++) yd_live_bell_ring(table->bells[i], word);
+    }
+}
+
+int yd_live_table_publish(struct yd_live_table *table, uint32_t index, int64_t time_ns, enum yd_type type,
+                          uint16_t flags, const void *bytes, uint32_t size)
+{
+    int error = yd_live_table_set(table, index, time_ns, type, flags, bytes, size);
+    if (YD_UNLIKELY(error)) return error;
+    yd_live_table_ring(table);
+    return 0;
+}
+
+const struct yd_live_region *yd_live_table_region(const struct yd_live_table *table)
+{
+    return &table->region;
+}
+
+uint32_t yd_live_table_count(const struct yd_live_table *table)
+{
+    return table->count;
+}
+
+int yd_live_table_find(const struct yd_live_table *table, struct yd_str name, uint32_t *ret_index)
+{
+    uint32_t index = yd_intern_find(&table->names, name);
+    if (index == YD_INTERN_NONE) return YD_ENOENT;
+    *ret_index = index;
+    return 0;
+}
+
+uint64_t yd_live_table_published(const struct yd_live_table *table, uint32_t index)
+{
+    return index < table->count ? table->cells[index].seq : 0;
+}

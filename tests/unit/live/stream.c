@@ -1,0 +1,197 @@
+/* The ring and the triple buffer, both ends in one thread. */
+#include "testing.h"
+
+#include "live/ring_read.h"
+#include "live/ring_write.h"
+#include "live/triple_read.h"
+#include "live/triple_write.h"
+
+/* A value whose bytes tell its ordinal. */
+static uint32_t make(struct yd_rng *rng, uint64_t ordinal, unsigned char *to, uint32_t most)
+{
+    uint32_t size = (uint32_t)yd_rng_below(rng, most + 1);
+    for (uint32_t i = 0; i < size; i++) to[i] = (unsigned char)(ordinal * 31 + i * 7);
+    return size;
+}
+
+static void a_ring_gives_all_in_order_or_says_exactly_what_is_missing(void **state)
+{
+    (void)state;
+    struct yd_rng rng;
+    yd_rng_init(&rng, test_seed());
+    for (int round = 0; round < 30; round++) {
+        struct yd_live_ring ring;
+        struct yd_live_mapping mapping;
+        struct yd_live_ring_reader reader;
+        struct yd_live_ring_options options = {.size = UINT64_C(4096) << yd_rng_below(&rng, 4), .id = 1};
+        assert_int_equal(yd_live_ring_create(&options, &ring), 0);
+        yd_live_ring_set_state(&ring, YD__LIVE_READY);
+        assert_int_equal(yd_live_mapping_open(ring.region.fd, YD__LIVE_RING, &mapping), 0);
+        assert_int_equal(yd_live_ring_reader_open(&mapping, NULL, &reader), 0);
+        uint64_t put = 0, next = 0;
+        unsigned char from[600], to[600];
+        uint32_t most = round % 3 == 0 ? 8 : round % 3 == 1 ? 64 : 600;
+        for (int step = 0; step < 3000; step++) {
+            uint64_t more = yd_rng_below(&rng, yd_rng_chance(&rng, 20) ? 300 : 12);
+            for (uint64_t i = 0; i < more; i++, put++) {
+                uint32_t size = make(&rng, put, from, most);
+                assert_int_equal(
+                    yd_live_ring_put(&ring, (uint32_t)put, (int64_t)put * 5, YD_BLOB, (uint16_t)put, from, size), 0);
+            }
+            yd_live_ring_commit(&ring);
+            for (uint64_t reads = yd_rng_below(&rng, 20); reads; reads--) {
+                struct yd_live_event event;
+                int got = yd_live_ring_next(&reader, to, sizeof to, &event);
+                if (got == 0) assert_true(next <= put && !yd_live_ring_ready(&reader));
+                if (got == 0) break;
+                assert_int_equal(got, 1);
+                assert_true(event.ordinal == next + event.lost && event.index == (uint32_t)event.ordinal);
+                assert_true(event.time_ns == (int64_t)event.ordinal * 5 && event.flags == (uint16_t)event.ordinal);
+                for (uint32_t i = 0; i < event.size; i++)
+                    assert_int_equal(to[i], (unsigned char)(event.ordinal * 31 + i * 7));
+                next = event.ordinal + 1;
+            }
+        }
+        struct yd_live_event event;
+        while (yd_live_ring_next(&reader, to, sizeof to, &event) == 1) next = event.ordinal + 1;
+        assert_true(next == put); /* the newest is always given */
+        yd_live_mapping_close(&mapping);
+        yd_live_ring_destroy(&ring);
+    }
+}
+
+static void a_lossless_ring_refuses_without_credit_and_loses_nothing(void **state)
+{
+    (void)state;
+    struct yd_rng rng;
+    yd_rng_init(&rng, test_seed());
+    struct yd_live_ring ring;
+    struct yd_live_mapping mapping, credit;
+    struct yd_live_ring_reader reader;
+    struct yd_live_ring_options options = {.size = 8192, .lossless = true};
+    assert_int_equal(yd_live_ring_create(&options, &ring), 0);
+    yd_live_ring_set_state(&ring, YD__LIVE_READY);
+    assert_int_equal(yd_live_mapping_open(ring.region.fd, YD__LIVE_RING, &mapping), 0);
+    assert_int_equal(yd_live_mapping_open(ring.credit_region.fd, YD__LIVE_CREDIT, &credit), 0);
+    assert_int_equal(yd_live_ring_reader_open(&mapping, NULL, &reader), YD_EFORMAT);
+    assert_int_equal(yd_live_ring_reader_open(&mapping, &credit, &reader), 0);
+    uint64_t put = 0, next = 0, refused = 0;
+    unsigned char from[200], to[200];
+    for (int step = 0; step < 20000; step++) {
+        for (uint64_t more = yd_rng_below(&rng, 80); more; more--) {
+            uint32_t size = make(&rng, put, from, 200);
+            int error = yd_live_ring_put(&ring, 1, 0, YD_BLOB, 0, from, size);
+            if (error) {
+                assert_int_equal(error, YD_EAGAIN);
+                refused++;
+                uint32_t seen, *word = yd_live_ring_arm(&ring, &seen);
+                assert_true(*word == seen && (seen & 1));
+                break;
+            }
+            put++;
+        }
+        yd_live_ring_commit(&ring);
+        struct yd_live_event event;
+        for (uint64_t reads = yd_rng_below(&rng, 80); reads; reads--) {
+            if (yd_live_ring_next(&reader, to, sizeof to, &event) != 1) break;
+            assert_true(event.ordinal == next && event.lost == 0);
+            for (uint32_t i = 0; i < event.size; i++) assert_int_equal(to[i], (unsigned char)(next * 31 + i * 7));
+            next++;
+        }
+        if (yd_rng_chance(&rng, 5)) {
+            yd_live_ring_credit(&reader);
+            /* The reader was restarted: it goes on where its credit stands. */
+            assert_int_equal(yd_live_ring_reader_open(&mapping, &credit, &reader), 0);
+        }
+    }
+    assert_true(refused > 100 && put > 10000);
+    /* A credit that nobody can have given is not taken. */
+    uint64_t *consumed = &((struct yd__credit *)(uintptr_t)credit.header)->consumed;
+    *consumed = ring.committed + 8;
+    uint64_t before = ring.position;
+    while (yd_live_ring_put(&ring, 1, 0, YD_BLOB, 0, from, 200) == 0) assert_true(ring.position - before <= ring.size);
+    yd_live_mapping_close(&mapping);
+    yd_live_mapping_close(&credit);
+    yd_live_ring_destroy(&ring);
+}
+
+static void rings_and_records_of_impossible_sizes_are_refused(void **state)
+{
+    (void)state;
+    struct yd_live_ring ring;
+    assert_int_equal(yd_live_ring_create(&(struct yd_live_ring_options){.size = 5000}, &ring), YD_EINVAL);
+    assert_int_equal(yd_live_ring_create(&(struct yd_live_ring_options){.size = 2048}, &ring), YD_EINVAL);
+    assert_int_equal(yd_live_ring_create(&(struct yd_live_ring_options){.size = 4096}, &ring), 0);
+    char large[2048] = "";
+    assert_int_equal(yd_live_ring_put(&ring, 0, 0, YD_BLOB, 0, large, 1024 - 32), 0);
+    assert_int_equal(yd_live_ring_put(&ring, 0, 0, YD_BLOB, 0, large, 1024 - 31), YD_ETOOBIG);
+    assert_int_equal(yd_live_ring_put(&ring, 0, 0, YD_BLOB, 0, large, UINT32_MAX), YD_ETOOBIG);
+    yd_live_ring_destroy(&ring);
+}
+
+static void a_triple_buffer_gives_the_latest_and_counts_what_it_overwrote(void **state)
+{
+    (void)state;
+    struct yd_rng rng;
+    yd_rng_init(&rng, test_seed());
+    struct yd_live_triple triple;
+    struct yd_live_mapping buffers, control;
+    struct yd_live_triple_reader reader;
+    assert_int_equal(yd_live_triple_create(100, 1, 2, 3, &triple), 0);
+    yd_live_triple_set_state(&triple, YD__LIVE_READY);
+    assert_int_equal(yd_live_mapping_open(triple.region.fd, YD__LIVE_TRIPLE, &buffers), 0);
+    assert_int_equal(yd_live_mapping_open(triple.control.fd, YD__LIVE_BELL, &control), 0);
+    assert_int_equal(yd_live_triple_reader_open(&buffers, &control, &reader), 0);
+    uint64_t put = 0, seen = 0, missed = 0;
+    const void *bytes = NULL;
+    struct yd_live_value value;
+    for (int step = 0; step < 100000; step++) {
+        if (yd_rng_chance(&rng, 2)) {
+            unsigned char from[100];
+            put++;
+            memset(from, (int)put, sizeof from);
+            assert_int_equal(yd_live_triple_put(&triple, (int64_t)put, YD_BLOB, 0, from, (uint32_t)(put % 101)), 0);
+        } else {
+            int got = yd_live_triple_take(&reader, &bytes, &value);
+            assert_int_equal(got, put > seen);
+            if (!got) continue;
+            assert_true(value.seq == put && value.missed == put - seen - 1 && value.size == put % 101);
+            missed += value.missed;
+            seen = put;
+        }
+        for (uint32_t i = 0; seen && i < value.size; i++)
+            assert_int_equal(((const unsigned char *)bytes)[i], (uint8_t)seen);
+    }
+    assert_true(triple.overwritten == missed + (put > seen ? put - seen - 1 : 0));
+    assert_int_equal(yd_live_triple_put(&triple, 0, YD_BLOB, 0, "", 101), YD_ETOOBIG);
+    while (yd_live_triple_take(&reader, &bytes, &value)) continue;
+    /* Armed with nothing there, rung by what comes, not armed when something is there. */
+    struct yd_live_sleep sleep;
+    assert_int_equal(yd_live_triple_arm(&reader, &sleep), 0);
+    assert_int_equal(*sleep.word, sleep.seen);
+    assert_int_equal(yd_live_triple_put(&triple, 0, YD_BLOB, 0, "", 0), 0);
+    assert_int_equal(triple.wakes, 1);
+    assert_int_equal(yd_live_bell_sleep(&sleep, 1, INT64_MAX), 0);
+    assert_int_equal(yd_live_triple_arm(&reader, &sleep), YD_EAGAIN);
+    /* Whatever a reader scribbles, the writer keeps writing into buffers. */
+    for (uint32_t scribble = 0; scribble < 64; scribble++) {
+        *triple.word = scribble << (scribble % 28);
+        assert_int_equal(yd_live_triple_put(&triple, 0, YD_BLOB, 0, "abc", 3), 0);
+        assert_true(triple.mine <= 2 && (*triple.word & 3) != triple.mine);
+    }
+    assert_true(triple.damaged > 0);
+    yd_live_mapping_close(&buffers);
+    yd_live_mapping_close(&control);
+    yd_live_triple_destroy(&triple);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_ring_gives_all_in_order_or_says_exactly_what_is_missing),
+        cmocka_unit_test(a_lossless_ring_refuses_without_credit_and_loses_nothing),
+        cmocka_unit_test(rings_and_records_of_impossible_sizes_are_refused),
+        cmocka_unit_test(a_triple_buffer_gives_the_latest_and_counts_what_it_overwrote),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
