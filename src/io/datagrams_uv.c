@@ -149,7 +149,7 @@ static int open_group(const struct yd_address *at, const char *interface, int *r
     unsigned index = interface ? if_nametoindex(interface) : 0;
     if (interface && !index) return yd_trail_add(trail, YD_ENOENT, "there is no interface '%s'", interface);
     if (at->storage.ss_family == AF_INET6) ((struct sockaddr_in6 *)&there.storage)->sin6_scope_id = index;
-    int error = yd__uv_bind(&there, SOCK_DGRAM, ret_fd, trail);
+    int error = yd__uv_bind(&there, SOCK_DGRAM, false, ret_fd, trail);
     if (error) return error;
     error = join(*ret_fd, &there, index, trail);
     if (error) close(*ret_fd);
@@ -163,8 +163,11 @@ int yd__uv_datagrams_open(struct yd_loop *loop, const struct yd_address *at, con
     int fd, on = 1;
     int room = options->receive_buffer ? (int)YD_MIN(options->receive_buffer, INT32_MAX / 2) : RECEIVE_BUFFER;
     int error = yd_address_multicast(at) ? open_group(at, options->interface, &fd, trail)
-                                         : yd__uv_bind(at, SOCK_DGRAM, &fd, trail);
+                                         : yd__uv_bind(at, SOCK_DGRAM, options->share == YD_DATAGRAMS_JOIN, &fd, trail);
     if (error) return error;
+    /* Only now that nobody else has the address: bound with it, it would share with a stranger of the same user who
+     * allows that, too. Another program of ours is refused, for its first socket does not ask for it either. */
+    if (options->share == YD_DATAGRAMS_FIRST) (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     (void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on); /* without it the turn's time is taken */
     (void)setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof on);
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room)) /* root may; others up to rmem_max */

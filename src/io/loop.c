@@ -265,6 +265,11 @@ int yd_stream_peek(struct yd_stream *stream, void (*peeked)(void *arg, struct yd
 {
     return stream->ops->stream_peek(stream, peeked, arg);
 }
+int yd_stream_move(struct yd_stream *stream, struct yd_loop *to, void (*moved)(void *arg, struct yd_stream *stream),
+                   void *arg)
+{
+    return stream->ops->stream_move ? stream->ops->stream_move(stream, to, moved, arg) : YD_ENOTSUP;
+}
 int yd_stream_detach(struct yd_stream *stream, int *ret_fd)
 {
     return stream->ops->stream_detach(stream, ret_fd);
@@ -283,6 +288,8 @@ int yd_datagrams_open_with(struct yd_loop *loop, const struct yd_address *at,
                            const struct yd_datagrams_options *options, const struct yd_datagrams_ops *ops, void *arg,
                            struct yd_datagrams **ret, struct yd_trail *trail)
 {
+    if (options->share != YD_DATAGRAMS_ALONE && (at->storage.ss_family == AF_UNIX || yd_address_multicast(at)))
+        return yd_trail_add(trail, YD_EINVAL, "this address cannot be shared");
     return loop->ops->datagrams_open(loop, at, options, ops, arg, ret, trail);
 }
 uint64_t yd_datagrams_drops(struct yd_datagrams *datagrams)

@@ -107,6 +107,10 @@ void yd_stream_close(struct yd_stream *stream);
 /* Once: waits for the first bytes of a fresh stream and shows up to 64 of them without consuming any (MSG_PEEK), so
  * that the first byte can decide who gets the connection. error as in `ended`, with no bytes. */
 int yd_stream_peek(struct yd_stream *stream, void (*peeked)(void *arg, struct yd_str bytes, int error), void *arg);
+/* A fresh stream, before yd_stream_start, goes to another loop of the same kind: moved(arg, stream) is called there, in
+ * that loop's thread; NULL: it could not live there, and is closed. An error: it stays as it was. */
+int yd_stream_move(struct yd_stream *stream, struct yd_loop *to, void (*moved)(void *arg, struct yd_stream *stream),
+                   void *arg);
 /* Takes the descriptor out (for an HTTP library) and closes the stream without closing it. Before
  * yd_stream_start only. YD_ENOTSUP in the simulator. */
 int yd_stream_detach(struct yd_stream *stream, int *ret_fd);
@@ -123,9 +127,14 @@ struct yd_datagrams_ops {
     void (*received)(void *arg, const struct yd_datagram *datagrams, size_t count, uint64_t kernel_drops_total);
     void (*turn_ends)(void *arg); /* after one or more of `received`: what was there has come; may be NULL */
 };
+/* Several sockets, each in a loop of its own, can share one address: what one sender sends comes to one of them, and
+ * stays in order. The first is bound as if it were alone, so that nobody who is there already is robbed of half of it;
+ * the others join it. Not for unix: and multicast addresses. */
+enum yd_datagrams_share { YD_DATAGRAMS_ALONE, YD_DATAGRAMS_FIRST, YD_DATAGRAMS_JOIN };
 struct yd_datagrams_options {
     size_t receive_buffer; /* what the kernel is asked to keep until it is read; 0: 8 MiB. It may give less */
     const char *interface; /* of a multicast address: who is joined at; NULL: as the kernel routes */
+    enum yd_datagrams_share share;
 };
 int yd_datagrams_open(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_ops *ops, void *arg,
                       struct yd_datagrams **ret, struct yd_trail *trail); /* recvmmsg, up to 64 at a time */

@@ -59,6 +59,8 @@ struct yd__loop_ops {
     void (*stream_shutdown)(struct yd_stream *stream);
     void (*stream_close)(struct yd_stream *stream);
     int (*stream_peek)(struct yd_stream *stream, void (*peeked)(void *arg, struct yd_str bytes, int error), void *arg);
+    int (*stream_move)(struct yd_stream *stream, struct yd_loop *to, void (*moved)(void *arg, struct yd_stream *stream),
+                       void *arg);
     int (*stream_detach)(struct yd_stream *stream, int *ret_fd);
     bool (*stream_peer_user)(struct yd_stream *stream, uint32_t *ret_uid);
     int (*datagrams_open)(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_options *options,

@@ -313,6 +313,7 @@ const struct yd__loop_ops yd__uv_ops = {
     .stream_shutdown = yd__uv_stream_shutdown,
     .stream_close = yd__uv_stream_close,
     .stream_peek = yd__uv_stream_peek,
+    .stream_move = yd__uv_stream_move,
     .stream_detach = yd__uv_stream_detach,
     .stream_peer_user = yd__uv_stream_peer_user,
     .find_host = yd__linux_find_host,

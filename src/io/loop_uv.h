@@ -48,8 +48,8 @@ void yd__uv_flush_streams(struct yd__uv_loop *loop);
 void yd__uv_free_datagram_room(struct yd__uv_loop *loop);
 
 /* A descriptor that listens or receives at `at`: bound, not blocking, closed on exec. A stale Unix socket file is
- * removed if nobody answers there. */
-int yd__uv_bind(const struct yd_address *at, int type, int *ret_fd, struct yd_trail *trail);
+ * removed if nobody answers there. join: beside those of ours that share the address. */
+int yd__uv_bind(const struct yd_address *at, int type, bool join, int *ret_fd, struct yd_trail *trail);
 /* IPv4 as IPv4, though it came through a socket for both. */
 void yd__uv_unmap_address(struct yd_address *address);
 
@@ -71,6 +71,8 @@ void yd__uv_stream_limit(struct yd_stream *stream, size_t bytes);
 void yd__uv_stream_shutdown(struct yd_stream *stream);
 void yd__uv_stream_close(struct yd_stream *stream);
 int yd__uv_stream_peek(struct yd_stream *stream, void (*peeked)(void *, struct yd_str, int), void *arg);
+int yd__uv_stream_move(struct yd_stream *stream, struct yd_loop *to, void (*moved)(void *, struct yd_stream *),
+                       void *arg);
 int yd__uv_stream_detach(struct yd_stream *stream, int *ret_fd);
 bool yd__uv_stream_peer_user(struct yd_stream *stream, uint32_t *ret_uid);
 int yd__uv_datagrams_open(struct yd_loop *loop, const struct yd_address *at, const struct yd_datagrams_options *options,

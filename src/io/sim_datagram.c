@@ -1,7 +1,8 @@
 /* io/sim_datagram.c: simulated datagrams: each makes its own way, and may be lost, doubled or overtaken.
  *
- * Who receives is looked up when a datagram arrives, not when it leaves: a socket that opened meanwhile gets it. A
- * paused socket keeps up to ROOM bytes (or what it asked for), as the kernel does, then drops and counts. */
+ * Who receives is looked up when a datagram arrives, not when it leaves: a socket that opened meanwhile gets it; of
+ * those that share an address the one that the sender falls to. A paused socket keeps up to ROOM bytes (or what it
+ * asked for), as the kernel does, then drops and counts. */
 #include <stdlib.h>
 
 #include "io/sim_wire.h"
@@ -31,6 +32,7 @@ struct yd__sim_socket {
     struct packet *first, **last;
     size_t waiting, room;
     uint64_t drops;
+    enum yd_datagrams_share share;
     int64_t last_at; /* what is not reordered stays in order */
 };
 
@@ -81,15 +83,18 @@ static void deliver_now(void *arg)
     release(socket);
 }
 
-static struct yd__sim_socket *find_socket(struct yd_sim *sim, const struct yd_address *to, const char *from_node)
+/* Of those that fit alike, because they share the address, one by the sender. */
+static struct yd__sim_socket *find_socket(struct yd_sim *sim, const struct packet *packet)
 {
     struct yd__sim_socket *best = NULL;
     int best_fit = 0;
+    uint64_t alike = 0, sender = yd_hash(&packet->from.storage, packet->from.size);
     for (struct yd__sim_socket *socket = sim->sockets; socket; socket = socket->next) {
-        int fit = yd__sim_fit(&socket->at, yd__sim_loop(socket->datagrams.loop)->node, to, from_node);
-        if (fit <= best_fit) continue;
+        int fit = yd__sim_fit(&socket->at, yd__sim_loop(socket->datagrams.loop)->node, &packet->to, packet->from_node);
+        if (fit < best_fit || fit == 0) continue;
+        alike = fit > best_fit ? 1 : alike + 1;
+        if (fit > best_fit || sender % alike == 0) best = socket;
         best_fit = fit;
-        best = socket;
     }
     return best;
 }
@@ -98,7 +103,7 @@ static void packet_arrives(void *arg)
 {
     struct packet *packet = arg;
     struct yd_sim *sim = packet->sim;
-    struct yd__sim_socket *socket = find_socket(sim, &packet->to, packet->from_node);
+    struct yd__sim_socket *socket = find_socket(sim, packet);
     yd__sim_net_mix(sim, yd_crc32c(0, packet->bytes, packet->size));
     if (!socket || yd__sim_are_apart(sim, packet->from_node, yd__sim_loop(socket->datagrams.loop)->node)) {
         sim->counts.lost++;
@@ -166,12 +171,14 @@ int yd__sim_datagrams_open(struct yd_loop *loop, const struct yd_address *at,
     yd__sim_take_port(self->sim, &address);
     for (struct yd__sim_socket *old = self->sim->sockets; old; old = old->next) {
         if (yd__sim_fit(&old->at, yd__sim_loop(old->datagrams.loop)->node, &address, self->node) < 2) continue;
+        if (options->share == YD_DATAGRAMS_JOIN && old->share != YD_DATAGRAMS_ALONE) continue;
         char text[160];
         yd_address_put(&address, text, sizeof text);
         return yd_trail_add(trail, YD_EADDRINUSE, "cannot listen on %s: %s", text, yd_error_text(YD_EADDRINUSE));
     }
     struct yd__sim_socket *socket = yd__sim_net_get(sizeof *socket);
     *socket = (struct yd__sim_socket){{loop}, self->sim->sockets, address, ops, arg, .refs = 1};
+    socket->share = options->share;
     socket->room = options->receive_buffer ? options->receive_buffer : ROOM;
     socket->last = &socket->first;
     self->sim->sockets = socket;

@@ -448,6 +448,7 @@ const struct yd__loop_ops yd__sim_loop_ops = {
     .stream_shutdown = yd__sim_stream_shutdown,
     .stream_close = yd__sim_stream_close,
     .stream_peek = yd__sim_stream_peek,
+    .stream_move = yd__sim_stream_move,
     .stream_detach = yd__sim_stream_detach,
     .stream_peer_user = yd__sim_stream_peer_user,
     .datagrams_open = yd__sim_datagrams_open,

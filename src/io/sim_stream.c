@@ -520,6 +520,31 @@ int yd__sim_stream_peek(struct yd_stream *stream, void (*peeked)(void *, struct 
     return 0;
 }
 
+struct move {
+    struct yd_stream *stream;
+    struct yd_loop *to;
+    void (*moved)(void *arg, struct yd_stream *stream);
+    void *arg;
+};
+
+static void arrives(void *arg)
+{
+    struct move move = *(struct move *)arg;
+    free(arg);
+    move.stream->loop = move.to;
+    move.to->callbacks++;
+    move.moved(move.arg, move.stream);
+}
+
+int yd__sim_stream_move(struct yd_stream *stream, struct yd_loop *to, void (*moved)(void *, struct yd_stream *),
+                        void *arg)
+{
+    if (end_of(stream)->started) return YD_EINVAL;
+    struct move *move = yd__sim_net_get(sizeof *move);
+    *move = (struct move){stream, to, moved, arg};
+    return yd_loop_post(to, arrives, move);
+}
+
 int yd__sim_stream_detach(struct yd_stream *stream, int *ret_fd)
 {
     (void)stream, (void)ret_fd;

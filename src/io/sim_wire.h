@@ -87,6 +87,8 @@ void yd__sim_stream_limit(struct yd_stream *stream, size_t bytes);
 void yd__sim_stream_shutdown(struct yd_stream *stream);
 void yd__sim_stream_close(struct yd_stream *stream);
 int yd__sim_stream_peek(struct yd_stream *stream, void (*peeked)(void *, struct yd_str, int), void *arg);
+int yd__sim_stream_move(struct yd_stream *stream, struct yd_loop *to, void (*moved)(void *, struct yd_stream *),
+                        void *arg);
 int yd__sim_stream_detach(struct yd_stream *stream, int *ret_fd);
 bool yd__sim_stream_peer_user(struct yd_stream *stream, uint32_t *ret_uid);
 

@@ -109,13 +109,14 @@ static bool is_stale(const struct yd_address *at, int type)
     return stale;
 }
 
-static int bind_at(const struct yd_address *at, int type)
+static int bind_at(const struct yd_address *at, int type, bool join)
 {
     int on = 1, off = 0, fd = socket(at->storage.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0) return -errno;
     if (is_wildcard(at)) (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
     /* A group has as many listeners as want to listen. */
     if (type == SOCK_STREAM || yd_address_multicast(at)) (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (join) (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on); /* without it bind says why not */
     if (bind(fd, (const struct sockaddr *)&at->storage, at->size) == 0) return fd;
     int error = errno;
     if (error == EADDRINUSE && at->storage.ss_family == AF_UNIX && is_stale(at, type)) {
@@ -127,14 +128,14 @@ static int bind_at(const struct yd_address *at, int type)
     return -error;
 }
 
-int yd__uv_bind(const struct yd_address *at, int type, int *ret_fd, struct yd_trail *trail)
+int yd__uv_bind(const struct yd_address *at, int type, bool join, int *ret_fd, struct yd_trail *trail)
 {
-    int fd = bind_at(at, type);
+    int fd = bind_at(at, type, join);
     if ((fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL) && is_wildcard(at)) { /* a machine without IPv6 */
         struct yd_address v4 = {.size = sizeof(struct sockaddr_in)};
         ((struct sockaddr_in *)&v4.storage)->sin_family = AF_INET;
         ((struct sockaddr_in *)&v4.storage)->sin_port = ((const struct sockaddr_in6 *)&at->storage)->sin6_port;
-        fd = bind_at(&v4, type);
+        fd = bind_at(&v4, type, join);
     }
     if (fd < 0) {
         char text[160];
@@ -628,6 +629,37 @@ int yd__uv_stream_detach(struct yd_stream *public, int *ret_fd)
     return 0;
 }
 
+struct move {
+    struct yd__post post;
+    struct yd_loop *to;
+    int fd;
+    void (*moved)(void *arg, struct yd_stream *stream);
+    void *arg;
+};
+
+static void arrives(void *arg) /* in the other loop */
+{
+    struct move move = *(struct move *)arg;
+    struct stream *stream = NULL;
+    free(arg);
+    if (new_stream(yd__uv(move.to), move.fd, &stream)) close(move.fd);
+    move.to->callbacks++;
+    move.moved(move.arg, stream ? &stream->stream : NULL);
+}
+
+int yd__uv_stream_move(struct yd_stream *public, struct yd_loop *to, void (*moved)(void *, struct yd_stream *),
+                       void *arg)
+{
+    struct stream *stream = of(public);
+    if (stream->started || stream->out || stream->pieces || stream->error) return YD_EINVAL;
+    struct move *move = malloc(sizeof *move);
+    if (!move) return YD_ENOMEM;
+    *move = (struct move){.post = {.fn = arrives, .arg = move}, .to = to, .fd = stream->fd, .moved = moved, .arg = arg};
+    let_go(stream); /* out of this poller before it is in the other */
+    yd__loop_post_own(to, &move->post);
+    return 0;
+}
+
 bool yd__uv_stream_peer_user(struct yd_stream *stream, uint32_t *ret_uid)
 {
     struct ucred peer;
@@ -722,7 +754,7 @@ int yd__uv_listen(struct yd_loop *loop, const struct yd_address *at, const struc
                   struct yd_listener **ret_listener, struct yd_trail *trail)
 {
     int fd;
-    int error = yd__uv_bind(at, SOCK_STREAM, &fd, trail);
+    int error = yd__uv_bind(at, SOCK_STREAM, false, &fd, trail);
     if (error) return error;
     struct listener *listener = calloc(1, sizeof *listener);
     if (!listener) error = YD_ENOMEM;
