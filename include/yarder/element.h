@@ -217,12 +217,18 @@ struct yd_pump_class {
     /* true: the element is blocked or does not keep up: stop reading sockets; then false: go on. In turns, never twice
      * alike. Not for files pumps: those are just not run meanwhile. */
     void (*pause)(void *state, bool paused);
+    /* On how many executors, 0: on all; NULL: one. The element has so many pumps then, each with a state of its own in
+     * the loop of its own executor. They are started one after the other, so what the first one has found out (a port,
+     * say) the others find in the element's state; words from receive go to the first one. Not for files pumps. */
+    unsigned (*spread)(const struct yd_args *args);
     void (*run)(void *state); /* files: called again and again while not paused, until yd_pump_end or YD_EAGAIN via
                                  yd_pump_sleep */
 };
 const struct yd_args *yd_pump_args(struct yd_pump *pump);
 struct yd_loop *yd_pump_loop(struct yd_pump *pump);
 struct yd_fs *yd_pump_fs(struct yd_pump *pump);
+unsigned yd_pump_index(struct yd_pump *pump);                               /* of the element's, from 0 */
+unsigned yd_pump_count(struct yd_pump *pump);                               /* how many it has */
 const char *yd_pump_element(struct yd_pump *pump);                          /* its name in the topology */
 int yd_pump_fail(struct yd_pump *pump, int error, const char *format, ...); /* from start: why; returns error */
 /* A batch straight to an output port, as if receive had emitted it; its records count as received (and as consumed once

@@ -135,6 +135,7 @@ void yd__counts_fini(struct yd_element *e)
     free(e->published.reasons);
     free(e->published.samples);
     free(e->published.peers);
+    free(e->published.pumps);
 }
 
 /* ---- publishing ---- */
@@ -182,6 +183,9 @@ void yd__counts_publish(struct yd_element *e, int64_t now)
     for (uint32_t i = 0; i < e->sample_count; i++) to->samples[i] = e->samples[(from + i) % YD__SAMPLES];
     to->stat.sample_count = e->sample_count;
     if (e->pump) yd__pump_peers(e, to->peers);
+    if (to->pumps) yd__pump_stats(e, to->pumps);
+    to->stat.pump_count = to->pumps ? yd_pump_count(e->pump) : 0;
+    to->stat.pumps = to->pumps;
     for (size_t p = 0; p < e->port_count; p++) {
         if (e->class->ports[p].direction != YD_OUT || e->class->ports[p].mode != YD_PUSH) continue;
         for (uint32_t i = 0; i < e->ports[p].wire_count; i++) {

@@ -357,24 +357,32 @@ static void tell_blocked(struct yd_element *e)
     }
 }
 
-static bool must_pause(const struct yd_element *e)
+static bool must_pause(const struct yd_element *e, bool is_paused)
 {
-    const struct yd_pump *pump = e->pump;
-    long long waiting = atomic_load_explicit(&pump->unforwarded, memory_order_acquire);
+    long long waiting = atomic_load_explicit(&e->pump->unforwarded, memory_order_acquire);
     return e->blocked_by || e->life != YD_LIFE_UP || e->fifo.count > 4096 ||
-           waiting > (pump->told_paused ? YD__PUMP_BYTES_MAX / 2 : YD__PUMP_BYTES_MAX);
+           waiting > (is_paused ? YD__PUMP_BYTES_MAX / 2 : YD__PUMP_BYTES_MAX);
 }
 
 static void pace_pump(struct yd_element *e)
 {
-    struct yd_pump *pump = e->pump;
-    if (!pump->running) return;
+    struct yd_pump *first = e->pump;
+    if (YD_UNLIKELY(!yd__pump_runs(e))) return;
     /* A pump that was told "enough" has stopped by itself and waits for pause and its end, even if all is gone by now.
      */
-    bool enough = atomic_load_explicit(&pump->enough, memory_order_relaxed) && atomic_exchange(&pump->enough, false);
-    if (!pump->told_paused && (enough || must_pause(e))) yd__pump_pause(e, true);
-    if (pump->told_paused && !must_pause(e)) yd__pump_pause(e, false);
-    if (pump->class->files) yd__pump_fed(e);
+    bool enough = atomic_load_explicit(&first->enough, memory_order_relaxed) && atomic_exchange(&first->enough, false);
+    bool is_paused = false;
+    for (struct yd_pump *pump = first; pump; pump = pump->next) is_paused |= pump->running && pump->told_paused;
+    if (enough || must_pause(e, is_paused)) {
+        for (struct yd_pump *pump = first; pump; pump = pump->next)
+            if (pump->running && !pump->told_paused) yd__pump_pause(pump, true);
+        is_paused = true;
+    }
+    if (is_paused && !must_pause(e, true)) {
+        for (struct yd_pump *pump = first; pump; pump = pump->next)
+            if (pump->running && pump->told_paused) yd__pump_pause(pump, false);
+    }
+    if (first->class->files) yd__pump_fed(e);
 }
 
 /* ---- envelopes ---- */
@@ -582,10 +590,11 @@ static enum yd_turn dispatch(struct yd_element *e, struct yd_envelope *envelope)
         yd__pump_take_counts(e);
         break;
     case YD__ENV_PUMP_STOPPED:
-        if (envelope->arg[0] == e->incarnation) yd__life_pump_stopped(e);
+        if (envelope->arg[0] == e->incarnation) yd__life_pump_stopped(e, yd__pump_at(e, envelope->arg[1]));
         break;
     case YD__ENV_PUMP_STARTED:
-        if (envelope->arg[0] == e->incarnation) yd__life_pump_started(e, (int)(int64_t)envelope->arg[1]);
+        if (envelope->arg[0] == e->incarnation)
+            yd__life_pump_started(e, yd__pump_at(e, envelope->arg[1] >> 32), (int)(uint32_t)envelope->arg[1]);
         break;
     case YD_ENV_TIMER:
         timer_fired(e, envelope);

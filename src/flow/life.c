@@ -74,7 +74,7 @@ void yd__life_started(struct yd_element *e)
 {
     e->started_at = yd_out_mono(e->box);
     if (e->stream.subs) yd__stream_took(&e->stream.subs[0]);
-    if (e->pump) e->pump->running = true;
+    for (struct yd_pump *pump = e->pump; pump; pump = pump->next) pump->running = true;
     begin(e);
     for (size_t p = 0; p < e->port_count; p++) {
         if (e->class->ports[p].direction != YD_OUT) continue;
@@ -153,11 +153,10 @@ void yd__life_step(struct yd_element *e)
     case YD__PHASE_SETTLE:
         if (e->hold_count || e->questions.count || e->control.count || e->again.count) break;
         e->phase = YD__PHASE_PUMP;
-        if (e->pump && e->pump->running) yd__pump_stop(e);
+        if (yd__pump_runs(e)) yd__pump_stop(e);
         __attribute__((fallthrough));
     case YD__PHASE_PUMP:
-        if ((e->pump && e->pump->running) || e->fifo.count || e->control.count || e->again.count || e->hold_count)
-            break;
+        if (yd__pump_runs(e) || e->fifo.count || e->control.count || e->again.count || e->hold_count) break;
         e->phase = YD__PHASE_SAVE;
         __attribute__((fallthrough));
     case YD__PHASE_SAVE:
@@ -184,7 +183,7 @@ void yd__life_drain(struct yd_element *e)
 {
     if (e->drain_asked || !e->is_source) return;
     e->drain_asked = true;
-    if (e->pump && e->pump->running) {
+    if (yd__pump_runs(e)) {
         yd__pump_stop(e); /* PUMP_STOPPED ends the source, behind what it has emitted */
     } else {
         e->source_open = false;
@@ -219,7 +218,7 @@ void yd__life_force(struct yd_element *e)
 {
     if (e->phase == YD__PHASE_ENDED) return;
     e->forced = true;
-    if (e->pump && e->pump->running) yd__pump_stop(e);
+    if (yd__pump_runs(e)) yd__pump_stop(e);
     uint64_t records = drop_waiting(e, YD_ECANCELED);
     for (size_t p = 0; p < e->port_count; p++) {
         if (e->class->ports[p].direction != YD_OUT || e->class->ports[p].mode != YD_PUSH) continue;
@@ -301,7 +300,7 @@ static void go_down(struct yd_element *e, int64_t backoff)
     if (e->phase != YD__PHASE_ENDED) e->phase = YD__PHASE_RUN;
     e->waits_for |= YD__WAIT_TIMER;
     yd_out_timer(e->box, YD__TIMER_RESTART, yd_out_mono(e->box) + backoff);
-    if (e->pump && e->pump->running) {
+    if (yd__pump_runs(e)) {
         e->waits_for |= YD__WAIT_PUMP;
         yd__pump_stop(e);
     }
@@ -423,7 +422,7 @@ void yd__life_reopened(struct yd_element *e, int error)
     e->incarnation++;
     e->life = e->phase == YD__PHASE_ENDED ? YD_LIFE_ENDED : YD_LIFE_UP;
     if (e->class->stream) tell_streams(e, YD__ENV_STREAM_UP);
-    if (e->life == YD_LIFE_UP && e->pump && !(e->is_source && !e->source_open)) yd__pump_start(e);
+    if (e->life == YD_LIFE_UP && e->pump && !(e->is_source && !e->source_open)) yd__pump_start(e->pump);
     if (e->life != YD_LIFE_CRASHED) begin(e); /* not if the pump could not even be asked to start */
 }
 
@@ -437,18 +436,24 @@ void yd__life_stream_is_down(struct yd_element *e)
     if (e->streams_to_go_down && --e->streams_to_go_down == 0) waited(e, YD__WAIT_STREAMS);
 }
 
-void yd__life_pump_started(struct yd_element *e, int error)
+void yd__life_pump_started(struct yd_element *e, struct yd_pump *pump, int error)
 {
-    if (error >= 0 || e->life != YD_LIFE_UP) return;
-    e->pump->running = false;
-    crashed(e, NULL, e->pump->trail.size ? yd_trail_text(&e->pump->trail) : yd_error_text(error));
+    if (e->life != YD_LIFE_UP || !pump) return;
+    if (error >= 0) {
+        if (pump->next && !pump->stop_told) yd__pump_start(pump->next);
+        return;
+    }
+    pump->running = false;
+    crashed(e, NULL, pump->trail.size ? yd_trail_text(&pump->trail) : yd_error_text(error));
 }
 
-void yd__life_pump_stopped(struct yd_element *e)
+void yd__life_pump_stopped(struct yd_element *e, struct yd_pump *pump)
 {
-    e->pump->running = false;
+    if (!pump) return;
+    pump->running = false;
     yd__pump_take_counts(e);
     e->look = true;
+    if (yd__pump_runs(e)) return; /* another one of its */
     if (e->life == YD_LIFE_CRASHED) {
         if (e->drain_asked) e->source_open = false;
         waited(e, YD__WAIT_PUMP);

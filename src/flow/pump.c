@@ -1,13 +1,16 @@
 /* The half that touches the world.
  *
- *   loop pump:  lives in the loop of the executor its element is pinned to; called from there only
+ *   loop pump:  lives in the loop of the executor its element is pinned to; called from there only. One that is spread
+ *               is several: the second in the loop of the next executor, and so on, each with a state of its own; they
+ *               are started one after the other, paused together, and have stopped when all have
  *   files pump: lives on a lane of the file pool: start, run, command, stop come one after the other and may block
  *
  *   pump --PUMP_BATCH, PUMP_TELL--> wrapper; batches that are not dealt with yet are counted (`unforwarded`): over
  *   YD__PUMP_BYTES_MAX emit says "enough" and the wrapper pauses the pump until half of it has gone
  *
  * What the pump counts goes to the wrapper under a lock, one envelope for many counts; what it emits and tells is
- * counted by the wrapper when it comes. So a snapshot of the wrapper always adds up. */
+ * counted by the wrapper when it comes. So a snapshot of the wrapper always adds up, over all pumps of an element:
+ * what waits of them, and whether that is enough, is one number, the first one's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -85,7 +88,7 @@ static void make_call(void *arg)
             return; /* the caller's memory */
         }
         yd__tell(pump->element->run, pump->element->pid, YD__ENV_PUMP_STARTED, pump->incarnation,
-                 (uint64_t)(int64_t)call->error);
+                 (uint64_t)pump->index << 32 | (uint32_t)call->error);
         break;
     case CALL_STOP:
         atomic_store_explicit(&pump->halted, true, memory_order_relaxed);
@@ -208,27 +211,62 @@ void yd__pump_fed(struct yd_element *e)
 
 /* ---- for the wrapper ---- */
 
-int yd__pump_create(struct yd_element *e, struct yd_trail *trail)
+static int create(struct yd_element *e, struct yd_pump **where, unsigned index, struct yd_trail *trail)
 {
     struct yd_run *run = e->run;
+    unsigned executors = YD_MAX(yd_system_executors(run->options.system), 1u);
     struct yd_pump *pump = calloc(1, sizeof *pump);
     if (!pump) return YD_ENOMEM;
     YD_DRD_IGNORE_TO(&pump->enough, &pump->unforwarded);
     YD_DRD_IGNORE(&pump->is_up);
     YD_DRD_IGNORE_TO(&pump->paused, &pump->nap_ns);
-    e->pump = pump;
+    *where = pump;
     pump->element = e;
+    pump->first = e->pump;
+    pump->index = index;
+    pump->executor = ((unsigned)YD_MAX(e->executor, 0) + index) % executors;
     pump->class = e->class->pump;
     pthread_mutex_init(&pump->lock, NULL);
     pump->state = calloc(1, pump->class->state_size ? pump->class->state_size : 1);
     pump->counts.rejected = calloc(e->reason_count + 1, sizeof(uint64_t));
     pump->counts.dropped = calloc(e->reason_count + 1, sizeof(uint64_t));
     if (!pump->state || !pump->counts.rejected || !pump->counts.dropped) return YD_ENOMEM;
-    pump->loop = yd_system_loop(run->options.system, (unsigned)e->executor);
-    pump->direct = !pump->class->files && !(e->class->flags & YD_CLASS_COMPUTE);
+    pump->loop = yd_system_loop(run->options.system, pump->executor);
+    pump->direct = !pump->class->files && !(e->class->flags & YD_CLASS_COMPUTE) && index == 0;
     if (!pump->class->files) return 0;
     int error = yd_lane_open(run->options.pool, &pump->lane);
     return error < 0 ? yd_trail_add(trail, error, "no lane for its files: %s", yd_error_text(error)) : 0;
+}
+
+int yd__pump_create(struct yd_element *e, struct yd_trail *trail)
+{
+    const struct yd_pump_class *class = e->class->pump;
+    unsigned count = 1, executors = yd_system_executors(e->run->options.system);
+    if (class->spread && !class->files) count = class->spread(&e->node->args);
+    if (count == 0 || count > executors) count = YD_MAX(executors, 1u);
+    int error = 0;
+    struct yd_pump **where = &e->pump;
+    for (unsigned i = 0; error >= 0 && i < count; i++, where = &(*where)->next) {
+        error = create(e, where, i, trail);
+        if (!*where) break;
+    }
+    if (error < 0 || class->files) return error;
+    e->published.pumps = calloc(count, sizeof *e->published.pumps);
+    return e->published.pumps ? 0 : YD_ENOMEM;
+}
+
+struct yd_pump *yd__pump_at(struct yd_element *e, uint64_t index)
+{
+    struct yd_pump *pump = e->pump;
+    while (pump && pump->index != index) pump = pump->next;
+    return pump;
+}
+
+bool yd__pump_runs(const struct yd_element *e)
+{
+    for (const struct yd_pump *pump = e->pump; pump; pump = pump->next)
+        if (pump->running) return true;
+    return false;
 }
 
 static void wait_a_little(void)
@@ -244,9 +282,9 @@ static void started_now(struct call *call, int error)
     atomic_store_explicit(&call->done, true, memory_order_release); /* pairs with the acquire in yd__pump_start_now */
 }
 
-int yd__pump_start_now(struct yd_element *e, struct yd_trail *trail)
+static int start_now(struct yd_pump *pump, struct yd_trail *trail)
 {
-    struct yd_pump *pump = e->pump;
+    struct yd_element *e = pump->element;
     struct call *call = calloc(1, sizeof *call);
     if (!call) return YD_ENOMEM;
     call->pump = pump;
@@ -273,28 +311,35 @@ int yd__pump_start_now(struct yd_element *e, struct yd_trail *trail)
     return yd_trail_add(trail, error, "%s", pump->trail.size ? yd_trail_text(&pump->trail) : yd_error_text(error));
 }
 
-void yd__pump_start(struct yd_element *e)
+int yd__pump_start_now(struct yd_element *e, struct yd_trail *trail)
 {
-    struct yd_pump *pump = e->pump;
-    pump->incarnation = e->incarnation;
+    int error = 0;
+    for (struct yd_pump *pump = e->pump; pump && error >= 0; pump = pump->next) error = start_now(pump, trail);
+    return error;
+}
+
+void yd__pump_start(struct yd_pump *pump)
+{
+    pump->incarnation = pump->element->incarnation;
     pump->running = true;
     pump->told_paused = pump->stop_told = false;
     atomic_store_explicit(&pump->paused, false, memory_order_relaxed);
-    if (submit_new(pump, CALL_START) < 0) yd__life_pump_started(e, YD_ENOMEM);
+    if (submit_new(pump, CALL_START) < 0) yd__life_pump_started(pump->element, pump, YD_ENOMEM);
 }
 
 void yd__pump_stop(struct yd_element *e)
 {
-    struct yd_pump *pump = e->pump;
-    if (pump->stop_told) return;
-    pump->stop_told = true;
-    if (submit_new(pump, CALL_STOP) < 0) pump->stop_told = false; /* the drain's end will force it */
+    for (struct yd_pump *pump = e->pump; pump; pump = pump->next) {
+        if (!pump->running || pump->stop_told) continue;
+        pump->stop_told = true;
+        if (submit_new(pump, CALL_STOP) < 0) pump->stop_told = false; /* the drain's end will force it */
+    }
 }
 
-int yd__pump_stop_now(struct yd_element *e)
+static int stop_now(struct yd_pump *pump)
 {
-    struct yd_pump *pump = e->pump;
-    if (!pump || !atomic_load_explicit(&pump->is_up, memory_order_acquire)) return 0;
+    struct yd_element *e = pump->element;
+    if (!atomic_load_explicit(&pump->is_up, memory_order_acquire)) return 0;
     bool direct = pump->direct;
     pump->direct = e->run->options.simulated && !pump->class->files;
     if (!pump->stop_told) (void)submit_new(pump, CALL_STOP); /* without memory the wait ends by itself */
@@ -313,9 +358,15 @@ int yd__pump_stop_now(struct yd_element *e)
     return 0;
 }
 
-void yd__pump_pause(struct yd_element *e, bool paused)
+int yd__pump_stop_now(struct yd_element *e)
 {
-    struct yd_pump *pump = e->pump;
+    int error = 0;
+    for (struct yd_pump *pump = e->pump; pump; pump = pump->next) error = YD_MIN(error, stop_now(pump));
+    return error;
+}
+
+void yd__pump_pause(struct yd_pump *pump, bool paused)
+{
     if (pump->class->files) {
         atomic_store_explicit(&pump->paused, paused, memory_order_release);
         if (!paused) schedule(pump);
@@ -341,9 +392,8 @@ void yd__pump_command(struct yd_element *e, struct yd__op *op)
     if (op->data && op->release) op->release(op->data);
 }
 
-void yd__pump_take_counts(struct yd_element *e)
+static void take_counts(struct yd_element *e, struct yd_pump *pump)
 {
-    struct yd_pump *pump = e->pump;
     struct yd_input_stat *stat = &e->inputs[e->input_count - 1].stat;
     pthread_mutex_lock(&pump->lock);
     stat->received += pump->counts.received;
@@ -371,11 +421,51 @@ void yd__pump_take_counts(struct yd_element *e)
     pthread_mutex_unlock(&pump->lock);
 }
 
+void yd__pump_take_counts(struct yd_element *e)
+{
+    for (struct yd_pump *pump = e->pump; pump; pump = pump->next) take_counts(e, pump);
+}
+
+/* Few slots: where eight are taken the one with the least is given up, so who sends much of what is wrong stays. */
+static void count_peer(struct yd__peer peers[YD__PEERS], unsigned reason, uint64_t records, struct yd_str peer)
+{
+    peer.size = YD_MIN(peer.size, sizeof peers[0].name);
+    uint64_t hash = yd_hash(peer.data, peer.size) + reason * 31u;
+    struct yd__peer *least = NULL;
+    for (unsigned i = 0; i < 8; i++) {
+        struct yd__peer *at = &peers[(hash + i) % YD__PEERS];
+        if (at->rejected && at->reason == reason && at->size == peer.size &&
+            memcmp(at->name, peer.data, peer.size) == 0) {
+            at->rejected += records;
+            return;
+        }
+        if (!least || at->rejected < least->rejected) least = at;
+    }
+    *least = (struct yd__peer){.rejected = records, .reason = (uint16_t)reason, .size = (uint8_t)peer.size};
+    memcpy(least->name, peer.data, peer.size);
+}
+
 void yd__pump_peers(struct yd_element *e, struct yd__peer to[YD__PEERS])
 {
-    pthread_mutex_lock(&e->pump->lock);
-    memcpy(to, e->pump->peers, sizeof e->pump->peers);
-    pthread_mutex_unlock(&e->pump->lock);
+    memset(to, 0, YD__PEERS * sizeof *to);
+    for (struct yd_pump *pump = e->pump; pump; pump = pump->next) {
+        pthread_mutex_lock(&pump->lock);
+        if (!pump->index) memcpy(to, pump->peers, sizeof pump->peers);
+        for (size_t i = 0; pump->index && i < YD__PEERS; i++) {
+            const struct yd__peer *peer = &pump->peers[i];
+            if (peer->rejected) count_peer(to, peer->reason, peer->rejected, (struct yd_str){peer->name, peer->size});
+        }
+        pthread_mutex_unlock(&pump->lock);
+    }
+}
+
+void yd__pump_stats(struct yd_element *e, struct yd_pump_stat *to)
+{
+    for (struct yd_pump *pump = e->pump; pump; pump = pump->next) {
+        pthread_mutex_lock(&pump->lock);
+        *to++ = (struct yd_pump_stat){pump->executor, pump->handed};
+        pthread_mutex_unlock(&pump->lock);
+    }
 }
 
 static void close_timer(void *arg) /* in the loop, behind every set_timer */
@@ -399,10 +489,8 @@ static void forget_timer(struct yd_pump *pump)
     }
 }
 
-void yd__pump_destroy(struct yd_element *e)
+static void destroy(struct yd_pump *pump)
 {
-    struct yd_pump *pump = e->pump;
-    if (!pump) return;
     forget_timer(pump); /* first: it could put something on the lane */
     if (pump->lane) yd_lane_close(pump->lane);
     pthread_mutex_destroy(&pump->lock);
@@ -410,6 +498,15 @@ void yd__pump_destroy(struct yd_element *e)
     free(pump->counts.dropped);
     free(pump->state);
     free(pump);
+}
+
+void yd__pump_destroy(struct yd_element *e)
+{
+    struct yd_pump *next;
+    for (struct yd_pump *pump = e->pump; pump; pump = next) {
+        next = pump->next;
+        destroy(pump);
+    }
     e->pump = NULL;
 }
 
@@ -460,6 +557,18 @@ bool yd_pump_simulated(struct yd_pump *pump)
     return pump->element->run->options.simulated;
 }
 
+unsigned yd_pump_index(struct yd_pump *pump)
+{
+    return pump->index;
+}
+
+unsigned yd_pump_count(struct yd_pump *pump)
+{
+    unsigned count = 0;
+    for (const struct yd_pump *each = pump->first; each; each = each->next) count++;
+    return count;
+}
+
 const char *yd_pump_element(struct yd_pump *pump)
 {
     return pump->element->node->name;
@@ -485,6 +594,13 @@ int yd_pump_fail(struct yd_pump *pump, int error, const char *format, ...)
     return yd_trail_add(&pump->trail, error, "%s", text);
 }
 
+static void count_handed(struct yd_pump *pump, uint64_t records)
+{
+    pthread_mutex_lock(&pump->lock);
+    pump->handed += records;
+    pthread_mutex_unlock(&pump->lock);
+}
+
 bool yd_pump_emit(struct yd_pump *pump, unsigned port, struct yd_batch *batch)
 {
     struct yd_element *e = pump->element;
@@ -504,8 +620,11 @@ bool yd_pump_emit(struct yd_pump *pump, unsigned port, struct yd_batch *batch)
     envelope->born_ns = yd_pump_mono(pump); /* a loop's: when this round of it began, so when the bytes were there */
     envelope->batch = batch;
     envelope->cost = (uint32_t)cost;
-    bool enough = atomic_fetch_add_explicit(&pump->unforwarded, cost, memory_order_acq_rel) + cost > YD__PUMP_BYTES_MAX;
-    if (enough) atomic_store(&pump->enough, true);   /* before the envelope: whoever gets that sees this */
+    struct yd_pump *first = pump->first;
+    bool enough =
+        atomic_fetch_add_explicit(&first->unforwarded, cost, memory_order_acq_rel) + cost > YD__PUMP_BYTES_MAX;
+    if (enough) atomic_store(&first->enough, true); /* before the envelope: whoever gets that sees this */
+    count_handed(pump, batch->header.count);
     (void)yd_send(e->run->options.system, envelope); /* gone: the run is over */
     return enough;
 }
@@ -525,7 +644,8 @@ int yd_pump_tell(struct yd_pump *pump, unsigned type, struct yd_batch *batch, vo
     envelope->data = data;
     envelope->data_release = release;
     if (batch && !(type & YD_TELL_URGENT))
-        atomic_fetch_add_explicit(&pump->unforwarded, (long long)envelope->cost, memory_order_acq_rel);
+        atomic_fetch_add_explicit(&pump->first->unforwarded, (long long)envelope->cost, memory_order_acq_rel);
+    if (batch) count_handed(pump, batch->header.count);
     return yd_send(e->run->options.system, envelope);
 }
 
@@ -543,7 +663,7 @@ void yd_pump_end(struct yd_pump *pump)
 
 void yd_pump_stopped(struct yd_pump *pump)
 {
-    yd__tell(pump->element->run, pump->element->pid, YD__ENV_PUMP_STOPPED, pump->incarnation, 0);
+    yd__tell(pump->element->run, pump->element->pid, YD__ENV_PUMP_STOPPED, pump->incarnation, pump->index);
     YD_DRD_BEFORE(&pump->is_up);
     /* Release pairs with the acquire of who waits for it: nothing of the pump runs after this. */
     atomic_store_explicit(&pump->is_up, false, memory_order_release);
@@ -605,26 +725,6 @@ static struct yd_str host_of(struct yd_str peer)
     return peer;
 }
 
-/* Few slots: where eight are taken the one with the least is given up, so who sends much of what is wrong stays. */
-static void count_peer(struct yd_pump *pump, unsigned reason, uint64_t records, struct yd_str peer)
-{
-    peer = host_of(peer);
-    peer.size = YD_MIN(peer.size, sizeof pump->peers[0].name);
-    uint64_t hash = yd_hash(peer.data, peer.size) + reason * 31u;
-    struct yd__peer *least = NULL;
-    for (unsigned i = 0; i < 8; i++) {
-        struct yd__peer *at = &pump->peers[(hash + i) % YD__PEERS];
-        if (at->rejected && at->reason == reason && at->size == peer.size &&
-            memcmp(at->name, peer.data, peer.size) == 0) {
-            at->rejected += records;
-            return;
-        }
-        if (!least || at->rejected < least->rejected) least = at;
-    }
-    *least = (struct yd__peer){.rejected = records, .reason = (uint16_t)reason, .size = (uint8_t)peer.size};
-    memcpy(least->name, peer.data, peer.size);
-}
-
 void yd_pump_count_rejected(struct yd_pump *pump, unsigned reason, uint64_t records, struct yd_str sample,
                             struct yd_str peer)
 {
@@ -632,7 +732,7 @@ void yd_pump_count_rejected(struct yd_pump *pump, unsigned reason, uint64_t reco
     size_t at = YD_MIN(reason, pump->element->reason_count);
     pthread_mutex_lock(&pump->lock);
     pump->counts.rejected[at] += records;
-    if (peer.size && records) count_peer(pump, (unsigned)at, records, peer);
+    if (peer.size && records) count_peer(pump->peers, (unsigned)at, records, host_of(peer));
     if (sample.size) {
         struct yd__sample *s = &pump->samples[pump->sample_next];
         pump->sample_next = (pump->sample_next + 1) % YD__SAMPLES;

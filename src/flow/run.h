@@ -89,6 +89,10 @@ struct yd_peer_stat { /* whose records the pump rejected: his address without th
     uint64_t rejected;
 };
 enum yd_element_life { YD_LIFE_UP, YD_LIFE_CRASHED, YD_LIFE_STOPPED, YD_LIFE_ENDED };
+struct yd_pump_stat { /* of one that lives in the loop of an executor */
+    unsigned executor;
+    uint64_t records; /* that it has emitted or told */
+};
 struct yd_element_stat {
     uint32_t node;
     const char *name, *class_name;
@@ -97,13 +101,14 @@ struct yd_element_stat {
     int64_t busy_ns, waiting_output_ns, waiting_input_ns; /* since the start */
     int64_t taken_at_ns;                                  /* monotonic: when this snapshot was taken */
     uint64_t crashes, parked, saves, queries_asked, queries_answered, queries_failed;
-    size_t input_count, output_count, reason_count, sample_count, peer_count;
+    size_t input_count, output_count, reason_count, sample_count, peer_count, pump_count;
     const struct yd_input_stat *inputs;
     const struct yd_output_stat *outputs;
     const struct yd_reason_stat *reasons;
     const struct yd_reject_sample *samples; /* oldest first */
     /* Those that matter: of more than can be kept those with few are forgotten, and are counted in `reasons` alone. */
     const struct yd_peer_stat *peers;
+    const struct yd_pump_stat *pumps; /* as many as executors it is spread over */
 };
 struct yd_wire_stat {
     uint32_t wire;                               /* index into the topology's wires */

@@ -50,8 +50,8 @@ enum yd__envelope {
     YD__ENV_PUMP_TELL,           /* type, incarnation; batch, data */
     YD__ENV_PUMP_COUNTS,         /* look at the pump's counts */
     YD__ENV_PUMP_ENDED,          /* incarnation */
-    YD__ENV_PUMP_STOPPED,        /* incarnation */
-    YD__ENV_PUMP_STARTED,        /* incarnation, error */
+    YD__ENV_PUMP_STOPPED,        /* incarnation, which */
+    YD__ENV_PUMP_STARTED,        /* incarnation; which << 32 | error */
     YD__ENV_MOVED,          /* key: the stream has got further. key: UINT32_MAX own stream, else the spill of a wire */
     YD__ENV_CURSOR_READ,    /* key: a cold read is done */
     YD__ENV_CURSOR_SAVED,   /* key */
@@ -503,6 +503,7 @@ struct yd__published {
     struct yd_reason_stat *reasons;
     struct yd__sample *samples;
     struct yd__peer *peers; /* YD__PEERS; rejected 0: none */
+    struct yd_pump_stat *pumps;
 };
 struct yd_element {
     struct yd_run *run;
@@ -586,6 +587,8 @@ struct yd__pump_count {
 };
 struct yd_pump {
     struct yd_element *element;
+    struct yd_pump *first, *next; /* of the element's, where it is spread over executors */
+    unsigned index, executor;
     const struct yd_pump_class *class;
     void *state;
     struct yd_loop *loop;
@@ -593,8 +596,8 @@ struct yd_pump {
     struct yd_timer *timer;
     uint32_t incarnation;        /* of the element when it was started */
     bool direct;                 /* the wrapper runs in the loop's thread */
-    atomic_bool enough;          /* emit has said so since the last look */
-    atomic_llong unforwarded;    /* bytes emitted or told, not yet on a wire or received */
+    atomic_bool enough;          /* the first one's, of all: emit has said so since the last look */
+    atomic_llong unforwarded;    /* the first one's, of all: bytes emitted or told, not yet on a wire or received */
     bool told_paused, stop_told; /* the wrapper's */
     bool running;                /* the wrapper's: started and not known to have stopped */
     atomic_bool is_up;           /* started and not stopped; for those who wait */
@@ -615,18 +618,23 @@ struct yd_pump {
     uint32_t sample_count, sample_next;
     struct yd__peer peers[YD__PEERS]; /* by hash; they stay */
     bool counts_told;
+    uint64_t handed; /* records emitted or told; under the lock */
 };
 #define YD__PUMP_BYTES_MAX (4 << 20)
+/* All of these for all pumps of the element, but where one is given. */
 int yd__pump_create(struct yd_element *e, struct yd_trail *trail);
 int yd__pump_start_now(struct yd_element *e, struct yd_trail *trail); /* at the start of the run: waits */
-void yd__pump_start(struct yd_element *e);                            /* after a crash: ENV_PUMP_STARTED comes */
-void yd__pump_stop(struct yd_element *e);                             /* ENV_PUMP_STOPPED comes */
+void yd__pump_start(struct yd_pump *pump);                            /* after a crash: ENV_PUMP_STARTED comes */
+struct yd_pump *yd__pump_at(struct yd_element *e, uint64_t index);    /* NULL: there is none */
+bool yd__pump_runs(const struct yd_element *e);                       /* any */
+void yd__pump_stop(struct yd_element *e);                             /* ENV_PUMP_STOPPED of each comes */
 int yd__pump_stop_now(struct yd_element *e);                          /* waits; not from an executor */
 void yd__pump_fed(struct yd_element *e);                              /* files: less is unforwarded now */
-void yd__pump_pause(struct yd_element *e, bool paused);
+void yd__pump_pause(struct yd_pump *pump, bool paused);
 void yd__pump_command(struct yd_element *e, struct yd__op *op); /* takes what is in it */
 void yd__pump_take_counts(struct yd_element *e);
 void yd__pump_peers(struct yd_element *e, struct yd__peer to[YD__PEERS]); /* a copy */
+void yd__pump_stats(struct yd_element *e, struct yd_pump_stat *to);       /* of each */
 void yd__pump_destroy(struct yd_element *e);
 
 /* ---- element_process.c ---- */
@@ -701,8 +709,8 @@ void yd__life_roll_back(struct yd_element *e);
 void yd__life_reopened(struct yd_element *e, int error);
 void yd__life_restart_timer(struct yd_element *e);
 void yd__life_parked(struct yd_element *e, int error);
-void yd__life_pump_stopped(struct yd_element *e);
-void yd__life_pump_started(struct yd_element *e, int error);
+void yd__life_pump_stopped(struct yd_element *e, struct yd_pump *pump);
+void yd__life_pump_started(struct yd_element *e, struct yd_pump *pump, int error);
 void yd__life_stream_is_down(struct yd_element *e);
 void yd__life_drain(struct yd_element *e);
 void yd__life_force(struct yd_element *e);

@@ -136,6 +136,20 @@ static void write_rejects(struct yd_json *json, const struct yd_element_stat *st
     yd_json_array_end(json);
 }
 
+static void write_pumps(struct yd_json *json, const struct yd_element_stat *stat)
+{
+    if (!stat->pump_count) return;
+    yd_json_key(json, "pumps");
+    yd_json_array(json);
+    for (size_t i = 0; i < stat->pump_count; i++) {
+        yd_json_object(json);
+        key_u64(json, "executor", stat->pumps[i].executor);
+        key_u64(json, "records", stat->pumps[i].records);
+        yd_json_object_end(json);
+    }
+    yd_json_array_end(json);
+}
+
 static void write_element(void *arg, const struct yd_element_stat *stat)
 {
     static const char *const lives[] = {
@@ -165,6 +179,7 @@ static void write_element(void *arg, const struct yd_element_stat *stat)
     yd_json_array(json);
     for (size_t i = 0; i < stat->output_count; i++) write_output(json, &stat->outputs[i]);
     yd_json_array_end(json);
+    write_pumps(json, stat);
     write_rejects(json, stat);
     yd_json_object_end(json);
 }
