@@ -341,11 +341,6 @@ void yd_executor_stat(struct yd_system *system, unsigned executor, struct yd_exe
                                      .turns = READ(e->turns),
                                      .wakes = READ(e->wakes),
                                      .steals = READ(e->steals)};
-    /* A wait for sockets ends by serving them: what the thread has worked beyond what was measured was that. */
-    int64_t worked = e->started ? yd_clock_busy(e->thread) - ret->busy_ns - ret->polling_ns : 0;
-    int64_t served = YD_MIN(YD_MAX(worked, (int64_t)0), ret->parked_ns);
-    ret->polling_ns += served;
-    ret->parked_ns -= served;
 }
 
 void yd_system_stat(struct yd_system *system, struct yd_system_stat *ret)

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "elements/classes.h"
+#include "elements/datagrams_in.h"
 #include "elements/line_feed.h"
 #include "elements/line_server.h"
 
@@ -14,6 +15,7 @@ enum { REASON_REFUSED = YD_LINE_REASON_COUNT, REASON_KERNEL };
 struct state {
     struct yd_element *element;
     bool rejects_wired;
+    struct yd_spread spread;
     struct yd_line_feed *feed;
 };
 
@@ -65,6 +67,8 @@ static const struct yd_param_class params[] = {{.name = "listen",
                                                 .type = YD_PARAM_DURATION,
                                                 .initial = "1h",
                                                 .doc = "A peer that sends nothing for so long is closed; `0s`: never."},
+                                               YD_SPREAD_PARAM("connections and datagrams"),
+                                               YD_RECEIVE_BUFFER_PARAM,
                                                {0}};
 
 static int check(const struct yd_args *args, char *why, size_t why_size)
@@ -124,11 +128,13 @@ static void rejected(void *arg, struct yd_line_peer *peer, enum yd_line_reason r
 static int start(struct yd_pump *pump, void *opaque, void *element_state)
 {
     struct pump *state = opaque;
-    const struct state *element = element_state;
+    struct state *element = element_state;
     const struct yd_args *args = yd_pump_args(pump);
     state->pump = pump;
     struct yd_line_server_options options = {
         .pump = pump,
+        .spread = &element->spread,
+        .receive_buffer = (size_t)yd_args_int(args, "receive_buffer"),
         .format = &yd_graphite_format,
         .listen = yd_args_text(args, "listen"),
         .udp = yd_args_text(args, "udp"),
@@ -167,7 +173,7 @@ static void pause_(void *opaque, bool paused)
 }
 
 static const struct yd_pump_class pump_class = {
-    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_};
+    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_, .spread = yd_spread_wanted};
 
 const struct yd_element_class yd_class_graphite = {
     .abi = YD_ELEMENT_ABI,

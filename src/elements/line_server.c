@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+#include "elements/datagrams_in.h"
+
 #define BATCH_SIZE  ((size_t)16 << 20)  /* of one burst: at 100,000 series a name is in it several times */
 #define BURST_SIZE  ((size_t)128 << 10) /* who brings so much at once has more waiting */
 #define BACKLOG_MAX ((size_t)256 << 10) /* what a peer may leave unread of what it is told */
@@ -17,14 +19,13 @@ struct yd_line_server {
     struct yd_lines *lines;
     struct yd_rejects *rejects;
     struct yd_listener *listener;
-    struct yd_datagrams *datagrams;
+    struct yd_datagrams_in in; /* its rejects are ours */
     struct yd_timer *sweep;
     struct yd_line_peer *peers;
-    unsigned count;
-    struct yd_line_peer *current; /* whose bytes are being parsed */
-    char from[64];                /* or of the datagram at hand */
-    uint64_t kernel_drops;
-    bool paused, posted, stopping, burst;
+    unsigned index;               /* of the pump */
+    uint64_t lines_told;          /* to the other servers */
+    struct yd_line_peer *current; /* whose bytes are being parsed; else those of the datagram at hand */
+    bool paused, posted, stopping, burst, awaited;
     void (*stopped)(void *arg);
     void *stopped_arg;
 };
@@ -49,7 +50,7 @@ static void on_reject(void *arg, enum yd_line_reason reason, struct yd_str line)
     struct yd_line_server *server = arg;
     struct yd_line_peer *peer = server->current;
     if (peer && peer->closing) return; /* the rest of what somebody sent who is being shown out */
-    struct yd_str from = yd_str_of(peer ? peer->name : server->from);
+    struct yd_str from = yd_str_of(peer ? peer->name : server->in.from);
     yd_pump_count_rejected(server->options.pump, reason, 1, line, from);
     if (server->rejects)
         emit_rejects(server, yd_rejects_add(server->rejects, yd_pump_wall(server->options.pump),
@@ -66,8 +67,19 @@ static void on_command(void *arg, struct yd_str line)
 
 /* ---- what was gathered in a turn of the loop goes on at its end ---- */
 
+static void tell_lines(struct yd_line_server *server)
+{
+    struct yd_spread *spread = server->options.spread;
+    uint64_t lines = yd_lines_count(server->lines);
+    pthread_mutex_lock(&spread->lock);
+    spread->lines += lines - server->lines_told;
+    pthread_mutex_unlock(&spread->lock);
+    server->lines_told = lines;
+}
+
 static void send_on(struct yd_line_server *server)
 {
+    tell_lines(server);
     yd_lines_flush(server->lines);
     if (server->rejects) emit_rejects(server, yd_rejects_take(server->rejects));
 }
@@ -86,7 +98,7 @@ static void turn_ends(void *arg)
         if (server->posted) return;
     }
     send_on(server);
-    if (server->stopping) end(server);
+    if (server->stopping && !server->awaited) end(server);
 }
 
 static void want_send(struct yd_line_server *server)
@@ -106,7 +118,6 @@ static void forget_peer(struct yd_line_peer *peer)
         peer->prev->next = peer->next;
     else
         server->peers = peer->next;
-    server->count--;
     yd_alloc_put(NULL, peer, sizeof *peer);
 }
 
@@ -119,6 +130,7 @@ static void close_peer(struct yd_line_peer *peer, bool in_order)
     server->current = NULL;
     yd_stream_close(peer->stream);
     forget_peer(peer);
+    yd_spread_leave(server->options.spread, server->index);
     want_send(server);
 }
 
@@ -174,14 +186,6 @@ void yd_line_peer_write(struct yd_line_peer *peer, struct yd_str text)
     }
 }
 
-static void refuse(struct yd_line_server *server, struct yd_stream *stream)
-{
-    yd_pump_count_dropped(server->options.pump, server->options.reason_refused, 0);
-    yd_pump_say(server->options.pump, 1, "%u connections are open, max_connections is %u: another one is refused",
-                server->count, server->options.connections_max);
-    yd_stream_close(stream);
-}
-
 static struct yd_line_peer *add_peer(struct yd_line_server *server, struct yd_stream *stream,
                                      const struct yd_address *from)
 {
@@ -195,7 +199,6 @@ static struct yd_line_peer *add_peer(struct yd_line_server *server, struct yd_st
     peer->next = server->peers;
     if (peer->next) peer->next->prev = peer;
     server->peers = peer;
-    server->count++;
     yd_stream_limit(stream, BACKLOG_MAX);
     return peer;
 }
@@ -206,19 +209,36 @@ static void start_peer(struct yd_line_peer *peer)
     yd_stream_start(peer->stream, &peer_ops, peer);
 }
 
+/* One that brings lines, admitted and not among the peers: here, or where there are fewer. */
+static void take(void *arg, struct yd_stream *stream, const struct yd_address *from)
+{
+    struct yd_line_server *server = arg;
+    struct yd_line_peer *peer = add_peer(server, stream, from);
+    if (peer) {
+        start_peer(peer);
+        return;
+    }
+    yd_pump_say(server->options.pump, 2, "out of memory: another connection is closed");
+    yd_stream_close(stream);
+    yd_spread_leave(server->options.spread, server->index);
+}
+
 /* First bytes tell HTTP from lines: the connection is shown to us before anybody reads from it. */
 static void on_first(void *arg, struct yd_str bytes, int error)
 {
     struct yd_line_peer *peer = arg;
     struct yd_line_server *server = peer->server;
+    struct yd_stream *stream = peer->stream;
+    struct yd_address from = peer->from;
     peer->fresh = false;
     if (error) {
         close_peer(peer, true);
     } else if (bytes.data[0] >= 'A' && bytes.data[0] <= 'Z') {
-        struct yd_stream *stream = peer->stream;
-        struct yd_address from = peer->from;
         forget_peer(peer);
+        yd_spread_leave(server->options.spread, server->index);
         server->options.http(server->options.arg, stream, &from);
+    } else if (yd_spread_hand(server->options.spread, server->index, stream, &from)) {
+        forget_peer(peer);
     } else {
         start_peer(peer);
     }
@@ -227,12 +247,22 @@ static void on_first(void *arg, struct yd_str bytes, int error)
 static void on_accept(void *arg, struct yd_stream *stream, const struct yd_address *from)
 {
     struct yd_line_server *server = arg;
-    struct yd_line_peer *peer = server->count < server->options.connections_max ? add_peer(server, stream, from) : NULL;
-    if (!peer) {
-        refuse(server, stream);
-    } else if (!server->options.http) {
-        start_peer(peer);
+    const struct yd_line_server_options *options = &server->options;
+    unsigned open;
+    if (!yd_spread_admit(options->spread, server->index, options->connections_max, &open)) {
+        yd_pump_count_dropped(options->pump, options->reason_refused, 0);
+        yd_pump_say(options->pump, 1, "%u connections are open, max_connections is %u: another one is refused", open,
+                    options->connections_max);
+        yd_stream_close(stream);
+    } else if (!options->http) {
+        if (!yd_spread_hand(options->spread, server->index, stream, from)) take(server, stream, from);
     } else {
+        struct yd_line_peer *peer = add_peer(server, stream, from);
+        if (!peer) {
+            yd_stream_close(stream);
+            yd_spread_leave(options->spread, server->index);
+            return;
+        }
         peer->fresh = true;
         if (yd_stream_peek(stream, on_first, peer) < 0) close_peer(peer, true);
     }
@@ -240,20 +270,16 @@ static void on_accept(void *arg, struct yd_stream *stream, const struct yd_addre
 
 /* ---- datagrams ---- */
 
-static void on_datagrams(void *arg, const struct yd_datagram *datagrams, size_t count, uint64_t kernel_drops)
+static void on_datagram(void *arg, struct yd_str bytes)
 {
     struct yd_line_server *server = arg;
     yd_lines_set_now(server->lines, yd_pump_wall(server->options.pump));
-    for (size_t i = 0; i < count; i++) {
-        (void)yd_address_put(&datagrams[i].from, server->from, sizeof server->from);
-        yd_lines_parse_all(server->lines, datagrams[i].bytes.data, datagrams[i].bytes.size);
-    }
-    server->from[0] = 0;
-    if (kernel_drops > server->kernel_drops) {
-        yd_pump_count_dropped(server->options.pump, server->options.reason_kernel, kernel_drops - server->kernel_drops);
-        server->kernel_drops = kernel_drops;
-    }
-    want_send(server);
+    yd_lines_parse_all(server->lines, bytes.data, bytes.size);
+}
+
+static void on_burst(void *arg)
+{
+    want_send(arg);
 }
 
 /* ---- life ---- */
@@ -264,7 +290,7 @@ static void pause_all(struct yd_line_server *server, bool paused)
     server->paused = paused;
     for (struct yd_line_peer *peer = server->peers; peer; peer = peer->next)
         if (!peer->fresh) yd_stream_pause(peer->stream, paused);
-    if (server->datagrams) yd_datagrams_pause(server->datagrams, paused);
+    yd_datagrams_in_pause(&server->in, paused);
 }
 
 void yd_line_server_pause(struct yd_line_server *server, bool paused)
@@ -307,12 +333,19 @@ static void end(struct yd_line_server *server)
 static void close_sockets(struct yd_line_server *server)
 {
     if (server->listener) yd_listener_close(server->listener);
-    if (server->datagrams) yd_datagrams_close(server->datagrams);
+    yd_datagrams_in_close(&server->in);
     yd_timer_close(server->sweep);
     server->listener = NULL;
-    server->datagrams = NULL;
     server->sweep = NULL;
     while (server->peers) close_peer(server->peers, true);
+}
+
+/* No connection is on its way to us any longer. */
+static void parted(void *arg)
+{
+    struct yd_line_server *server = arg;
+    server->awaited = false;
+    if (!server->posted) end(server);
 }
 
 void yd_line_server_stop(struct yd_line_server *server, void (*stopped)(void *arg), void *arg)
@@ -320,47 +353,66 @@ void yd_line_server_stop(struct yd_line_server *server, void (*stopped)(void *ar
     server->stopped = stopped;
     server->stopped_arg = arg;
     server->stopping = true;
+    yd_datagrams_in_finish(&server->in);
     close_sockets(server);
     send_on(server);
-    if (!server->posted) end(server);
+    server->awaited = !yd_spread_part(server->options.spread, server->index, parted);
+    if (!server->posted && !server->awaited) end(server);
 }
 
-static int listen_tcp(struct yd_line_server *server, struct yd_trail *trail)
+static int listen_tcp(struct yd_line_server *server)
 {
     static const struct yd_listener_ops ops = {.accept = on_accept};
     struct yd_address at;
+    struct yd_trail trail = {0};
     char text[128];
-    int r = yd_address_parse(server->options.listen, &at, trail);
-    if (r == 0) r = yd_listen(server->loop, &at, &ops, server, &server->listener, trail);
-    if (r < 0) return r;
+    int r = yd_address_parse(server->options.listen, &at, &trail);
+    if (r == 0) r = yd_listen(server->loop, &at, &ops, server, &server->listener, &trail);
+    if (r < 0) return yd_pump_fail(server->options.pump, r, "%s", yd_trail_text(&trail));
     yd_listener_address(server->listener, &at);
     (void)yd_address_put(&at, text, sizeof text);
     yd_pump_listens(server->options.pump, server->options.what, text);
     return 0;
 }
 
-static int listen_udp(struct yd_line_server *server, struct yd_trail *trail)
+static int listen_udp(struct yd_line_server *server, char *what, size_t what_size)
 {
-    static const struct yd_datagrams_ops ops = {.received = on_datagrams};
-    struct yd_address at;
-    char text[128], what[64];
-    int r = yd_address_parse(server->options.udp, &at, trail);
-    if (r == 0) r = yd_datagrams_open(server->loop, &at, &ops, server, &server->datagrams, trail);
-    if (r < 0) return r;
-    yd_datagrams_address(server->datagrams, &at);
-    (void)yd_address_put(&at, text, sizeof text);
-    (void)snprintf(what, sizeof what, "%s (UDP)", server->options.what);
-    yd_pump_listens(server->options.pump, what, text);
-    return 0;
+    const struct yd_line_server_options *options = &server->options;
+    (void)snprintf(what, what_size, "%s (UDP)", options->what);
+    struct yd_datagrams_in_options in = {.pump = options->pump,
+                                         .spread = options->spread,
+                                         .what = what,
+                                         .receive_buffer = options->receive_buffer,
+                                         .reason_kernel = options->reason_kernel,
+                                         .datagram = on_datagram,
+                                         .burst_ends = on_burst,
+                                         .arg = server};
+    return yd_datagrams_in_open(&server->in, &in, options->udp);
+}
+
+/* The first of the element's has the door. */
+static int listen_all(struct yd_line_server *server)
+{
+    const struct yd_line_server_options *options = &server->options;
+    char what[64];
+    int r = 0;
+    if (options->listen.size && server->index == 0) r = listen_tcp(server);
+    if (r == 0 && options->udp.size) r = listen_udp(server, what, sizeof what);
+    if (r == 0 && options->idle_ns) {
+        r = yd_timer_create(server->loop, on_sweep, server, &server->sweep);
+        if (r < 0) return yd_pump_fail(options->pump, r, "out of memory");
+        yd_timer_start(server->sweep, yd_loop_mono(server->loop) + options->idle_ns / 4);
+    }
+    return r;
 }
 
 int yd_line_server_start(const struct yd_line_server_options *options, struct yd_line_server **ret_server)
 {
-    struct yd_trail trail = {0};
     struct yd_line_server *server = yd_alloc_zero(NULL, sizeof *server);
     if (!server) return yd_pump_fail(options->pump, YD_ENOMEM, "out of memory");
     server->options = *options;
     server->loop = yd_pump_loop(options->pump);
+    server->index = yd_pump_index(options->pump);
     struct yd_lines_options lines = {.format = options->format,
                                      .sink = {server, on_batch, on_reject, on_command},
                                      .line_max = options->line_max,
@@ -368,28 +420,29 @@ int yd_line_server_start(const struct yd_line_server_options *options, struct yd
                                      .seed = yd_loop_random(server->loop)};
     int r = yd_lines_create(&lines, &server->lines);
     if (r == 0 && options->rejects_wired) r = yd_rejects_create(yd_pump_element(options->pump), &server->rejects);
-    if (r == 0 && options->listen.size) r = listen_tcp(server, &trail);
-    if (r == 0 && options->udp.size) r = listen_udp(server, &trail);
-    if (r == 0 && options->idle_ns) {
-        r = yd_timer_create(server->loop, on_sweep, server, &server->sweep);
-        if (r == 0) yd_timer_start(server->sweep, yd_loop_mono(server->loop) + options->idle_ns / 4);
-    }
+    r = r < 0 ? yd_pump_fail(options->pump, r, "out of memory") : listen_all(server);
     if (r < 0) {
         close_sockets(server);
         free_server(server);
-        return yd_pump_fail(options->pump, r, "%s", *yd_trail_text(&trail) ? yd_trail_text(&trail) : yd_error_text(r));
+        return r;
     }
+    if (options->listen.size) yd_spread_join(options->spread, server->index, server->loop, take, server);
     *ret_server = server;
     return 0;
 }
 
-uint64_t yd_line_server_lines(const struct yd_line_server *server)
+uint64_t yd_line_server_lines(struct yd_line_server *server)
 {
-    return yd_lines_count(server->lines);
+    struct yd_spread *spread = server->options.spread;
+    tell_lines(server);
+    pthread_mutex_lock(&spread->lock);
+    uint64_t lines = spread->lines;
+    pthread_mutex_unlock(&spread->lock);
+    return lines;
 }
-unsigned yd_line_server_connections(const struct yd_line_server *server)
+unsigned yd_line_server_connections(struct yd_line_server *server)
 {
-    return server->count;
+    return yd_spread_connections(server->options.spread);
 }
 void yd_line_server_address(const struct yd_line_server *server, struct yd_address *ret)
 {

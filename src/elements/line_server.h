@@ -4,13 +4,15 @@
  *   datagrams --------------------------------^    \--reject--> counter, sample, ROW on the rejects port
  *
  * All connections read into one buffer and fill one batch; it is sealed when full, else once per turn of the loop, so
- * that many slow peers make few batches. A paused server reads nothing: the peers' kernels wait. One loop thread. */
+ * that many slow peers make few batches. A paused server reads nothing: the peers' kernels wait. One loop thread; where
+ * the element is spread over executors each of its pumps has one, and the first one deals the connections out. */
 #ifndef ELEMENTS_LINE_SERVER_H
 #define ELEMENTS_LINE_SERVER_H
 
 #include <yarder/element.h>
 
 #include "elements/lines.h"
+#include "elements/spread.h"
 #include "io/loop.h"
 
 struct yd_line_server;
@@ -31,11 +33,13 @@ struct yd_line_peer {
 
 struct yd_line_server_options {
     struct yd_pump *pump;
+    struct yd_spread *spread; /* what it shares with the servers of the element's other pumps */
+    size_t receive_buffer;    /* of datagrams */
     const struct yd_lines_format *format;
     struct yd_str listen, udp; /* "": none */
     const char *what;          /* "Graphite lines": what is said to listen */
     size_t line_max;
-    unsigned connections_max;
+    unsigned connections_max; /* of all together */
     int64_t idle_ns;          /* 0: for ever */
     unsigned output, rejects; /* ports */
     bool rejects_wired;
@@ -65,8 +69,8 @@ bool yd_line_server_paused(const struct yd_line_server *server);
 void yd_line_server_stop(struct yd_line_server *server, void (*stopped)(void *arg), void *arg);
 /* To the peer; one that does not read what it is told is closed. */
 void yd_line_peer_write(struct yd_line_peer *peer, struct yd_str text);
-uint64_t yd_line_server_lines(const struct yd_line_server *server);
-unsigned yd_line_server_connections(const struct yd_line_server *server);
+uint64_t yd_line_server_lines(struct yd_line_server *server);       /* of all together */
+unsigned yd_line_server_connections(struct yd_line_server *server); /* likewise */
 void yd_line_server_address(const struct yd_line_server *server, struct yd_address *ret);
 
 #endif

@@ -162,8 +162,8 @@ static int open(struct yd_element *element, void *opaque)
     state->nan = (enum yd_tsdb_nan)nan;
     state->substring = suggest == 1;
     state->element = element;
-    state->wiring =
-        (struct yd_tsdb_wiring){yd_element_wired(element, YD_TSDB_REJECTS), yd_element_wired(element, YD_TSDB_ASK)};
+    state->wiring.rejects = yd_element_wired(element, YD_TSDB_REJECTS);
+    state->wiring.ask = yd_element_wired(element, YD_TSDB_ASK);
     return 0;
 }
 

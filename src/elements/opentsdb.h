@@ -13,6 +13,7 @@
 #include <yarder/element.h>
 
 #include "elements/opentsdb_query.h"
+#include "elements/spread.h"
 
 enum { YD_TSDB_OUTPUT, YD_TSDB_REJECTS, YD_TSDB_ASK };
 enum { YD_TSDB_TELL_ASK = 1 };
@@ -45,9 +46,10 @@ void yd_tsdb_reply_free(void *reply);
 extern const struct yd_pump_class yd_tsdb_pump;
 enum { YD_TSDB_REASON_REFUSED = 14, YD_TSDB_REASON_KERNEL };
 
-/* What the pump reads of receive's half when it starts. */
+/* What the pumps have of receive's half, and share. */
 struct yd_tsdb_wiring {
     bool rejects, ask;
+    struct yd_spread spread;
 };
 
 #endif

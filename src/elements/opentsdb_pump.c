@@ -661,7 +661,7 @@ static int open_parts(struct pump *pump, const struct yd_tsdb_wiring *wiring, co
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 {
     struct pump *pump = opaque;
-    const struct yd_tsdb_wiring *wiring = element_state;
+    struct yd_tsdb_wiring *wiring = element_state;
     const struct yd_args *args = yd_pump_args(yd_pump);
     pump->pump = yd_pump;
     pump->loop = yd_pump_loop(yd_pump);
@@ -674,6 +674,7 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     }
     struct yd_line_server_options options = {
         .pump = yd_pump,
+        .spread = &wiring->spread,
         .format = &yd_opentsdb_format,
         .listen = yd_args_text(args, "listen"),
         .udp = YD_STR(""),

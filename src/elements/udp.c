@@ -302,16 +302,17 @@ const struct yd_element_class yd_class_udp = {
     .flags = YD_CLASS_SOURCE,
     .name = "Udp",
     .summary = "takes datagrams, unicast or multicast, as raw packets",
-    .doc = "Each datagram is a PACKET: its bytes as they came, stamped with the time at which the kernel received it.\n"
-           "\n"
-           "- What the kernel had to drop for want of room is counted by its own counter, also when nothing comes after "
-           "it.\n"
-           "- Datagrams of other sources than `sources`, smaller than `min_size` or larger than `max_size` are rejected "
-           "and\n"
-           "  counted.\n"
-           "- Wire it to its Log with `full: drop_old` or `full: spill`: then a Log that is slow or cannot write stops "
-           "nobody,\n"
-           "  and what it missed is counted.\n",
+    .doc =
+        "Each datagram is a PACKET: its bytes as they came, stamped with the time at which the kernel received it.\n"
+        "\n"
+        "- What the kernel had to drop for want of room is counted by its own counter, also when nothing comes after "
+        "it.\n"
+        "- Datagrams of other sources than `sources`, smaller than `min_size` or larger than `max_size` are rejected "
+        "and\n"
+        "  counted.\n"
+        "- Wire it to its Log with `full: drop_old` or `full: spill`: then a Log that is slow or cannot write stops "
+        "nobody,\n"
+        "  and what it missed is counted.\n",
     .example = "rocket :: Udp(listen: \"127.0.0.1:5000\", name: \"rocket\")\n"
                "rocket -[full: drop_old]-> raw :: Log(stream: \"raw\")\n",
     .ports = ports,

@@ -1,0 +1,307 @@
+#!/usr/bin/env python3
+"""Inputs that are spread over executors: who parses, what stays in order, limits, refusals, and what the kernel drops."""
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+from harness import YARDER, Daemon, Skip, check_identity, free_port, main, wait_for
+
+TOPOLOGY = '''
+graphite :: Graphite(listen: "127.0.0.1:{graphite}", udp: "127.0.0.1:{graphite}", MORE)
+graphite -> File(path: "out.jsonl")
+'''
+HISTORY = '''
+graphite :: Graphite(listen: "127.0.0.1:{graphite}")
+tsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")
+graphite -> metrics :: Log(stream: "metrics") -> history :: History()
+tsdb => history
+'''
+
+
+def daemon_in(folder, more='idle: 1h', topology=TOPOLOGY):
+    os.makedirs(folder, exist_ok=True)
+    return Daemon(folder, topology.replace('MORE', more), args=['--executors', '2'],
+                  ports={'graphite': free_port(), 'tsdb': free_port()})
+
+
+def pump_of(daemon):
+    return next(p for p in daemon.element('graphite')['inputs'] if p['name'] == 'pump')
+
+
+def records_of_pumps(daemon):
+    return [p['records'] for p in daemon.element('graphite')['pumps']]
+
+
+def connect(daemon, count):
+    return [socket.create_connection(('127.0.0.1', daemon.ports['graphite'])) for _ in range(count)]
+
+
+def sequences(folder):
+    """The values of each name in the order in which they were written."""
+    found = {}
+    for line in open(folder + '/out.jsonl'):
+        record = json.loads(line)
+        found.setdefault(record['name'], []).append(int(record['value']))
+    return found
+
+
+def in_parallel(tasks):
+    threads = [threading.Thread(target=task) for task in tasks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def connections_are_parsed_by_all_executors_in_order(folder):
+    """40 connections: both executors read and parse, what each sent is there in its order, the counters add up"""
+    with daemon_in(folder) as daemon:
+        peers, count = connect(daemon, 40), 500
+        bad = b'this is no line at all\n'
+
+        def send(i):
+            for at in range(0, count, 50):
+                peers[i].sendall(b''.join(b'c.%d %d 1700000000\n' % (i, n) for n in range(at, at + 50)) + bad)
+            peers[i].close()
+
+        in_parallel([lambda i=i: send(i) for i in range(len(peers))])
+        sent, wrong = len(peers) * count, len(peers) * 10
+        wait_for(lambda: pump_of(daemon)['received'] == sent + wrong, why='the lines')
+        pumps = daemon.element('graphite')['pumps']
+        assert len(pumps) == 2 and {p['executor'] for p in pumps} == {0, 1}, pumps
+        assert all(p['records'] == sent / 2 for p in pumps), pumps  # the fewest gets the next: half each
+        status = daemon.status()
+        assert all(e['sockets_ns'] > 0 for e in status['executors']), status['executors']
+        check_identity(status)
+        assert pump_of(daemon)['rejected'] == wrong
+        peer = daemon.element('graphite')['peers']
+        assert sum(p['rejected'] for p in peer) == wrong and len(peer) == 1, peer  # of one host, over both pumps
+        daemon.stop()
+    assert sequences(folder) == {'c.%d' % i: list(range(count)) for i in range(40)}
+
+
+def one_executor_is_enough_if_so_said(folder):
+    """spread: 1: all is parsed by one executor"""
+    with daemon_in(folder, 'spread: 1') as daemon:
+        for peer in connect(daemon, 10):
+            peer.sendall(b'a 1 1700000000\n')
+            peer.close()
+        wait_for(lambda: records_of_pumps(daemon) == [10], why='the lines')
+
+
+def the_limit_is_of_all_executors_together(folder):
+    """max_connections: 10: of 16 connections exactly 6 are refused; one that goes makes room for another"""
+    with daemon_in(folder, 'max_connections: 10') as daemon:
+        peers = connect(daemon, 16)
+        for peer in peers:
+            try:
+                peer.sendall(b'a 1 1700000000\n')
+            except OSError:
+                pass
+        wait_for(lambda: pump_of(daemon)['consumed'] == 10, why='the ten')
+        open_ones = []
+        for peer in peers:
+            peer.settimeout(0.3)
+            try:
+                assert peer.recv(1) == b''
+            except TimeoutError:
+                open_ones.append(peer)
+            except ConnectionResetError:
+                pass
+        assert len(open_ones) == 10, len(open_ones)
+        assert sorted(records_of_pumps(daemon)) == [5, 5]
+        open_ones[3].close()
+
+        def again():
+            with socket.create_connection(('127.0.0.1', daemon.ports['graphite'])) as s:
+                s.settimeout(0.3)
+                s.sendall(b'a 2 1700000000\n')
+                s.shutdown(socket.SHUT_WR)
+                return pump_of(daemon)['consumed'] == 11
+
+        wait_for(again, why='room for another')
+        check_identity(daemon.status())
+
+
+def datagrams_of_many_senders_are_parsed_by_all_executors(folder):
+    """32 senders over UDP: both executors parse, each sender's stay in order, sent = received + dropped by the kernel"""
+    with daemon_in(folder) as daemon:
+        senders, count = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(32)], 400
+
+        def send(i):
+            for n in range(count):
+                senders[i].sendto(b'u.%d %d 1700000000\n' % (i, n), ('127.0.0.1', daemon.ports['graphite']))
+
+        in_parallel([lambda i=i: send(i) for i in range(len(senders))])
+        wait_for(lambda: pump_of(daemon)['received'] == len(senders) * count, why='all of it')
+        assert all(n > 0 for n in records_of_pumps(daemon)), records_of_pumps(daemon)
+        check_identity(daemon.status())
+        dropped = pump_of(daemon)['dropped']
+        daemon.stop()
+    found = sequences(folder)
+    assert all(values == sorted(values) for values in found.values())
+    assert sum(len(values) for values in found.values()) == len(senders) * count - dropped
+
+
+def a_full_wire_stops_all_connections(folder):
+    """while what it sends is blocked no connection is read by any executor; then all goes on, in order, nothing lost"""
+    blocked = '''
+graphite :: Graphite(listen: "127.0.0.1:{graphite}")
+graphite -[queue: 64KiB]-> out :: Print(format: "value")
+'''
+    with daemon_in(folder, topology=blocked) as daemon:
+        peers, each, pad = [], 60_000, b'x' * 300
+        for _ in range(6):
+            peers.append(socket.socket())
+            peers[-1].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+            peers[-1].connect(('127.0.0.1', daemon.ports['graphite']))
+        sent = [0] * len(peers)
+
+        def send(i):
+            for n in range(0, each, 100):
+                peers[i].sendall(b''.join(b'w;pad=%s %d 1700000000\n' % (pad, i * 1_000_000 + k) for k in range(n, n + 100)))
+                sent[i] = n + 100
+            peers[i].close()
+
+        threads = [threading.Thread(target=send, args=[i]) for i in range(len(peers))]
+        for thread in threads:
+            thread.start()
+        last = []
+
+        def stands_still():
+            last.append((list(sent), pump_of(daemon)['received']))
+            return len(last) > 5 and last[-1] == last[-6]
+
+        wait_for(stands_still, pause=0.1, why='a standstill')
+        status = daemon.status()
+        check_identity(status)
+        assert daemon.element('graphite')['blocked'] and max(sent) < each, sent
+        assert all(n > 0 for n in records_of_pumps(daemon)), records_of_pumps(daemon)
+        printed = []
+
+        def read():
+            while chunk := os.read(daemon.process.stdout.fileno(), 1 << 16):
+                printed.append(chunk)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        for thread in threads:
+            thread.join()
+        wait_for(lambda: pump_of(daemon)['received'] == each * len(peers), why='all of it')
+        check_identity(daemon.status())
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(30) == 0, daemon.stderr()
+        reader.join()
+        values = [int(float(v)) for v in b''.join(printed).split()]
+        for i in range(len(peers)):
+            assert [v % 1_000_000 for v in values if v // 1_000_000 == i] == list(range(each)), i
+
+
+def what_the_kernel_drops_is_told_though_nothing_follows(folder):
+    """a stopped daemon with a small receive buffer: what did not fit is counted, without another datagram"""
+    with daemon_in(folder, 'receive_buffer: 8KiB') as daemon:
+        daemon.process.send_signal(signal.SIGSTOP)
+        senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(16)]
+        for n in range(100):
+            for i, sender in enumerate(senders):
+                sender.sendto(b'd.%d %d 1700000000\n' % (i, n), ('127.0.0.1', daemon.ports['graphite']))
+        daemon.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: pump_of(daemon)['received'] == 1600, why='the account of all of it')
+        reasons = {r['reason']: r['dropped'] for r in daemon.element('graphite')['reasons'] if r['dropped']}
+        assert list(reasons) == ['datagram dropped by the kernel'] and 0 < reasons['datagram dropped by the kernel'] < 1600
+        check_identity(daemon.status())
+
+
+def another_daemon_cannot_have_half_of_it(folder):
+    """a second daemon at the same UDP address is refused, and the first goes on to get everything"""
+    with daemon_in(folder + '/one', topology=TOPOLOGY.replace('listen: "127.0.0.1:{graphite}"', 'listen: ""')) as daemon:
+        other = folder + '/two'
+        os.makedirs(other)
+        done = subprocess.run([YARDER, 'run', daemon.file, '--data', other + '/data', '--executors', '2'], cwd=other,
+                              capture_output=True, text=True, timeout=30)
+        assert done.returncode != 0 and f'cannot listen on 127.0.0.1:{daemon.ports["graphite"]}' in done.stderr, done
+        for n in range(64):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.sendto(b'a %d 1700000000\n' % n, ('127.0.0.1', daemon.ports['graphite']))
+        wait_for(lambda: pump_of(daemon)['consumed'] == 64, why='all of it')
+
+
+def a_granted_buffer_that_is_smaller_is_said(folder):
+    """without the right to more than rmem_max the granted receive buffer is said, with what to do"""
+    limit = int(open('/proc/sys/net/core/rmem_max').read())
+    if limit >= 1 << 29:
+        raise Skip(f'net.core.rmem_max is {limit}')
+    daemon = daemon_in(folder, 'receive_buffer: 1GiB')
+    if os.geteuid() == 0:
+        daemon.prefix = ['setpriv', '--bounding-set', '-net_admin']
+    with daemon:
+        wait_for(lambda: 'raise net.core.rmem_max' in daemon.stderr(), why='the line')
+
+
+def a_stop_takes_all_that_was_accepted(folder):
+    """connections come and go while it stops: it ends in order and the counters of its last words add up"""
+    with daemon_in(folder) as daemon:
+        going = True
+
+        def knock():
+            while going:
+                try:
+                    with socket.create_connection(('127.0.0.1', daemon.ports['graphite']), timeout=2) as s:
+                        s.sendall(b'k 1 1700000000\n')
+                except OSError:
+                    return
+
+        threads = [threading.Thread(target=knock) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        try:
+            wait_for(lambda: min(records_of_pumps(daemon) + [1000]) > 0 and pump_of(daemon)['consumed'] > 200, why='a lot')
+        finally:
+            daemon.process.send_signal(signal.SIGTERM)
+            going = False
+            for thread in threads:
+                thread.join()
+        assert daemon.process.wait(30) == 0, daemon.stderr()
+
+
+def after_kill_9_each_connection_has_a_prefix(folder):
+    """kill -9 under 8 connections: of each what is kept is the beginning of what it sent, none twice; then it goes on"""
+    with daemon_in(folder, topology=HISTORY) as daemon:
+        peers = connect(daemon, 8)
+
+        def send(i):
+            try:
+                for n in range(20000):
+                    peers[i].sendall(b'k.%d %d %d\n' % (i, n, 1700000000 + n))
+            except OSError:
+                pass
+
+        threads = [threading.Thread(target=send, args=[i]) for i in range(len(peers))]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: pump_of(daemon)['consumed'] > 20000, why='a part of it')
+        daemon.kill()
+        for thread in threads:
+            thread.join()
+        daemon.start()
+
+        def kept(i):
+            answer = daemon.query(f'none:k.{i}', start='1700000000', end='1700100000')
+            return [int(v) for _, v in sorted(answer[0]['dps'].items())] if isinstance(answer, list) and answer else []
+
+        wait_for(lambda: all(kept(i) for i in range(8)), why='the replay')
+        for i in range(8):
+            values = kept(i)
+            assert values == list(range(len(values))), (i, values[:10], len(values))
+        daemon.lines('after 1 1700000000\n')
+        wait_for(lambda: daemon.query('none:after', start='1700000000', end='1700100000')[0]['dps'], why='the line after')
+        check_identity(daemon.status())
+
+
+main(connections_are_parsed_by_all_executors_in_order, one_executor_is_enough_if_so_said,
+     the_limit_is_of_all_executors_together, datagrams_of_many_senders_are_parsed_by_all_executors,
+     a_full_wire_stops_all_connections, what_the_kernel_drops_is_told_though_nothing_follows, another_daemon_cannot_have_half_of_it,
+     a_granted_buffer_that_is_smaller_is_said, a_stop_takes_all_that_was_accepted, after_kill_9_each_connection_has_a_prefix)
