@@ -24,7 +24,6 @@
 
 #define GROUP       64
 #define BATCH_BYTES ((size_t)4 << 20)
-#define CACHE_BYTES ((size_t)64 << 20)
 
 const char *const yd_influx_reasons[] = {
 #define YD_INFLUX_TEXT(name, text) text,
@@ -63,7 +62,7 @@ int yd_influx_create(const struct yd_influx_options *options, struct yd_influx *
     yd_buf_init(&influx->text, options->alloc);
     int r =
         yd_spellings_init(&influx->spellings, options->alloc, options->batch_bytes ? options->batch_bytes : BATCH_BYTES,
-                          options->cache_bytes ? options->cache_bytes : CACHE_BYTES, options->seed);
+                          options->cache_bytes ? options->cache_bytes : YD_RAW_NAMES_BYTES, options->seed);
     if (r < 0) {
         yd_alloc_put(options->alloc, influx, sizeof *influx);
         return r;

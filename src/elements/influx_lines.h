@@ -49,7 +49,7 @@ struct yd_influx_options {
     struct yd_str separator; /* between measurement and field, up to 8 bytes; kept by the caller */
     bool drop_strings;       /* string fields make no record; those are counted by yd_influx_strings */
     size_t batch_bytes;      /* of a sealed frame; 0: 4 MiB */
-    size_t cache_bytes;      /* of the name cache; 0: 64 MiB */
+    size_t cache_bytes;      /* of the name cache; 0: YD_RAW_NAMES_BYTES */
     uint64_t seed;           /* of its hashes: random in the product */
     struct yd_alloc *alloc;
 };

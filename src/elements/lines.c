@@ -46,7 +46,7 @@ int yd_lines_create(const struct yd_lines_options *options, struct yd_lines **re
     lines->options = *options;
     if (!lines->options.line_max) lines->options.line_max = 64 << 10;
     if (!lines->options.batch_bytes) lines->options.batch_bytes = 1 << 20;
-    if (!lines->options.cache_bytes) lines->options.cache_bytes = 64 << 20;
+    if (!lines->options.cache_bytes) lines->options.cache_bytes = YD_RAW_NAMES_BYTES;
 #ifdef HAVE_AVX2
     lines->wide = !options->portable && options->format->parse_group && __builtin_cpu_supports("avx2") &&
                   __builtin_cpu_supports("bmi");

@@ -57,7 +57,7 @@ struct yd_lines_options {
     struct yd_lines_sink sink;
     size_t line_max;    /* bytes without the line's end; 0: 64 KiB */
     size_t batch_bytes; /* of a sealed frame; 0: 1 MiB */
-    size_t cache_bytes; /* of the name cache; 0: 64 MiB */
+    size_t cache_bytes; /* of the name cache; 0: YD_RAW_NAMES_BYTES */
     uint64_t seed;      /* of its hashes: random in the product */
     bool portable;      /* no AVX2, whatever the CPU has: for tests */
     struct yd_alloc *alloc;

@@ -23,7 +23,6 @@
 #define TEXT_TYPE       "text/plain; charset=UTF-8"
 #define SCRIPT_TYPE     "application/javascript; charset=UTF-8"
 #define PUT_BATCH_BYTES ((size_t)1 << 20)
-#define PUT_CACHE_BYTES ((size_t)64 << 20)
 #define ZONES           "/usr/share/zoneinfo"
 #define ZONE_SIZE_MAX   ((size_t)64 << 10)
 #define BACKLOG_MAX     (INT64_C(64) << 20) /* of an answer that its peer does not read */
@@ -651,7 +650,7 @@ static int open_parts(struct pump *pump, const struct yd_tsdb_wiring *wiring, co
                                        .written = on_written,
                                        .forget = forget,
                                        .arg = pump};
-    int r = yd_put_create(NULL, PUT_BATCH_BYTES, PUT_CACHE_BYTES, yd_loop_random(pump->loop), &pump->points);
+    int r = yd_put_create(NULL, PUT_BATCH_BYTES, YD_RAW_NAMES_BYTES, yd_loop_random(pump->loop), &pump->points);
     if (r == 0 && wiring->rejects) r = yd_rejects_create(yd_pump_element(pump->pump), &pump->rejects);
     if (r < 0) return yd_pump_fail(pump->pump, r, "out of memory");
     r = yd_intake_create(&intake, &pump->intake);

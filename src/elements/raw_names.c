@@ -4,33 +4,28 @@
  * What can fail is memory, and then the cache just does not learn. */
 #include "elements/raw_names.h"
 
-#include <sys/mman.h>
+#include "base/large.h"
 
 #define SLOTS_MIN   4096
 #define LINE        64
 #define BLOCK_FIRST (UINT32_C(128) << 10)
 #define BLOCK       (UINT32_C(8) << 20)
-#define HUGE_PAGE   (UINT32_C(2) << 20)
 
 struct yd_raw_block {
     struct yd_raw_block *next;
     size_t size;
 };
 
-/* Misses in the page tables cost as much as those in the caches. Advice only: it may fail. */
-static void advise_huge(void *memory, size_t size)
-{
-    uintptr_t from = YD_ALIGN_UP((uintptr_t)memory, HUGE_PAGE),
-              to = ((uintptr_t)memory + size) & ~(uintptr_t)(HUGE_PAGE - 1);
-    if (from < to) (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
-}
+/* Entries lie anywhere: each is asked for a while before it is looked at, or growing stalls the line for a miss each.
+ */
+#define AHEAD 16
 
 /* Both tables in one piece. */
 static uint64_t *make_tables(struct yd_raw_names *names, size_t slots)
 {
     uint64_t *tables = yd_alloc_get(names->alloc, 2 * slots * sizeof *tables);
     if (!tables) return NULL;
-    advise_huge(tables, 2 * slots * sizeof *tables);
+    yd_advise_huge(tables, 2 * slots * sizeof *tables);
     memset(tables, 0, 2 * slots * sizeof *tables);
     return tables;
 }
@@ -94,7 +89,9 @@ static bool grow(struct yd_raw_names *names)
     size_t old = names->slot_mask + 1, wide = old * 2;
     uint64_t *slots = make_tables(names, wide), *by_name = slots + wide;
     if (!slots) return false;
-    for (size_t i = 0; i < old; i++) {
+    for (size_t i = 0; i < old; i++) { /* of a free slot nothing is asked: a hint to nowhere is harmless */
+        if (i + AHEAD < old) __builtin_prefetch(entry_of(names->slots[i + AHEAD]));
+        if (i + AHEAD < old) __builtin_prefetch(entry_of(names->by_name[i + AHEAD]));
         if (names->slots[i]) place(slots, wide - 1, entry_of(names->slots[i])->hash, entry_of(names->slots[i]));
         if (names->by_name[i])
             place(by_name, wide - 1, entry_of(names->by_name[i])->name_hash, entry_of(names->by_name[i]));
@@ -111,7 +108,7 @@ static bool add_block(struct yd_raw_names *names)
     size_t size = names->blocks ? BLOCK : BLOCK_FIRST;
     struct yd_raw_block *block = yd_alloc_get(names->alloc, size);
     if (!block) return false;
-    if (size == BLOCK) advise_huge(block, size);
+    if (size == BLOCK) yd_advise_huge(block, size);
     *block = (struct yd_raw_block){names->blocks, size};
     names->blocks = block;
     names->bytes += size;
@@ -124,6 +121,7 @@ struct yd_raw_name *yd_raw_names_find_name(const struct yd_raw_names *names, str
 {
     uint64_t slot;
     for (size_t at = hash & names->slot_mask; (slot = names->by_name[at]) != 0; at = (at + 1) & names->slot_mask) {
+        if ((slot ^ hash) & YD_RAW_TAG) continue;
         struct yd_raw_name *entry = entry_of(slot);
         if (entry->name_hash == hash && yd_str_eq(yd_raw_name_canonical(entry), canonical)) return entry;
     }

@@ -37,7 +37,10 @@ struct yd_raw_names {
     uint64_t seed, resets;
 };
 
-#define YD_RAW_NAME_MAX 4096 /* longer spellings are not remembered */
+/* A client that goes round more names than are remembered finds none of them: forgetting costs more than the memory, of
+ * which nothing is taken before there are names. 1.6 million of 40 bytes. */
+#define YD_RAW_NAMES_BYTES ((size_t)256 << 20)
+#define YD_RAW_NAME_MAX    4096 /* longer spellings are not remembered */
 
 int yd_raw_names_init(struct yd_raw_names *names, struct yd_alloc *alloc, size_t bytes_max, uint64_t seed);
 void yd_raw_names_fini(struct yd_raw_names *names);

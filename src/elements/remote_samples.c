@@ -10,7 +10,6 @@
 #include "elements/lines.h"
 
 #define BATCH_BYTES  ((size_t)4 << 20)
-#define CACHE_BYTES  ((size_t)64 << 20)
 #define STALE_MARKER UINT64_C(0x7ff0000000000002)
 
 const char *const yd_remote_reasons[] = {
@@ -249,7 +248,7 @@ int yd_remote_create(const struct yd_remote_options *options, struct yd_remote *
     remote->options = *options;
     int r =
         yd_spellings_init(&remote->spellings, options->alloc, options->batch_bytes ? options->batch_bytes : BATCH_BYTES,
-                          options->cache_bytes ? options->cache_bytes : CACHE_BYTES, options->seed);
+                          options->cache_bytes ? options->cache_bytes : YD_RAW_NAMES_BYTES, options->seed);
     if (r < 0) {
         yd_alloc_put(options->alloc, remote, sizeof *remote);
         return r;

@@ -40,7 +40,7 @@ struct yd_remote_sink {
 struct yd_remote_options {
     struct yd_remote_sink sink;
     size_t batch_bytes; /* of a sealed frame; 0: 4 MiB */
-    size_t cache_bytes; /* of the name cache; 0: 64 MiB */
+    size_t cache_bytes; /* of the name cache; 0: YD_RAW_NAMES_BYTES */
     uint64_t seed;      /* of its hashes: random in the product */
     struct yd_alloc *alloc;
 };
