@@ -6,6 +6,7 @@
  * Both are counted. The last to leave a body calls its release, in whatever thread that is. */
 #include "base/drd.h"
 #include "base/hash.h"
+#include "base/large.h"
 #include "batch/batch_internal.h"
 
 void yd_body_ref(struct yd_body *body)
@@ -30,6 +31,7 @@ static void release_block(struct yd_body *body)
 
 struct yd__block *yd__block_create(struct yd_alloc *alloc, size_t capacity)
 {
+    if (!alloc) alloc = yd_alloc_large();
     struct yd__block *block = yd_alloc_get(alloc, sizeof *block + capacity);
     if (!block) return NULL;
     *block = (struct yd__block){

@@ -198,7 +198,7 @@ int yd__segment_open(struct yd_fs *fs, const char *dir, uint64_t base, struct yd
 struct yd__chunk {
     atomic_uint refs;
     uint64_t offset;
-    size_t size;
+    size_t size, room;    /* room: of memory of ours */
     char *data;           /* 64-byte aligned, so that frames in it are */
     struct yd_fs *mapped; /* data is the file itself, mapped: no memory of ours */
 };

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/drd.h"
+#include "base/large.h"
 #include "log/internal.h"
 
 #define BLOCK    4096
@@ -25,7 +26,7 @@ void yd__chunk_unref(struct yd__chunk *chunk)
     if (chunk->mapped)
         yd_fs_unmap(chunk->mapped, chunk->data, chunk->size);
     else
-        free(chunk->data);
+        yd_large_put(chunk->data, chunk->room);
     free(chunk);
 }
 
@@ -104,11 +105,12 @@ static int fill(struct yd__window *window, uint64_t offset, size_t size)
     /* Batches may still lie in the old chunk; if none does, its memory is used again. The acquire pairs with their
      * release of it. */
     if (!chunk || chunk->mapped || atomic_load_explicit(&chunk->refs, memory_order_acquire) != 1 ||
-        YD_ALIGN_UP(YD_MAX(chunk->size, 1), BLOCK) < size) {
+        chunk->room < size) {
         yd__window_forget(window);
         chunk = malloc(sizeof *chunk);
         if (!chunk) return YD_ENOMEM;
-        chunk->data = aligned_alloc(BLOCK, size);
+        chunk->data = yd_large_get(size);
+        chunk->room = size;
         if (!chunk->data) {
             free(chunk);
             return YD_ENOMEM;

@@ -1,6 +1,7 @@
 /* Allocators, arenas, buffers, interning, errors. */
 #include <errno.h>
 
+#include "base/large.h"
 #include "testing.h"
 
 static void every_error_has_a_name_and_a_text(void **state)
@@ -178,6 +179,68 @@ static void interning_survives_each_failing_allocation(void **state)
     }
 }
 
+/* Under a sanitizer all of it is the C library's: then nothing is ever spare. */
+static void large_memory_comes_back_to_whoever_asks_next(void **state)
+{
+    (void)state;
+    struct yd_alloc *alloc = yd_alloc_large();
+    const size_t mib = (size_t)1 << 20;
+    yd_large_trim();
+    char *first = yd_alloc_get(alloc, 16 * mib);
+    assert_non_null(first);
+    first[0] = 'a', first[16 * mib - 1] = 'z';
+    yd_alloc_put(alloc, first, 16 * mib);
+    size_t spare = yd_large_spare();
+    assert_true(spare == 16 * mib || spare == 0);
+    char *second = yd_alloc_get(alloc, 15 * mib);
+    assert_non_null(second);
+    if (spare) assert_ptr_equal(second, first);
+    assert_int_equal(yd_large_spare(), 0);
+    yd_alloc_put(alloc, second, 15 * mib);
+    yd_large_trim();
+    assert_int_equal(yd_large_spare(), 0);
+}
+
+static void large_memory_keeps_its_bytes_through_every_size(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {100, 5000, 1 << 20, 3 << 20, 9 << 20, 4 << 20, (1 << 20) - 1, 200, 6 << 20};
+    struct yd_alloc *alloc = yd_alloc_large();
+    size_t size = 64;
+    char *memory = yd_alloc_get(alloc, size);
+    assert_non_null(memory);
+    for (size_t i = 0; i < size; i++) memory[i] = (char)i;
+    for (size_t at = 0; at < YD_COUNT(sizes); at++) {
+        memory = yd_alloc_resize(alloc, memory, size, sizes[at]);
+        assert_non_null(memory);
+        size = sizes[at];
+        memory[size - 1] = (char)(size - 1 < 64 ? size - 1 : 0x55);
+        for (size_t i = 0; i < 64; i++) assert_int_equal(memory[i], (char)i);
+    }
+    yd_alloc_put(alloc, memory, size);
+    yd_large_trim();
+}
+
+static void large_memory_spare_is_bounded(void **state)
+{
+    (void)state;
+    void *memory[24];
+    for (size_t round = 1; round <= 2; round++) {
+        size_t size = round * 5 << 20;
+        for (size_t i = 0; i < YD_COUNT(memory); i++) assert_non_null(memory[i] = yd_large_get(size));
+        for (size_t i = 0; i < YD_COUNT(memory); i++) yd_large_put(memory[i], size);
+        assert_true(yd_large_spare() <= (size_t)32 << 20);
+    }
+    void *huge = yd_large_get((size_t)80 << 20);
+    assert_non_null(huge);
+    yd_large_put(huge, (size_t)80 << 20);
+    assert_true(yd_large_spare() <= (size_t)32 << 20);
+    yd_large_trim();
+    assert_null(yd_large_get(SIZE_MAX - 100));
+    assert_null(yd_alloc_get(yd_alloc_large(), SIZE_MAX / 2));
+    yd_large_put(NULL, 1 << 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +249,9 @@ int main(void)
         cmocka_unit_test(buffer_grows_and_its_failure_sticks),
         cmocka_unit_test(interning_gives_dense_ids_and_finds_them_again),
         cmocka_unit_test(interning_survives_each_failing_allocation),
+        cmocka_unit_test(large_memory_comes_back_to_whoever_asks_next),
+        cmocka_unit_test(large_memory_keeps_its_bytes_through_every_size),
+        cmocka_unit_test(large_memory_spare_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
