@@ -14,6 +14,7 @@
 #include <yarder/batch.h>
 
 #include "base/text.h"
+#include "io/lock.h"
 #include "io/loop.h"
 #include "io/pool.h"
 
@@ -210,6 +211,8 @@ struct yd_system_stat {
     uint64_t expired;       /* requests dropped unreceived after their deadline */
 };
 void yd_system_stat(struct yd_system *system, struct yd_system_stat *ret);
+/* The locks of the system: names, the compute pool's queue, each executor's free slots. */
+void yd_system_waits(const struct yd_system *system, const struct yd_wait_visit *visit);
 void yd_executor_stat(struct yd_system *system, unsigned executor, struct yd_executor_stat *ret);
 
 #endif

@@ -14,14 +14,14 @@ void yd__compute_lend(struct yd__process *process)
 {
     struct yd_system *system = process->home->worker.system;
     process->ready_next = NULL;
-    pthread_mutex_lock(&system->compute_lock);
+    yd_lock_take(&system->compute_lock);
     if (system->compute_first)
         system->compute_last->ready_next = process;
     else
         system->compute_first = process;
     system->compute_last = process;
     pthread_cond_signal(&system->compute_ready);
-    pthread_mutex_unlock(&system->compute_lock);
+    yd_lock_give(&system->compute_lock);
 }
 
 /* Under the lock, or in a simulation. */
@@ -39,20 +39,20 @@ void *yd__compute_main(void *arg)
     yd__current = worker;
     (void)pthread_setname_np(pthread_self(), "compute");              /* for top and debuggers */
     (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE); /* a wish: without it they are only less polite */
-    pthread_mutex_lock(&system->compute_lock);
+    yd_lock_take(&system->compute_lock);
     while (!atomic_load_explicit(&system->stopping, memory_order_relaxed)) {
         struct yd__process *process = yd__compute_take(system);
         if (!process) {
-            pthread_cond_wait(&system->compute_ready, &system->compute_lock);
+            pthread_cond_wait(&system->compute_ready, &system->compute_lock.mutex);
             continue;
         }
-        pthread_mutex_unlock(&system->compute_lock);
+        yd_lock_give(&system->compute_lock);
         worker->stamp = yd__ticks();
         (void)yd__turn_lent(worker, process);
         yd__give_back_all(worker);
-        pthread_mutex_lock(&system->compute_lock);
+        yd_lock_take(&system->compute_lock);
     }
-    pthread_mutex_unlock(&system->compute_lock);
+    yd_lock_give(&system->compute_lock);
     yd__current = NULL;
     return NULL;
 }

@@ -280,7 +280,7 @@ struct yd__executor {
     bool spins;                   /* looks a while for work before it sleeps, */
     uint32_t sleeps, sleeps_left; /* but not the next few times */
     /* Free slots of the table that are at home here. */
-    pthread_mutex_t slots_lock;
+    struct yd_lock slots_lock;
     uint32_t *slots_free;
     uint32_t slots_free_count, slots_free_capacity;
     struct yd__page *page; /* the newest, with fresh slots left */
@@ -310,13 +310,13 @@ struct yd_system {
     _Alignas(YD_CACHE_LINE) _Atomic uint64_t hungry; /* bit per executor that is parked and would take work */
 
     /* Names: control path, one lock. */
-    _Alignas(YD_CACHE_LINE) pthread_mutex_t names_lock;
+    _Alignas(YD_CACHE_LINE) struct yd_lock names_lock;
     struct yd_intern atoms;
     struct yd__name *names; /* open addressing, power of two */
     uint32_t name_count, name_capacity;
 
     /* Compute pool: a queue of lent processes. */
-    pthread_mutex_t compute_lock;
+    struct yd_lock compute_lock;
     pthread_cond_t compute_ready;
     struct yd__process *compute_first, *compute_last;
     pthread_t *compute_threads;

@@ -5,6 +5,8 @@
  * envelope. Simulated systems get their loops from outside and never have a thread (sim.c). */
 #include <unistd.h>
 
+#include <stdio.h>
+
 #include "actor/internal.h"
 #include "base/drd.h"
 
@@ -85,7 +87,7 @@ static void fini_worker(struct yd_system *system, struct yd__worker *worker)
 
 static int init_executor(struct yd_system *system, struct yd__executor *executor, unsigned index)
 {
-    pthread_mutex_init(&executor->slots_lock, NULL); /* glibc: cannot fail with default attributes */
+    yd_lock_init(&executor->slots_lock);
     if (!init_worker(system, &executor->worker, index)) return YD_ENOMEM;
     executor->worker.executor = executor;
     executor->queue.fallback.weight = 1;
@@ -110,7 +112,7 @@ static void fini_executor(struct yd_system *system, struct yd__executor *executo
         yd_loop_destroy(executor->loop);
     }
     fini_worker(system, &executor->worker);
-    pthread_mutex_destroy(&executor->slots_lock);
+    yd_lock_fini(&executor->slots_lock);
 }
 
 static int init_parts(struct yd_system *system)
@@ -156,8 +158,8 @@ int yd_system_create(const struct yd_system_options *options, struct yd_system *
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&system->names_lock, NULL);
-    pthread_mutex_init(&system->compute_lock, NULL);
+    yd_lock_init(&system->names_lock);
+    yd_lock_init(&system->compute_lock);
     pthread_mutex_init(&system->watchdog_lock, NULL);
     pthread_cond_init(&system->compute_ready, NULL);
     pthread_cond_init(&system->watchdog_stop, &monotonic);
@@ -207,13 +209,13 @@ failed:
 void yd_system_stop(struct yd_system *system)
 {
     /* Under both locks: no waiter is between its look at `stopping` and its wait. */
-    pthread_mutex_lock(&system->compute_lock);
+    yd_lock_take(&system->compute_lock);
     pthread_mutex_lock(&system->watchdog_lock);
     atomic_store_explicit(&system->stopping, true, memory_order_relaxed);
     pthread_cond_broadcast(&system->compute_ready);
     pthread_cond_broadcast(&system->watchdog_stop);
     pthread_mutex_unlock(&system->watchdog_lock);
-    pthread_mutex_unlock(&system->compute_lock);
+    yd_lock_give(&system->compute_lock);
     unsigned executors = system->executor ? system->executors : 0; /* create may have failed early */
     for (unsigned i = 0; i < executors; i++) {
         if (system->executor[i].started) yd_loop_wake(system->executor[i].loop);
@@ -278,8 +280,8 @@ void yd_system_destroy(struct yd_system *system)
     }
     yd__names_fini(system);
     yd_intern_fini(&system->atoms);
-    pthread_mutex_destroy(&system->names_lock);
-    pthread_mutex_destroy(&system->compute_lock);
+    yd_lock_fini(&system->names_lock);
+    yd_lock_fini(&system->compute_lock);
     pthread_mutex_destroy(&system->watchdog_lock);
     pthread_cond_destroy(&system->compute_ready);
     pthread_cond_destroy(&system->watchdog_stop);
@@ -355,4 +357,15 @@ void yd_system_stat(struct yd_system *system, struct yd_system_stat *ret)
         stat.expired += READ(system->worker[i]->expired);
     }
     *ret = stat;
+}
+
+void yd_system_waits(const struct yd_system *system, const struct yd_wait_visit *visit)
+{
+    char part[40];
+    yd_wait_lock(visit, "processes", "names", &system->names_lock);
+    yd_wait_lock(visit, "processes", "compute queue", &system->compute_lock);
+    for (unsigned i = 0; i < system->executors; i++) {
+        (void)snprintf(part, sizeof part, "births on executor %u", i);
+        yd_wait_lock(visit, "processes", part, &system->executor[i].slots_lock);
+    }
 }

@@ -58,12 +58,12 @@ static bool add_page(struct yd__executor *home)
 struct yd__process *yd__slot_new(struct yd__executor *home)
 {
     struct yd__process *process = NULL;
-    pthread_mutex_lock(&home->slots_lock);
+    yd_lock_take(&home->slots_lock);
     if (home->slots_free_count)
         process = yd__slot_of(home->worker.system, home->slots_free[--home->slots_free_count]);
     else if ((home->page && home->page_used < YD__PAGE_SLOTS) || add_page(home))
         process = &home->page->slots[home->page_used++];
-    pthread_mutex_unlock(&home->slots_lock);
+    yd_lock_give(&home->slots_lock);
     return process;
 }
 
@@ -71,9 +71,9 @@ void yd__slot_free(struct yd__process *process)
 {
     struct yd__executor *home = process->home;
     if (++process->generation > GENERATION_MAX) return;
-    pthread_mutex_lock(&home->slots_lock);
+    yd_lock_take(&home->slots_lock);
     home->slots_free[home->slots_free_count++] = process->slot;
-    pthread_mutex_unlock(&home->slots_lock);
+    yd_lock_give(&home->slots_lock);
 }
 
 /* ---- names: open addressing, taken out by moving the followers up ---- */
@@ -130,7 +130,7 @@ int yd__name_add(struct yd_system *system, struct yd__process *process, const ch
     if (size < 0 || (size_t)size >= sizeof text) return YD_ETOOBIG;
     if (name && (!*name || strpbrk(name, "@:#") || (group && strpbrk(group, "@:#")))) return YD_EINVAL;
 
-    pthread_mutex_lock(&system->names_lock);
+    yd_lock_take(&system->names_lock);
     int error = intern(system, yd_str_of(group), &group_atom);
     if (error >= 0) error = intern(system, yd_str_of(name), &name_atom);
     if (error >= 0) error = intern(system, (struct yd_str){text, (size_t)size}, &full);
@@ -147,14 +147,14 @@ int yd__name_add(struct yd_system *system, struct yd__process *process, const ch
         process->name_atom = name_atom;
         if (name) atomic_store_explicit(&process->name, system->atoms.strings[full].data, memory_order_relaxed);
     }
-    pthread_mutex_unlock(&system->names_lock);
+    yd_lock_give(&system->names_lock);
     return error < 0 ? error : 0;
 }
 
 void yd__name_remove(struct yd_system *system, struct yd__process *process)
 {
     if (!process->name_atom) return;
-    pthread_mutex_lock(&system->names_lock);
+    yd_lock_take(&system->names_lock);
     struct yd__name *entry = find_name(system, process->group_atom, process->name_atom);
     if (entry) {
         uint32_t mask = system->name_capacity - 1, hole = (uint32_t)(entry - system->names);
@@ -167,7 +167,7 @@ void yd__name_remove(struct yd_system *system, struct yd__process *process)
         system->names[hole] = (struct yd__name){0};
         system->name_count--;
     }
-    pthread_mutex_unlock(&system->names_lock);
+    yd_lock_give(&system->names_lock);
     process->name_atom = 0;
 }
 
@@ -180,29 +180,29 @@ void yd__names_fini(struct yd_system *system)
 yd_atom yd_atom_of(struct yd_system *system, struct yd_str text)
 {
     yd_atom atom = 0;
-    pthread_mutex_lock(&system->names_lock);
+    yd_lock_take(&system->names_lock);
     if (intern(system, text, &atom) < 0) atom = 0;
-    pthread_mutex_unlock(&system->names_lock);
+    yd_lock_give(&system->names_lock);
     return atom;
 }
 
 struct yd_str yd_atom_text(struct yd_system *system, yd_atom atom)
 {
-    pthread_mutex_lock(&system->names_lock);
+    yd_lock_take(&system->names_lock);
     struct yd_str text = atom < system->atoms.count ? system->atoms.strings[atom] : YD_STR("");
-    pthread_mutex_unlock(&system->names_lock);
+    yd_lock_give(&system->names_lock);
     return text; /* the bytes stay where they are */
 }
 
 static yd_pid find_pid(struct yd_system *system, struct yd_str group, struct yd_str name)
 {
-    pthread_mutex_lock(&system->names_lock);
+    yd_lock_take(&system->names_lock);
     uint32_t group_atom = group.size ? yd_intern_find(&system->atoms, group) : 0;
     uint32_t name_atom = name.size ? yd_intern_find(&system->atoms, name) : YD_INTERN_NONE;
     struct yd__name *entry = NULL;
     if (group_atom != YD_INTERN_NONE && name_atom != YD_INTERN_NONE) entry = find_name(system, group_atom, name_atom);
     yd_pid pid = entry ? entry->pid : YD_NOBODY;
-    pthread_mutex_unlock(&system->names_lock);
+    yd_lock_give(&system->names_lock);
     return pid;
 }
 

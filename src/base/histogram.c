@@ -26,7 +26,35 @@ void yd_histogram_add(struct yd_histogram *histogram, int64_t ns, uint64_t count
 {
     histogram->counts[yd_histogram_bucket(ns)] += count;
     histogram->total += count;
+    histogram->sum_ns += (double)ns * (double)count;
     histogram->max_ns = YD_MAX(histogram->max_ns, ns);
+}
+
+/* Relaxed, but for the total: a copy that sees it has the buckets it counts. Release pairs with the acquire in copy. */
+void yd_histogram_add_shared(struct yd_histogram *histogram, int64_t ns)
+{
+    uint64_t *bucket = &histogram->counts[yd_histogram_bucket(ns)];
+    __atomic_store_n(bucket, *bucket + 1, __ATOMIC_RELAXED);
+    double sum_ns = histogram->sum_ns + (double)ns;
+    __atomic_store(&histogram->sum_ns, &sum_ns, __ATOMIC_RELAXED);
+    if (ns > histogram->max_ns) __atomic_store_n(&histogram->max_ns, ns, __ATOMIC_RELAXED);
+    __atomic_store_n(&histogram->total, histogram->total + 1, __ATOMIC_RELEASE);
+}
+
+void yd_histogram_copy(struct yd_histogram *to, const struct yd_histogram *live)
+{
+    to->total = __atomic_load_n(&live->total, __ATOMIC_ACQUIRE);
+    __atomic_load(&live->sum_ns, &to->sum_ns, __ATOMIC_RELAXED);
+    to->max_ns = __atomic_load_n(&live->max_ns, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < YD_HISTOGRAM_BUCKETS; i++)
+        to->counts[i] = __atomic_load_n(&live->counts[i], __ATOMIC_RELAXED);
+}
+
+void yd_histogram_since(struct yd_histogram *histogram, const struct yd_histogram *before)
+{
+    histogram->total -= before->total;
+    histogram->sum_ns -= before->sum_ns;
+    for (unsigned i = 0; i < YD_HISTOGRAM_BUCKETS; i++) histogram->counts[i] -= before->counts[i];
 }
 
 int64_t yd_histogram_quantile_ns(const struct yd_histogram *histogram, double share)

@@ -3,13 +3,15 @@
  *   pump: timer --> ask every element for a snapshot --> (next time) the last snapshots --> records --> emit
  *
  * It cannot amplify itself: how many records a report can have depends on the topology alone, not on the traffic, and
- * what concerns Self itself is left out. Only latencies are missing where nothing was done since the last report. */
+ * what concerns Self itself is left out. Only times are missing where nothing was done since the last report, and what
+ * nobody has waited for yet. */
 #include <yarder/element.h>
 #include <yarder/name.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "flow/run.h"
 
@@ -25,10 +27,15 @@ struct self_pump {
     struct yd_timer *timer;
     int64_t every_ns, next_ns, now_ns;
     struct yd_builder *builder;
-    struct told { /* of each element, as of the last report */
-        struct yd_histogram *inputs;
+    struct told {                    /* of each element, as of the last report */
+        struct yd_histogram *inputs; /* of each its latency and what it waited */
     } * told;
     size_t told_count;
+    struct told_wait { /* as of the last report; a wait keeps its place by what it is called */
+        uint64_t hash;
+        struct yd_histogram spent;
+    } * waits;
+    size_t wait_count, wait_room;
 };
 
 /* ---- records ---- */
@@ -57,21 +64,37 @@ static void add(struct self_pump *pump, enum yd_kind kind, uint64_t value, const
     if (error < 0) yd_pump_say(pump->pump, 1, "%s %s is not reported: %s", metric, raw_tags, yd_error_text(error));
 }
 
-/* Of what was done since the last report. Out of memory: of all since the start. */
-static void report_latency(struct self_pump *pump, const struct yd_element_stat *stat, size_t i, const char *tags)
+/* How many there are since the start, and how long those since the last report were; before: the last report's, which
+ * becomes this one. Without one (out of memory), of all since the start. The most is the bound of the longest one's
+ * bucket. */
+static void report_spread(struct self_pump *pump, const char *what, const struct yd_histogram *now,
+                          struct yd_histogram *before, const char *tags)
 {
-    const struct yd_histogram *now = &stat->inputs[i].latency;
-    struct told *told = &pump->told[stat->node];
-    if (!told->inputs) told->inputs = calloc(stat->input_count, sizeof *told->inputs);
+    static const struct {
+        const char *name;
+        double share;
+    } shares[] = {{"p50", 0.5}, {"p99", 0.99}, {"max", 1}};
     struct yd_histogram since = *now;
-    if (told->inputs) {
-        for (unsigned b = 0; b < YD_HISTOGRAM_BUCKETS; b++) since.counts[b] -= told->inputs[i].counts[b];
-        since.total -= told->inputs[i].total;
-        told->inputs[i] = *now;
+    char metric[64];
+    if (before) {
+        yd_histogram_since(&since, before);
+        *before = *now;
     }
-    if (since.total == 0) return;
-    add(pump, YD_SAMPLE, (uint64_t)yd_histogram_quantile_ns(&since, 0.5) / 1000, "input.latency_p50_us", tags);
-    add(pump, YD_SAMPLE, (uint64_t)yd_histogram_quantile_ns(&since, 0.99) / 1000, "input.latency_p99_us", tags);
+    snprintf(metric, sizeof metric, "%s_count", what);
+    add(pump, YD_TALLY, now->total, metric, tags);
+    for (size_t i = 0; since.total > 0 && i < YD_COUNT(shares); i++) {
+        snprintf(metric, sizeof metric, "%s_%s_us", what, shares[i].name);
+        add(pump, YD_SAMPLE, (uint64_t)yd_histogram_quantile_ns(&since, shares[i].share) / 1000, metric, tags);
+    }
+}
+
+static void report_times(struct self_pump *pump, const struct yd_element_stat *stat, size_t i, const char *tags)
+{
+    struct told *told = &pump->told[stat->node];
+    if (!told->inputs) told->inputs = calloc(stat->input_count * 2, sizeof *told->inputs);
+    struct yd_histogram *before = told->inputs ? &told->inputs[2 * i] : NULL;
+    report_spread(pump, "input.latency", &stat->inputs[i].latency, before, tags);
+    report_spread(pump, "input.waited", &stat->inputs[i].waited, before ? before + 1 : NULL, tags);
 }
 
 static void report_element(void *arg, const struct yd_element_stat *stat)
@@ -87,7 +110,7 @@ static void report_element(void *arg, const struct yd_element_stat *stat)
         add(pump, YD_TALLY, input->rejected, "input.rejected", tags);
         add(pump, YD_TALLY, input->dropped, "input.dropped", tags);
         add(pump, YD_SAMPLE, input->queued, "input.queued", tags);
-        report_latency(pump, stat, i, tags);
+        report_times(pump, stat, i, tags);
     }
     for (size_t i = 0; i < stat->output_count; i++) {
         snprintf(tags, sizeof tags, "element=%s,output=%s", stat->name, stat->outputs[i].name);
@@ -117,12 +140,63 @@ static void report_wire(void *arg, const struct yd_wire_stat *stat)
         add(pump, YD_SAMPLE, stat->queued_records, "wire.queued", tags);
 }
 
+/* What a lock or a disk is called, as a tag's value. */
+static void put_value(char *to, size_t size, const char *text)
+{
+    size_t at = 0;
+    for (; *text && at + 1 < size; text++) {
+        bool plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') || (*text >= '0' && *text <= '9');
+        if (plain || strchr("-_./", *text))
+            to[at++] = *text;
+        else if (at && to[at - 1] != '_' && *text != '"' && *text != '\'')
+            to[at++] = '_';
+    }
+    to[at] = 0;
+}
+
+/* Out of memory: NULL. */
+static struct yd_histogram *told_wait(struct self_pump *pump, const char *tags)
+{
+    uint64_t hash = yd_hash(tags, strlen(tags));
+    for (size_t i = 0; i < pump->wait_count; i++)
+        if (pump->waits[i].hash == hash) return &pump->waits[i].spent;
+    if (pump->wait_count == pump->wait_room) {
+        size_t room = pump->wait_room ? pump->wait_room * 2 : 16;
+        struct told_wait *waits = realloc(pump->waits, room * sizeof *waits);
+        if (!waits) return NULL;
+        pump->waits = waits;
+        pump->wait_room = room;
+    }
+    struct told_wait *told = &pump->waits[pump->wait_count++];
+    *told = (struct told_wait){.hash = hash};
+    return &told->spent;
+}
+
+static void report_wait(void *arg, const struct yd_wait *wait)
+{
+    static const char *const words[] = {[YD_WAIT_LOCK] = "lock",
+                                        [YD_WAIT_QUEUE] = "queue",
+                                        [YD_WAIT_WORK] = "work",
+                                        [YD_WAIT_WRITE] = "write",
+                                        [YD_WAIT_SYNC] = "sync"};
+    struct self_pump *pump = arg;
+    char of[300], part[64], tags[512];
+    if (wait->spent->total == 0) return; /* most locks, for ever */
+    if (wait->element && strcmp(wait->element, yd_pump_element(pump->pump)) == 0) return;
+    put_value(of, sizeof of, wait->of);
+    put_value(part, sizeof part, wait->part);
+    snprintf(tags, sizeof tags, "of=%s%s%s,what=%s", of, *part ? ",part=" : "", part, words[wait->what]);
+    add(pump, YD_TALLY, (uint64_t)(wait->spent->sum_ns / YD_NS_PER_MS), "wait_ms", tags);
+    report_spread(pump, "wait", wait->spent, told_wait(pump, tags), tags);
+}
+
 static void report(void *arg)
 {
     struct self_pump *pump = arg;
     pump->now_ns = yd_pump_wall(pump->pump);
     yd_run_stat(pump->self->run,
                 &(struct yd_run_stat_visit){.element = report_element, .wire = report_wire, .arg = pump});
+    yd_run_waits(pump->self->run, &(struct yd_wait_visit){report_wait, pump});
     yd_run_stat_ask(pump->self->run); /* for the next report */
     emit_built(pump);
     pump->next_ns = YD_MAX(pump->next_ns + pump->every_ns, yd_pump_mono(pump->pump) + pump->every_ns / 2);
@@ -166,6 +240,7 @@ static void stop(void *state)
     yd_builder_destroy(self->builder);
     for (size_t i = 0; i < self->told_count; i++) free(self->told[i].inputs);
     free(self->told);
+    free(self->waits);
     yd_pump_stopped(self->pump);
 }
 
@@ -192,13 +267,14 @@ const struct yd_element_class yd_class_self = {
     .name = "Self",
     .summary = "yarder's own counters as records",
     .doc =
-        "For each input what was received, consumed, rejected, dropped and is queued, and how long since "
-        "it came in the element was done with it (`latency_p50_us`, `latency_p99_us`: a Log, durable; a History, seen "
-        "by "
-        "queries); for each element its busy time, "
-        "crashes and parked batches; for each wire its records, and how far a cursor is behind. A report is no larger "
-        "than "
-        "the topology, whatever the traffic, and leaves Self itself out.",
+        "For each input what was received, consumed, rejected, dropped and is queued, how long since it came in the "
+        "element was done with it (`latency_p50_us`, `latency_p99_us`, `latency_max_us`, of `latency_count` records: a "
+        "Log, durable; a History, seen by queries), and how long it waited before the element looked at it (`waited_`, "
+        "likewise); for each element its busy time, crashes and parked batches; for each wire its records, and how far "
+        "a cursor is behind; for each lock that somebody had to wait for, for file threads and for the disks of "
+        "streams how often and how long (`yarder.wait_ms`, `wait_count`, `wait_p50_us` … with `of`, `part` and `what`: "
+        "`lock`, `queue` before a file thread, its `work`, `write`, `sync`). A report is no larger than the topology, "
+        "whatever the traffic, and leaves Self itself out.",
     .example = "self :: Self(every: 10s) -> metrics",
     .ports = ports,
     .params = params,

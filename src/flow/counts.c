@@ -15,9 +15,9 @@ static void say_text(struct yd_run *run, const char *element, int level, const c
 {
     if (!run->options.said) return;
     struct yd_run_line line = {level, element, text};
-    pthread_mutex_lock(&run->say_lock);
+    yd_lock_take(&run->say_lock);
     run->options.said(run->options.callback_arg, &line);
-    pthread_mutex_unlock(&run->say_lock);
+    yd_lock_give(&run->say_lock);
 }
 
 void yd__say(struct yd_run *run, const char *element, int level, const char *format, ...)
@@ -164,7 +164,7 @@ void yd__counts_publish(struct yd_element *e, int64_t now)
 {
     struct yd__published *to = &e->published;
     if (e->pump) yd__pump_take_counts(e);
-    pthread_mutex_lock(&e->lock);
+    yd_lock_take(&e->lock);
     to->stat.life = e->life;
     to->stat.blocked = e->blocked_by != 0;
     to->stat.taken_at_ns = now;
@@ -193,7 +193,7 @@ void yd__counts_publish(struct yd_element *e, int64_t now)
             if (!wire->def->is_cursor) publish_wire(wire);
         }
     }
-    pthread_mutex_unlock(&e->lock);
+    yd_lock_give(&e->lock);
     atomic_fetch_sub_explicit(&e->run->stat_waits, 1, memory_order_release); /* pairs with yd_run_stat_wait */
 }
 
@@ -240,7 +240,7 @@ static void visit_element(struct yd_element *e, const struct yd_run_stat_visit *
 {
     struct yd_reject_sample samples[YD__SAMPLES];
     struct yd_peer_stat peers[YD__PEERS];
-    pthread_mutex_lock(&e->lock);
+    yd_lock_take(&e->lock);
     struct yd_element_stat stat = e->published.stat;
     stat.busy_ns = (int64_t)e->pid;
     if (yd_system_visit(e->run->options.system, find_busy, &stat) != 1) stat.busy_ns = 0;
@@ -256,7 +256,7 @@ static void visit_element(struct yd_element *e, const struct yd_run_stat_visit *
     stat.peer_count = put_peers(e, peers);
     stat.peers = peers;
     visit->element(visit->arg, &stat);
-    pthread_mutex_unlock(&e->lock);
+    yd_lock_give(&e->lock);
 }
 
 void yd_run_stat(struct yd_run *run, const struct yd_run_stat_visit *visit)
@@ -265,12 +265,12 @@ void yd_run_stat(struct yd_run *run, const struct yd_run_stat_visit *visit)
     for (uint32_t i = 0; visit->wire && i < run->wire_count; i++) {
         struct yd__flow_wire *wire = &run->wires[i];
         if (wire->def->mode != YD_PUSH) continue;
-        pthread_mutex_t *lock = &run->elements[wire->def->from].lock;
+        struct yd_lock *lock = &run->elements[wire->def->from].lock;
         for (uint32_t c = 0; wire->def->is_cursor && c < run->cursor_count; c++)
             if (run->cursors[c].wire == wire) lock = &run->cursors[c].lock;
-        pthread_mutex_lock(lock);
+        yd_lock_take(lock);
         struct yd_wire_stat stat = wire->published;
-        pthread_mutex_unlock(lock);
+        yd_lock_give(lock);
         visit->wire(visit->arg, &stat);
     }
 }

@@ -224,9 +224,9 @@ static void publish(struct yd__cursor_wire *c)
     stat.read = stat.acknowledged = stat.saved = stat.end = stat.gaps = stat.gap_records = stat.rewinds = 0;
     stat.forgotten = 0;
     for (unsigned i = 0; i < c->count; i++) add_stat(c, &c->cursors[i], &stat);
-    pthread_mutex_lock(&c->lock);
+    yd_lock_take(&c->lock);
     c->wire->published = stat;
-    pthread_mutex_unlock(&c->lock);
+    yd_lock_give(&c->lock);
     atomic_fetch_sub_explicit(&c->run->stat_waits, 1, memory_order_release); /* pairs with yd_run_stat_wait */
 }
 
@@ -321,7 +321,7 @@ void yd__cursor_wire_setup(struct yd__cursor_wire *c, struct yd_run *run, struct
     c->from = &run->elements[def->from];
     c->name = rebuilds ? NULL : def->cursor;
     c->level = def->read_level ? def->read_level : YD_ACK_DURABLE;
-    pthread_mutex_init(&c->lock, NULL);
+    yd_lock_init(&c->lock);
 }
 
 int yd__cursor_wire_open(struct yd__cursor_wire *c)
@@ -367,5 +367,5 @@ void yd__cursor_wire_fini(struct yd__cursor_wire *c)
     free(c->cursors);
     c->cursors = NULL;
     c->count = 0;
-    pthread_mutex_destroy(&c->lock);
+    yd_lock_fini(&c->lock);
 }

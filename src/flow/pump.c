@@ -226,7 +226,7 @@ static int create(struct yd_element *e, struct yd_pump **where, unsigned index, 
     pump->index = index;
     pump->executor = ((unsigned)YD_MAX(e->executor, 0) + index) % executors;
     pump->class = e->class->pump;
-    pthread_mutex_init(&pump->lock, NULL);
+    yd_lock_init(&pump->lock);
     pump->state = calloc(1, pump->class->state_size ? pump->class->state_size : 1);
     pump->counts.rejected = calloc(e->reason_count + 1, sizeof(uint64_t));
     pump->counts.dropped = calloc(e->reason_count + 1, sizeof(uint64_t));
@@ -395,7 +395,7 @@ void yd__pump_command(struct yd_element *e, struct yd__op *op)
 static void take_counts(struct yd_element *e, struct yd_pump *pump)
 {
     struct yd_input_stat *stat = &e->inputs[e->input_count - 1].stat;
-    pthread_mutex_lock(&pump->lock);
+    yd_lock_take(&pump->lock);
     stat->received += pump->counts.received;
     stat->consumed += pump->counts.received;
     stat->folded += pump->counts.folded;
@@ -418,7 +418,7 @@ static void take_counts(struct yd_element *e, struct yd_pump *pump)
     }
     pump->sample_count = 0;
     pump->counts_told = false;
-    pthread_mutex_unlock(&pump->lock);
+    yd_lock_give(&pump->lock);
 }
 
 void yd__pump_take_counts(struct yd_element *e)
@@ -449,22 +449,22 @@ void yd__pump_peers(struct yd_element *e, struct yd__peer to[YD__PEERS])
 {
     memset(to, 0, YD__PEERS * sizeof *to);
     for (struct yd_pump *pump = e->pump; pump; pump = pump->next) {
-        pthread_mutex_lock(&pump->lock);
+        yd_lock_take(&pump->lock);
         if (!pump->index) memcpy(to, pump->peers, sizeof pump->peers);
         for (size_t i = 0; pump->index && i < YD__PEERS; i++) {
             const struct yd__peer *peer = &pump->peers[i];
             if (peer->rejected) count_peer(to, peer->reason, peer->rejected, (struct yd_str){peer->name, peer->size});
         }
-        pthread_mutex_unlock(&pump->lock);
+        yd_lock_give(&pump->lock);
     }
 }
 
 void yd__pump_stats(struct yd_element *e, struct yd_pump_stat *to)
 {
     for (struct yd_pump *pump = e->pump; pump; pump = pump->next) {
-        pthread_mutex_lock(&pump->lock);
+        yd_lock_take(&pump->lock);
         *to++ = (struct yd_pump_stat){pump->executor, pump->handed};
-        pthread_mutex_unlock(&pump->lock);
+        yd_lock_give(&pump->lock);
     }
 }
 
@@ -493,7 +493,7 @@ static void destroy(struct yd_pump *pump)
 {
     forget_timer(pump); /* first: it could put something on the lane */
     if (pump->lane) yd_lane_close(pump->lane);
-    pthread_mutex_destroy(&pump->lock);
+    yd_lock_fini(&pump->lock);
     free(pump->counts.rejected);
     free(pump->counts.dropped);
     free(pump->state);
@@ -596,9 +596,9 @@ int yd_pump_fail(struct yd_pump *pump, int error, const char *format, ...)
 
 static void count_handed(struct yd_pump *pump, uint64_t records)
 {
-    pthread_mutex_lock(&pump->lock);
+    yd_lock_take(&pump->lock);
     pump->handed += records;
-    pthread_mutex_unlock(&pump->lock);
+    yd_lock_give(&pump->lock);
 }
 
 bool yd_pump_emit(struct yd_pump *pump, unsigned port, struct yd_batch *batch)
@@ -673,9 +673,9 @@ void yd_pump_listens(struct yd_pump *pump, const char *what, const char *address
 {
     struct yd_run *run = pump->element->run;
     if (!run->options.listens) return;
-    pthread_mutex_lock(&run->say_lock);
+    yd_lock_take(&run->say_lock);
     run->options.listens(run->options.callback_arg, pump->element->node->name, what, address);
-    pthread_mutex_unlock(&run->say_lock);
+    yd_lock_give(&run->say_lock);
 }
 
 void yd_pump_say(struct yd_pump *pump, int level, const char *format, ...)
@@ -693,20 +693,20 @@ static void tell_counts(struct yd_pump *pump)
 {
     bool tell = !pump->counts_told;
     pump->counts_told = true;
-    pthread_mutex_unlock(&pump->lock);
+    yd_lock_give(&pump->lock);
     if (tell) yd__tell(pump->element->run, pump->element->pid, YD__ENV_PUMP_COUNTS, 0, 0);
 }
 
 void yd_pump_count_received(struct yd_pump *pump, uint64_t records)
 {
-    pthread_mutex_lock(&pump->lock);
+    yd_lock_take(&pump->lock);
     pump->counts.received += records;
     tell_counts(pump);
 }
 
 void yd_pump_count_folded(struct yd_pump *pump, uint64_t records)
 {
-    pthread_mutex_lock(&pump->lock);
+    yd_lock_take(&pump->lock);
     pump->counts.received += records;
     pump->counts.folded += records;
     tell_counts(pump);
@@ -730,7 +730,7 @@ void yd_pump_count_rejected(struct yd_pump *pump, unsigned reason, uint64_t reco
 {
     int64_t wall = yd_pump_wall(pump);
     size_t at = YD_MIN(reason, pump->element->reason_count);
-    pthread_mutex_lock(&pump->lock);
+    yd_lock_take(&pump->lock);
     pump->counts.rejected[at] += records;
     if (peer.size && records) count_peer(pump->peers, (unsigned)at, records, host_of(peer));
     if (sample.size) {
@@ -749,7 +749,7 @@ void yd_pump_count_rejected(struct yd_pump *pump, unsigned reason, uint64_t reco
 
 void yd_pump_count_dropped(struct yd_pump *pump, unsigned reason, uint64_t records)
 {
-    pthread_mutex_lock(&pump->lock);
+    yd_lock_take(&pump->lock);
     pump->counts.dropped[YD_MIN(reason, pump->element->reason_count)] += records;
     tell_counts(pump);
 }

@@ -244,7 +244,7 @@ static int setup_element(struct yd_run *run, uint32_t index)
     e->out.element = e;
     e->hold_free = UINT32_MAX;
     e->identity = yd__mix(yd_hash(e->node->name, strlen(e->node->name)), 0x73746174);
-    pthread_mutex_init(&e->lock, NULL);
+    yd_lock_init(&e->lock);
     while (e->class->ports && e->class->ports[e->port_count].name) e->port_count++;
     e->ports = calloc(e->port_count + 1, sizeof *e->ports);
     e->state = calloc(1, e->class->state_size ? e->class->state_size : 1);
@@ -609,7 +609,7 @@ static void free_element(struct yd_element *e)
     free(e->out.ops);
     free(e->state);
     free(e->crash_times);
-    pthread_mutex_destroy(&e->lock);
+    yd_lock_fini(&e->lock);
 }
 
 static void free_run(struct yd_run *run)
@@ -626,7 +626,7 @@ static void free_run(struct yd_run *run)
     free(run->cursors);
     yd_streams_destroy(run->streams);
     free(run->data);
-    pthread_mutex_destroy(&run->say_lock);
+    yd_lock_fini(&run->say_lock);
     free(run);
 }
 
@@ -651,7 +651,7 @@ int yd_run_start(const struct yd_run_options *options, struct yd_run **ret_run, 
     run->world_wall = wall_of;
     run->element_count = (uint32_t)options->topology->node_count;
     run->wire_count = (uint32_t)options->topology->wire_count;
-    pthread_mutex_init(&run->say_lock, NULL);
+    yd_lock_init(&run->say_lock);
     run->data = strdup(options->data ? options->data : "data");
     int error = run->data ? yd_streams_create(&run->streams) : YD_ENOMEM;
     if (error >= 0) error = setup(run);

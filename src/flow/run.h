@@ -131,6 +131,9 @@ struct yd_run_stat_visit {
 void yd_run_stat_ask(struct yd_run *run);
 /* Walks the last snapshots: each is consistent in itself. Any thread. */
 void yd_run_stat(struct yd_run *run, const struct yd_run_stat_visit *visit);
+/* Walks what can be waited for: locks, file threads, the disks of streams. What elements wait for is in their stats.
+ * Any thread; takes no lock that it tells of but the list of streams. */
+void yd_run_waits(struct yd_run *run, const struct yd_wait_visit *visit);
 /* Asks, and waits until all have answered or the time is over (not from an executor; simulated: asks only, step on). */
 int yd_run_stat_wait(struct yd_run *run, int64_t timeout_ns);
 

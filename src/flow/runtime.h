@@ -327,7 +327,7 @@ struct yd__cursor_wire { /* a process: reads for one wire out of a Log */
     unsigned count, turn;
     struct yd__stream_sub *sub;
     bool going_down, ending, stopping, ended, save_timer, working;
-    pthread_mutex_t lock; /* of wire->published */
+    struct yd_lock lock; /* of wire->published */
     atomic_bool stat_wanted;
 };
 extern const struct yd_process_class yd__cursor_class;
@@ -576,7 +576,7 @@ struct yd_element {
     uint32_t said, unsaid;
 
     atomic_bool stat_wanted; /* any thread */
-    pthread_mutex_t lock;    /* of published and of the published halves of its wires */
+    struct yd_lock lock;     /* of published and of the published halves of its wires */
     struct yd__published published;
 };
 extern const struct yd_process_class yd__element_class, yd__element_compute_class;
@@ -612,7 +612,7 @@ struct yd_pump {
     bool ended;
     struct yd_trail trail;
     /* counts, from the pump's thread to the wrapper */
-    pthread_mutex_t lock;
+    struct yd_lock lock;
     struct yd__pump_count counts;
     struct yd__sample samples[YD__SAMPLES]; /* a ring: the last ones */
     uint32_t sample_count, sample_next;
@@ -748,7 +748,7 @@ struct yd_run {
     atomic_bool finished, bad, draining;
     uint64_t (*world_random)(void *run); /* for the logs of the runtime's own; arg: the run */
     int64_t (*world_wall)(void *run);
-    pthread_mutex_t say_lock;
+    struct yd_lock say_lock;
     atomic_uint stat_waits;
 };
 void yd__run_one_ended(struct yd_run *run); /* an element or a cursor wire */

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/drd.h"
 #include "io/loop_inner.h"
 #include "io/pool.h"
 
@@ -23,6 +24,7 @@
 
 struct job {
     struct job *next;
+    int64_t submitted; /* not simulated */
     void (*work)(void *arg);
     void (*done)(void *arg);
     void *arg;
@@ -41,13 +43,15 @@ struct yd_lane {
 };
 
 struct yd_pool {
-    pthread_mutex_t lock;
+    struct yd_lock lock;
     pthread_cond_t work, idle;
     struct yd_lane *ready, **last_ready;
     uint32_t lanes, thread_count;
     bool stopping;
     struct yd_loop *sim; /* NULL: real */
     pthread_t threads[THREADS_MAX];
+    char title[16];
+    struct yd_histogram queued, worked; /* under lock; read by anyone */
 };
 
 static void complete(void *arg)
@@ -77,15 +81,17 @@ static void put_ready(struct yd_pool *pool, struct yd_lane *lane)
 static void *run_thread(void *arg)
 {
     struct yd_pool *pool = arg;
-    pthread_mutex_lock(&pool->lock);
+    yd_lock_take(&pool->lock);
     for (;;) {
-        while (!pool->ready && !pool->stopping) pthread_cond_wait(&pool->work, &pool->lock);
+        while (!pool->ready && !pool->stopping) pthread_cond_wait(&pool->work, &pool->lock.mutex);
         if (!pool->ready) break;
         struct yd_lane *lane = pool->ready;
         pool->ready = lane->next;
         if (!pool->ready) pool->last_ready = &pool->ready;
         struct job *job = take_job(lane);
-        pthread_mutex_unlock(&pool->lock);
+        int64_t begun = yd_clock_mono();
+        yd_histogram_add_shared(&pool->queued, begun - job->submitted);
+        yd_lock_give(&pool->lock);
 
         job->work(job->arg);
         job->post = (struct yd__post){.fn = complete, .arg = job};
@@ -94,7 +100,9 @@ static void *run_thread(void *arg)
         else
             free(job);
 
-        pthread_mutex_lock(&pool->lock);
+        int64_t ended = yd_clock_mono();
+        yd_lock_take(&pool->lock);
+        yd_histogram_add_shared(&pool->worked, ended - begun);
         if (lane->first) {
             put_ready(pool, lane);
         } else {
@@ -102,23 +110,21 @@ static void *run_thread(void *arg)
             pthread_cond_broadcast(&pool->idle);
         }
     }
-    pthread_mutex_unlock(&pool->lock);
+    yd_lock_give(&pool->lock);
     return NULL;
 }
 
 /* Signals are for the program's loop, not for file threads. */
-static int start_threads(struct yd_pool *pool, unsigned threads, const char *name)
+static int start_threads(struct yd_pool *pool, unsigned threads)
 {
     sigset_t all, before;
     int error = 0;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool->thread_count < threads && !error) {
-        char title[16];
         error = pthread_create(&pool->threads[pool->thread_count], NULL, run_thread, pool);
         if (error) break;
-        snprintf(title, sizeof title, "%.15s", name);
-        (void)pthread_setname_np(pool->threads[pool->thread_count], title); /* for people only */
+        (void)pthread_setname_np(pool->threads[pool->thread_count], pool->title); /* for people only */
         pool->thread_count++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -130,12 +136,15 @@ static int create(unsigned threads, const char *name, struct yd_loop *sim, struc
     if (!sim && (threads == 0 || threads > THREADS_MAX)) return YD_EINVAL;
     struct yd_pool *pool = calloc(1, sizeof *pool);
     if (!pool) return YD_ENOMEM;
-    pthread_mutex_init(&pool->lock, NULL);
+    yd_lock_init(&pool->lock);
     pthread_cond_init(&pool->work, NULL);
     pthread_cond_init(&pool->idle, NULL);
     pool->last_ready = &pool->ready;
     pool->sim = sim;
-    int error = sim ? 0 : start_threads(pool, threads, name);
+    YD_DRD_IGNORE(&pool->queued);
+    YD_DRD_IGNORE(&pool->worked);
+    snprintf(pool->title, sizeof pool->title, "%.15s", name);
+    int error = sim ? 0 : start_threads(pool, threads);
     if (error) {
         yd_pool_destroy(pool);
         return error;
@@ -156,16 +165,25 @@ int yd_pool_create_sim(struct yd_loop *sim_loop, struct yd_pool **ret_pool)
 void yd_pool_destroy(struct yd_pool *pool)
 {
     if (!pool) return;
-    pthread_mutex_lock(&pool->lock);
+    yd_lock_take(&pool->lock);
     YD_ASSERT(pool->lanes == 0);
     pool->stopping = true;
     pthread_cond_broadcast(&pool->work);
-    pthread_mutex_unlock(&pool->lock);
+    yd_lock_give(&pool->lock);
     for (uint32_t i = 0; i < pool->thread_count; i++) pthread_join(pool->threads[i], NULL);
-    pthread_mutex_destroy(&pool->lock);
+    yd_lock_fini(&pool->lock);
     pthread_cond_destroy(&pool->work);
     pthread_cond_destroy(&pool->idle);
     free(pool);
+}
+
+void yd_pool_waits(const struct yd_pool *pool, const struct yd_wait_visit *visit)
+{
+    char of[40];
+    snprintf(of, sizeof of, "file threads \"%s\"", pool->title);
+    yd_wait_tell(visit, YD_WAIT_QUEUE, of, "", &pool->queued, 0);
+    yd_wait_tell(visit, YD_WAIT_WORK, of, "", &pool->worked, 0);
+    yd_wait_lock(visit, of, "queue", &pool->lock);
 }
 
 /* ---- lanes ---- */
@@ -176,9 +194,9 @@ int yd_lane_open(struct yd_pool *pool, struct yd_lane **ret_lane)
     if (!lane) return YD_ENOMEM;
     lane->pool = pool;
     lane->last = &lane->first;
-    pthread_mutex_lock(&pool->lock);
+    yd_lock_take(&pool->lock);
     pool->lanes++;
-    pthread_mutex_unlock(&pool->lock);
+    yd_lock_give(&pool->lock);
     *ret_lane = lane;
     return 0;
 }
@@ -221,7 +239,8 @@ int yd_lane_submit(struct yd_lane *lane, void (*work)(void *arg), struct yd_loop
     struct job *job = malloc(sizeof *job);
     if (!job) return YD_ENOMEM;
     *job = (struct job){.work = work, .done = done, .arg = arg, .loop = loop};
-    pthread_mutex_lock(&pool->lock);
+    if (!pool->sim) job->submitted = yd_clock_mono();
+    yd_lock_take(&pool->lock);
     *lane->last = job;
     lane->last = &job->next;
     if (!pool->sim && !lane->busy) {
@@ -229,7 +248,7 @@ int yd_lane_submit(struct yd_lane *lane, void (*work)(void *arg), struct yd_loop
         put_ready(pool, lane);
         pthread_cond_signal(&pool->work);
     }
-    pthread_mutex_unlock(&pool->lock);
+    yd_lock_give(&pool->lock);
     if (pool->sim) sim_submit(lane);
     return 0;
 }
@@ -240,10 +259,10 @@ void yd_lane_close(struct yd_lane *lane)
     struct yd_pool *pool = lane->pool;
     if (pool->sim)
         while (lane->first) sim_run_one(lane);
-    pthread_mutex_lock(&pool->lock);
-    while (lane->busy) pthread_cond_wait(&pool->idle, &pool->lock);
+    yd_lock_take(&pool->lock);
+    while (lane->busy) pthread_cond_wait(&pool->idle, &pool->lock.mutex);
     pool->lanes--;
-    pthread_mutex_unlock(&pool->lock);
+    yd_lock_give(&pool->lock);
     lane->closed = true;
     if (!lane->sim_running) free(lane);
 }

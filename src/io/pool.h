@@ -7,6 +7,7 @@
 #define IO_POOL_H
 
 #include "io/file.h"
+#include "io/lock.h"
 #include "io/loop.h"
 
 struct yd_pool;
@@ -15,6 +16,8 @@ struct yd_lane;
 int yd_pool_create(unsigned threads, const char *name, struct yd_pool **ret_pool); /* name: of its threads, 15 bytes */
 int yd_pool_create_sim(struct yd_loop *sim_loop, struct yd_pool **ret_pool);
 void yd_pool_destroy(struct yd_pool *pool); /* after all lanes are closed */
+/* How long jobs waited for a thread, and what they took; its lock. Any thread. Simulated: nothing. */
+void yd_pool_waits(const struct yd_pool *pool, const struct yd_wait_visit *visit);
 
 int yd_lane_open(struct yd_pool *pool, struct yd_lane **ret_lane);
 /* Runs work(arg) on a file thread, then, when `done` is given, done(arg) in loop's thread, which must outlive it. Any

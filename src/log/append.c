@@ -77,7 +77,7 @@ int yd_log_append(struct yd_log *log, const struct yd_batch *batch, int64_t expe
     struct yd__tomb *tombs = NULL;
     int error = yd__tombs_in(batch) ? yd__tombs_of(batch, &tombs) : 0;
     if (error) return error;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     error = append_locked(log, batch, expect_prev_seq, expect_seqno, ret);
     if (!error && !ret->duplicate) {
         yd__tombs_note(log, tombs, ret->first);
@@ -85,7 +85,7 @@ int yd_log_append(struct yd_log *log, const struct yd_batch *batch, int64_t expe
     }
     bool wake = !error && log->sleeping;
     if (wake) log->sleeping = false; /* one signal for one sleep */
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     yd__tombs_free(tombs);
     if (!error) atomic_fetch_add_explicit(&log->queued_hint, 1, memory_order_relaxed); /* only a hint */
     if (wake) pthread_cond_signal(&log->work);
@@ -95,13 +95,13 @@ int yd_log_append(struct yd_log *log, const struct yd_batch *batch, int64_t expe
 int yd_log_producer(struct yd_log *log, uint64_t id, uint32_t *ret_epoch, uint64_t *ret_seq)
 {
     if (log->options.readonly) return YD_ENOENT;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     const struct yd__producer_entry *known = yd__producers_find(&log->producers, id);
     if (known && known->append_time < yd__log_now(log) - log->options.producer_expiry_ns) known = NULL;
     if (known) {
         *ret_epoch = known->epoch;
         *ret_seq = known->seq;
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return known ? 0 : YD_ENOENT;
 }

@@ -79,9 +79,9 @@ void yd__compressor_destroy(struct yd_log *log)
 static void give_up(struct yd_log *log)
 {
     struct yd__compressor *at = log->compressor;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     at->segment->twin_refused = true; /* until the log is opened again */
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     abandon(log);
 }
 
@@ -91,7 +91,7 @@ static void give_up(struct yd_log *log)
 static struct yd__segment *choose(struct yd_log *log)
 {
     struct yd__segment *found = NULL;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     for (uint32_t i = 0; i < log->segment_count && !found; i++) {
         struct yd__segment *segment = log->segments[i];
         if (segment->twin || segment->raw_gone || segment->twin_refused) continue;
@@ -99,7 +99,7 @@ static struct yd__segment *choose(struct yd_log *log)
         found = segment;
     }
     if (found) atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return found;
 }
 
@@ -255,14 +255,14 @@ static int finish(struct yd_log *log)
     if (error) return error;
     yd_file_close(at->out);
     at->out = NULL; /* the name is made durable by whoever is to do without the segment: drop_old */
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     bool there = !at->segment->retired;
     if (there) {
         at->segment->twin = true;
         at->segment->twin_size = about.size;
         log->bytes += about.size - before;
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (!there) (void)yd_fs_unlink(log->fs, path); /* retention was sooner; left there, it goes at the next opening */
     abandon(log);
     return 0;
@@ -272,11 +272,11 @@ static int finish(struct yd_log *log)
 static int limit(struct yd_log *log, uint64_t *ret_limit, bool *ret_sealed)
 {
     const struct yd__segment *segment = log->compressor->segment;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     bool gone = segment->retired || log->failed;
     *ret_sealed = segment->sealed;
     *ret_limit = segment->sealed ? segment->file_size : segment->durable_end / YD__TWIN_BLOCK * YD__TWIN_BLOCK;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return gone ? YD_ENOENT : 0;
 }
 
@@ -301,7 +301,7 @@ static struct yd__segment *choose_old(struct yd_log *log, int64_t now)
 {
     struct yd__segment *found = NULL;
     int64_t after = log->options.compress_after_ns;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     for (uint32_t i = 0; i < log->segment_count && !found; i++) {
         struct yd__segment *segment = log->segments[i];
         if (!segment->twin || segment->raw_gone || !segment->sealed || segment->busy || segment->twin_refused) continue;
@@ -313,7 +313,7 @@ static struct yd__segment *choose_old(struct yd_log *log, int64_t now)
         found->busy = true; /* retention waits */
         atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return found;
 }
 
@@ -338,14 +338,14 @@ static int drop_old(struct yd_log *log)
     bad |= error != 0;
     yd__segment_path(path, sizeof path, log->dir, segment->base, ".ylog");
     if (!bad) error = yd_fs_unlink(log->fs, path); /* back after a crash, it goes again */
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     segment->busy = false;
     if (bad) segment->twin_refused = true; /* the segment stays; repair looks at both */
     if (!bad) {
         segment->raw_gone = true;
         log->bytes -= segment->file_size;
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     yd__segment_unref(segment);
     return error && !bad ? error : 1;
 }
@@ -374,9 +374,9 @@ static int compress_some(struct yd_log *log)
 
 int yd__compress_some(struct yd_log *log)
 {
-    pthread_mutex_lock(&log->twin_lock); /* a follower may be cut back meanwhile */
+    yd_lock_take(&log->twin_lock); /* a follower may be cut back meanwhile */
     int result = compress_some(log);
-    pthread_mutex_unlock(&log->twin_lock);
+    yd_lock_give(&log->twin_lock);
     return result;
 }
 

@@ -133,11 +133,11 @@ int yd_log_cursor_save(struct yd_log *log, const char *name, uint64_t seqno)
     if (!name_good(name)) return YD_EINVAL;
     if (log->options.readonly) return YD_EPERM;
     struct yd__cursor_file file = {.magic = YD__CURSOR_MAGIC, .version = YD__CURSOR_VERSION, .log_id = log->log_id};
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     file.seqno = YD_MIN(seqno, log->durable);
     file.epoch = log->epoch;
     bool closed = log->closed;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (closed) return YD_ECLOSED;
     file.saved_at = yd__log_now(log);
     file.crc = yd__cursor_crc(&file);
@@ -151,9 +151,9 @@ int yd_log_cursor_save(struct yd_log *log, const char *name, uint64_t seqno)
     (void)snprintf(path, sizeof path, "%s/cursors/%s", log->dir, name);
     error = yd_fs_replace(log->fs, path, &file, sizeof file);
     if (error) return error;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     error = known_put(log, name, &(struct yd_cursor){file.seqno, file.epoch, file.saved_at});
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return error;
 }
 
@@ -167,13 +167,13 @@ int yd_log_cursor_remove(struct yd_log *log, const char *name)
     int error = yd_fs_unlink(log->fs, path);
     if (!error) error = yd_fs_sync_dir(log->fs, dir);
     if (error) return error;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     struct yd__cursor_known *known = known_find(log, name);
     if (known) {
         free(known->name);
         *known = log->cursors[--log->cursor_count];
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return 0;
 }
 

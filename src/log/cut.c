@@ -56,11 +56,11 @@ static int put_away(struct yd_log *log, const char *why)
     if (twin && twin != YD_ENOENT) return twin;
     forget(log, segment->base, ".yidx");
     forget(log, segment->base, ".ykey");
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->segment_count--;
     log->bytes -= yd__segment_bytes(segment);
     if (log->active == segment) log->active = NULL;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     yd__segment_unref(segment);
     return 0;
 }
@@ -207,13 +207,13 @@ static int put_checkpoint(struct cut *cut, unsigned flags)
 {
     struct yd_log *log = cut->log;
     struct yd__checkpoint *checkpoint = &log->checkpoint;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     while (checkpoint->epoch_count > 0 && checkpoint->epochs[checkpoint->epoch_count - 1].start_seqno >= cut->edge)
         checkpoint->epoch_count--;
     log->durable = YD_MIN(log->durable, cut->edge);
     log->replicated = YD_MIN(log->replicated, cut->edge);
     log->first = YD_MIN(log->first, cut->edge);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     checkpoint->durable_seqno = cut->edge;
     checkpoint->first_seqno = YD_MIN(checkpoint->first_seqno, cut->edge);
     checkpoint->segment = YD__NO_SEGMENT;
@@ -254,7 +254,7 @@ static int settle(struct yd_log *log, uint64_t next, uint32_t last_crc)
     struct yd__tail fresh, old;
     int error = yd__tail_init(&fresh, next);
     if (error) return error;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     old = log->tail;
     log->tail = fresh;
     log->durable = log->written = next;
@@ -272,7 +272,7 @@ static int settle(struct yd_log *log, uint64_t next, uint32_t last_crc)
             error = yd__producers_put(&log->producers, &log->written_producers.slots[i]);
     yd__tombs_cut(log, next);
     yd__control_publish(log);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     yd__tail_fini(&old);
     return error;
 }
@@ -289,7 +289,7 @@ static int cut_log(struct cut *cut, uint64_t seqno)
     if (!error && cut->inside) error = cut_inside(cut);
     if (error) return error;
     struct yd__segment *last = log->segment_count ? log->segments[log->segment_count - 1] : NULL;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     if (cut->inside) {
         struct yd__segment *inside = cut->inside;
         uint64_t before = yd__segment_bytes(inside);
@@ -302,7 +302,7 @@ static int cut_log(struct cut *cut, uint64_t seqno)
         cut->inside->accounted = true;
     }
     log->active = last && !last->sealed ? last : NULL;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     error = settle(log, cut->edge, cut->last_crc);
     return error ? error : put_checkpoint(cut, 0);
 }
@@ -315,10 +315,10 @@ static int anew_log(struct yd_log *log)
     while (!error && log->segment_count > 0) error = put_away(log, "anew");
     if (error) return error;
     yd__producers_clear(&log->written_producers);
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->log_id = 0;
     log->checkpoint.epoch_count = 0;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     error = settle(log, 0, 0);
     return error ? error : put_checkpoint(&cut, 0);
 }
@@ -334,19 +334,19 @@ static int change(struct yd_log *log, bool anew, uint64_t seqno, uint64_t *ret_s
 {
     if (!log->options.follower) return YD_EPERM;
     struct cut cut = {.log = log};
-    pthread_mutex_lock(&log->io);
+    yd_lock_take(&log->io);
     int error = log->gone ? YD_ECLOSED : yd__flush_all(log);
     bool begun = !error;
-    pthread_mutex_lock(&log->twin_lock);
+    yd_lock_take(&log->twin_lock);
     yd__compressor_leave(log);
     cut.edge = log->durable;
     if (!error && anew)
         error = anew_log(log);
     else if (!error && (seqno < log->durable || (seqno == log->durable && !goes_on(log))))
         error = log->segment_count ? cut_log(&cut, seqno) : YD_ENOENT;
-    pthread_mutex_unlock(&log->twin_lock);
+    yd_lock_give(&log->twin_lock);
     if (error && error != YD_ENOENT && begun) yd__fail(log, YD_EIO);
-    pthread_mutex_unlock(&log->io);
+    yd_lock_give(&log->io);
     if (!error && ret_seqno) *ret_seqno = cut.edge;
     yd__moved(log);
     return error;

@@ -28,12 +28,12 @@ static int bounds(struct yd_log_reader *reader, uint64_t *ret_end)
 {
     struct yd_log *log = reader->log;
     if (!log || reader->pending.reason || reader->by_time) return YD_EAGAIN;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     uint64_t end = YD_MIN(reader->level <= YD_ACK_WRITTEN ? log->written : log->durable, log->written);
     bool there = !log->closed && reader->cut_to >= reader->seqno && reader->seqno < end &&
                  reader->seqno >= log->first && reader->seqno < yd__tail_first(&log->tail);
     reader->taken = reader->seqno;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     *ret_end = end;
     return there ? 0 : YD_EAGAIN;
 }

@@ -30,12 +30,12 @@ static int find_segment(struct yd_log_reader *reader, uint64_t seqno, uint64_t *
 {
     struct yd_log *log = reader->log;
     if (log) {
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         int index = yd__log_find(log, seqno);
         if (index >= 0) *ret_base = log->segments[index]->base;
         uint32_t behind = (uint32_t)(index + 1);
         *ret_next = behind < log->segment_count ? log->segments[behind]->base : UINT64_MAX;
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         return index >= 0 ? 0 : YD_ENOENT;
     }
     return yd__bases_find(reader, seqno, ret_base, ret_next);
@@ -109,7 +109,7 @@ static int look_up(struct yd_log_reader *reader, bool by_time, uint64_t seqno, u
 {
     bool found = false, active = false;
     if (reader->log) {
-        pthread_mutex_lock(&reader->log->mutex);
+        yd_lock_take(&reader->log->mutex);
         int index = yd__log_find(reader->log, reader->base);
         const struct yd__segment *segment = index >= 0 ? reader->log->segments[index] : NULL;
         active = segment && segment->base == reader->base && !segment->sealed;
@@ -117,7 +117,7 @@ static int look_up(struct yd_log_reader *reader, bool by_time, uint64_t seqno, u
             found = by_time ? time_entry(segment->index.entries, segment->index.count, reader->time_ns, ret_offset,
                                          ret_seqno)
                             : floor_entry(segment->index.entries, segment->index.count, seqno, ret_offset, ret_seqno);
-        pthread_mutex_unlock(&reader->log->mutex);
+        yd_lock_give(&reader->log->mutex);
     }
     if (!active) {
         struct yd__footer footer;
@@ -263,9 +263,9 @@ static int from_twin(struct yd_log_reader *reader, struct yd_batch **ret_batch)
     if (*ret_batch) reader->seqno = reader->place_seqno;
     reader->healed++;
     if (reader->log) {
-        pthread_mutex_lock(&reader->log->mutex);
+        yd_lock_take(&reader->log->mutex);
         reader->log->healed++;
-        pthread_mutex_unlock(&reader->log->mutex);
+        yd_lock_give(&reader->log->mutex);
     }
     return 1;
 }
@@ -443,7 +443,7 @@ static int reaching(struct yd_log_reader *reader, uint64_t from, uint64_t *ret_b
     struct yd_log *log = reader->log;
     if (!log) return yd__bases_reaching(reader, from, reader->time_ns, ret_base);
     int error = YD_ENOENT;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     int at = yd__log_find(log, from);
     for (uint32_t i = at < 0 ? 0 : (uint32_t)at; i < log->segment_count && error; i++) {
         const struct yd__segment *segment = log->segments[i];
@@ -452,7 +452,7 @@ static int reaching(struct yd_log_reader *reader, uint64_t from, uint64_t *ret_b
         *ret_base = segment->base;
         error = 0;
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return error;
 }
 
@@ -460,9 +460,9 @@ int yd__reader_find_time(struct yd_log_reader *reader)
 {
     uint64_t end = UINT64_MAX, behind = 0;
     if (reader->log) {
-        pthread_mutex_lock(&reader->log->mutex);
+        yd_lock_take(&reader->log->mutex);
         end = reader->log->written;
-        pthread_mutex_unlock(&reader->log->mutex);
+        yd_lock_give(&reader->log->mutex);
     } else {
         yd__reader_look(reader);
         end = reader->end;
@@ -476,10 +476,10 @@ int yd__reader_find_time(struct yd_log_reader *reader)
     yd__reader_leave(reader);
     if (error || found) return error;
     if (reader->log) {
-        pthread_mutex_lock(&reader->log->mutex);
+        yd_lock_take(&reader->log->mutex);
         const struct yd_batch *batch = yd__tail_find_time(&reader->log->tail, reader->time_ns, end);
         behind = batch ? batch->header.base_seqno : reader->log->tail.next_seqno;
-        pthread_mutex_unlock(&reader->log->mutex);
+        yd_lock_give(&reader->log->mutex);
     }
     reader->seqno = behind;
     return 0;

@@ -26,11 +26,11 @@
 
 void yd__fail(struct yd_log *log, int error)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     if (!log->failed) log->failed = error == YD_EREADONLY ? YD_EIO : error;
     yd__control_publish(log);
     pthread_cond_broadcast(&log->moved);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     yd__moved(log);
 }
 
@@ -97,9 +97,9 @@ static int make_ready(struct yd_log *log, struct yd_batch *const *group, uint32_
     for (uint32_t i = 0; i < count; i++) bytes += group[i]->header.size;
     int error = yd__producers_reserve(&log->written_producers, group, count);
     if (error) return error;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     error = yd__segment_room(log->active, count, bytes);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return error;
 }
 
@@ -110,8 +110,10 @@ static int write_group(struct yd_log *log, struct yd_batch *const *group, uint32
     struct run run = {.log = log, .offset = active->data_end};
     uint64_t from = run.offset;
     int error = make_ready(log, group, count);
+    yd__disk_begin(log);
     for (uint32_t i = 0; i < count && !error; i++) error = run_add(&run, group[i]);
     if (!error) error = run_write(&run);
+    yd__disk_end(log, &log->writes);
     if (error) return error;
     log->dirty = true;
     log->checkpoint_bytes += run.offset - from;
@@ -120,7 +122,7 @@ static int write_group(struct yd_log *log, struct yd_batch *const *group, uint32
         log->group_names[i] = yd__view_names(&group[i]->header, &group[i]->view);
         yd__segment_digest(active, &group[i]->header);
     }
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     uint64_t offset = from;
     for (uint32_t i = 0; i < count && !error; i++) {
         error = yd__segment_account(active, &group[i]->header, offset, &log->group_names[i]);
@@ -134,7 +136,7 @@ static int write_group(struct yd_log *log, struct yd_batch *const *group, uint32
         if (YD__SKIPS(YD__SKIP_PUBLISH_LATE)) log->durable = log->written;
         yd__control_publish(log);
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     for (uint32_t i = 0; i < count && !error; i++)
         error = yd__producers_note(&log->written_producers, &group[i]->header);
     return error;
@@ -143,16 +145,18 @@ static int write_group(struct yd_log *log, struct yd_batch *const *group, uint32
 static int sync_active(struct yd_log *log)
 {
     if (!log->dirty) return 0;
+    yd__disk_begin(log);
     int error = YD__SKIPS(YD__SKIP_DATA_SYNC) ? 0 : yd_file_sync(log->active->file);
+    yd__disk_end(log, &log->syncs);
     if (error) return YD_EIO; /* whatever it said: never to be tried again */
     log->dirty = false;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->durable = log->written;
     (void)yd__replicas_update(log);
     log->active->durable_end = log->active->data_end;
     if (log->compressor && log->started) pthread_cond_signal(&log->squeeze);
     yd__control_publish(log);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return 0;
 }
 
@@ -222,14 +226,14 @@ int yd__begin_with(struct yd_log *log, const struct yd__segment_head *head, uint
     segment->accounted = true;
     log->index_saved = 0;
 
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     error = yd__log_add_segment(log, segment);
     if (!error) {
         log->segment_size = next_size(log, segment->begun_at);
         log->active = segment;
         pthread_cond_signal(&log->chores); /* the one before is full: the helper seals it */
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (error) yd__segment_unref(segment);
     return error;
 }
@@ -263,13 +267,13 @@ void yd__drop_empty(struct yd_log *log)
 {
     struct yd__segment *empty = log->active;
     if (!empty || empty->batches > 0) return;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     YD_ASSERT(log->segments[log->segment_count - 1] == empty);
     log->segment_count--;
     log->bytes -= empty->file_size;
     empty->retired = true;
     log->active = NULL;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     yd__segment_unref(empty);
 }
 
@@ -286,7 +290,7 @@ static int roll(struct yd_log *log, const struct yd_header *next)
 
 static uint32_t collect(struct yd_log *log)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     const struct yd__tail *tail = &log->tail;
     uint64_t bytes = 0;
     uint32_t count = 0;
@@ -297,7 +301,7 @@ static uint32_t collect(struct yd_log *log)
         log->group[count] = batch; /* no reference needed: what is not written is never evicted */
     }
     if (count > 0) log->group_average = (log->group_average * 7 + bytes) / 8;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return count;
 }
 
@@ -309,10 +313,10 @@ int yd__grow_active(struct yd_log *log, uint64_t size)
     if (wanted <= active->file_size) return 0;
     int error = yd_file_allocate(active->file, active->file_size, wanted - active->file_size);
     if (error) return error;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->bytes += wanted - active->file_size;
     active->file_size = wanted;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return 0;
 }
 
@@ -327,9 +331,9 @@ static uint32_t fitting(const struct yd_log *log, struct yd_batch *const *group,
 
 static void set_no_space(struct yd_log *log, bool no_space)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->no_space = no_space;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
 }
 
 /* Releases what memory keeps beyond its limit, outside the lock. */
@@ -338,10 +342,10 @@ void yd__evict(struct yd_log *log)
     struct yd_batch *dropped[64];
     uint32_t count;
     do {
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         count = yd__tail_evict(&log->tail, log->options.memory_bytes_max, yd__readers_taken(log), dropped,
                                YD_COUNT(dropped));
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         for (uint32_t i = 0; i < count; i++) yd_batch_unref(dropped[i]);
     } while (count == YD_COUNT(dropped));
 }
@@ -350,12 +354,12 @@ static void ask_for_space(struct yd_log *log)
 {
     const struct yd__segment *active = log->active;
     if (!active || active->data_end * 4 < active->file_size) return;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     if (log->started && !log->prepared && !log->preparing && !log->prepare_wanted) {
         log->prepare_wanted = true;
         pthread_cond_signal(&log->chores);
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
 }
 
 /* The disk is full: what retention may take goes now, and the ballast. 1: there is more room than before. */
@@ -421,17 +425,17 @@ int yd_log_flush(struct yd_log *log)
 {
     if (log->options.readonly) return YD_EPERM;
     bool changed;
-    pthread_mutex_lock(&log->io);
+    yd_lock_take(&log->io);
     if (log->gone) {
-        pthread_mutex_unlock(&log->io);
+        yd_lock_give(&log->io);
         return YD_ECLOSED;
     }
     int error = yd__flush_round(log, &changed);
-    pthread_mutex_unlock(&log->io);
+    yd_lock_give(&log->io);
     if (changed) {
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         if (log->waiters) pthread_cond_broadcast(&log->moved);
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         yd__moved(log);
     }
     return error;

@@ -17,7 +17,7 @@
 
 void yd_log_place(struct yd_log *log, struct yd_log_place *ret)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     const struct yd__segment *active = log->active;
     *ret = (struct yd_log_place){
         .log_id = log->log_id,
@@ -34,7 +34,7 @@ void yd_log_place(struct yd_log *log, struct yd_log_place *ret)
         ret->segment = active->base;
         ret->offset = active->data_end + log->tail.queued_bytes;
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
 }
 
 /* ---- what a leader sends ---- */
@@ -67,19 +67,19 @@ static int check_leader(const struct yd_log *log, uint32_t epoch)
 int yd_log_follow_leader(struct yd_log *log, uint32_t epoch)
 {
     if (!log->options.follower) return YD_EPERM;
-    pthread_mutex_lock(&log->io);
+    yd_lock_take(&log->io);
     int error = log->gone ? YD_ECLOSED : yd__flush_all(log);
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     bool newer = epoch > log->epoch, older = epoch < YD_MAX(log->epoch, log->fence);
     if (older && !YD__SKIPS(YD__SKIP_FENCE)) error = error ? error : YD_EEPOCH;
     if (!error) {
         log->leader_epoch = epoch;
         log->epoch = YD_MAX(log->epoch, epoch);
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     /* Before anything of his is taken: an older one is refused from now on, whatever happens to us. */
     if (!error && newer) error = yd__checkpoint_now(log, 0);
-    pthread_mutex_unlock(&log->io);
+    yd_lock_give(&log->io);
     return error;
 }
 
@@ -107,13 +107,13 @@ static int adopt(struct yd_log *log, const struct yd__segment_head *head)
         if (!error) error = yd__producers_put(&log->producers, &head->producers[i]);
     }
     if (error) return error;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->log_id = head->log_id;
     log->tail.next_seqno = log->first = log->written = log->durable = log->replicated = head->base_seqno;
     log->last_crc = head->prev_crc;
     log->control->log_id = head->log_id;
     log->checkpoint.last_crc = head->prev_crc;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return yd__checkpoint_now(log, 0);
 }
 
@@ -133,7 +133,7 @@ int yd_log_follow_segment(struct yd_log *log, const void *bytes, size_t bytes_si
     struct yd__segment_head *head;
     int error = yd__head_check(bytes, bytes_size, &head);
     if (error) return error;
-    pthread_mutex_lock(&log->io);
+    yd_lock_take(&log->io);
     error = yd__flush_all(log);
     if (!error) error = check_head(log, head);
     if (!error) {
@@ -143,7 +143,7 @@ int yd_log_follow_segment(struct yd_log *log, const void *bytes, size_t bytes_si
             error = YD_EREADONLY;
         }
     }
-    pthread_mutex_unlock(&log->io);
+    yd_lock_give(&log->io);
     free(head);
     return error;
 }
@@ -180,7 +180,7 @@ int yd_log_follow_batch(struct yd_log *log, const struct yd_batch *batch)
     int error = yd__tombs_in(batch) ? yd__tombs_of(batch, &tombs) : 0;
     if (error) return error;
     struct yd_batch *shared = yd_batch_ref((struct yd_batch *)(uintptr_t)batch); /* immutable but for its references */
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     error = follow_locked(log, shared);
     if (!error) {
         yd__tombs_note(log, tombs, header->base_seqno);
@@ -188,7 +188,7 @@ int yd_log_follow_batch(struct yd_log *log, const struct yd_batch *batch)
     }
     bool wake = !error && log->sleeping;
     if (wake) log->sleeping = false;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     yd__tombs_free(tombs);
     yd_batch_unref(shared);
     if (!error) atomic_fetch_add_explicit(&log->queued_hint, 1, memory_order_relaxed); /* only a hint */
@@ -232,7 +232,7 @@ static int write_seal(struct yd_log *log, struct yd__segment *segment, const voi
         yd__fail(log, YD_EIO);
         return YD_EREADONLY;
     }
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->bytes += end - segment->file_size;
     segment->file_size = end;
     segment->sealed = true;
@@ -241,7 +241,7 @@ static int write_seal(struct yd_log *log, struct yd__segment *segment, const voi
     struct yd_file *file = segment->file;
     segment->file = NULL;
     log->active = NULL;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     yd_file_close(file);
     char path[YD__PATH_SIZE];
     yd__segment_path(path, sizeof path, log->dir, segment->base, ".yidx");
@@ -252,14 +252,14 @@ static int write_seal(struct yd_log *log, struct yd__segment *segment, const voi
 int yd_log_follow_seal(struct yd_log *log, uint64_t base, const void *bytes, size_t size)
 {
     if (!log->options.follower) return YD_EPERM;
-    pthread_mutex_lock(&log->io);
+    yd_lock_take(&log->io);
     int error = yd__flush_all(log);
     struct yd__segment *segment = log->active;
     if (!error && (!segment || segment->base != base)) error = YD_EGAP;
     if (!error) error = check_seal(log, segment, bytes, size);
     if (!error) error = write_seal(log, segment, bytes, size);
     if (!error) (void)yd__checkpoint_now(log, 0); /* of where the next one begins: recovery need not walk this one */
-    pthread_mutex_unlock(&log->io);
+    yd_lock_give(&log->io);
     return error;
 }
 
@@ -268,7 +268,7 @@ int yd_log_follow_seal(struct yd_log *log, uint64_t base, const void *bytes, siz
 /* Is this seqno where we have a batch's edge, with this checksum before it? 1: yes. 0: no. */
 static int continues(struct yd_log *log, const struct yd_log_place *place)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     int index = -1;
     uint64_t at = place->segment != YD__NO_SEGMENT ? place->segment : place->seqno;
     for (uint32_t i = 0; i < log->segment_count && index < 0; i++)
@@ -293,7 +293,7 @@ static int continues(struct yd_log *log, const struct yd_log_place *place)
                 (segment->batches > 0 ? segment->last_crc : segment->prev_crc) == place->last_crc;
     }
     uint64_t base = segment ? segment->base : 0;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (found >= 0) return found;
     struct yd_file *file;
     int error = yd__source_file(log, base, &file);
@@ -312,12 +312,12 @@ static int continues(struct yd_log *log, const struct yd_log_place *place)
 /* Is this seqno inside a segment of ours, or at the end of one that goes on? */
 static bool goes_on(struct yd_log *log, uint64_t seqno)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     int index = yd__log_find(log, seqno);
     const struct yd__segment *segment = index >= 0 ? log->segments[index] : NULL;
     bool on = segment && segment->base < seqno &&
               (seqno < segment->next || (seqno == segment->next && segment == log->active));
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return on;
 }
 
@@ -325,15 +325,15 @@ static bool goes_on(struct yd_log *log, uint64_t seqno)
 static uint64_t step_back(struct yd_log *log, uint64_t seqno)
 {
     uint64_t back = 0;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     for (uint32_t i = 0; i < log->segment_count && log->segments[i]->base < seqno; i++) back = log->segments[i]->base;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return back;
 }
 
 int yd_log_follow_check(struct yd_log *log, const struct yd_log_place *place, uint64_t *ret_common)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     uint64_t first = log->first, written = log->written, log_id = log->log_id;
     uint32_t epoch = log->epoch;
     /* Where our history leaves that of the follower's last batch. Of a leader whose batches never came here it has none
@@ -343,7 +343,7 @@ int yd_log_follow_check(struct yd_log *log, const struct yd_log_place *place, ui
     if (known->epoch_count > 0 && place->epoch > known->epochs[0].epoch && place->epoch_start < place->seqno &&
         yd__epoch_start(known, place->epoch) == UINT64_MAX)
         end = YD_MIN(end, place->epoch_start);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     *ret_common = first;
     if (place->log_id == 0) return 0;
     if (place->log_id != log_id) return log_id == 0 ? YD_EAGAIN : YD_EINVAL;

@@ -84,9 +84,9 @@ static int load(struct yd_log *log, uint64_t from)
 {
     struct wanted wanted;
     struct yd_forgotten *found;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     int error = choose(log, from, &wanted);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (error) return error;
     error = yd_forgotten_create(&found);
     for (uint32_t i = 0; i < wanted.count && !error; i++)
@@ -98,7 +98,7 @@ static int load(struct yd_log *log, uint64_t from)
         yd__tombs_free(tombs);
         return error;
     }
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     if (log->tombs_from < wanted.to || log->log_id != wanted.log_id) wanted.to = 0; /* cut meanwhile: look again */
     for (struct yd__tomb *next; tombs; tombs = next) {
         next = tombs->next;
@@ -109,7 +109,7 @@ static int load(struct yd_log *log, uint64_t from)
             yd__tombs_free(tombs); /* noted when it was appended */
     }
     if (wanted.to) log->tombs_from = wanted.from;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return 0;
 }
 
@@ -119,16 +119,16 @@ int yd_log_hidden_load(struct yd_log *log, uint64_t from)
     bool known = false;
     if (log->options.readonly) return 0;
     while (!error && !known) {
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         known = from >= log->tombs_from || log->closed;
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         if (known) break;
-        pthread_mutex_lock(&log->tomb_lock); /* the second one finds it done */
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->tomb_lock); /* the second one finds it done */
+        yd_lock_take(&log->mutex);
         known = from >= log->tombs_from;
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         if (!known) error = load(log, from);
-        pthread_mutex_unlock(&log->tomb_lock);
+        yd_lock_give(&log->tomb_lock);
     }
     return error;
 }
@@ -163,9 +163,9 @@ static bool has_name(const struct yd__tomb *tomb, const struct yd_view *view, ui
 bool yd__tombs_reach(struct yd_log *log, enum yd_ack level, const struct yd_header *header)
 {
     if (!yd_log_may_hide(log, header->base_seqno)) return false;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     uint64_t end = yd__log_end(log, level);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     for (const struct yd__tomb *tomb = newest(log); tomb && header->base_seqno < tomb->most; tomb = tomb->next)
         if (reaches(tomb, header, end)) return true;
     return false;
@@ -188,9 +188,9 @@ bool yd__tombs_match(struct yd_log *log, enum yd_ack level, const struct yd_head
     const uint64_t records = (uint64_t)header->count * sizeof(struct yd_record),
                    names = (uint64_t)header->names * sizeof(struct yd_name_entry);
     if (records + names > header->body_size) return true;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     uint64_t end = yd__log_end(log, level);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     for (const struct yd__tomb *tomb = newest(log); tomb && header->base_seqno < tomb->most; tomb = tomb->next)
         if (reaches(tomb, header, end) && names_one(tomb, (const void *)(body + records), header->names,
                                                     body + records + names, header->body_size - records - names))
@@ -206,9 +206,9 @@ int yd__tombs_hidden(struct yd_log *log, enum yd_ack level, const struct yd_head
     *ret_keep = NULL;
     *ret_hidden = 0;
     if (!yd_log_may_hide(log, header->base_seqno) || view->count == 0) return 0;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     uint64_t end = yd__log_end(log, level);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     for (const struct yd__tomb *tomb = newest(log); tomb && header->base_seqno < tomb->most; tomb = tomb->next) {
         if (!reaches(tomb, header, end)) continue;
         if (!keep) keep = malloc((size_t)view->count + view->name_count); /* and what of the names matches */

@@ -18,6 +18,7 @@
 
 #include "base/text.h"
 #include "io/file.h"
+#include "io/lock.h"
 #include "log/segment_format.h"
 
 #define YD__PATH_SIZE         4096
@@ -344,7 +345,7 @@ struct yd_log {
     struct yd_fs *fs;
     char *dir, *stream;
 
-    pthread_mutex_t mutex, io;
+    struct yd_lock mutex, io;
     pthread_cond_t work;    /* the log's thread sleeps on it */
     pthread_cond_t moved;   /* yd_log_wait */
     pthread_cond_t chores;  /* the helper */
@@ -383,7 +384,7 @@ struct yd_log {
     uint64_t healed; /* damaged frames that readers were given from a twin */
 
     /* space ahead: under mutex; the helper or a flush fills it */
-    pthread_mutex_t twin_lock;         /* behind io: held while something is compressed */
+    struct yd_lock twin_lock;          /* behind io: held while something is compressed */
     struct yd__compressor *compressor; /* NULL: no twins */
     struct yd_file *prepared;
     uint64_t prepared_size;
@@ -397,7 +398,7 @@ struct yd_log {
     /* what readers leave out (forgotten.c) */
     struct yd__tomb *_Atomic tombs; /* newest noted first; grows under mutex, is walked without */
     uint64_t tombs_from;            /* under mutex: all at or above this seqno are in it */
-    pthread_mutex_t tomb_lock;      /* before mutex: held while files are searched for them */
+    struct yd_lock tomb_lock;       /* before mutex: held while files are searched for them */
 
     /* under io */
     struct yd__producers written_producers; /* as in the files: what heads and indexes may say */
@@ -422,8 +423,12 @@ struct yd_log {
 
     int64_t age, age_mono; /* with io: the time that age is judged by, and when that was; 0: not looked at yet */
 
-    pthread_mutex_t watch_lock; /* held while they are called: behind io, before mutex */
+    struct yd_lock watch_lock; /* held while they are called: behind io, before mutex */
     struct yd_log_watch *watches;
+
+    /* under io; read by anyone (waits.c) */
+    struct yd_histogram writes, syncs;
+    _Atomic int64_t disk_since;
 };
 
 #define YD__LOG_MAGIC UINT32_C(0x59444c47)
@@ -433,6 +438,8 @@ static inline int64_t yd__log_now(struct yd_log *log)
     return log->options.wall(log->options.clock_arg);
 }
 int yd__log_find(const struct yd_log *log, uint64_t seqno); /* with mutex: index of the segment that holds it, or -1 */
+void yd__disk_begin(struct yd_log *log);                    /* with io: around what waits for the disk */
+void yd__disk_end(struct yd_log *log, struct yd_histogram *spent);
 int yd__log_add_segment(struct yd_log *log, struct yd__segment *segment);
 uint64_t yd__epoch_end(const struct yd__checkpoint *checkpoint, uint32_t epoch); /* where it was cut; UINT64_MAX */
 

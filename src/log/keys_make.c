@@ -315,9 +315,9 @@ static int put(void *arg, uint64_t offset, const void *bytes, size_t size)
 static bool stop(void *arg)
 {
     const struct job *job = arg;
-    pthread_mutex_lock(&job->log->mutex);
+    yd_lock_take(&job->log->mutex);
     bool over = job->log->stopping || job->log->failed || job->segment->retired;
-    pthread_mutex_unlock(&job->log->mutex);
+    yd_lock_give(&job->log->mutex);
     return over;
 }
 
@@ -325,12 +325,12 @@ static bool stop(void *arg)
 static struct yd__segment *choose(struct yd_log *log)
 {
     struct yd__segment *found = NULL;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     for (uint32_t i = 0; i < log->segment_count && !found && !log->failed; i++)
         if (log->segments[i]->sealed && !log->segments[i]->busy && log->segments[i]->keys == YD__KEYS_UNKNOWN)
             found = log->segments[i];
     if (found) atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return found;
 }
 
@@ -351,9 +351,9 @@ static int make_file(struct job *job, struct yd_file *file, const struct yd__foo
     if (!error) error = yd_fs_rename(log->fs, temporary, path);
     if (error) (void)yd_fs_unlink(log->fs, temporary); /* left there, the next opening removes it */
     if (!error && stop(job)) {
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         bool retired = job->segment->retired;
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         if (retired) (void)yd_fs_unlink(log->fs, path); /* retention was sooner */
     }
     return error;
@@ -367,12 +367,12 @@ void yd__keys_count(struct yd_log *log, struct yd__segment *segment)
     int error = yd_fs_stat(log->fs, path, &now);
     if (error && error != YD_ENOENT) return; /* as it was */
     uint64_t size = error ? 0 : now.size;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     if (!segment->retired) { /* else its bytes are off the log's already */
         log->bytes += size - segment->keys_size;
         segment->keys_size = size;
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
 }
 
 static int index_one(struct yd_log *log, struct yd__segment *segment)
@@ -397,17 +397,17 @@ static int index_one(struct yd_log *log, struct yd__segment *segment)
 int yd__keys_some(struct yd_log *log)
 {
     if (!log->options.index_names) return 0;
-    pthread_mutex_lock(&log->twin_lock); /* a follower may be cut back meanwhile */
+    yd_lock_take(&log->twin_lock); /* a follower may be cut back meanwhile */
     struct yd__segment *segment = choose(log);
     if (segment) {
         int error = index_one(log, segment);
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         if (error != YD_ECANCELED || segment->retired) segment->keys = error ? YD__KEYS_REFUSED : YD__KEYS_THERE;
         bool over = log->stopping;
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         yd__segment_unref(segment);
         if (over) segment = NULL;
     }
-    pthread_mutex_unlock(&log->twin_lock);
+    yd_lock_give(&log->twin_lock);
     return segment != NULL;
 }

@@ -118,7 +118,7 @@ static void fill_defaults(struct yd_log_options *options)
 /* What closing ends: files, and the batches in memory with them. References find an empty log. With io held. */
 static void let_go_of_files(struct yd_log *log)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     struct yd__segment **segments = log->segments;
     uint32_t count = log->segment_count;
     log->segments = NULL;
@@ -126,7 +126,7 @@ static void let_go_of_files(struct yd_log *log)
     log->active = NULL;
     log->closed = log->gone = true;
     if (log->waiters) pthread_cond_broadcast(&log->moved);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     for (uint32_t i = 0; i < count; i++) yd__segment_unref(segments[i]);
     free(segments);
     yd__control_close(log);
@@ -156,11 +156,11 @@ static void destroy(struct yd_log *log)
     free((void *)(uintptr_t)log->options.hold);
     free(log->dir);
     free(log->stream);
-    pthread_mutex_destroy(&log->mutex);
-    pthread_mutex_destroy(&log->io);
-    pthread_mutex_destroy(&log->twin_lock);
-    pthread_mutex_destroy(&log->watch_lock);
-    pthread_mutex_destroy(&log->tomb_lock);
+    yd_lock_fini(&log->mutex);
+    yd_lock_fini(&log->io);
+    yd_lock_fini(&log->twin_lock);
+    yd_lock_fini(&log->watch_lock);
+    yd_lock_fini(&log->tomb_lock);
     pthread_cond_destroy(&log->work);
     pthread_cond_destroy(&log->moved);
     pthread_cond_destroy(&log->chores);
@@ -200,11 +200,11 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_mutex_init(&log->mutex, NULL);
-    pthread_mutex_init(&log->io, NULL);
-    pthread_mutex_init(&log->twin_lock, NULL);
-    pthread_mutex_init(&log->watch_lock, NULL);
-    pthread_mutex_init(&log->tomb_lock, NULL);
+    yd_lock_init(&log->mutex);
+    yd_lock_init(&log->io);
+    yd_lock_init(&log->twin_lock);
+    yd_lock_init(&log->watch_lock);
+    yd_lock_init(&log->tomb_lock);
     atomic_init(&log->tombs, NULL);
     pthread_cond_init(&log->work, &monotonic);
     pthread_cond_init(&log->moved, &monotonic);
@@ -321,7 +321,7 @@ static void *run_log(void *arg)
     int64_t next_maintain = monotonic_now() + MAINTAIN_EVERY;
     unsigned seen = 0;
     int error = 0;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     while (!log->stopping) {
         bool work = has_work(log);
         if (!work || error == YD_ENOSPC || error == YD_ENOMEM) {
@@ -333,28 +333,28 @@ static void *run_log(void *arg)
             if (work) wait = YD_MIN(wait, NO_SPACE_RETRY);
             struct timespec until = deadline(YD_MAX(wait, 0));
             log->sleeping = !work;
-            if (wait > 0) (void)pthread_cond_timedwait(&log->work, &log->mutex, &until);
+            if (wait > 0) (void)pthread_cond_timedwait(&log->work, &log->mutex.mutex, &until);
             log->sleeping = false;
             if (log->stopping) break;
             work = has_work(log);
         }
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         error = work ? yd_log_flush(log) : 0;
         if (monotonic_now() >= next_maintain) {
             seen = atomic_load_explicit(&log->queued_hint, memory_order_relaxed);
             (void)yd_log_maintain(log); /* what fails for good has been published */
             next_maintain = monotonic_now() + MAINTAIN_EVERY;
         }
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return NULL;
 }
 
 static void *run_helper(void *arg)
 {
     struct yd_log *log = arg;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     while (!log->stopping) {
         bool seal = false;
         for (uint32_t i = 0; i < log->segment_count && !seal; i++)
@@ -362,22 +362,22 @@ static void *run_helper(void *arg)
                    !(log->options.follower && i + 1 == log->segment_count);
         bool prepare = log->prepare_wanted;
         if (log->failed || (!seal && !prepare)) {
-            pthread_cond_wait(&log->chores, &log->mutex);
+            pthread_cond_wait(&log->chores, &log->mutex.mutex);
             continue;
         }
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         int error = 0;
         if (prepare) (void)yd__prepare(log); /* the flush that needs it tries again, and tells */
         if (seal) error = yd__seal_leftovers(log);
         if (error == YD_ENOSPC && yd__ballast_give(log)) error = yd__seal_leftovers(log);
         if (error == YD_EIO) yd__fail(log, error);
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         if (error && !log->stopping) { /* no space for a footer: later */
             struct timespec until = deadline(YD_NS_PER_S);
-            (void)pthread_cond_timedwait(&log->chores, &log->mutex, &until);
+            (void)pthread_cond_timedwait(&log->chores, &log->mutex.mutex, &until);
         }
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return NULL;
 }
 
@@ -387,30 +387,30 @@ static void *run_squeezer(void *arg)
     struct yd_log *log = arg;
     struct sched_param idle = {0};
     (void)pthread_setschedparam(pthread_self(), SCHED_IDLE, &idle); /* where that is not allowed it is as others */
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     while (!log->stopping) {
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         int more = yd__compress_some(log);
         if (more <= 0) more = yd__keys_some(log);
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         if (more > 0 || log->stopping) continue;
         struct timespec until = deadline(YD_NS_PER_S); /* segments grow old without a sync */
         if (log->active && log->active->data_end == log->active->durable_end) until = deadline(10 * YD_NS_PER_S);
-        (void)pthread_cond_timedwait(&log->squeeze, &log->mutex, &until);
+        (void)pthread_cond_timedwait(&log->squeeze, &log->mutex.mutex, &until);
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return NULL;
 }
 
 static void stop_threads(struct yd_log *log)
 {
     if (!log->started) return;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->stopping = true;
     pthread_cond_broadcast(&log->work);
     pthread_cond_broadcast(&log->chores);
     pthread_cond_broadcast(&log->squeeze);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     pthread_join(log->thread, NULL);
     if (log->helping) pthread_join(log->helper, NULL);
     if (log->squeezing) pthread_join(log->squeezer, NULL);
@@ -436,9 +436,9 @@ int yd_log_start(struct yd_log *log)
 
 static void tell_watches(struct yd_log *log)
 {
-    pthread_mutex_lock(&log->watch_lock);
+    yd_lock_take(&log->watch_lock);
     for (struct yd_log_watch *watch = log->watches; watch; watch = watch->next) watch->moved(watch->arg);
-    pthread_mutex_unlock(&log->watch_lock);
+    yd_lock_give(&log->watch_lock);
 }
 
 int yd_log_close(struct yd_log *log)
@@ -448,11 +448,11 @@ int yd_log_close(struct yd_log *log)
     stop_threads(log);
     int error = 0;
     if (!log->options.readonly) {
-        pthread_mutex_lock(&log->io);
+        yd_lock_take(&log->io);
         bool changed = true;
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         log->closed = true; /* before the last flush: what it does not write was not taken */
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         while (!error && changed && log->tail.unwritten != log->tail.end) error = yd__flush_round(log, &changed);
         if (!error && log->failed) error = YD_EREADONLY;
         if (log->prepared && !log->failed) {
@@ -467,10 +467,10 @@ int yd_log_close(struct yd_log *log)
         if (!log->failed) __atomic_store_n(&log->control->state, YD__STATE_CLOSED, __ATOMIC_RELEASE);
         yd__control_ring(log);
     } else {
-        pthread_mutex_lock(&log->io);
+        yd_lock_take(&log->io);
     }
     let_go_of_files(log);
-    pthread_mutex_unlock(&log->io);
+    yd_lock_give(&log->io);
     tell_watches(log);
     yd_log_unref(log);
     return error;
@@ -503,11 +503,11 @@ int yd_log_watch(struct yd_log *log, void (*moved)(void *arg), void *arg, struct
     struct yd_log_watch *watch = calloc(1, sizeof *watch);
     if (!watch) return YD_ENOMEM;
     *watch = (struct yd_log_watch){.log = log, .moved = moved, .arg = arg, .at = &log->watches};
-    pthread_mutex_lock(&log->watch_lock);
+    yd_lock_take(&log->watch_lock);
     watch->next = log->watches;
     if (watch->next) watch->next->at = &watch->next;
     log->watches = watch;
-    pthread_mutex_unlock(&log->watch_lock);
+    yd_lock_give(&log->watch_lock);
     *ret_watch = watch;
     return 0;
 }
@@ -516,10 +516,10 @@ void yd_log_unwatch(struct yd_log_watch *watch)
 {
     if (!watch) return;
     struct yd_log *log = watch->log;
-    pthread_mutex_lock(&log->watch_lock); /* waits for calls under way */
+    yd_lock_take(&log->watch_lock); /* waits for calls under way */
     *watch->at = watch->next;
     if (watch->next) watch->next->at = watch->at;
-    pthread_mutex_unlock(&log->watch_lock);
+    yd_lock_give(&log->watch_lock);
     free(watch);
 }
 
@@ -539,7 +539,7 @@ void yd_log_on_progress(struct yd_log *log, void (*progress)(void *arg), void *a
 
 void yd_log_position(struct yd_log *log, struct yd_log_position *ret)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     *ret = (struct yd_log_position){
         .first = log->first,
         .memory = log->tail.next_seqno,
@@ -565,7 +565,7 @@ void yd_log_position(struct yd_log *log, struct yd_log_position *ret)
     memcpy(ret->held_by, log->held_by, sizeof ret->held_by);
     const struct yd__segment *last = log->segment_count ? log->segments[log->segment_count - 1] : NULL;
     if (last) ret->segment = last->base, ret->offset = last->data_end;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
 }
 
 static uint64_t position_of(const struct yd_log *log, enum yd_ack level)
@@ -576,7 +576,7 @@ static uint64_t position_of(const struct yd_log *log, enum yd_ack level)
 int yd_log_wait(struct yd_log *log, uint64_t seqno, enum yd_ack level)
 {
     int error = 0;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     while (position_of(log, level) < seqno && !error) {
         if (log->failed) {
             error = YD_EREADONLY;
@@ -587,18 +587,18 @@ int yd_log_wait(struct yd_log *log, uint64_t seqno, enum yd_ack level)
         } else if (!log->leading) {
             /* Nobody waits with a flush under way: this thread writes for all. */
             log->leading = true;
-            pthread_mutex_unlock(&log->mutex);
+            yd_lock_give(&log->mutex);
             error = yd_log_flush(log);
-            pthread_mutex_lock(&log->mutex);
+            yd_lock_take(&log->mutex);
             log->leading = false;
             if (log->waiters) pthread_cond_broadcast(&log->moved);
         } else {
             log->waiters++;
-            pthread_cond_wait(&log->moved, &log->mutex);
+            pthread_cond_wait(&log->moved, &log->mutex.mutex);
             log->waiters--;
         }
     }
     if (position_of(log, level) >= seqno) error = 0;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return error;
 }

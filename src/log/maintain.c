@@ -30,9 +30,9 @@ int yd__checkpoint_now(struct yd_log *log, unsigned flags)
         yd__fail(log, YD_EIO);
         return YD_EREADONLY;
     }
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->checkpointed = checkpoint->segment;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     log->checkpoint_bytes = 0;
     return 0;
 }
@@ -151,7 +151,7 @@ static int seal(struct yd_log *log, struct yd__segment *segment, uint64_t next)
     if (!segment->accounted) error = walk_segment(log, segment, file, next);
     uint64_t size = 0;
     if (!error) error = write_footer(log, segment, file, &size);
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     if (!error) {
         log->bytes += size - segment->file_size; /* a footer may reach beyond the space taken */
         segment->file_size = size;
@@ -162,7 +162,7 @@ static int seal(struct yd_log *log, struct yd__segment *segment, uint64_t next)
     } else {
         segment->file = file;
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (error) return error;
     yd_file_close(file);
     yd__segment_path(path, sizeof path, log->dir, segment->base, ".yidx");
@@ -176,7 +176,7 @@ int yd__seal_leftovers(struct yd_log *log)
     while (!error) {
         struct yd__segment *found = NULL;
         uint64_t next = 0;
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         for (uint32_t i = 0; i < log->segment_count && !found && !log->failed; i++) {
             struct yd__segment *segment = log->segments[i];
             if (segment->sealed || segment->busy || segment == log->active) continue;
@@ -188,12 +188,12 @@ int yd__seal_leftovers(struct yd_log *log)
             found->busy = true;
             atomic_fetch_add_explicit(&found->refs, 1, memory_order_relaxed);
         }
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         if (!found) return 0;
         error = seal(log, found, next);
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         found->busy = false;
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         yd__segment_unref(found);
         if (!error) yd__moved(log); /* followers wait for it */
     }
@@ -231,7 +231,7 @@ int yd__quarantine(struct yd_log *log, struct yd_file *file, uint64_t base, uint
 
 void yd__report_rot(struct yd_log *log, uint64_t base, uint64_t from, uint64_t to)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     bool known = log->rot_count == YD_COUNT(log->rots); /* more than that at once: the readers still tell each gap */
     for (uint32_t i = 0; i < log->rot_count && !known; i++)
         known = log->rots[i].base == base && log->rots[i].from == from;
@@ -239,19 +239,19 @@ void yd__report_rot(struct yd_log *log, uint64_t base, uint64_t from, uint64_t t
         log->rots[log->rot_count++] = (struct yd__rot){base, from, to};
         log->rotten_batches++;
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
 }
 
 /* What readers met: a copy is kept; the bytes also stay where they are, for a repair or a luckier read. */
 static int quarantine_rots(struct yd_log *log)
 {
     for (uint32_t i = 0;; i++) {
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         bool more = i < log->rot_count;
         struct yd__rot *rot = &log->rots[i];
         struct yd__rot what = more ? *rot : (struct yd__rot){0};
         if (more) rot->to = rot->from; /* copied: remembered, so that it is not told again */
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         if (!more) return 0;
         if (what.from == what.to) continue;
         struct yd_file *file;
@@ -262,9 +262,9 @@ static int quarantine_rots(struct yd_log *log)
             yd_file_close(file);
         }
         if (error) {
-            pthread_mutex_lock(&log->mutex);
+            yd_lock_take(&log->mutex);
             log->rots[i].to = what.to;
-            pthread_mutex_unlock(&log->mutex);
+            yd_lock_give(&log->mutex);
             return error;
         }
     }
@@ -283,10 +283,10 @@ static int64_t age_now(struct yd_log *log)
     if (!log->options.mono) return wall;
     mono = YD_MAX(log->options.mono(log->options.clock_arg), 1);
     if (log->age_mono == 0) {
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         for (uint32_t i = 0; i < log->segment_count; i++)
             if (log->segments[i]->batches > 0) newest = YD_MAX(newest, log->segments[i]->append_max);
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         log->age = newest == INT64_MIN ? wall : YD_MIN(wall, newest);
     } else {
         int64_t passed = YD_MIN(YD_MAX(mono - log->age_mono, 0), INT64_C(365) * 24 * 3600 * YD_NS_PER_S / AGE_SPEED);
@@ -300,7 +300,7 @@ static int64_t age_now(struct yd_log *log)
 static struct yd__segment *retire_one(struct yd_log *log, int64_t now)
 {
     struct yd__segment *oldest = NULL;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     if (log->segment_count >= 2 && log->segments[0]->sealed && !log->segments[0]->busy &&
         log->segments[0]->base != log->checkpoint.segment) {
         oldest = log->segments[0];
@@ -320,7 +320,7 @@ static struct yd__segment *retire_one(struct yd_log *log, int64_t now)
         oldest->retired = true;
         yd__control_publish(log);
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return oldest;
 }
 
@@ -380,19 +380,19 @@ int yd__maintain_round(struct yd_log *log)
 int yd_log_maintain(struct yd_log *log)
 {
     if (log->options.readonly) return YD_EPERM;
-    pthread_mutex_lock(&log->io);
+    yd_lock_take(&log->io);
     if (log->gone) {
-        pthread_mutex_unlock(&log->io);
+        yd_lock_give(&log->io);
         return YD_ECLOSED;
     }
     int before = log->failed;
     int error = yd__maintain_round(log);
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     bool held = log->held_by[0] != '\0';
     bool changed = yd__replicas_update(log) || log->failed != before || held != log->held_told;
     log->held_told = held;
-    pthread_mutex_unlock(&log->mutex);
-    pthread_mutex_unlock(&log->io);
+    yd_lock_give(&log->mutex);
+    yd_lock_give(&log->io);
     if (changed) yd__moved(log);
     return error;
 }

@@ -29,12 +29,12 @@ int yd_log_end_compare(const struct yd_log_end *a, const struct yd_log_end *b)
 
 void yd_log_end(struct yd_log *log, struct yd_log_end *ret)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     *ret = (struct yd_log_end){.log_id = log->log_id,
                                .durable = log->durable,
                                .last_epoch = yd__epoch_at(&log->checkpoint, log->durable),
                                .known_epoch = YD_MAX(log->epoch, log->fence)};
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
 }
 
 int yd_log_end_dir(struct yd_fs *fs, const char *dir, struct yd_log_end *ret, struct yd_trail *trail)
@@ -64,7 +64,7 @@ int yd_log_promote_dir(struct yd_fs *fs, const char *dir, uint32_t above, unsign
         (void)yd_log_close(log);
         return yd_trail_add(trail, YD_ENOENT, "%s holds nothing yet: it has never followed anybody", dir);
     }
-    pthread_mutex_lock(&log->io);
+    yd_lock_take(&log->io);
     log->epoch = yd_log_next_epoch(YD_MAX(above, YD_MAX(log->epoch, log->fence)), member);
     log->fence = 0;
     log->options.follower = false;
@@ -74,7 +74,7 @@ int yd_log_promote_dir(struct yd_fs *fs, const char *dir, uint32_t above, unsign
     error = yd__checkpoint_now(log, 0);
     if (!error) error = yd__checkpoint_now(log, YD__CHECKPOINT_CLEAN);
     uint32_t epoch = log->epoch;
-    pthread_mutex_unlock(&log->io);
+    yd_lock_give(&log->io);
     int closed = yd_log_close(log);
     if (!error) error = closed;
     if (error) return yd_trail_add(trail, error, "promoting %s: %s", dir, yd_error_text(error));

@@ -60,9 +60,9 @@ int yd_log_reader_open(struct yd_log *log, const struct yd_log_start *start, str
     reader->log = yd_log_ref(log);
     reader->copy = true; /* a signal would end the writer, too */
     reader->log_id = log->log_id;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     if (log->closed) {
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         yd_log_reader_close(reader);
         return YD_ECLOSED;
     }
@@ -75,7 +75,7 @@ int yd_log_reader_open(struct yd_log *log, const struct yd_log_start *start, str
     reader->at = &log->readers;
     if (reader->next) reader->next->at = &reader->next;
     log->readers = reader;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     *ret_reader = reader;
     return 0;
 }
@@ -151,9 +151,9 @@ void yd_log_reader_close(struct yd_log_reader *reader)
 {
     if (!reader) return;
     if (reader->at) {
-        pthread_mutex_lock(&reader->log->mutex);
+        yd_lock_take(&reader->log->mutex);
         unlink_reader(reader);
-        pthread_mutex_unlock(&reader->log->mutex);
+        yd_lock_give(&reader->log->mutex);
     }
     yd__reader_leave(reader);
     yd_log_unref(reader->log);
@@ -205,9 +205,9 @@ void yd__reader_look(struct yd_log_reader *reader)
 
 static bool is_closed(struct yd_log *log)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     bool closed = log->closed;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return closed;
 }
 
@@ -225,7 +225,7 @@ static bool was_cut(struct yd_log_reader *reader, uint64_t seqno, struct yd_log_
 static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, struct yd_log_gap *ret_gap)
 {
     struct yd_log *log = reader->log;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     uint64_t end = yd__log_end(log, reader->level);
     uint64_t seqno = reader->seqno, in_files = YD_MIN(end, log->written);
     reader->taken = seqno;
@@ -248,14 +248,14 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
         batch = yd__tail_find(&log->tail, seqno);
         if (batch) yd_batch_ref(batch);
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (error) return error;
     if (!batch) {
         error = yd__reader_next_in_files(reader, in_files, ret_batch, ret_gap);
         if (error) { /* cut back meanwhile: what it met in the files is that */
-            pthread_mutex_lock(&log->mutex);
+            yd_lock_take(&log->mutex);
             bool cut = was_cut(reader, seqno, ret_gap);
-            pthread_mutex_unlock(&log->mutex);
+            yd_lock_give(&log->mutex);
             if (cut) yd__reader_leave(reader);
             if (cut) return YD_EGAP;
         }
@@ -315,10 +315,10 @@ bool yd_log_reader_cold(struct yd_log_reader *reader)
     if (reader->pending.reason) return false;
     if (reader->by_time || !reader->log) return true;
     struct yd_log *log = reader->log;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     uint64_t end = yd__log_end(log, reader->level);
     bool cold = reader->seqno < end && reader->seqno >= log->first && reader->seqno < yd__tail_first(&log->tail);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return cold;
 }
 

@@ -93,7 +93,7 @@ int yd_log_replica_join(struct yd_log *log, const char *id, uint32_t copy, struc
     replica->log = yd_log_ref(log);
     replica->caught_up_at = INT64_MIN;
     replica->target = UINT64_MAX; /* in the set once it has all, or all of a moment since it came */
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     replica->target = log->durable;
     replica->target_at = yd__log_now(log);
     supersede(log, replica);
@@ -102,7 +102,7 @@ int yd_log_replica_join(struct yd_log *log, const char *id, uint32_t copy, struc
     if (replica->next) replica->next->at = &replica->next;
     log->replicas = replica;
     bool changed = yd__replicas_update(log);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     *ret_replica = replica;
     if (changed) yd__moved(log);
     return 0;
@@ -111,10 +111,10 @@ int yd_log_replica_join(struct yd_log *log, const char *id, uint32_t copy, struc
 void yd_log_replica_durable(struct yd_log_replica *replica, uint64_t seqno)
 {
     struct yd_log *log = replica->log;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     replica->durable = YD_MIN(seqno, log->written); /* nobody has more of it than we have */
     bool changed = yd__replicas_update(log);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (changed) yd__moved(log);
 }
 
@@ -122,11 +122,11 @@ void yd_log_replica_leave(struct yd_log_replica *replica)
 {
     if (!replica) return;
     struct yd_log *log = replica->log;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     *replica->at = replica->next;
     if (replica->next) replica->next->at = replica->at;
     bool changed = yd__replicas_update(log);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (changed) yd__moved(log);
     yd_log_unref(log);
     free(replica);
@@ -146,14 +146,14 @@ static int fence_durably(struct yd_log *log)
 int yd_log_fence(struct yd_log *log, uint32_t epoch)
 {
     if (log->options.readonly) return YD_EPERM;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     bool newer = epoch > YD_MAX(log->epoch, log->fence);
     if (newer) log->fence = epoch;
     if (newer && !log->options.follower) log->deposed = true;
-    pthread_mutex_unlock(&log->mutex);
-    pthread_mutex_lock(&log->io);
+    yd_lock_give(&log->mutex);
+    yd_lock_take(&log->io);
     int error = fence_durably(log); /* also of an epoch that is known: it may not have lasted the last time */
-    pthread_mutex_unlock(&log->io);
+    yd_lock_give(&log->io);
     if (newer) yd__moved(log);
     return error;
 }

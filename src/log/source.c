@@ -44,9 +44,9 @@ int yd_log_source_open(struct yd_log *log, const struct yd_log_place *place, str
     source->seqno = place->seqno;
     source->offset = place->offset;
     if (!place->log_id) {
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         source->seqno = log->first;
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
     }
     *ret_source = source;
     return 0;
@@ -70,7 +70,7 @@ static int look(struct yd_log_source *source, struct look *ret)
 {
     struct yd_log *log = source->log;
     *ret = (struct look){0};
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     int error = log->closed ? YD_ECLOSED : 0;
     uint64_t at = source->base == YD__NO_SEGMENT ? source->seqno : source->base;
     int index = yd__log_find(log, at);
@@ -87,7 +87,7 @@ static int look(struct yd_log_source *source, struct look *ret)
     } else if (!error) {
         ret->retired = at < log->first;
     }
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return error;
 }
 

@@ -63,37 +63,37 @@ static uint64_t choose(struct yd_log *log, bool *ret_zeros)
 
 int yd__prepare(struct yd_log *log)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     bool zeros, wanted = !log->prepared && !log->preparing && !log->failed;
     uint64_t size = choose(log, &zeros);
     if (wanted) log->preparing = true;
     log->prepare_wanted = false;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (!wanted) return 0;
     struct yd_file *file = NULL;
     int error = make_space(log, size, zeros, &file);
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->preparing = false;
     if (!error) {
         log->prepared = file;
         log->prepared_size = size;
     }
     pthread_cond_broadcast(&log->moved); /* a flush may wait for it */
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     return error;
 }
 
 int yd__take_space(struct yd_log *log, uint64_t size_min, struct yd_file **ret_file, uint64_t *ret_size)
 {
-    pthread_mutex_lock(&log->mutex);
-    while (log->preparing) pthread_cond_wait(&log->moved, &log->mutex); /* half done is sooner than begun anew */
-    log->preparing = true;                                              /* next.tmp is ours until yd__space_named */
+    yd_lock_take(&log->mutex);
+    while (log->preparing) pthread_cond_wait(&log->moved, &log->mutex.mutex); /* half done is sooner than begun anew */
+    log->preparing = true; /* next.tmp is ours until yd__space_named */
     struct yd_file *file = log->prepared;
     uint64_t size = log->prepared_size;
     log->prepared = NULL;
     bool zeros;
     uint64_t wanted = choose(log, &zeros);
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (file && size < size_min) {
         yd_file_close(file);
         file = NULL;
@@ -124,9 +124,9 @@ static void ballast_path(const struct yd_log *log, char *to, size_t size)
 
 static void set_ballast(struct yd_log *log, bool there)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->ballast = there;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
 }
 
 /* One that is whole was left by the last life. Anything else under its name goes: room for who opens. */
@@ -147,9 +147,9 @@ void yd__ballast_take(struct yd_log *log)
     char path[YD__PATH_SIZE];
     struct yd_space space;
     uint64_t size = log->options.ballast_bytes;
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     bool wanted = size > 0 && !log->ballast && !log->no_space && !log->failed;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (!wanted || yd_fs_space(log->fs, log->dir, &space) || space.available / 2 < size) return;
     ballast_path(log, path, sizeof path);
     struct yd_file *file;
@@ -166,10 +166,10 @@ void yd__ballast_take(struct yd_log *log)
 bool yd__ballast_give(struct yd_log *log)
 {
     char path[YD__PATH_SIZE];
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     bool there = log->ballast;
     log->ballast = false;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
     if (!there) return false;
     ballast_path(log, path, sizeof path);
     if (yd_fs_unlink(log->fs, path)) {
@@ -182,7 +182,7 @@ bool yd__ballast_give(struct yd_log *log)
 
 void yd__space_named(struct yd_log *log)
 {
-    pthread_mutex_lock(&log->mutex);
+    yd_lock_take(&log->mutex);
     log->preparing = false;
-    pthread_mutex_unlock(&log->mutex);
+    yd_lock_give(&log->mutex);
 }

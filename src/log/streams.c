@@ -15,7 +15,7 @@ struct entry {
     struct yd_log *log;
 };
 struct yd_streams {
-    pthread_mutex_t lock;
+    struct yd_lock lock;
     struct entry *entries; /* by name */
     uint32_t count, capacity;
 };
@@ -24,7 +24,7 @@ int yd_streams_create(struct yd_streams **ret_streams)
 {
     struct yd_streams *streams = calloc(1, sizeof *streams);
     if (!streams) return YD_ENOMEM;
-    pthread_mutex_init(&streams->lock, NULL);
+    yd_lock_init(&streams->lock);
     *ret_streams = streams;
     return 0;
 }
@@ -42,7 +42,7 @@ void yd_streams_destroy(struct yd_streams *streams)
 {
     if (!streams) return;
     free_entries(streams->entries, streams->count);
-    pthread_mutex_destroy(&streams->lock);
+    yd_lock_fini(&streams->lock);
     free(streams);
 }
 
@@ -76,7 +76,7 @@ int yd_streams_put(struct yd_streams *streams, const char *stream, struct yd_log
 {
     char *copy = strdup(stream);
     if (!copy) return YD_ENOMEM;
-    pthread_mutex_lock(&streams->lock);
+    yd_lock_take(&streams->lock);
     bool there;
     uint32_t at = place(streams, stream, &there);
     int error = there ? YD_EEXIST : make_room(streams);
@@ -85,7 +85,7 @@ int yd_streams_put(struct yd_streams *streams, const char *stream, struct yd_log
         streams->entries[at] = (struct entry){copy, yd_log_ref(log)};
         streams->count++;
     }
-    pthread_mutex_unlock(&streams->lock);
+    yd_lock_give(&streams->lock);
     if (error) free(copy);
     return error;
 }
@@ -93,7 +93,7 @@ int yd_streams_put(struct yd_streams *streams, const char *stream, struct yd_log
 void yd_streams_remove(struct yd_streams *streams, const char *stream)
 {
     struct entry gone = {0};
-    pthread_mutex_lock(&streams->lock);
+    yd_lock_take(&streams->lock);
     bool there;
     uint32_t at = place(streams, stream, &there);
     if (there) {
@@ -101,18 +101,18 @@ void yd_streams_remove(struct yd_streams *streams, const char *stream)
         streams->count--;
         memmove(&streams->entries[at], &streams->entries[at + 1], (streams->count - at) * sizeof *streams->entries);
     }
-    pthread_mutex_unlock(&streams->lock);
+    yd_lock_give(&streams->lock);
     free(gone.stream);
     yd_log_unref(gone.log); /* outside the lock: it may be the last one */
 }
 
 struct yd_log *yd_streams_find(struct yd_streams *streams, const char *stream)
 {
-    pthread_mutex_lock(&streams->lock);
+    yd_lock_take(&streams->lock);
     bool there;
     uint32_t at = place(streams, stream, &there);
     struct yd_log *log = there ? yd_log_ref(streams->entries[at].log) : NULL;
-    pthread_mutex_unlock(&streams->lock);
+    yd_lock_give(&streams->lock);
     return log;
 }
 
@@ -121,7 +121,7 @@ int yd_streams_list(struct yd_streams *streams, int (*visit)(void *arg, const ch
 {
     int error = 0;
     uint32_t count = 0;
-    pthread_mutex_lock(&streams->lock);
+    yd_lock_take(&streams->lock);
     struct entry *copy = calloc(streams->count ? streams->count : 1, sizeof *copy);
     for (uint32_t i = 0; copy && i < streams->count && !error; i++) {
         char *stream = strdup(streams->entries[i].stream);
@@ -130,7 +130,7 @@ int yd_streams_list(struct yd_streams *streams, int (*visit)(void *arg, const ch
         else
             error = YD_ENOMEM;
     }
-    pthread_mutex_unlock(&streams->lock);
+    yd_lock_give(&streams->lock);
     if (!copy) return YD_ENOMEM;
     for (uint32_t i = 0; i < count && !error; i++) error = visit(arg, copy[i].stream, copy[i].log);
     free_entries(copy, count);

@@ -61,9 +61,9 @@ static bool may_go_on(struct yd_log_reader *reader)
     if (reader->pending.reason || reader->by_time) return true;
     if (reader->log) {
         struct yd_log *log = reader->log;
-        pthread_mutex_lock(&log->mutex);
+        yd_lock_take(&log->mutex);
         bool more = log->closed || reader->seqno < yd__log_end(log, reader->level);
-        pthread_mutex_unlock(&log->mutex);
+        yd_lock_give(&log->mutex);
         return more;
     }
     yd__reader_look(reader);

@@ -11,7 +11,7 @@ struct yd_status {
     struct yd_status_options options;
     struct yd_listener *listener;
     char *path, *data, *topology;
-    int64_t started_ns;
+    int64_t started_ns, started_mono_ns;
     bool draining;
     size_t listen_count;
     struct {
@@ -53,6 +53,7 @@ static void write_histogram(struct yd_json *json, const char *key, const struct 
     for (size_t i = 0; i < YD_COUNT(quantiles); i++)
         key_i64(json, quantiles[i].key, yd_histogram_quantile_ns(histogram, quantiles[i].share));
     key_i64(json, "max_ns", histogram->max_ns);
+    key_i64(json, "sum_ns", (int64_t)YD_MIN(histogram->sum_ns, 9e18));
     yd_json_key(json, "buckets"); /* [what is shorter than this, how many] */
     yd_json_array(json);
     for (unsigned i = 0; i < YD_HISTOGRAM_BUCKETS; i++) {
@@ -259,6 +260,26 @@ static void write_executors(struct yd_json *json, struct yd_system *system)
     yd_json_array_end(json);
 }
 
+/* What nobody has waited for yet is not shown. */
+static void write_wait(void *arg, const struct yd_wait *wait)
+{
+    static const char *const words[] = {[YD_WAIT_LOCK] = "lock",
+                                        [YD_WAIT_QUEUE] = "queue",
+                                        [YD_WAIT_WORK] = "work",
+                                        [YD_WAIT_WRITE] = "write",
+                                        [YD_WAIT_SYNC] = "sync"};
+    struct yd_json *json = arg;
+    if (wait->spent->total == 0 && wait->since_ns == 0) return;
+    yd_json_object(json);
+    key_text(json, "what", words[wait->what]);
+    key_text(json, "of", wait->of);
+    key_text(json, "part", wait->part);
+    if (wait->element) key_text(json, "element", wait->element);
+    key_i64(json, "since_ns", wait->since_ns);
+    write_histogram(json, "spent", wait->spent);
+    yd_json_object_end(json);
+}
+
 static void write_document(struct yd_status *status, struct yd_buf *to)
 {
     struct yd_json json;
@@ -282,7 +303,12 @@ static void write_document(struct yd_status *status, struct yd_buf *to)
         yd_json_object_end(&json);
     }
     yd_json_array_end(&json);
+    key_i64(&json, "uptime_ns", yd_clock_mono() - status->started_mono_ns);
     write_executors(&json, yd_run_system(status->options.run));
+    yd_json_key(&json, "waits");
+    yd_json_array(&json);
+    yd_run_waits(status->options.run, &(struct yd_wait_visit){write_wait, &json});
+    yd_json_array_end(&json);
     yd_status_write(status->options.run, &json);
     yd_json_object_end(&json);
     yd_buf_char(to, '\n');
@@ -350,7 +376,8 @@ int yd_status_open(const struct yd_status_options *options, struct yd_status **r
     struct yd_address address;
     char text[sizeof "unix:" + 108];
     if (!status) return YD_ENOMEM;
-    *status = (struct yd_status){.options = *options, .started_ns = yd_clock_wall()};
+    *status =
+        (struct yd_status){.options = *options, .started_ns = yd_clock_wall(), .started_mono_ns = yd_clock_mono()};
     status->path = strdup(options->path);
     status->data = strdup(options->data);
     status->topology = strdup(options->topology);

@@ -4,7 +4,8 @@
  * `socat - UNIX:data/status.sock` shows it, too. Only the daemon's own user and root are answered.
  *
  *   { "version", "pid", "data", "topology", "state", "started", "listens": [{element, what, address}],
- *     "executors": [{turns_ns, sockets_ns, asleep_ns, …}], "elements": [{name, class, life, blocked, busy_ns,
+ *     "uptime_ns", "executors": [{turns_ns, sockets_ns, asleep_ns, …}], "waits": [{what: lock | queue | work | write |
+ * sync, of, part, element, since_ns, spent: histogram}], "elements": [{name, class, life, blocked, busy_ns,
  * waiting_input_ns, waiting_output_ns, …, inputs: [{name, received, consumed, rejected, dropped, queued, …}], outputs,
  * reasons, peers, samples}], "wires": [{from, to, …}] } */
 #ifndef SERVE_STATUS_H

@@ -302,10 +302,10 @@ static void check_matching(struct sim *sim)
 static void check_bytes(struct sim *sim)
 {
     uint64_t bytes = 0;
-    pthread_mutex_lock(&sim->log->mutex);
+    yd_lock_take(&sim->log->mutex);
     for (uint32_t i = 0; i < sim->log->segment_count; i++) bytes += yd__segment_bytes(sim->log->segments[i]);
     uint64_t told = sim->log->bytes;
-    pthread_mutex_unlock(&sim->log->mutex);
+    yd_lock_give(&sim->log->mutex);
     CHECK(sim, bytes == told, "%" PRIu64 " bytes are told, the segments take %" PRIu64, told, bytes);
 }
 

@@ -44,11 +44,28 @@ static void quantiles_are_the_truth_or_an_eighth_above_it(void **state)
     assert_int_equal(yd_histogram_quantile_ns(&histogram, 1), 1000000);
 }
 
+static void what_was_added_since_a_copy_is_told_exactly(void **state)
+{
+    (void)state;
+    struct yd_histogram live = {0}, before, now;
+    for (int64_t us = 1; us <= 100; us++) yd_histogram_add_shared(&live, us * 1000);
+    yd_histogram_copy(&before, &live);
+    assert_memory_equal(&before, &live, sizeof live);
+    for (int i = 0; i < 10; i++) yd_histogram_add_shared(&live, 5 * 1000 * 1000);
+    yd_histogram_copy(&now, &live);
+    yd_histogram_since(&now, &before);
+    assert_int_equal(now.total, 10);
+    assert_true(now.sum_ns == 50e6);
+    assert_true(yd_histogram_quantile_ns(&now, 0.01) >= 5000000 * 7 / 8);
+    assert_int_equal(yd_histogram_quantile_ns(&now, 1), 5000000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_duration_lies_under_the_bound_of_its_bucket_and_not_under_the_one_before),
         cmocka_unit_test(bounds_grow_by_an_eighth_at_most),
+        cmocka_unit_test(what_was_added_since_a_copy_is_told_exactly),
         cmocka_unit_test(quantiles_are_the_truth_or_an_eighth_above_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

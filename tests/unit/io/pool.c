@@ -117,6 +117,48 @@ static void closing_a_lane_waits_for_its_jobs_and_their_done_still_comes(void **
     while (atomic_load(&counter) < 10010) (void)yd_loop_run(loop, -1);
 }
 
+struct told {
+    struct yd_histogram spent[YD_WAIT_SYNC + 1];
+    unsigned count;
+};
+static void tell(void *arg, const struct yd_wait *wait)
+{
+    struct told *told = arg;
+    assert_string_equal(wait->of, "file threads \"a name that is \"");
+    told->spent[wait->what] = *wait->spent;
+    told->count++;
+}
+
+static atomic_bool released;
+static void hold(void *arg)
+{
+    (void)arg;
+    while (!atomic_load(&released)) usleep(200);
+}
+
+static void how_long_jobs_waited_and_took_is_told(void **state)
+{
+    struct yd_lane *lane;
+    atomic_int counter = 0;
+    struct told told = {0};
+    (void)state;
+    yd_pool_waits(pool, &(struct yd_wait_visit){tell, &told});
+    assert_int_equal(told.spent[YD_WAIT_QUEUE].total + told.spent[YD_WAIT_WORK].total, 0);
+    assert_error(0, yd_lane_open(pool, &lane));
+    atomic_store(&released, false);
+    assert_error(0, yd_lane_submit(lane, hold, loop, NULL, NULL));
+    for (int i = 0; i < 10; i++) assert_error(0, yd_lane_submit(lane, slow, loop, NULL, &counter));
+    usleep(5000); /* all of them are in its queue so long at least */
+    atomic_store(&released, true);
+    yd_lane_close(lane);
+    yd_pool_waits(pool, &(struct yd_wait_visit){tell, &told});
+    assert_int_equal(told.count, 6); /* the queue, the work, the lock; twice */
+    assert_int_equal(told.spent[YD_WAIT_QUEUE].total, 11);
+    assert_int_equal(told.spent[YD_WAIT_WORK].total, 11);
+    assert_true(told.spent[YD_WAIT_WORK].sum_ns >= 15.0 * YD_NS_PER_MS);
+    assert_true(told.spent[YD_WAIT_QUEUE].sum_ns >= 50.0 * YD_NS_PER_MS);
+}
+
 static void there_is_one_pool_for_each_disk(void **state)
 {
     struct yd_pools *pools;
@@ -149,6 +191,7 @@ int main(void)
         POOL(each_lane_works_and_completes_in_its_order),
         POOL(different_lanes_run_side_by_side),
         POOL(closing_a_lane_waits_for_its_jobs_and_their_done_still_comes),
+        POOL(how_long_jobs_waited_and_took_is_told),
         POOL(there_is_one_pool_for_each_disk),
         POOL(a_pool_without_threads_is_refused),
     };
