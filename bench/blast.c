@@ -2,7 +2,8 @@
  *
  *   bench-blast HOST PORT SERIES ROUNDS [CONNECTIONS [FORMAT]]
  *
- * FORMAT: graphite, put (OpenTSDB telnet), influx (POST /write) or tsdb (POST /api/put). Builds SERIES × ROUNDS points
+ * FORMAT: graphite, put (OpenTSDB telnet), statsd (counters, gauges and timers in turn), influx (POST /write) or tsdb
+ * (POST /api/put). Builds SERIES × ROUNDS points
  * in memory first (tags, seeded values, one second a round, ending now), series spread over the connections. Lines go
  * in writes of 64 KiB, and at the end the sender waits until the other side has closed; requests go one after another
  * on their connection, each answered before the next. Prints `ready` once all is built, and at the end one JSON object:
@@ -89,9 +90,20 @@ static int put_influx(char *to, const struct point *point, bool first)
     return size + sprintf(to + size, " %lld000000000\n", point->time_s);
 }
 
+/* Names without tags: statsd itself has those only in one dialect. */
+static int put_statsd(char *to, const struct point *point, bool first)
+{
+    static const char *const types[] = {"c", "g", "ms"};
+    (void)first;
+    return sprintf(to, "cpu.usage_%s.web%05llu.%llu:%.2f|%s\n", metrics[point->metric],
+                   (unsigned long long)(point->core / 8), (unsigned long long)(point->core % 8), point->values[0],
+                   types[point->metric % 3]);
+}
+
 static const struct format formats[] = {
     {"graphite", NULL, false, 0, put_graphite, "", ""},
     {"put", NULL, false, 0, put_telnet, "", ""},
+    {"statsd", NULL, false, 0, put_statsd, "", ""},
     {"influx", "/write?db=bench", true, BODY_POINTS, put_influx, "", ""},
     {"tsdb", "/api/put", false, JSON_POINTS, put_tsdb, "[", "]"},
 };
