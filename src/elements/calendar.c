@@ -29,6 +29,17 @@ static bool read_header(const unsigned char *at, size_t size, struct counts *ret
     return ret->types && ret->types <= 256;
 }
 
+/* Behind the contents: a line with the rule of all times behind the last change, perhaps an empty one. */
+static bool read_rule(struct yd_str rest, struct yd_zone *zone)
+{
+    if (rest.size < 2 || rest.data[0] != '\n') return false;
+    const char *end = memchr(rest.data + 1, '\n', rest.size - 1);
+    if (!end) return false;
+    struct yd_str text = {rest.data + 1, (size_t)(end - rest.data - 1)};
+    zone->ruled = text.size != 0;
+    return !zone->ruled || yd_zone_rule_parse(text, &zone->rule) == 0;
+}
+
 /* The file has its contents twice: with times of four bytes and, from version 2 on, of eight. */
 int yd_zone_open(struct yd_str file, struct yd_zone *ret_zone)
 {
@@ -41,7 +52,11 @@ int yd_zone_open(struct yd_str file, struct yd_zone *ret_zone)
     at += first + HEADER_SIZE;
     uint64_t left = file.size - first - HEADER_SIZE;
     if (n.times * 9 + n.types * 6 > left) return YD_EFORMAT;
-    struct yd_zone zone = {at, at + n.times * 8, at + n.times * 9, (uint32_t)n.times, (uint32_t)n.types};
+    struct yd_zone zone = {.times = at,
+                           .kinds = at + n.times * 8,
+                           .types = at + n.times * 9,
+                           .count = (uint32_t)n.times,
+                           .type_count = (uint32_t)n.types};
     for (uint32_t i = 0; i < zone.count; i++)
         if (zone.kinds[i] >= n.types || (i && big64(zone.times + i * 8) <= big64(zone.times + (i - 1) * 8)))
             return YD_EFORMAT;
@@ -49,6 +64,9 @@ int yd_zone_open(struct yd_str file, struct yd_zone *ret_zone)
         int32_t offset = (int32_t)big32(zone.types + i * 6);
         if (offset < -2 * DAY || offset > 2 * DAY) return YD_EFORMAT;
     }
+    if (n.letters + n.leaps * 12 + n.standard + n.utc > left - (n.times * 9 + n.types * 6)) return YD_EFORMAT;
+    const char *rest = (const char *)zone.types + n.types * 6 + n.letters + n.leaps * 12 + n.standard + n.utc;
+    if (!read_rule((struct yd_str){rest, (size_t)(file.data + file.size - rest)}, &zone)) return YD_EFORMAT;
     *ret_zone = zone;
     return 0;
 }
@@ -57,6 +75,8 @@ int64_t yd_zone_offset(const struct yd_zone *zone, int64_t utc_s)
 {
     uint32_t low = 0, high = zone->count;
     if (!zone->type_count) return 0;
+    if (zone->ruled && (!high || big64(zone->times + (size_t)(high - 1) * 8) <= utc_s))
+        return yd_zone_rule_offset(&zone->rule, utc_s);
     while (low < high) { /* the first change behind it */
         uint32_t middle = low + (high - low) / 2;
         if (big64(zone->times + (size_t)middle * 8) <= utc_s)
@@ -92,28 +112,10 @@ static int64_t floor_div(int64_t value, int64_t by)
     return value / by - (value % by < 0);
 }
 
-static int64_t days_of(int64_t year, int64_t month, int64_t day) /* month 1 … 12 */
-{
-    year -= month <= 2;
-    int64_t era = floor_div(year, 400), of_era = year - era * 400;
-    int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
-static int64_t month_of(int64_t days) /* months since year 0 */
-{
-    days += 719468;
-    int64_t era = floor_div(days, 146097), of_era = days - era * 146097;
-    int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    int64_t of_year = of_era - (365 * year + year / 4 - year / 100), month = (5 * of_year + 2) / 153;
-    month += month < 10 ? 3 : -9;
-    return (year + era * 400 + (month <= 2)) * 12 + month - 1;
-}
-
 static int64_t days_of_month(int64_t months)
 {
     int64_t year = floor_div(months, 12);
-    return days_of(year, months - year * 12 + 1, 1);
+    return yd_civil_days(year, months - year * 12 + 1, 1);
 }
 
 /* The beginning, in seconds of the zone's own time, of the bucket that holds `local`; or of the next one. */
@@ -129,12 +131,12 @@ static int64_t begin_of(struct yd_calendar calendar, int64_t local, bool next)
         start = floor_div(days - 3, 7 * count) * 7 * count + 3; /* day 3 was a Sunday */
         return (start + next * 7 * count) * DAY;
     case 'n':
-        return days_of_month((floor_div(month_of(days), count) + next) * count) * DAY;
+        return days_of_month((floor_div(yd_civil_month(days), count) + next) * count) * DAY;
     case 'y':
-        return days_of_month((floor_div(floor_div(month_of(days), 12), count) + next) * count * 12) * DAY;
+        return days_of_month((floor_div(floor_div(yd_civil_month(days), 12), count) + next) * count * 12) * DAY;
     default:
-        start = days_of_month(floor_div(month_of(days), 12) * 12);
-        limit = days_of_month((floor_div(month_of(days), 12) + 1) * 12);
+        start = days_of_month(floor_div(yd_civil_month(days), 12) * 12);
+        limit = days_of_month((floor_div(yd_civil_month(days), 12) + 1) * 12);
         start += (days - start) / count * count;
         return (next ? YD_MIN(start + count, limit) : start) * DAY; /* each year anew */
     }

@@ -1,17 +1,18 @@
 /* elements/calendar.h: days, weeks, months and years as a time zone has them: where their beginnings lie. Pure: a zone
- * is the bytes of its file (TZif, RFC 8536), which somebody else has read.
- *
- * Behind the last change that the file lists, the zone stays as it is after that: files that end with a rule instead of
- * a list (`zic -b slim`) are right until their last listed change only. */
+ * is the bytes of its file (TZif, RFC 8536), which somebody else has read: changes, and behind the last of them the
+ * rule at its end (zone_rule.h). Leap seconds ("right/…") are passed over. */
 #ifndef ELEMENTS_CALENDAR_H
 #define ELEMENTS_CALENDAR_H
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "elements/zone_rule.h"
 
 struct yd_zone {                                /* all zero: UTC */
     const unsigned char *times, *kinds, *types; /* in the file */
     uint32_t count, type_count;
+    bool ruled; /* behind the last change the rule says it; else what that changed to stays */
+    struct yd_zone_rule rule;
 };
 /* The file's bytes are needed as long as the zone. YD_EFORMAT: no such file. */
 int yd_zone_open(struct yd_str file, struct yd_zone *ret_zone);

@@ -409,7 +409,9 @@ int yd_tsdb_plan_calendar(struct yd_tsdb_plan *plan, struct yd_str zone_file, st
         struct yd_series_query *query = &plan->subs[i].query;
         int64_t *times[] = {plan->local_start ? &query->start_ns : NULL, plan->local_end ? &query->end_ns : NULL};
         for (unsigned k = 0; k < 2 && zone.type_count; k++)
-            if (times[k]) *times[k] = yd_zone_to_utc(&zone, *times[k] / YD_NS_PER_S) * YD_NS_PER_S;
+            if (times[k] &&
+                __builtin_mul_overflow(yd_zone_to_utc(&zone, *times[k] / YD_NS_PER_S), YD_NS_PER_S, times[k]))
+                return refuse(trail, "A date that is too far away", YD_STR(""));
         if (query->end_ns < query->start_ns)
             return refuse(trail, "End time must be greater than the start time", YD_STR(""));
         int r = calendar_sub(&plan->subs[i], &zone, arena, trail);

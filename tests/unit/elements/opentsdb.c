@@ -105,6 +105,7 @@ static struct yd_str test_zone(char *to)
         *p++ = 0, *p++ = 0;
     }
     memset(p, 0, 4), p += 4;
+    *p++ = '\n', *p++ = '\n'; /* no rule: it stays so */
     return (struct yd_str){to, (size_t)(p - to)};
 }
 
@@ -165,7 +166,7 @@ TEST(zones_that_are_none_and_calendars_without_end_are_refused)
     int64_t *edges;
     size_t count;
     (void)state;
-    for (size_t size = 0; size < file.size - 4; size++) /* the letters are not looked at */
+    for (size_t size = 0; size < file.size; size++)
         assert_int_equal(yd_zone_open((struct yd_str){file.data, size}, &zone), YD_EFORMAT);
     for (size_t at = 0; at < file.size; at++) { /* damaged: a zone or none, never beyond its bytes */
         bytes[at] ^= 0x41;
