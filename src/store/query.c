@@ -566,7 +566,8 @@ static inline void cell_add(struct yd_query_run *run, uint64_t at, double value)
 
 static inline int64_t cell_time(const struct yd_query_run *run, uint64_t at)
 {
-    return run->way == GRID ? run->first + (int64_t)at * run->plan.interval : run->times[at];
+    if (run->way != GRID) return run->times[at];
+    return (int64_t)((uint64_t)run->first + at * (uint64_t)run->plan.interval); /* over more than 292 years, too */
 }
 
 /* The first cell at `time` or later. */

@@ -723,6 +723,37 @@ static int last(struct yd_history *history, const char *pattern, uint64_t limit,
     return r == 0 ? all_steps(run, &found) : r;
 }
 
+/* What lies between the first and the last cell is more than a signed number holds. */
+static void a_group_over_all_of_time_has_its_points_where_they_are(void **state)
+{
+    (void)state;
+    struct fixture f = open_fixture();
+    const int64_t year = INT64_C(365) * 86400 * SECOND, ends[] = {-280 * year, -year, 0, 3 * year, 285 * year};
+    for (unsigned i = 0; i < YD_COUNT(ends); i++) {
+        test_i64(f.builder, "m host=a", ends[i] + 5 * SECOND, i);
+        test_i64(f.builder, "m host=b", ends[i] + 6 * SECOND, 10 * i);
+    }
+    test_fold(f.history, f.builder);
+    struct yd_series_query query = {.start_ns = INT64_MIN, .end_ns = INT64_MAX, .metric = YD_STR("m")};
+    assert_int_equal(yd_aggregator_find(YD_STR("zimsum"), &query.aggregator), 0);
+    assert_int_equal(yd_aggregator_find(YD_STR("max"), &query.downsample.aggregator), 0);
+    query.downsample.interval_ns = year;
+    for (unsigned fill = 0; fill < 2; fill++) {
+        query.downsample.fill = fill ? YD_FILL_ZERO : YD_FILL_NONE;
+        struct answer answer = answer_of(f.history, &query);
+        assert_int_equal(answer.error, 0);
+        assert_int_equal(answer.count, 1);
+        assert_true(answer.groups[0].count >= (fill ? 570 : 5));
+        for (unsigned i = 0, k = 0; i < YD_COUNT(ends); i++, k++) {
+            while (k < answer.groups[0].count && answer.groups[0].points[k].time != ends[i]) k++;
+            assert_true(k < answer.groups[0].count);
+            assert_true(answer.groups[0].points[k].value.f64 == 11.0 * i);
+        }
+        answer_free(&answer);
+    }
+    close_fixture(&f);
+}
+
 static void lookup_finds_series_by_their_tags(void **state)
 {
     (void)state;
@@ -1020,6 +1051,7 @@ int main(void)
         cmocka_unit_test(series_that_go_during_a_query_are_left_out),
         cmocka_unit_test(every_failed_allocation_of_a_query_is_survived),
         cmocka_unit_test(suggest_is_sorted_by_prefix_and_bounded),
+        cmocka_unit_test(a_group_over_all_of_time_has_its_points_where_they_are),
         cmocka_unit_test(lookup_finds_series_by_their_tags),
         cmocka_unit_test(last_gives_the_newest_value_as_it_came),
         cmocka_unit_test(last_of_series_by_tags_or_tsuid_and_not_too_old),
