@@ -16,6 +16,7 @@
 #include "elements/classes.h"
 #include "elements/datagrams_in.h"
 #include "elements/exposition.h"
+#include "elements/scrape_secret.h"
 #include "elements/table.h"
 #include "flow/run.h"
 #include "serve/http_fetch.h"
@@ -29,6 +30,7 @@ enum { REASON_ANSWER = YD_EXPOSITION_REASON_COUNT };
 
 struct state {
     struct yd_element *element;
+    struct yd_tls *tls; /* NULL: no target is https */
     bool gone_wired, rejects_wired;
     struct yd_exposition *feeding;
     struct yd_tag labels[LABELS_MAX + 2];
@@ -64,6 +66,7 @@ struct pump {
     size_t count, alive; /* alive: fetches that are not gone */
     int64_t every_ns, timeout_ns;
     bool paused, gone_wired;
+    struct yd_scrape_secret secret;
     char headers[256];
 };
 
@@ -99,7 +102,8 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_LIST,
      .flags = YD_PARAM_REQUIRED,
      .doc =
-         "Texts: `HOST:PORT`, `http://HOST:PORT/path`, or `unix:PATH`. HOST may be a name: each scrape looks it up."},
+         "Texts: `HOST:PORT`, `http://HOST:PORT/path`, `https://HOST:PORT/path`, or `unix:PATH`. HOST may be a name: "
+         "each scrape looks it up."},
     {.name = "every", .type = YD_PARAM_DURATION, .initial = "15s", .min = 1e8, .max = 1e18, .doc = "How often."},
     {.name = "timeout",
      .type = YD_PARAM_DURATION,
@@ -125,6 +129,26 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_BOOL,
      .initial = "true",
      .doc = "Samples that say a time are of that time; `false`: all are of the scrape's beginning."},
+    {.name = "token_file",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .doc =
+         "Sent to each target as `Authorization: Bearer TOKEN`: the file's first line, read again before each scrape; "
+         "or `env:NAME`, of the environment."},
+    {.name = "user",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .doc = "Sent to each target, with the password, as `Authorization: Basic …`; instead of a token."},
+    {.name = "password_file", .type = YD_PARAM_TEXT, .initial = "\"\"", .doc = "Of `user`; as `token_file`."},
+    {.name = "tls_ca",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .doc = "Whose signature `https` targets must show (PEM); `\"\"`: of whom this system trusts."},
+    {.name = "tls_cert",
+     .type = YD_PARAM_TEXT,
+     .initial = "\"\"",
+     .doc = "Our certificate (PEM), for targets that want one; with `tls_key`."},
+    {.name = "tls_key", .type = YD_PARAM_TEXT, .initial = "\"\"", .doc = "Its key (PEM)."},
     {.name = "max_body",
      .type = YD_PARAM_SIZE,
      .initial = "16MiB",
@@ -166,6 +190,26 @@ static const char *wrong_labels(const struct yd_args *args)
     return NULL;
 }
 
+static bool is_secure(const struct yd_args *args)
+{
+    const struct yd_arg *targets = yd_args_find(args, "targets");
+    for (size_t i = 0; i < targets->list.count; i++)
+        if (yd_str_starts(targets->list.items[i].text, YD_STR("https://"))) return true;
+    return false;
+}
+
+static const char *wrong_secrets(const struct yd_args *args)
+{
+    bool user = yd_args_text(args, "user").size, password = yd_args_text(args, "password_file").size;
+    bool cert = yd_args_text(args, "tls_cert").size, key = yd_args_text(args, "tls_key").size;
+    if (user != password) return "`user` and `password_file` go together";
+    if (user && yd_args_text(args, "token_file").size) return "`token_file` or `user`, not both";
+    if (user && memchr(yd_args_text(args, "user").data, ':', yd_args_text(args, "user").size))
+        return "`user` cannot have a colon";
+    if (cert != key) return "`tls_cert` and `tls_key` go together";
+    return NULL;
+}
+
 static int check(const struct yd_args *args, char *why, size_t why_size)
 {
     const struct yd_arg *targets = yd_args_find(args, "targets");
@@ -188,6 +232,9 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
         for (size_t k = 0; k < i && !wrong; k++)
             if (yd_str_eq(targets->list.items[k].text, target->text)) wrong = "a target is named twice in `targets`";
     }
+    if (!wrong) wrong = wrong_secrets(args);
+    if (!wrong && (yd_args_text(args, "tls_ca").size || yd_args_text(args, "tls_cert").size) && !is_secure(args))
+        wrong = "`tls_…` is given, but no target is https";
     if (!wrong) return 0;
     (void)snprintf(why, why_size, "%s", wrong);
     return YD_EINVAL;
@@ -203,20 +250,36 @@ static struct yd_exposition_options parser(const struct yd_args *args, const str
 
 /* ---- the element ---- */
 
+/* What is wrong with the certificates is said at the start, not at the first scrape. */
+static int load_tls(struct yd_element *element, struct state *state)
+{
+    const struct yd_args *args = yd_element_args(element);
+    struct yd_str ca = yd_args_text(args, "tls_ca"), cert = yd_args_text(args, "tls_cert");
+    struct yd_tls_options options = {.ca_file = ca.size ? ca.data : NULL,
+                                     .cert_file = cert.size ? cert.data : NULL,
+                                     .key_file = cert.size ? yd_args_text(args, "tls_key").data : NULL};
+    struct yd_trail trail = {0};
+    if (!is_secure(args)) return 0;
+    int r = yd_tls_create(&options, &state->tls, &trail);
+    return r < 0 ? yd_element_fail(element, r, "%s", trail.size ? yd_trail_text(&trail) : yd_error_text(r)) : 0;
+}
+
 static int open(struct yd_element *element, void *opaque)
 {
     struct state *state = opaque;
     state->element = element;
     state->gone_wired = yd_element_wired(element, GONE);
     state->rejects_wired = yd_element_wired(element, REJECTS);
-    return 0;
+    return load_tls(element, state);
 }
 
 static void close(void *opaque)
 {
     struct state *state = opaque;
     yd_exposition_destroy(state->feeding);
+    yd_tls_unref(state->tls);
     state->feeding = NULL;
+    state->tls = NULL;
 }
 
 static enum yd_turn_result receive(void *state, struct yd_input *input, struct yd_out *out)
@@ -450,7 +513,13 @@ static void free_targets(struct pump *pump, void (*gone)(void *arg))
     pump->rejects = NULL;
 }
 
-static int start_target(struct pump *pump, struct target *target, const struct yd_args *args)
+static int secret(void *arg, char *to, struct yd_trail *trail)
+{
+    const struct target *target = arg;
+    return yd_scrape_secret(&target->pump->secret, to, YD_FETCH_SECRET, trail);
+}
+
+static int start_target(struct pump *pump, struct target *target, const struct yd_args *args, struct yd_tls *tls)
 {
     struct yd_trail trail = {0};
     size_t count = 0;
@@ -463,7 +532,9 @@ static int start_target(struct pump *pump, struct target *target, const struct y
     struct yd_fetch_options fetch = {.loop = pump->loop,
                                      .pool = yd_pump_pool(pump->pump),
                                      .url = &target->url,
+                                     .tls = tls,
                                      .headers = pump->headers,
+                                     .secret = pump->secret.file.size ? secret : NULL,
                                      .timeout_ns = pump->timeout_ns,
                                      .body_max = (size_t)yd_args_int(args, "max_body"),
                                      .done = on_fetched,
@@ -485,6 +556,9 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     pump->every_ns = yd_args_int(args, "every");
     pump->timeout_ns = YD_MIN(yd_args_int(args, "timeout"), pump->every_ns);
     pump->gone_wired = state->gone_wired;
+    struct yd_str user = yd_args_text(args, "user");
+    pump->secret = (struct yd_scrape_secret){yd_element_fs(state->element), user,
+                                             yd_args_text(args, user.size ? "password_file" : "token_file")};
     (void)snprintf(pump->headers, sizeof pump->headers,
                    "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n"
                    "X-Prometheus-Scrape-Timeout-Seconds: %.3f\r\n",
@@ -495,7 +569,7 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     for (size_t i = 0; i < targets->list.count && r == 0; i++) {
         struct target *target = &pump->targets[pump->count++];
         target->text = targets->list.items[i].text;
-        r = start_target(pump, target, args);
+        r = start_target(pump, target, args, state->tls);
         if (r < 0) break;
         uint64_t splay = yd_args_bool(args, "splay") ? yd_loop_random(pump->loop) % (uint64_t)pump->every_ns : 0;
         yd_timer_start(target->due, yd_loop_mono(pump->loop) + (int64_t)splay);
@@ -544,7 +618,15 @@ const struct yd_element_class yd_class_scrape = {
         "- An answer other than 200, cut short, too large or too late is `up` 0, and nothing of it is taken.\n"
         "- A bad line is counted by its reason, and its neighbours are kept; so is a value that is not finite.\n"
         "- A series that is not there any more is said on `gone`; of a target that is down, all of them are.\n"
-        "- Scrapes of a target never overlap. `http` only; redirections are not followed.\n",
+        "- Staleness markers are not made and never stored: a series that is gone has no more points; `gone` says it.\n"
+        "- Scrapes of a target never overlap. A redirection is followed to another path of the same server, up to five "
+        "times;\n"
+        "  elsewhere it is not, and the target is down.\n"
+        "- `https` is TLS 1.3, and the certificate must be good for HOST. Tokens and passwords go to every target of "
+        "the "
+        "element,\n"
+        "  over plain `http` readable on the way.\n"
+        "- Targets are those named here: nothing is discovered, and labels are not rewritten (`Relabel` does that).\n",
     .example = "node :: Scrape(targets: [\"127.0.0.1:9100\", \"http://web1:9100/metrics\"], every: 15s)\n"
                "node -> metrics :: Log(stream: \"metrics\")\n",
     .ports = ports,

@@ -64,6 +64,8 @@ static int take_header(struct yd_http_answer *answer, struct yd_str line)
             return fail(answer, YD_ENOTSUP, "a Content-Encoding other than gzip");
     } else if (is_word(name, "Content-Type")) {
         (void)snprintf(answer->type, sizeof answer->type, "%.*s", YD_STR_FMT(value));
+    } else if (is_word(name, "Location") && value.size < sizeof answer->location) {
+        (void)snprintf(answer->location, sizeof answer->location, "%.*s", YD_STR_FMT(value));
     }
     return 0;
 }

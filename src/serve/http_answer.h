@@ -21,6 +21,7 @@ struct yd_http_answer {
     struct yd_buf head; /* also a chunk's size line */
     struct yd_buf body; /* as it came: see gzip */
     char type[128];     /* Content-Type, cut; "": none */
+    char location[512]; /* Location; "": none, or too long */
     const char *why;    /* of an error */
 };
 /* 0: goes on; 1: it is whole; YD_EFORMAT, YD_ETOOBIG, YD_ENOTSUP (an encoding), YD_ENOMEM: `why` tells. */

@@ -14,12 +14,16 @@
 
 struct yd_fetch {
     struct yd_fetch_options options;
-    struct yd_lane *lane; /* NULL: its host is an address */
+    struct yd_lane *lane; /* NULL: its host is an address, and there is no secret */
     struct yd_timer *timer;
     struct yd_stream *stream;
     struct yd_http_answer answer;
     struct yd_address address;
-    char *room; /* while a request is going on */
+    char *room;     /* while a request is going on */
+    char *secret;   /* the lane's, until it is back in the loop; NULL: there is none */
+    char path[512]; /* the url's, or where its server sent us */
+    char trouble[256];
+    unsigned redirects;
     bool active, finding, dying;
     unsigned attempt;
     int64_t begun_ns;
@@ -33,18 +37,26 @@ struct yd_fetch {
 
 static int bad_url(struct yd_trail *trail, struct yd_str text, const char *why)
 {
-    return yd_trail_add(trail, YD_EFORMAT, "\"%.*s\" %s: write HOST:PORT, http://HOST:PORT/path or unix:PATH",
+    return yd_trail_add(trail, YD_EFORMAT, "\"%.*s\" %s: write HOST:PORT, http(s)://HOST:PORT/path or unix:PATH",
                         YD_STR_FMT(text), why);
+}
+
+/* The host without its port, and without the brackets of an IPv6 address. */
+static void name_of(struct yd_fetch_url *url)
+{
+    bool bracket = *url->host == '[';
+    size_t size = bracket ? strcspn(url->host, "]") : strcspn(url->host, ":");
+    (void)snprintf(url->name, sizeof url->name, "%.*s", (int)(size - bracket), url->host + bracket);
 }
 
 int yd_fetch_url_parse(struct yd_str text, struct yd_str path, struct yd_fetch_url *ret, struct yd_trail *trail)
 {
     struct yd_str rest = text;
     struct yd_trail ours = {0};
-    bool local = yd_str_starts(text, YD_STR("unix:")), url = yd_str_starts(text, YD_STR("http://"));
-    *ret = (struct yd_fetch_url){.named = false};
-    if (yd_str_starts(text, YD_STR("https://"))) return bad_url(trail, text, "asks for TLS, which is not spoken here");
-    if (url) rest = (struct yd_str){text.data + 7, text.size - 7};
+    bool local = yd_str_starts(text, YD_STR("unix:")), secure = yd_str_starts(text, YD_STR("https://"));
+    bool url = secure || yd_str_starts(text, YD_STR("http://"));
+    *ret = (struct yd_fetch_url){.secure = secure};
+    if (url) rest = (struct yd_str){text.data + 7 + secure, text.size - 7 - secure};
     const char *slash = rest.size && !local ? memchr(rest.data, '/', rest.size) : NULL;
     if (slash && !url) return bad_url(trail, text, "has a path without http:// before it");
     if (slash) path = (struct yd_str){slash, (size_t)(rest.data + rest.size - slash)};
@@ -59,7 +71,8 @@ int yd_fetch_url_parse(struct yd_str text, struct yd_str path, struct yd_fetch_u
     if (*rest.data == '[') port = rest.data[rest.size - 1] != ']';
     (void)snprintf(ret->path, sizeof ret->path, "%.*s", YD_STR_FMT(path));
     (void)snprintf(ret->host, sizeof ret->host, "%.*s", YD_STR_FMT(local ? YD_STR("localhost") : rest));
-    (void)snprintf(ret->address, sizeof ret->address, "%.*s%s", YD_STR_FMT(rest), port ? "" : ":80");
+    (void)snprintf(ret->address, sizeof ret->address, "%.*s%s", YD_STR_FMT(rest), port ? "" : secure ? ":443" : ":80");
+    name_of(ret);
     if (yd_address_check(yd_str_of(ret->address), &ret->named, &ours) == 0 && *ret->address != ':') return 0;
     return bad_url(trail, text, "is no address");
 }
@@ -77,8 +90,49 @@ static void clear(struct yd_fetch *fetch)
     fetch->room = NULL;
 }
 
+static void connect_(struct yd_fetch *fetch);
+
+/* Another path of the same server, where the answer sends us; false: it does not, or too often, or away from here. */
+static bool redirected(struct yd_fetch *fetch)
+{
+    const struct yd_fetch_url *url = fetch->options.url;
+    const struct yd_http_answer *answer = &fetch->answer;
+    struct yd_str to = yd_str_of(answer->location);
+    struct yd_fetch_url next;
+    struct yd_trail unused = {0};
+    bool moved = answer->status >= 301 && answer->status <= 308 && answer->status != 304 && answer->status != 305;
+    if (!moved || !to.size || fetch->redirects == YD_FETCH_REDIRECTS) return false;
+    if (*to.data == '/' && to.size > 1 && to.data[1] == '/') return false; /* another host */
+    if (*to.data == '/') {                                                 /* ours */
+        struct yd_str here = {url->address, strlen(url->address)};
+        if (yd_str_starts(here, YD_STR("unix:"))) here = YD_STR("localhost");
+        if (yd_fetch_url_parse(here, to, &next, &unused) < 0) return false;
+    } else {
+        bool schemed = yd_str_starts(to, YD_STR("http://")) || yd_str_starts(to, YD_STR("https://"));
+        if (!schemed || yd_fetch_url_parse(to, YD_STR("/"), &next, &unused) < 0) return false;
+        if (next.secure != url->secure || strcmp(next.address, url->address) != 0) return false;
+    }
+    fetch->redirects++;
+    (void)snprintf(fetch->path, sizeof fetch->path, "%s", next.path);
+    return true;
+}
+
+/* The answer is whole, and not the last. */
+static void go_on(struct yd_fetch *fetch)
+{
+    yd_stream_close(fetch->stream);
+    fetch->stream = NULL;
+    yd_http_answer_fini(&fetch->answer);
+    yd_http_answer_begin(&fetch->answer, fetch->options.body_max, NULL);
+    connect_(fetch);
+}
+
 static void finish(struct yd_fetch *fetch, int error, const char *why)
 {
+    if (error == 0 && redirected(fetch)) {
+        go_on(fetch);
+        return;
+    }
     struct yd_http_answer *answer = &fetch->answer;
     struct yd_buf plain;
     struct yd_fetched fetched = {.error = error,
@@ -130,6 +184,8 @@ static void ended(void *arg, int error)
         finish(fetch, 0, NULL);
     else if (error == YD_EEOF)
         finish(fetch, YD_EFORMAT, fetch->answer.why);
+    else if (yd_stream_tls_trouble(fetch->stream, fetch->trouble, sizeof fetch->trouble))
+        finish(fetch, error, fetch->trouble);
     else
         finish(fetch, error, fetch->answer.status ? "the connection broke off" : yd_error_text(error));
 }
@@ -142,9 +198,10 @@ static void connected(void *arg)
     int size = snprintf(request, sizeof request,
                         "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: yarder/" YARDER_VERSION
                         "\r\nAccept-Encoding: gzip\r\nConnection: close\r\n",
-                        url->path, url->host);
+                        fetch->path, url->host);
     int r = yd_stream_write(fetch->stream, (struct yd_str){request, (size_t)size});
     if (r == 0) r = yd_stream_write(fetch->stream, yd_str_of(fetch->options.headers ? fetch->options.headers : ""));
+    if (r == 0 && fetch->secret) r = yd_stream_write(fetch->stream, yd_str_of(fetch->secret));
     if (r == 0) r = yd_stream_write(fetch->stream, YD_STR("\r\n"));
     if (r < 0) finish(fetch, r, yd_error_text(r));
 }
@@ -154,6 +211,10 @@ static void connect_(struct yd_fetch *fetch)
     static const struct yd_stream_ops ops = {.room = room, .data = data, .ended = ended, .connected = connected};
     struct yd_trail trail = {0};
     int r = yd_connect(fetch->options.loop, &fetch->address, &ops, fetch, &fetch->stream, &trail);
+    if (r == 0 && fetch->options.url->secure) {
+        r = yd_stream_secure(&fetch->stream, fetch->options.tls, fetch->options.url->name);
+        if (r == 0) yd_stream_start(fetch->stream, &ops, fetch);
+    }
     if (r < 0) finish(fetch, r, yd_error_text(r));
 }
 
@@ -163,6 +224,9 @@ static void find(void *arg) /* on a file thread */
 {
     struct yd_fetch *fetch = arg;
     fetch->find_trail = (struct yd_trail){0};
+    fetch->find_error = 0;
+    if (fetch->secret) fetch->find_error = fetch->options.secret(fetch->options.arg, fetch->secret, &fetch->find_trail);
+    if (fetch->find_error || !fetch->options.url->named) return;
     fetch->find_error = yd_address_find(fetch->options.loop, yd_str_of(fetch->options.url->address), fetch->attempt,
                                         &fetch->address, &fetch->find_trail);
 }
@@ -173,6 +237,8 @@ static void release(struct yd_fetch *fetch)
     void *arg = fetch->gone_arg;
     if (fetch->lane) yd_lane_close(fetch->lane);
     yd_timer_close(fetch->timer);
+    if (fetch->secret) explicit_bzero(fetch->secret, YD_FETCH_SECRET);
+    free(fetch->secret);
     free(fetch);
     if (gone) gone(arg);
 }
@@ -221,6 +287,8 @@ bool yd_fetch_begin(struct yd_fetch *fetch)
 {
     if (fetch->active || fetch->finding) return false;
     fetch->active = true;
+    fetch->redirects = 0;
+    (void)snprintf(fetch->path, sizeof fetch->path, "%s", fetch->options.url->path);
     fetch->begun_ns = yd_loop_mono(fetch->options.loop);
     yd_http_answer_begin(&fetch->answer, fetch->options.body_max, NULL);
     yd_timer_start(fetch->timer, fetch->begun_ns);
@@ -234,13 +302,14 @@ int yd_fetch_create(const struct yd_fetch_options *options, struct yd_fetch **re
     if (!fetch) return YD_ENOMEM;
     fetch->options = *options;
     int r = 0;
-    if (options->url->named)
-        r = yd_lane_open(options->pool, &fetch->lane);
-    else
-        r = yd_address_parse(yd_str_of(options->url->address), &fetch->address, &trail);
+    YD_ASSERT(!options->url->secure || options->tls);
+    if (options->secret && !(fetch->secret = calloc(1, YD_FETCH_SECRET))) r = YD_ENOMEM;
+    if (r == 0 && (options->url->named || options->secret)) r = yd_lane_open(options->pool, &fetch->lane);
+    if (r == 0 && !options->url->named) r = yd_address_parse(yd_str_of(options->url->address), &fetch->address, &trail);
     if (r == 0) r = yd_timer_create(options->loop, on_timer, fetch, &fetch->timer);
     if (r < 0) {
         if (fetch->lane) yd_lane_close(fetch->lane);
+        free(fetch->secret);
         free(fetch);
         return r;
     }

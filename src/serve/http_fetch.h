@@ -4,20 +4,27 @@
  *                       \------------ too late, refused, not HTTP, too large: done with an error -----------/
  *
  * A connection for each request (`Connection: close`): a server that was restarted is met like any other. Redirections
- * are not followed: their status is the answer. Nothing is verified about who answers: http only. Sockets, time and
- * names by the loop, so that it runs simulated as well. One loop thread. */
+ * are followed to other paths of the same server only, a few times: what we say of ourselves is for nobody else; all
+ * others are the answer. https: the server's certificate must be good for its name (io/tls.h). Sockets, time and names
+ * by the loop, so that http runs simulated as well. One loop thread. */
 #ifndef SERVE_HTTP_FETCH_H
 #define SERVE_HTTP_FETCH_H
 
 #include "io/loop.h"
 #include "io/pool.h"
+#include "io/tls.h"
 
-/* "HOST:PORT", "HOST", "http://HOST[:PORT][/path]", "unix:PATH". */
+#define YD_FETCH_REDIRECTS 5
+#define YD_FETCH_SECRET    ((size_t)8192)
+
+/* "HOST:PORT", "HOST", "http://HOST[:PORT][/path]", "https://…", "unix:PATH". */
 struct yd_fetch_url {
     char address[300]; /* for yd_address_find: with a port */
     char host[270];    /* the Host header, as it was written: an instance's name */
     char path[512];    /* with its query, as it is asked for */
+    char name[270];    /* the host alone: whom the certificate must be for */
     bool named;        /* the host has to be looked up */
+    bool secure;       /* https */
 };
 int yd_fetch_url_parse(struct yd_str text, struct yd_str path, struct yd_fetch_url *ret, struct yd_trail *trail);
 
@@ -31,11 +38,15 @@ struct yd_fetched {
 };
 struct yd_fetch_options {
     struct yd_loop *loop;
-    struct yd_pool *pool;           /* for names */
+    struct yd_pool *pool;           /* for names and secrets */
     const struct yd_fetch_url *url; /* kept by the caller */
+    struct yd_tls *tls;             /* of https; kept by the caller */
     const char *headers;            /* more of them, each with its line's end; kept by the caller */
-    int64_t timeout_ns;             /* of all of it */
-    size_t body_max;                /* as it comes, and inflated */
+    /* Still more, asked for before each request, on a file thread: up to YD_FETCH_SECRET bytes with the NUL. NULL:
+     * none. They are wiped when the fetch is gone. An error ends the request with what the trail says. */
+    int (*secret)(void *arg, char *to, struct yd_trail *trail);
+    int64_t timeout_ns; /* of all of it */
+    size_t body_max;    /* as it comes, and inflated */
     void (*done)(void *arg, const struct yd_fetched *fetched);
     void *arg;
 };

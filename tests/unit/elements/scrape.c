@@ -421,7 +421,13 @@ static void what_cannot_be_is_refused_with_why(void **state)
     expect_refused("s :: Scrape(targets: []) -> Null()\n", "`targets` is a list of texts");
     expect_refused("s :: Scrape(targets: [5]) -> Null()\n", "`targets` is a list of texts");
     expect_refused("s :: Scrape(targets: [\"a:1\", \"a:1\"]) -> Null()\n", "named twice");
-    expect_refused("s :: Scrape(targets: [\"https://a:1\"]) -> Null()\n", "TLS");
+    expect_refused("s :: Scrape(targets: [\"https://a:x\"]) -> Null()\n", "is no address");
+    expect_refused("s :: Scrape(targets: [\"a:1\"], tls_ca: \"ca.pem\") -> Null()\n", "no target is https");
+    expect_refused("s :: Scrape(targets: [\"https://a:1\"], tls_cert: \"c.pem\") -> Null()\n", "go together");
+    expect_refused("s :: Scrape(targets: [\"a:1\"], user: \"me\") -> Null()\n", "go together");
+    expect_refused("s :: Scrape(targets: [\"a:1\"], user: \"m:e\", password_file: \"p\") -> Null()\n", "a colon");
+    expect_refused("s :: Scrape(targets: [\"a:1\"], user: \"me\", password_file: \"p\", token_file: \"t\") -> Null()\n",
+                   "not both");
     expect_refused("s :: Scrape(targets: [\"a:1/x\"]) -> Null()\n", "without http://");
     expect_refused("s :: Scrape(targets: [\"a:1\"], path: \"x\") -> Null()\n", "does not begin with /");
     expect_refused("s :: Scrape(targets: [\"a:1\"], labels: {x: 5}) -> Null()\n", "`labels` are texts");

@@ -172,6 +172,10 @@ static void expect_url(const char *text, const char *address, const char *host, 
     assert_string_equal(url.address, address);
     assert_string_equal(url.host, host);
     assert_string_equal(url.path, path);
+    assert_int_equal(url.secure, strncmp(text, "https:", 6) == 0);
+    const char *name = *host == '[' ? "::1" : host;
+    assert_int_equal(strncmp(url.name, name, strlen(url.name)), 0);
+    assert_true(strlen(url.name) == strcspn(name, *host == '[' ? "" : ":"));
 }
 
 TEST(urls_are_taken_apart)
@@ -184,6 +188,8 @@ TEST(urls_are_taken_apart)
     expect_url("http://web1.example/", "web1.example:80", "web1.example", "/");
     expect_url("http://[::1]:9100/a/b?c=d", "[::1]:9100", "[::1]:9100", "/a/b?c=d");
     expect_url("[::1]", "[::1]:80", "[::1]", "/metrics");
+    expect_url("https://web1.example", "web1.example:443", "web1.example", "/metrics");
+    expect_url("https://[::1]/x", "[::1]:443", "[::1]", "/x");
     expect_url("unix:/run/x.sock", "unix:/run/x.sock", "localhost", "/metrics");
 }
 
@@ -191,7 +197,7 @@ TEST(what_is_no_url_is_refused)
 {
     UNUSED;
     static const char *const texts[] = {
-        "",         "https://a:1", "http://",   "a:1/x",  "http://a:x",       "http://a b:1",
+        "",         "https://a:x", "http://",   "a:1/x",  "http://a:x",       "http://a b:1",
         ":9100",    "ftp://a:1",   "1.2.3:1",   "unix:",  "http://a:1/x y",   "http://a:1/#x",
         "http:///", "a:99999",     "http://:1", "a\r\nb", "http://a:1/x\r\ny"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
