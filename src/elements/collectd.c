@@ -21,6 +21,7 @@ enum { REASON_KERNEL = YD_COLLECTD_REASON_COUNT };
 struct state {
     struct yd_element *element;
     bool rejects_wired;
+    struct yd_spread spread;
     struct yd_collectd_types *types;
     struct yd_collectd_users *users;
     struct yd_collectd *fed; /* of feed, made when first needed */
@@ -80,6 +81,8 @@ static const struct yd_param_class params[] = {
      .oneof = securities,
      .doc = "What packets must be at least: `none`, signed (`sign`), `encrypt`ed; `auto`: signed when there is an "
             "`auth_file`."},
+    YD_SPREAD_PARAM("datagrams"),
+    YD_RECEIVE_BUFFER_PARAM,
     {0}};
 
 static enum yd_collectd_trust trust_of(const struct yd_args *args)
@@ -263,9 +266,11 @@ static void burst_ends(void *arg)
     yd_collectd_flush(((struct pump *)arg)->collectd);
 }
 
-static int listen_udp(struct pump *pump, struct yd_str where)
+static int listen_udp(struct pump *pump, const struct yd_args *args, struct yd_spread *spread)
 {
     struct yd_datagrams_in_options options = {.pump = pump->pump,
+                                              .spread = spread,
+                                              .receive_buffer = (size_t)yd_args_int(args, "receive_buffer"),
                                               .what = "collectd packets",
                                               .reason_kernel = REASON_KERNEL,
                                               .rejects = pump->rejects,
@@ -273,7 +278,7 @@ static int listen_udp(struct pump *pump, struct yd_str where)
                                               .datagram = on_datagram,
                                               .burst_ends = burst_ends,
                                               .arg = pump};
-    return yd_datagrams_in_open(&pump->in, &options, where);
+    return yd_datagrams_in_open(&pump->in, &options, yd_args_text(args, "listen"));
 }
 
 static void free_all(struct pump *pump)
@@ -288,13 +293,13 @@ static void free_all(struct pump *pump)
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 {
     struct pump *pump = opaque;
-    const struct state *state = element_state;
+    struct state *state = element_state;
     const struct yd_args *args = yd_pump_args(yd_pump);
     pump->pump = yd_pump;
     int r = create_parser(element_state, args, (struct yd_collectd_sink){pump, on_batch, on_reject},
                           yd_loop_random(yd_pump_loop(yd_pump)), &pump->collectd);
     if (r == 0 && state->rejects_wired) r = yd_rejects_create(yd_pump_element(yd_pump), &pump->rejects);
-    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory") : listen_udp(pump, yd_args_text(args, "listen"));
+    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory") : listen_udp(pump, args, &state->spread);
     if (r < 0) free_all(pump);
     return r;
 }
@@ -302,6 +307,7 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 static void stop(void *opaque)
 {
     struct pump *pump = opaque;
+    yd_datagrams_in_finish(&pump->in);
     free_all(pump);
     yd_pump_stopped(pump->pump);
 }
@@ -313,7 +319,7 @@ static void pause_(void *opaque, bool paused)
 }
 
 static const struct yd_pump_class pump_class = {
-    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_};
+    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_, .spread = yd_spread_wanted};
 
 const struct yd_element_class yd_class_collectd = {
     .abi = YD_ELEMENT_ABI,

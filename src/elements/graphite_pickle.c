@@ -18,6 +18,7 @@ enum { REASON_REFUSED = YD_PICKLE_REASON_COUNT };
 struct state {
     struct yd_element *element;
     bool rejects_wired;
+    struct yd_spread spread;
     struct yd_pickle *fed; /* of feed, made when first needed */
     struct yd_out *out;    /* of the feed at hand */
 };
@@ -65,6 +66,7 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_DURATION,
      .initial = "1h",
      .doc = "A peer that sends nothing for so long is closed; `0s`: never."},
+    YD_SPREAD_PARAM("connections"),
     {0}};
 
 /* ---- the element ---- */
@@ -168,13 +170,14 @@ static void free_all(struct pump *pump)
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 {
     struct pump *pump = opaque;
-    const struct state *state = element_state;
+    struct state *state = element_state;
     const struct yd_args *args = yd_pump_args(yd_pump);
     pump->pump = yd_pump;
     pump->from = "";
     struct yd_pickle_options options = {.sink = {pump, on_batch, on_reject},
                                         .seed = yd_loop_random(yd_pump_loop(yd_pump))};
     struct yd_streams_in_options in = {.pump = yd_pump,
+                                       .spread = &state->spread,
                                        .what = "Graphite pickles",
                                        .connections_max = (unsigned)yd_args_int(args, "max_connections"),
                                        .reason_refused = REASON_REFUSED,
@@ -191,11 +194,17 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     return r;
 }
 
+static void stopped(void *arg)
+{
+    struct pump *pump = arg;
+    free_all(pump);
+    yd_pump_stopped(pump->pump);
+}
+
 static void stop(void *opaque)
 {
     struct pump *pump = opaque;
-    free_all(pump);
-    yd_pump_stopped(pump->pump);
+    if (yd_streams_in_part(&pump->in, stopped)) stopped(pump);
 }
 
 static void pause_(void *opaque, bool paused)
@@ -205,7 +214,7 @@ static void pause_(void *opaque, bool paused)
 }
 
 static const struct yd_pump_class pump_class = {
-    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_};
+    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_, .spread = yd_spread_wanted};
 
 const struct yd_element_class yd_class_graphite_pickle = {
     .abi = YD_ELEMENT_ABI,

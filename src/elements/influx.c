@@ -21,6 +21,7 @@ enum { REASON_KERNEL = YD_INFLUX_REASON_COUNT, REASON_STRING };
 struct state {
     struct yd_element *element;
     bool rejects_wired;
+    struct yd_spread spread;
     struct yd_influx *fed; /* of feed, made when first needed */
     struct yd_out *out;    /* of the feed at hand */
     struct yd_rejects *fed_rejects;
@@ -111,6 +112,8 @@ static const struct yd_param_class params[] = {
      .min = 1,
      .max = 1 << 20,
      .doc = "More peers at once are refused."},
+    YD_SPREAD_PARAM("datagrams"),
+    YD_RECEIVE_BUFFER_PARAM,
     {0}};
 
 static int check(const struct yd_args *args, char *why, size_t why_size)
@@ -400,9 +403,11 @@ static void on_datagram(void *arg, struct yd_str bytes)
     (void)yd_influx_parse(pump->influx, bytes, pump->unit_ns, yd_pump_wall(pump->pump));
 }
 
-static int listen_udp(struct pump *pump, struct yd_str where)
+static int listen_udp(struct pump *pump, const struct yd_args *args, struct yd_spread *spread)
 {
     struct yd_datagrams_in_options options = {.pump = pump->pump,
+                                              .spread = spread,
+                                              .receive_buffer = (size_t)yd_args_int(args, "receive_buffer"),
                                               .what = "Influx lines (UDP)",
                                               .reason_kernel = REASON_KERNEL,
                                               .rejects = pump->rejects,
@@ -410,7 +415,7 @@ static int listen_udp(struct pump *pump, struct yd_str where)
                                               .datagram = on_datagram,
                                               .burst_ends = parse_done,
                                               .arg = pump};
-    return yd_datagrams_in_open(&pump->in, &options, where);
+    return yd_datagrams_in_open(&pump->in, &options, yd_args_text(args, "udp"));
 }
 
 /* ---- life of the pump ---- */
@@ -439,14 +444,15 @@ static int start_http(struct pump *pump, const struct yd_args *args)
                                        .write = on_write,
                                        .written = on_written,
                                        .arg = pump};
-    int r = intake.listen.size ? yd_intake_create(&intake, &pump->intake) : 0;
+    bool first = yd_pump_index(pump->pump) == 0; /* HTTP is one pump's */
+    int r = intake.listen.size && first ? yd_intake_create(&intake, &pump->intake) : 0;
     return r == YD_ENOTSUP ? 0 : r; /* simulated: no HTTP */
 }
 
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 {
     struct pump *pump = opaque;
-    const struct state *element = element_state;
+    struct state *element = element_state;
     const struct yd_args *args = yd_pump_args(yd_pump);
     pump->pump = yd_pump;
     pump->loop = yd_pump_loop(yd_pump);
@@ -459,7 +465,7 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
         r = yd_pump_fail(yd_pump, r, "out of memory");
     else
         r = start_http(pump, args);
-    if (r == 0 && yd_args_text(args, "udp").size) r = listen_udp(pump, yd_args_text(args, "udp"));
+    if (r == 0 && yd_args_text(args, "udp").size) r = listen_udp(pump, args, &element->spread);
     if (r < 0) free_all(pump);
     return r;
 }
@@ -467,6 +473,7 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 static void stop(void *opaque)
 {
     struct pump *pump = opaque;
+    yd_datagrams_in_finish(&pump->in);
     free_all(pump);
     yd_pump_stopped(pump->pump);
 }
@@ -484,8 +491,12 @@ static void pause_(void *opaque, bool paused)
     yd_datagrams_in_pause(&pump->in, paused);
 }
 
-static const struct yd_pump_class pump_class = {
-    .state_size = sizeof(struct pump), .start = start, .stop = stop, .command = command, .pause = pause_};
+static const struct yd_pump_class pump_class = {.state_size = sizeof(struct pump),
+                                                .start = start,
+                                                .stop = stop,
+                                                .command = command,
+                                                .pause = pause_,
+                                                .spread = yd_spread_wanted};
 
 const struct yd_element_class yd_class_influx = {
     .abi = YD_ELEMENT_ABI,

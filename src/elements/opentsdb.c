@@ -124,6 +124,7 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_TEXT,
      .initial = "\"\"",
      .doc = "Value of `Access-Control-Allow-Origin`; `\"\"`: browsers on other sites may not ask."},
+    YD_SPREAD_PARAM("telnet connections"),
     {0}};
 
 void yd_tsdb_request_free(void *opaque)

@@ -10,6 +10,7 @@
 #ifndef ELEMENTS_OPENTSDB_H
 #define ELEMENTS_OPENTSDB_H
 
+#include <stdatomic.h>
 #include <yarder/element.h>
 
 #include "elements/opentsdb_query.h"
@@ -50,6 +51,7 @@ enum { YD_TSDB_REASON_REFUSED = 14, YD_TSDB_REASON_KERNEL };
 struct yd_tsdb_wiring {
     bool rejects, ask;
     struct yd_spread spread;
+    atomic_ullong puts_http, questions; /* for `stats`, whichever pump is asked */
 };
 
 #endif

@@ -47,7 +47,7 @@ struct pump {
     struct yd_intake_request *putting; /* whose body is being parsed */
     bool ask_wired;
     int64_t started_ns;
-    uint64_t puts_http, questions;
+    struct yd_tsdb_wiring *wiring; /* shared with the other pumps */
 };
 
 static struct asked *asked_of(struct yd_intake_request *request)
@@ -183,7 +183,7 @@ static void on_write(void *arg, struct yd_intake_request *request)
         return;
     }
     pump->putting = request;
-    pump->puts_http++;
+    atomic_fetch_add_explicit(&pump->wiring->puts_http, 1, memory_order_relaxed);
     yd_opentsdb_put(pump->points, yd_http_body(request->http), &options, &asked->result);
     send_batch(pump);
     if (pump->rejects) {
@@ -288,7 +288,7 @@ static void read_zone(struct yd_tsdb_request *request)
 static void question(struct pump *pump, struct yd_intake_request *asked, struct yd_str path, unsigned method,
                      bool graphite)
 {
-    pump->questions++;
+    atomic_fetch_add_explicit(&pump->wiring->questions, 1, memory_order_relaxed);
     if (!pump->ask_wired) {
         answer_error(asked, 503, "No history is wired to answer this: `tsdb => history`", YD_STR(""));
         return;
@@ -569,11 +569,12 @@ static void tell_stats(struct pump *pump, struct yd_line_peer *peer)
     const struct {
         const char *name;
         uint64_t value;
-    } stats[] = {{"tsd.uptime", (uint64_t)((yd_loop_mono(pump->loop) - pump->started_ns) / YD_NS_PER_S)},
-                 {"tsd.rpc.received type=telnet", yd_line_server_lines(pump->lines)},
-                 {"tsd.rpc.received type=http_put", pump->puts_http},
-                 {"tsd.rpc.received type=http_query", pump->questions},
-                 {"tsd.connectionmgr.connections type=open", yd_line_server_connections(pump->lines)}};
+    } stats[] = {
+        {"tsd.uptime", (uint64_t)((yd_loop_mono(pump->loop) - pump->started_ns) / YD_NS_PER_S)},
+        {"tsd.rpc.received type=telnet", yd_line_server_lines(pump->lines)},
+        {"tsd.rpc.received type=http_put", atomic_load_explicit(&pump->wiring->puts_http, memory_order_relaxed)},
+        {"tsd.rpc.received type=http_query", atomic_load_explicit(&pump->wiring->questions, memory_order_relaxed)},
+        {"tsd.connectionmgr.connections type=open", yd_line_server_connections(pump->lines)}};
     long long now = (long long)(yd_pump_wall(pump->pump) / YD_NS_PER_S);
     for (size_t i = 0; i < YD_COUNT(stats); i++) {
         char text[160];
@@ -650,10 +651,12 @@ static int open_parts(struct pump *pump, const struct yd_tsdb_wiring *wiring, co
                                        .written = on_written,
                                        .forget = forget,
                                        .arg = pump};
-    int r = yd_put_create(NULL, PUT_BATCH_BYTES, YD_RAW_NAMES_BYTES, yd_loop_random(pump->loop), &pump->points);
+    bool first = yd_pump_index(pump->pump) == 0; /* HTTP is one pump's, lines are dealt out */
+    int r =
+        first ? yd_put_create(NULL, PUT_BATCH_BYTES, YD_RAW_NAMES_BYTES, yd_loop_random(pump->loop), &pump->points) : 0;
     if (r == 0 && wiring->rejects) r = yd_rejects_create(yd_pump_element(pump->pump), &pump->rejects);
     if (r < 0) return yd_pump_fail(pump->pump, r, "out of memory");
-    r = yd_intake_create(&intake, &pump->intake);
+    r = first ? yd_intake_create(&intake, &pump->intake) : 0;
     return r == YD_ENOTSUP ? 0 : r; /* simulated: lines only */
 }
 
@@ -664,6 +667,7 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     const struct yd_args *args = yd_pump_args(yd_pump);
     pump->pump = yd_pump;
     pump->loop = yd_pump_loop(yd_pump);
+    pump->wiring = wiring;
     pump->ask_wired = wiring->ask;
     pump->started_ns = yd_loop_mono(pump->loop);
     int r = open_parts(pump, wiring, args);
@@ -724,5 +728,9 @@ static void pause_(void *opaque, bool paused)
     if (pump->intake) yd_intake_pause(pump->intake, paused);
 }
 
-const struct yd_pump_class yd_tsdb_pump = {
-    .state_size = sizeof(struct pump), .start = start, .stop = stop, .command = command, .pause = pause_};
+const struct yd_pump_class yd_tsdb_pump = {.state_size = sizeof(struct pump),
+                                           .start = start,
+                                           .stop = stop,
+                                           .command = command,
+                                           .pause = pause_,
+                                           .spread = yd_spread_wanted};

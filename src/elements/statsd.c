@@ -30,6 +30,7 @@ enum { TIMER_FLUSH = 1 };
 struct state {
     struct yd_element *element;
     bool rejects_wired, aggregate, opened;
+    struct yd_spread spread;
     int64_t flush_ns;
     int64_t begun_ns; /* monotonic: of the window at hand, for rates: whatever the wall clock does */
     struct yd_statsd_sums sums;
@@ -50,6 +51,7 @@ struct pump {
     const char *from; /* whose lines are at hand */
     size_t line_max;
     bool aggregate;
+    struct yd_spread *spread; /* with the other pumps */
 };
 
 static const char *const reasons[] = {
@@ -152,6 +154,8 @@ static const struct yd_param_class params[] = {
      .max = 1e8,
      .doc =
          "Of a timer in one flush, for median and percentiles; more count everywhere else. Likewise members of a set."},
+    YD_SPREAD_PARAM("datagrams and connections"),
+    YD_RECEIVE_BUFFER_PARAM,
     {0}};
 
 /* ---- the element ---- */
@@ -464,7 +468,10 @@ static void free_all(struct pump *pump)
 
 static int listen_udp(struct pump *pump)
 {
+    const struct yd_args *args = yd_pump_args(pump->pump);
     struct yd_datagrams_in_options options = {.pump = pump->pump,
+                                              .spread = pump->spread,
+                                              .receive_buffer = (size_t)yd_args_int(args, "receive_buffer"),
                                               .what = "StatsD (UDP)",
                                               .reason_kernel = REASON_KERNEL,
                                               .rejects = pump->rejects,
@@ -472,12 +479,13 @@ static int listen_udp(struct pump *pump)
                                               .datagram = on_datagram,
                                               .burst_ends = burst_ends,
                                               .arg = pump};
-    return yd_datagrams_in_open(&pump->in, &options, yd_args_text(yd_pump_args(pump->pump), "listen"));
+    return yd_datagrams_in_open(&pump->in, &options, yd_args_text(args, "listen"));
 }
 
 static int listen_tcp(struct pump *pump, const struct yd_args *args)
 {
     struct yd_streams_in_options options = {.pump = pump->pump,
+                                            .spread = pump->spread,
                                             .what = "StatsD (TCP)",
                                             .connections_max = (unsigned)yd_args_int(args, "max_connections"),
                                             .reason_refused = REASON_REFUSED,
@@ -493,8 +501,9 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 {
     struct pump *pump = opaque;
     const struct yd_args *args = yd_pump_args(yd_pump);
-    const struct state *element = element_state;
+    struct state *element = element_state;
     pump->pump = yd_pump;
+    pump->spread = &element->spread;
     pump->aggregate = element->aggregate;
     struct yd_statsd_options options = {
         .sink = {pump, on_batch, on_reject}, .plain = !pump->aggregate, .seed = yd_loop_random(yd_pump_loop(yd_pump))};
@@ -509,11 +518,18 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     return r;
 }
 
+static void stopped(void *arg)
+{
+    struct pump *pump = arg;
+    free_all(pump);
+    yd_pump_stopped(pump->pump);
+}
+
 static void stop(void *opaque)
 {
     struct pump *pump = opaque;
-    free_all(pump);
-    yd_pump_stopped(pump->pump);
+    yd_datagrams_in_finish(&pump->in);
+    if (yd_streams_in_part(&pump->streams, stopped)) stopped(pump);
 }
 
 static void pause_(void *opaque, bool paused)
@@ -524,7 +540,7 @@ static void pause_(void *opaque, bool paused)
 }
 
 static const struct yd_pump_class pump_class = {
-    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_};
+    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_, .spread = yd_spread_wanted};
 
 const struct yd_element_class yd_class_statsd = {
     .abi = YD_ELEMENT_ABI,

@@ -11,7 +11,7 @@ static void forget(struct yd_streams_peer *peer)
         peer->prev->next = peer->next;
     else
         in->peers = peer->next;
-    in->count--;
+    yd_spread_leave(in->options.spread, in->index);
     yd_stream_close(peer->stream);
     yd_buf_fini(&peer->rest);
     yd_alloc_put(NULL, peer, sizeof *peer);
@@ -61,16 +61,16 @@ static void peer_ended(void *arg, int error)
     close_peer(arg, error == YD_EEOF);
 }
 
-static void on_accept(void *arg, struct yd_stream *stream, const struct yd_address *from)
+/* One that is admitted: here, or where there are fewer. */
+static void take(void *arg, struct yd_stream *stream, const struct yd_address *from)
 {
     static const struct yd_stream_ops ops = {.room = peer_room, .data = peer_data, .ended = peer_ended};
     struct yd_streams_in *in = arg;
-    struct yd_streams_peer *peer = in->count < in->options.connections_max ? yd_alloc_zero(NULL, sizeof *peer) : NULL;
+    struct yd_streams_peer *peer = yd_alloc_zero(NULL, sizeof *peer);
     if (!peer) {
-        yd_pump_count_dropped(in->options.pump, in->options.reason_refused, 0);
-        yd_pump_say(in->options.pump, 1, "%u connections are open, max_connections is %u: another one is refused",
-                    in->count, in->options.connections_max);
+        yd_pump_say(in->options.pump, 2, "out of memory: another connection is closed");
         yd_stream_close(stream);
+        yd_spread_leave(in->options.spread, in->index);
         return;
     }
     peer->in = in;
@@ -81,9 +81,23 @@ static void on_accept(void *arg, struct yd_stream *stream, const struct yd_addre
     peer->next = in->peers;
     if (peer->next) peer->next->prev = peer;
     in->peers = peer;
-    in->count++;
     if (in->paused) yd_stream_pause(stream, true);
     yd_stream_start(stream, &ops, peer);
+}
+
+static void on_accept(void *arg, struct yd_stream *stream, const struct yd_address *from)
+{
+    struct yd_streams_in *in = arg;
+    const struct yd_streams_in_options *options = &in->options;
+    unsigned open;
+    if (!yd_spread_admit(options->spread, in->index, options->connections_max, &open)) {
+        yd_pump_count_dropped(options->pump, options->reason_refused, 0);
+        yd_pump_say(options->pump, 1, "%u connections are open, max_connections is %u: another one is refused", open,
+                    options->connections_max);
+        yd_stream_close(stream);
+    } else if (!yd_spread_hand(options->spread, in->index, stream, from)) {
+        take(in, stream, from);
+    }
 }
 
 static void on_sweep(void *arg)
@@ -105,9 +119,10 @@ int yd_streams_in_open(struct yd_streams_in *in, const struct yd_streams_in_opti
     struct yd_trail trail = {0};
     struct yd_address at;
     char text[128];
-    *in = (struct yd_streams_in){.options = *options, .loop = yd_pump_loop(options->pump)};
+    *in = (struct yd_streams_in){
+        .options = *options, .loop = yd_pump_loop(options->pump), .index = yd_pump_index(options->pump)};
     int r = yd_address_parse(where, &at, &trail);
-    if (r == 0) r = yd_listen(in->loop, &at, &ops, in, &in->listener, &trail);
+    if (r == 0 && in->index == 0) r = yd_listen(in->loop, &at, &ops, in, &in->listener, &trail);
     if (r == 0 && !(in->room = yd_alloc_get(NULL, READ_SIZE))) r = YD_ENOMEM;
     if (r == 0 && options->idle_ns) r = yd_timer_create(in->loop, on_sweep, in, &in->sweep);
     if (r < 0) {
@@ -115,10 +130,27 @@ int yd_streams_in_open(struct yd_streams_in *in, const struct yd_streams_in_opti
         return yd_pump_fail(options->pump, r, "%s", trail.size ? yd_trail_text(&trail) : yd_error_text(r));
     }
     if (in->sweep) yd_timer_start(in->sweep, yd_loop_mono(in->loop) + options->idle_ns / 4);
+    yd_spread_join(options->spread, in->index, in->loop, take, in);
+    if (in->index) return 0;
     yd_listener_address(in->listener, &at);
     (void)yd_address_put(&at, text, sizeof text);
     yd_pump_listens(options->pump, options->what, text);
     return 0;
+}
+
+static void parted(void *arg)
+{
+    struct yd_streams_in *in = arg;
+    in->parted(in->options.arg);
+}
+
+bool yd_streams_in_part(struct yd_streams_in *in, void (*then)(void *arg))
+{
+    if (!in->room) return true;
+    if (in->listener) yd_listener_close(in->listener);
+    in->listener = NULL;
+    in->parted = then;
+    return yd_spread_part(in->options.spread, in->index, parted);
 }
 
 void yd_streams_in_close(struct yd_streams_in *in)

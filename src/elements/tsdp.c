@@ -25,6 +25,7 @@ enum { REASON_LOST = YD_TSDP_REASON_COUNT, REASON_KERNEL, REASON_REFUSED };
 struct state {
     struct yd_element *element;
     bool rejects_wired;
+    struct yd_spread spread;
     struct yd_tsdp *fed; /* of feed, made when first needed */
     struct yd_out *out;  /* of the feed at hand */
 };
@@ -93,6 +94,8 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_DURATION,
      .initial = "1h",
      .doc = "A peer that sends nothing for so long is closed; `0s`: never."},
+    YD_SPREAD_PARAM("datagrams and connections"),
+    YD_RECEIVE_BUFFER_PARAM,
     {0}};
 
 static int check(const struct yd_args *args, char *why, size_t why_size)
@@ -282,9 +285,10 @@ static void free_all(struct pump *pump)
     pump->rejects = NULL;
 }
 
-static int listen_both(struct pump *pump, const struct yd_args *args)
+static int listen_both(struct pump *pump, const struct yd_args *args, struct yd_spread *spread)
 {
     struct yd_streams_in_options tcp = {.pump = pump->pump,
+                                        .spread = spread,
                                         .what = "TSDP",
                                         .connections_max = (unsigned)yd_args_int(args, "max_connections"),
                                         .reason_refused = REASON_REFUSED,
@@ -294,6 +298,8 @@ static int listen_both(struct pump *pump, const struct yd_args *args)
                                         .read_ends = read_ends,
                                         .arg = pump};
     struct yd_datagrams_in_options udp = {.pump = pump->pump,
+                                          .spread = spread,
+                                          .receive_buffer = (size_t)yd_args_int(args, "receive_buffer"),
                                           .what = "TSDP (UDP)",
                                           .reason_kernel = REASON_KERNEL,
                                           .rejects = pump->rejects,
@@ -309,7 +315,7 @@ static int listen_both(struct pump *pump, const struct yd_args *args)
 static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
 {
     struct pump *pump = opaque;
-    const struct state *state = element_state;
+    struct state *state = element_state;
     const struct yd_args *args = yd_pump_args(yd_pump);
     pump->pump = yd_pump;
     pump->from = "";
@@ -319,16 +325,23 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
                                       .seed = yd_loop_random(yd_pump_loop(yd_pump))};
     int r = yd_tsdp_create(&options, &pump->tsdp);
     if (r == 0 && state->rejects_wired) r = yd_rejects_create(yd_pump_element(yd_pump), &pump->rejects);
-    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory") : listen_both(pump, args);
+    r = r < 0 ? yd_pump_fail(yd_pump, r, "out of memory") : listen_both(pump, args, &state->spread);
     if (r < 0) free_all(pump);
     return r;
+}
+
+static void stopped(void *arg)
+{
+    struct pump *pump = arg;
+    free_all(pump);
+    yd_pump_stopped(pump->pump);
 }
 
 static void stop(void *opaque)
 {
     struct pump *pump = opaque;
-    free_all(pump);
-    yd_pump_stopped(pump->pump);
+    yd_datagrams_in_finish(&pump->in);
+    if (yd_streams_in_part(&pump->streams, stopped)) stopped(pump);
 }
 
 static void pause_(void *opaque, bool paused)
@@ -339,7 +352,7 @@ static void pause_(void *opaque, bool paused)
 }
 
 static const struct yd_pump_class pump_class = {
-    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_};
+    .state_size = sizeof(struct pump), .start = start, .stop = stop, .pause = pause_, .spread = yd_spread_wanted};
 
 const struct yd_element_class yd_class_tsdp = {
     .abi = YD_ELEMENT_ABI,

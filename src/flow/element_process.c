@@ -580,7 +580,7 @@ static enum yd_turn dispatch(struct yd_element *e, struct yd_envelope *envelope)
     }
     case YD__ENV_PUMP_ENDED: {
         struct yd__item item = {.type = YD__ITEM_PUMP_END};
-        if (envelope->arg[0] == e->incarnation) arrived(e, &item);
+        if (envelope->arg[0] == e->incarnation && yd__pump_ended(e, envelope->arg[1])) arrived(e, &item);
         break;
     }
     case YD__ENV_PUMP_TELL:

@@ -262,6 +262,16 @@ struct yd_pump *yd__pump_at(struct yd_element *e, uint64_t index)
     return pump;
 }
 
+bool yd__pump_ended(struct yd_element *e, uint64_t index)
+{
+    bool all = true;
+    for (struct yd_pump *pump = e->pump; pump; pump = pump->next) {
+        if (pump->index == index) pump->told_end = true;
+        all &= pump->told_end;
+    }
+    return all;
+}
+
 bool yd__pump_runs(const struct yd_element *e)
 {
     for (const struct yd_pump *pump = e->pump; pump; pump = pump->next)
@@ -322,7 +332,7 @@ void yd__pump_start(struct yd_pump *pump)
 {
     pump->incarnation = pump->element->incarnation;
     pump->running = true;
-    pump->told_paused = pump->stop_told = false;
+    pump->told_paused = pump->stop_told = pump->told_end = false;
     atomic_store_explicit(&pump->paused, false, memory_order_relaxed);
     if (submit_new(pump, CALL_START) < 0) yd__life_pump_started(pump->element, pump, YD_ENOMEM);
 }
@@ -658,7 +668,7 @@ void yd_pump_end(struct yd_pump *pump)
 {
     if (pump->ended) return;
     pump->ended = true;
-    yd__tell(pump->element->run, pump->element->pid, YD__ENV_PUMP_ENDED, pump->incarnation, 0);
+    yd__tell(pump->element->run, pump->element->pid, YD__ENV_PUMP_ENDED, pump->incarnation, pump->index);
 }
 
 void yd_pump_stopped(struct yd_pump *pump)

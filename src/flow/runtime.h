@@ -49,7 +49,7 @@ enum yd__envelope {
     YD__ENV_PUMP_BATCH,          /* port, incarnation; batch */
     YD__ENV_PUMP_TELL,           /* type, incarnation; batch, data */
     YD__ENV_PUMP_COUNTS,         /* look at the pump's counts */
-    YD__ENV_PUMP_ENDED,          /* incarnation */
+    YD__ENV_PUMP_ENDED,          /* incarnation, which */
     YD__ENV_PUMP_STOPPED,        /* incarnation, which */
     YD__ENV_PUMP_STARTED,        /* incarnation; which << 32 | error */
     YD__ENV_MOVED,          /* key: the stream has got further. key: UINT32_MAX own stream, else the spill of a wire */
@@ -600,6 +600,7 @@ struct yd_pump {
     atomic_llong unforwarded;    /* the first one's, of all: bytes emitted or told, not yet on a wire or received */
     bool told_paused, stop_told; /* the wrapper's */
     bool running;                /* the wrapper's: started and not known to have stopped */
+    bool told_end;               /* the wrapper's: it is exhausted */
     atomic_bool is_up;           /* started and not stopped; for those who wait */
     /* files: */
     atomic_bool paused, halted; /* told by the wrapper */
@@ -627,6 +628,7 @@ int yd__pump_start_now(struct yd_element *e, struct yd_trail *trail); /* at the 
 void yd__pump_start(struct yd_pump *pump);                            /* after a crash: ENV_PUMP_STARTED comes */
 struct yd_pump *yd__pump_at(struct yd_element *e, uint64_t index);    /* NULL: there is none */
 bool yd__pump_runs(const struct yd_element *e);                       /* any */
+bool yd__pump_ended(struct yd_element *e, uint64_t index);            /* this one is exhausted; true: all are */
 void yd__pump_stop(struct yd_element *e);                             /* ENV_PUMP_STOPPED of each comes */
 int yd__pump_stop_now(struct yd_element *e);                          /* waits; not from an executor */
 void yd__pump_fed(struct yd_element *e);                              /* files: less is unforwarded now */

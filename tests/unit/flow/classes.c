@@ -557,3 +557,96 @@ const struct yd_element_class file_pumped_class = {.abi = YD_ELEMENT_ABI,
                                                    .open = open_base,
                                                    .receive = ignore,
                                                    .pump = &file_pump};
+
+/* ---- a pump on each executor ---- */
+
+struct spread_seen spread_seen;
+
+struct spread {
+    struct yd_pump *pump;
+    struct yd_timer *timer;
+    int64_t made;
+    bool paused;
+};
+
+static void spread_tick(void *arg)
+{
+    struct spread *p = arg;
+    const struct yd_args *args = yd_pump_args(p->pump);
+    int64_t records = yd_args_int(args, "records"), batches = yd_args_int(args, "batches");
+    if (!p->paused && p->made < batches) {
+        (void)yd_pump_emit(p->pump, 0, world_batch(p->made * records, (uint32_t)records));
+        yd_pump_count_rejected(p->pump, 0, 1, YD_STR("junk"), YD_STR("10.0.0.1:5"));
+        if (++p->made == batches) yd_pump_end(p->pump);
+    }
+    yd_timer_start(p->timer, yd_pump_mono(p->pump) + YD_NS_PER_MS / 10);
+}
+
+static int spread_start(struct yd_pump *pump, void *state, void *element_state)
+{
+    struct spread *p = state;
+    (void)element_state;
+    p->pump = pump;
+    atomic_fetch_add(&spread_seen.starts, 1);
+    const struct yd_arg *refuse = yd_args_find(yd_pump_args(pump), "refuse");
+    if (refuse && refuse->i64 == yd_pump_index(pump)) return yd_pump_fail(pump, YD_EADDRINUSE, "its port is taken");
+    int error = yd_timer_create(yd_pump_loop(pump), spread_tick, p, &p->timer);
+    if (error >= 0) yd_timer_start(p->timer, yd_pump_mono(pump));
+    return error;
+}
+
+static void spread_stop(void *state)
+{
+    struct spread *p = state;
+    yd_timer_close(p->timer);
+    p->timer = NULL;
+    atomic_fetch_add(&spread_seen.stops, 1);
+    yd_pump_stopped(p->pump);
+}
+
+static void spread_pause(void *state, bool paused)
+{
+    struct spread *p = state;
+    if (p->paused == paused) atomic_fetch_add(&spread_seen.wrong, 1);
+    p->paused = paused;
+    atomic_fetch_add(&spread_seen.pauses, paused);
+}
+
+static unsigned spread_wanted(const struct yd_args *args)
+{
+    return (unsigned)yd_args_int(args, "spread");
+}
+
+struct spread_state {
+    struct base base;
+    const struct yd_args *args;
+};
+
+static int spread_open(struct yd_element *element, void *state)
+{
+    ((struct spread_state *)state)->args = yd_element_args(element);
+    return open_base(element, state);
+}
+
+static enum yd_turn_result spread_receive(void *state, struct yd_input *input, struct yd_out *out)
+{
+    int64_t crash = yd_args_int(((struct spread_state *)state)->args, "crash");
+    bool first = atomic_load(&spread_seen.stops) == 0;
+    if (input->type == YD_INPUT_START && crash && first) yd_timer_at(out, 1, input->mono_ns + crash);
+    return input->type == YD_INPUT_TIMER ? YD_FAIL : YD_DONE;
+}
+
+static const struct yd_pump_class spread_pump = {.state_size = sizeof(struct spread),
+                                                 .start = spread_start,
+                                                 .stop = spread_stop,
+                                                 .pause = spread_pause,
+                                                 .spread = spread_wanted};
+const struct yd_element_class spread_class = {.abi = YD_ELEMENT_ABI,
+                                              .flags = YD_CLASS_SOURCE,
+                                              .name = "Spread",
+                                              .ports = source_ports,
+                                              .reasons = pumped_reasons,
+                                              .state_size = sizeof(struct spread_state),
+                                              .open = spread_open,
+                                              .receive = spread_receive,
+                                              .pump = &spread_pump};

@@ -40,5 +40,12 @@ extern const struct yd_element_class log_class;
 extern const struct yd_element_class pumped_class;
 /* A source with a files pump. Out 0. */
 extern const struct yd_element_class file_pumped_class;
+/* Two pumps, where there are two executors. `batches` of `records` each by each; `refuse`: the pump of that index does
+ * not start; `crash`: receive fails once, after that time. What they did, since the last clear: */
+extern const struct yd_element_class spread_class;
+struct spread_seen {
+    atomic_int starts, stops, pauses, wrong;
+};
+extern struct spread_seen spread_seen;
 
 #endif

@@ -392,6 +392,82 @@ static void a_pump_that_cannot_start_is_an_error_for_people(void **state)
     }
 }
 
+static void the_pumps_of_a_spread_element_are_one_to_everybody_else(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 6; seed++) { /* the last one with real executors */
+        struct world w;
+        memset(&spread_seen, 0, sizeof spread_seen);
+        world_init(&w, 40 + seed, seed == 5);
+        w.executors = 2;
+        uint32_t a = world_node(&w, "a", &spread_class), c = world_node(&w, "c", &sink_class);
+        small_source(&w, a, 100, 10);
+        world_int(&w, c, "hold", YD_NS_PER_MS);
+        world_wire(&w, a, 0, c, 0)->queue_records = 40;
+        assert_int_equal(world_start(&w, NULL), 0);
+        assert_true(world_until_finished(&w, 20 * YD_NS_PER_S));
+        assert_int_equal(seen_of("c")->count, 2000); /* the end came behind the last of both */
+        assert_int_equal(spread_seen.starts, 2);
+        assert_int_equal(spread_seen.stops, 2);
+        assert_int_equal(spread_seen.wrong, 0);
+        assert_true(spread_seen.pauses > 2 && spread_seen.pauses % 2 == 0);
+        struct yd_input_stat in = world_input(&w, a, "pump");
+        assert_int_equal(in.received, 2200);
+        assert_int_equal(in.rejected, 200);
+        struct yd_element_stat stat = world_element(&w, a);
+        assert_int_equal(stat.pump_count, 2);
+        world_check_identity(&w);
+        world_fini(&w);
+        seen_clear();
+    }
+}
+
+static void a_spread_element_that_crashes_starts_all_its_pumps_again(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 6; seed++) {
+        struct world w;
+        memset(&spread_seen, 0, sizeof spread_seen);
+        world_init(&w, 50 + seed, seed == 5);
+        w.executors = 2;
+        uint32_t a = world_node(&w, "a", &spread_class), c = world_node(&w, "c", &sink_class);
+        small_source(&w, a, 100, 10);
+        world_int(&w, a, "crash", 3 * YD_NS_PER_MS);
+        world_wire(&w, a, 0, c, 0);
+        assert_int_equal(world_start(&w, NULL), 0);
+        assert_true(world_until_finished(&w, 20 * YD_NS_PER_S));
+        assert_int_equal(world_element(&w, a).crashes, 1);
+        assert_int_equal(spread_seen.starts, 4);
+        assert_int_equal(spread_seen.stops, 4);
+        assert_in_range(seen_of("c")->count, 2000, 4000); /* what was emitted before the crash has arrived, too */
+        world_check_identity(&w);
+        world_fini(&w);
+        seen_clear();
+    }
+}
+
+static void a_spread_element_of_which_one_pump_cannot_start_does_not_start(void **state)
+{
+    (void)state;
+    for (int real = 0; real < 2; real++) {
+        struct world w;
+        struct yd_trail trail = {0};
+        memset(&spread_seen, 0, sizeof spread_seen);
+        world_init(&w, 60, real);
+        w.executors = 2;
+        uint32_t a = world_node(&w, "a", &spread_class), c = world_node(&w, "c", &sink_class);
+        small_source(&w, a, 100, 10);
+        world_int(&w, a, "refuse", 1);
+        world_wire(&w, a, 0, c, 0);
+        assert_int_equal(world_start(&w, &trail), YD_EADDRINUSE);
+        assert_non_null(strstr(yd_trail_text(&trail), "its port is taken"));
+        assert_int_equal(spread_seen.starts, 2);
+        assert_int_equal(spread_seen.stops, 1); /* the one that had started */
+        world_fini(&w);
+        seen_clear();
+    }
+}
+
 static void a_drain_stops_the_sources_and_all_that_came_arrives(void **state)
 {
     (void)state;
@@ -488,6 +564,9 @@ int main(void)
         cmocka_unit_test(a_pump_that_was_told_enough_is_always_told_to_go_on),
         cmocka_unit_test(a_files_pump_brings_all_and_ends),
         cmocka_unit_test(a_pump_that_cannot_start_is_an_error_for_people),
+        cmocka_unit_test(the_pumps_of_a_spread_element_are_one_to_everybody_else),
+        cmocka_unit_test(a_spread_element_that_crashes_starts_all_its_pumps_again),
+        cmocka_unit_test(a_spread_element_of_which_one_pump_cannot_start_does_not_start),
         cmocka_unit_test(a_drain_stops_the_sources_and_all_that_came_arrives),
         cmocka_unit_test(a_drain_that_takes_too_long_is_forced_and_said),
         cmocka_unit_test(real_executors_carry_all_in_order),

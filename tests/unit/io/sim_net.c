@@ -595,6 +595,61 @@ static void datagrams_are_lost_doubled_and_overtaken_and_each_is_counted(void **
     yd_datagrams_close(two.socket);
 }
 
+static void sockets_share_an_address_and_each_sender_has_one_of_them(void **state)
+{
+    struct mailbox first = {0}, second = {0}, third = {0}, senders[16] = {0};
+    struct yd_address at = address_of("10.0.0.2:8125");
+    struct yd_datagrams_options one = {.share = YD_DATAGRAMS_FIRST}, join = {.share = YD_DATAGRAMS_JOIN};
+    struct yd_loop *other;
+    (void)state;
+    assert_error(0, yd_sim_loop_create(sim, "b", &other));
+    assert_error(0, yd_datagrams_open_with(there, &at, &one, &mail_ops, &first, &first.socket, NULL));
+    assert_error(0, yd_datagrams_open_with(other, &at, &join, &mail_ops, &second, &second.socket, NULL));
+    assert_error(YD_EADDRINUSE, yd_datagrams_open_with(other, &at, &one, &mail_ops, &third, &third.socket, NULL));
+    assert_error(YD_EADDRINUSE, yd_datagrams_open(there, &at, &mail_ops, &third, &third.socket, NULL));
+    for (int i = 0; i < 16; i++) {
+        struct yd_address from = address_of("10.0.0.1:0");
+        assert_error(0, yd_datagrams_open(here, &from, &mail_ops, &senders[i], &senders[i].socket, NULL));
+        send_numbers(&senders[i], "10.0.0.2:8125", 5);
+    }
+    assert_int_equal(first.count + second.count, 80);
+    assert_true(first.count > 0 && second.count > 0);
+    assert_int_equal(first.count % 5, 0);
+    for (int i = 0; i < 16; i++) yd_datagrams_close(senders[i].socket);
+    yd_datagrams_close(first.socket);
+    yd_datagrams_close(second.socket);
+    yd_loop_destroy(other);
+}
+
+static void keep_moved(void *arg, struct yd_stream *stream)
+{
+    struct end *end = arg;
+    end->stream = stream;
+    yd_stream_start(stream, &end_ops, end);
+}
+
+static void a_fresh_stream_moves_to_another_loop(void **state)
+{
+    struct yd_address at = address_of("10.0.0.2:7000");
+    struct door door = {.keep_raw = 1};
+    struct end client = {0};
+    struct yd_loop *other;
+    (void)state;
+    assert_error(0, yd_sim_loop_create(sim, "b", &other));
+    assert_error(0, yd_listen(there, &at, &door_ops, &door, &door.listener, NULL));
+    assert_error(0, yd_connect(here, &at, &end_ops, &client, &client.stream, NULL));
+    assert_error(0, yd_stream_write(client.stream, YD_STR("hello")));
+    pass(YD_NS_PER_S);
+    assert_int_equal(door.count, 1);
+    assert_error(0, yd_stream_move(door.raw, other, keep_moved, &door.end));
+    door.raw = NULL;
+    assert_null(door.end.stream); /* nothing happens in a call */
+    pass(YD_NS_PER_S);
+    assert_string_equal(door.end.last, "hello");
+    leave(&door, &client);
+    yd_loop_destroy(other);
+}
+
 static void a_paused_socket_keeps_what_fits_and_counts_the_rest(void **state)
 {
     struct mailbox one = {0};
@@ -725,6 +780,8 @@ int main(void)
         SIM(a_paused_listener_keeps_connections_waiting),
         SIM(datagrams_are_lost_doubled_and_overtaken_and_each_is_counted),
         SIM(a_socket_that_finishes_gives_out_what_it_has),
+        SIM(sockets_share_an_address_and_each_sender_has_one_of_them),
+        SIM(a_fresh_stream_moves_to_another_loop),
         SIM(a_paused_socket_keeps_what_fits_and_counts_the_rest),
         SIM(watches_children_and_signals_are_refused),
         SIM(lanes_keep_their_order_and_mix_with_others),

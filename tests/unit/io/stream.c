@@ -517,6 +517,47 @@ static void a_detached_descriptor_lives_on_with_all_its_bytes(void **state)
     close_door(&door);
 }
 
+static void keep_moved(void *arg, struct yd_stream *stream)
+{
+    *(struct yd_stream **)arg = stream;
+}
+
+static void a_fresh_stream_moves_to_another_loop_with_all_that_was_sent(void **state)
+{
+    struct door door = {.keep_raw = 1};
+    struct yd_loop *other;
+    struct yd_stream *moved = NULL;
+    (void)state;
+    assert_error(0, yd_loop_create_uv(&other));
+    struct end *client = connect_to(open_door(&door, address_of("127.0.0.1:0"))), *there = new_end();
+    assert_error(0, yd_stream_write(client->stream, YD_STR("hello")));
+    RUN_UNTIL(door.count == 1);
+    peeked_count = 0;
+    assert_error(0, yd_stream_peek(door.raw, note_peeked, NULL));
+    RUN_UNTIL(peeked_count);
+    assert_error(0, yd_stream_move(door.raw, other, keep_moved, &moved));
+    door.raw = NULL;
+    (void)yd_loop_run(loop, 0);
+    assert_null(moved); /* it is for the other loop to say */
+    for (int i = 0; !moved && i < 100; i++) (void)yd_loop_run(other, 10 * YD_NS_PER_MS);
+    assert_non_null(moved);
+    there->stream = moved;
+    there->echo = 1;
+    yd_stream_start(moved, &end_ops, there);
+    assert_error(YD_EINVAL, yd_stream_move(moved, loop, keep_moved, &door.raw)); /* no longer fresh */
+    for (int i = 0; there->received < 5 && i < 100; i++) (void)yd_loop_run(other, 10 * YD_NS_PER_MS);
+    assert_int_equal(there->received, 5);
+    (void)yd_loop_run(other, 0);
+    RUN_UNTIL(client->received == 5);
+    close_end(client);
+    for (int i = 0; !there->ended && i < 100; i++) (void)yd_loop_run(other, 10 * YD_NS_PER_MS);
+    assert_int_equal(there->ended, YD_EEOF);
+    yd_stream_close(there->stream);
+    free(there);
+    close_door(&door);
+    yd_loop_destroy(other);
+}
+
 static void a_unix_peer_is_known_by_its_user_and_a_tcp_peer_is_not(void **state)
 {
     struct door local = {0}, remote = {0};
@@ -778,6 +819,37 @@ static void drops_are_known_without_a_further_datagram_and_the_rest_is_given_out
     yd_datagrams_close(two.socket);
 }
 
+static void sockets_share_an_address_that_nobody_else_gets(void **state)
+{
+    struct mailbox first = {0}, second = {0}, third = {0}, senders[64] = {0};
+    struct yd_address at = address_of("127.0.0.1:0"), there, own;
+    struct yd_datagrams_options one = {.share = YD_DATAGRAMS_FIRST}, join = {.share = YD_DATAGRAMS_JOIN};
+    struct yd_trail trail = {0};
+    (void)state;
+    assert_error(0, yd_datagrams_open_with(loop, &at, &one, &mail_ops, &first, &first.socket, NULL));
+    yd_datagrams_address(first.socket, &there);
+    assert_error(0, yd_datagrams_open_with(loop, &there, &join, &mail_ops, &second, &second.socket, NULL));
+    assert_error(YD_EADDRINUSE, yd_datagrams_open_with(loop, &there, &one, &mail_ops, &third, &third.socket, &trail));
+    assert_non_null(strstr(yd_trail_text(&trail), "cannot listen on 127.0.0.1:"));
+    assert_error(YD_EADDRINUSE, yd_datagrams_open(loop, &there, &mail_ops, &third, &third.socket, NULL));
+    for (int i = 0; i < 64; i++) {
+        assert_error(0, yd_datagrams_open(loop, &at, &mail_ops, &senders[i], &senders[i].socket, NULL));
+        for (int k = 0; k < 5; k++) assert_error(0, yd_datagrams_send(senders[i].socket, &there, YD_STR("x")));
+    }
+    RUN_UNTIL(first.count + second.count == 320);
+    assert_true(first.count > 0 && second.count > 0);
+    assert_int_equal(first.count % 5, 0); /* each sender's come to one of them */
+    for (int i = 0; i < 64; i++) yd_datagrams_close(senders[i].socket);
+    yd_datagrams_close(first.socket);
+    yd_datagrams_close(second.socket);
+    /* An address that somebody has alone is not joined. */
+    assert_error(0, yd_datagrams_open(loop, &there, &mail_ops, &first, &first.socket, NULL));
+    assert_error(YD_EADDRINUSE, yd_datagrams_open_with(loop, &there, &join, &mail_ops, &third, &third.socket, NULL));
+    own = socket_in_folder();
+    assert_error(YD_EINVAL, yd_datagrams_open_with(loop, &own, &one, &mail_ops, &third, &third.socket, NULL));
+    yd_datagrams_close(first.socket);
+}
+
 static bool hears_a_group(const char *group)
 {
     struct mailbox one = {0}, other = {0}, two = {0};
@@ -861,6 +933,7 @@ int main(void)
         LOOP(the_first_bytes_can_be_seen_without_being_taken),
         LOOP(a_peek_at_a_peer_that_leaves_says_so),
         LOOP(a_detached_descriptor_lives_on_with_all_its_bytes),
+        LOOP(a_fresh_stream_moves_to_another_loop_with_all_that_was_sent),
         LOOP(a_unix_peer_is_known_by_its_user_and_a_tcp_peer_is_not),
         LOOP(a_port_in_use_is_refused_with_its_address),
         LOOP(a_stale_unix_socket_is_replaced_and_a_live_one_or_a_file_is_not),
@@ -869,6 +942,7 @@ int main(void)
         LOOP(ten_thousand_idle_connections_are_held_in_little_memory),
         LOOP(two_hundred_datagrams_come_in_few_calls_with_the_kernels_stamp),
         LOOP(what_the_kernel_drops_is_counted),
+        LOOP(sockets_share_an_address_that_nobody_else_gets),
         LOOP(drops_are_known_without_a_further_datagram_and_the_rest_is_given_out_at_the_end),
         LOOP(all_who_joined_a_group_hear_it),
         LOOP(sending_to_nobody_does_not_stop_receiving),
