@@ -2,8 +2,10 @@
 """Inputs that are spread over executors: who parses, what stays in order, limits, refusals, and what the kernel drops."""
 import json
 import os
+import pickle
 import signal
 import socket
+import struct
 import subprocess
 import threading
 
@@ -215,6 +217,59 @@ def what_the_kernel_drops_is_told_though_nothing_follows(folder):
         check_identity(daemon.status())
 
 
+EVERY = '''
+statsd :: Statsd(listen: "127.0.0.1:{statsd}", tcp: "127.0.0.1:{statsd}", aggregate: false)
+tsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")
+influx :: Influx(listen: "", udp: "127.0.0.1:{influx}")
+pickle :: GraphitePickle(listen: "127.0.0.1:{pickle}")
+tsdp :: Tsdp(listen: "127.0.0.1:{tsdp}", udp: "127.0.0.1:{tsdp}")
+statsd, tsdb, influx, pickle, tsdp -> File(path: "out.jsonl")
+'''
+
+
+def every_way_in_is_spread(folder):
+    """StatsD (UDP, TCP), OpenTSDB's telnet, Influx over UDP, pickles and TSDP: both executors take part, nothing is lost"""
+    ports = {name: free_port() for name in ('statsd', 'tsdb', 'influx', 'pickle', 'tsdp')}
+    with Daemon(folder, EVERY, args=['--executors', '2'], ports=ports) as daemon:
+
+        def each_over(kind, name, what, times=10):
+            for i in range(24):
+                with socket.socket(socket.AF_INET, kind) as s:
+                    s.connect(('127.0.0.1', ports[name]))
+                    for _ in range(times):
+                        s.sendall(what)
+                    if kind == socket.SOCK_STREAM:
+                        kept.append(s.dup())  # stays open: the next one goes elsewhere
+
+        kept = []
+        each_over(socket.SOCK_DGRAM, 'statsd', b's:1|g\n')
+        each_over(socket.SOCK_STREAM, 'statsd', b's:1|g\n')
+        each_over(socket.SOCK_STREAM, 'tsdb', b'put t 1700000000 1 a=b\n')
+        each_over(socket.SOCK_DGRAM, 'influx', b'i v=1 1700000000000000000\n')
+        body = pickle.dumps([('p', (1700000000, 1.0))], protocol=2)
+        each_over(socket.SOCK_STREAM, 'pickle', struct.pack('!I', len(body)) + body)
+
+        def takes(name, count):
+            element = daemon.element(name)
+            port = next(p for p in element['inputs'] if p['name'] == 'pump')
+            return port['received'] == count and all(p['records'] > 0 for p in element['pumps']) and len(element['pumps']) == 2
+
+        for name, count in (('statsd', 480), ('tsdb', 240), ('influx', 240), ('pickle', 240)):
+            wait_for(lambda: takes(name, count), why=f'{count} at {name}')
+        with socket.create_connection(('127.0.0.1', ports['tsdb'])) as s:  # on whichever executor: of all
+            s.settimeout(20)
+            s.sendall(b'stats\nexit\n')
+            told = s.makefile().read()
+        found = {line.split()[-1]: line.split()[2] for line in told.splitlines()}
+        assert found['type=telnet'] == '241' and found['type=open'] == '25', told
+        check_identity(daemon.status())
+        for s in kept:
+            s.close()
+        daemon.stop()
+    names = [json.loads(line)['name'] for line in open(folder + '/out.jsonl')]
+    assert {name: names.count(name) for name in set(names)} == {'s': 480, 't': 240, 'i_v': 240, 'p': 240}
+
+
 def another_daemon_cannot_have_half_of_it(folder):
     """a second daemon at the same UDP address is refused, and the first goes on to get everything"""
     with daemon_in(folder + '/one', topology=TOPOLOGY.replace('listen: "127.0.0.1:{graphite}"', 'listen: ""')) as daemon:
@@ -303,5 +358,5 @@ def after_kill_9_each_connection_has_a_prefix(folder):
 
 main(connections_are_parsed_by_all_executors_in_order, one_executor_is_enough_if_so_said,
      the_limit_is_of_all_executors_together, datagrams_of_many_senders_are_parsed_by_all_executors,
-     a_full_wire_stops_all_connections, what_the_kernel_drops_is_told_though_nothing_follows, another_daemon_cannot_have_half_of_it,
+     a_full_wire_stops_all_connections, what_the_kernel_drops_is_told_though_nothing_follows, another_daemon_cannot_have_half_of_it, every_way_in_is_spread,
      a_granted_buffer_that_is_smaller_is_said, a_stop_takes_all_that_was_accepted, after_kill_9_each_connection_has_a_prefix)
