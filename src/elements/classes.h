@@ -34,8 +34,10 @@
     X(route) \
     X(scrape) \
     X(self) \
+    X(serial) \
     X(state) \
     X(statsd) \
+    X(tcp) \
     X(tsdp) \
     X(udp) \
     X(window)

@@ -3,9 +3,10 @@
 
 #define READ_SIZE ((size_t)64 << 10)
 
-static void forget(struct yd_streams_peer *peer)
+static void forget(struct yd_streams_peer *peer, bool in_order)
 {
     struct yd_streams_in *in = peer->in;
+    if (in->options.gone) in->options.gone(in->options.arg, peer, in_order);
     if (peer->next) peer->next->prev = peer->prev;
     if (peer->prev)
         peer->prev->next = peer->next;
@@ -22,7 +23,7 @@ static void close_peer(struct yd_streams_peer *peer, bool in_order)
     struct yd_streams_in *in = peer->in;
     if (peer->rest.size) in->options.ended(in->options.arg, peer, yd_buf_view(&peer->rest), in_order);
     if (peer->rest.size) in->options.read_ends(in->options.arg);
-    forget(peer);
+    forget(peer, in_order);
 }
 
 static void peer_room(void *arg, char **ret_to, size_t *ret_size)
@@ -53,7 +54,7 @@ static void peer_data(void *arg, size_t size)
     in->options.read_ends(in->options.arg);
     if (used == YD_ENOMEM || peer->rest.failed)
         yd_pump_say(in->options.pump, 2, "out of memory: %s is closed", peer->name);
-    if (used < 0 || peer->rest.failed) forget(peer);
+    if (used < 0 || peer->rest.failed) forget(peer, false);
 }
 
 static void peer_ended(void *arg, int error)
@@ -82,6 +83,10 @@ static void take(void *arg, struct yd_stream *stream, const struct yd_address *f
     if (peer->next) peer->next->prev = peer;
     in->peers = peer;
     if (in->paused) yd_stream_pause(stream, true);
+    if (in->options.begins && in->options.begins(in->options.arg, peer) < 0) {
+        forget(peer, false);
+        return;
+    }
     yd_stream_start(stream, &ops, peer);
 }
 

@@ -25,6 +25,7 @@ struct yd_streams_peer {
     int64_t last_ns;    /* of its last bytes */
     char name[64];
     bool skipping; /* the taker's */
+    void *own;     /* likewise */
 };
 struct yd_streams_in_options {
     struct yd_pump *pump;
@@ -37,6 +38,9 @@ struct yd_streams_in_options {
     int64_t (*take)(void *arg, struct yd_streams_peer *peer, struct yd_str bytes);
     void (*ended)(void *arg, struct yd_streams_peer *peer, struct yd_str rest, bool in_order); /* with something left */
     void (*read_ends)(void *arg); /* all that was read at once has been taken */
+    /* Both may be NULL. begins: < 0: it is closed at once. gone: after `ended`, in any case; no more of it. */
+    int (*begins)(void *arg, struct yd_streams_peer *peer);
+    void (*gone)(void *arg, struct yd_streams_peer *peer, bool in_order);
     void *arg;
 };
 struct yd_streams_in {
