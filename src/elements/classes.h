@@ -27,6 +27,7 @@
     X(native) \
     X(null) \
     X(opentsdb) \
+    X(pcap) \
     X(print) \
     X(relabel) \
     X(remote_write) \

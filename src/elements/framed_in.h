@@ -11,7 +11,7 @@
 #include "elements/packets.h"
 
 #define YD_FRAMED_REASON(name, text) [YD_UNFRAMED_##name] = text,
-#define YD_FRAMED_REASONS YD_FRAMING_REASONS(YD_FRAMED_REASON)
+#define YD_FRAMED_REASONS            YD_FRAMING_REASONS(YD_FRAMED_REASON)
 
 struct yd_framed_in {
     struct yd_pump *pump; /* or else: */
@@ -24,7 +24,7 @@ struct yd_framed_in {
 };
 /* From the class's parameters, which its check has seen: YD_FRAMING_PARAMS and `name`. */
 int yd_framed_in_open(struct yd_framed_in *in, const struct yd_args *args, bool slides);
-void yd_framed_in_close(struct yd_framed_in *in); /* not open: quiet */
+void yd_framed_in_close(struct yd_framed_in *in);                         /* not open: quiet */
 int yd_framed_in_begin(struct yd_framed_in *in, struct yd_framing **ret); /* a stream; ended by the two of framing.h */
 /* For a class's `feed`: the bytes are a whole stream. */
 int yd_framed_in_feed(const struct yd_args *args, unsigned port, struct yd_str bytes, struct yd_out *out,

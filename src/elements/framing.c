@@ -1,8 +1,8 @@
 /* Frames out of a stream: see framing.h. Here: gathering, and the families that a header or a word tells.
  *
  * Sources: CCSDS 133.0-B-2 (space packet: three bits of version 000, a data length that is one less than the bytes
- * behind the six of the primary header), CCSDS 131.0-B-5 (attached sync marker 1ACFFC1D), CCSDS 132.0-B-3 (TM frame: two
- * bits of version 00; its error control field is the CRC of 4.1.6: x^16 + x^12 + x^5 + 1, begun with ones). */
+ * behind the six of the primary header), CCSDS 131.0-B-5 (attached sync marker 1ACFFC1D), CCSDS 132.0-B-3 (TM frame:
+ * two bits of version 00; its error control field is the CRC of 4.1.6: x^16 + x^12 + x^5 + 1, begun with ones). */
 #include "elements/framing_inner.h"
 
 #define SPACE_HEADER 6
@@ -205,7 +205,8 @@ static void be_patient(struct yd_framing *framing, const char *begin, struct yd_
         else
             framing->patience -= found->frame.size;
     }
-    framing->patience = YD_MIN(framing->patience + PATIENCE * found->used, (uint64_t)PATIENCE * framing->options.size_max);
+    framing->patience =
+        YD_MIN(framing->patience + PATIENCE * found->used, (uint64_t)PATIENCE * framing->options.size_max);
 }
 
 /* Returns how many bytes are done with. */
@@ -221,8 +222,7 @@ static size_t go_through(struct yd_framing *framing, struct yd_str bytes)
         if (found.what == YD__FRAME) give(framing, found.frame);
         if (found.what == YD__BAD || found.what == YD__LOST)
             framing->sink.bad(framing->sink.arg, found.reason, found.frame);
-        if (found.what == YD__SKIP)
-            framing->sink.skipped(framing->sink.arg, (struct yd_str){left.data, found.used});
+        if (found.what == YD__SKIP) framing->sink.skipped(framing->sink.arg, (struct yd_str){left.data, found.used});
         framing->lost = found.what == YD__LOST;
         at += found.used;
     }

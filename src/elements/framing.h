@@ -30,14 +30,14 @@ enum yd_framing_family {
     YD_FRAMING_LINES,
 };
 
-#define YD_FRAMING_REASONS(X)                                     \
-    X(LENGTH, "length field out of range")                        \
-    X(TOO_LARGE, "larger than max_size")                          \
-    X(CODING, "badly stuffed")                                    \
-    X(HEADER, "header of another protocol or version")            \
-    X(CHECKSUM, "checksum wrong")                                 \
-    X(CUT_SHORT, "cut short: the stream ended inside")            \
-    X(SKIPPED, "bytes outside of frames, each of them counted")   \
+#define YD_FRAMING_REASONS(X)                                                                                          \
+    X(LENGTH, "length field out of range")                                                                             \
+    X(TOO_LARGE, "larger than max_size")                                                                               \
+    X(CODING, "badly stuffed")                                                                                         \
+    X(HEADER, "header of another protocol or version")                                                                 \
+    X(CHECKSUM, "checksum wrong")                                                                                      \
+    X(CUT_SHORT, "cut short: the stream ended inside")                                                                 \
+    X(SKIPPED, "bytes outside of frames, each of them counted")                                                        \
     X(MEMORY, "out of memory")
 enum yd_framing_reason {
 #define YD_FRAMING_REASON(name, text) YD_UNFRAMED_##name,
@@ -108,12 +108,7 @@ extern const char *const yd_framing_words[];
          .initial = "0",                                                                                               \
          .max = 4096,                                                                                                  \
          .doc = "Where the length field is, from the packet's first byte (that of the sync word, if there is one)."},  \
-        {.name = "length_size",                                                                                        \
-         .type = YD_PARAM_INT,                                                                                         \
-         .initial = "2",                                                                                               \
-         .min = 1,                                                                                                     \
-         .max = 4,                                                                                                     \
-         .doc = "Its bytes."},                                                                                         \
+        {.name = "length_size", .type = YD_PARAM_INT, .initial = "2", .min = 1, .max = 4, .doc = "Its bytes."},        \
         {.name = "length_order",                                                                                       \
          .type = YD_PARAM_TEXT,                                                                                        \
          .initial = "\"big\"",                                                                                         \
@@ -139,19 +134,17 @@ extern const char *const yd_framing_words[];
         {.name = "crc_extra",                                                                                          \
          .type = YD_PARAM_MAP,                                                                                         \
          .initial = "{}",                                                                                              \
-         .doc = "`mavlink`: CRC_EXTRA of messages by id, `{m147: 154}`, beyond those that are known; a message "   \
+         .doc = "`mavlink`: CRC_EXTRA of messages by id, `{m147: 154}`, beyond those that are known; a message "       \
                 "without one is checked against all 256."},                                                            \
         {.name = "strip",                                                                                              \
          .type = YD_PARAM_INT,                                                                                         \
          .initial = "0",                                                                                               \
          .max = 4096,                                                                                                  \
          .doc = "Leading bytes of each packet that are left out."},                                                    \
-        {.name = "max_size",                                                                                           \
-         .type = YD_PARAM_SIZE,                                                                                        \
-         .initial = "64KiB",                                                                                           \
-         .min = 16,                                                                                                    \
-         .max = 1 << 20,                                                                                               \
-         .doc = "Larger packets are rejected, and what comes behind them is found again."}
+    {                                                                                                                  \
+        .name = "max_size", .type = YD_PARAM_SIZE, .initial = "64KiB", .min = 16, .max = 1 << 20,                      \
+        .doc = "Larger packets are rejected, and what comes behind them is found again."                               \
+    }
 extern const char *const yd_framing_orders[], *const yd_framing_counts[], *const yd_framing_checksums[];
 /* From those parameters; why not, in words, for a class's check. */
 int yd_framing_options_from(const struct yd_args *args, struct yd_framing_options *ret, char *why, size_t why_size);

@@ -1,7 +1,7 @@
 /* MAVLink 1 and 2 out of a stream. See framing.h.
  *
- *   v1: FE, payload size, sequence, system, component, message (1),                                payload, checksum (2)
- *   v2: FD, payload size, incompatible flags, compatible flags, sequence, system, component, message (3), payload,
+ *   v1: FE, payload size, sequence, system, component, message (1),                                payload, checksum
+ * (2) v2: FD, payload size, incompatible flags, compatible flags, sequence, system, component, message (3), payload,
  *       checksum (2), and a signature of 13 bytes if flag 01 is set
  *
  * Source: mavlink.io, "Packet Serialization" and "Message Signing". The checksum is CRC-16/MCRF4XX (X.25 without its
@@ -11,12 +11,12 @@
  * nobody but their inventor can read: it is refused, as the specification demands. */
 #include "elements/framing_inner.h"
 
-#define V1_HEADER      6
-#define V2_HEADER      10
-#define CHECKSUM       2
-#define SIGNATURE      13
-#define SIGNED         0x01
-#define EXTRA_UNKNOWN  -1
+#define V1_HEADER     6
+#define V2_HEADER     10
+#define CHECKSUM      2
+#define SIGNATURE     13
+#define SIGNED        0x01
+#define EXTRA_UNKNOWN -1
 
 /* Of messages that all dialects have in common: message, CRC_EXTRA. */
 static const struct {

@@ -5,16 +5,11 @@
 #include "base/text.h"
 #include "elements/framing.h"
 
-const char *const yd_framing_words[] = {[YD_FRAMING_FIXED] = "fixed",
-                                        [YD_FRAMING_LENGTH] = "length",
-                                        [YD_FRAMING_SYNC] = "sync",
-                                        [YD_FRAMING_SPACE_PACKET] = "space_packet",
-                                        [YD_FRAMING_TM_FRAME] = "tm_frame",
-                                        [YD_FRAMING_MAVLINK] = "mavlink",
-                                        [YD_FRAMING_COBS] = "cobs",
-                                        [YD_FRAMING_SLIP] = "slip",
-                                        [YD_FRAMING_LINES] = "lines",
-                                        NULL};
+const char *const yd_framing_words[] = {[YD_FRAMING_FIXED] = "fixed",       [YD_FRAMING_LENGTH] = "length",
+                                        [YD_FRAMING_SYNC] = "sync",         [YD_FRAMING_SPACE_PACKET] = "space_packet",
+                                        [YD_FRAMING_TM_FRAME] = "tm_frame", [YD_FRAMING_MAVLINK] = "mavlink",
+                                        [YD_FRAMING_COBS] = "cobs",         [YD_FRAMING_SLIP] = "slip",
+                                        [YD_FRAMING_LINES] = "lines",       NULL};
 const char *const yd_framing_orders[] = {"big", "little", NULL};
 const char *const yd_framing_counts[] = {"rest", "packet", NULL};
 const char *const yd_framing_checksums[] = {"none", "ccitt", NULL};

@@ -1,10 +1,10 @@
 /* Frames with a delimiter: COBS, SLIP and lines. See framing.h.
  *
  * Sources: COBS: S. Cheshire, M. Baker, "Consistent Overhead Byte Stuffing", IEEE/ACM Transactions on Networking 7(2),
- * 1999: zero ends a frame; each block is a code byte n, n - 1 bytes that are not zero, and a zero unless n is 255 or the
- * frame ends. SLIP: RFC 1055: END 192 (also in front of a frame: empty ones are nothing), ESC 219, then 220 for END or
- * 221 for ESC. A frame that is too large is bad once, up to its delimiter, however far that is: what is longer on the
- * wire than any good one can be need not be kept. */
+ * 1999: zero ends a frame; each block is a code byte n, n - 1 bytes that are not zero, and a zero unless n is 255 or
+ * the frame ends. SLIP: RFC 1055: END 192 (also in front of a frame: empty ones are nothing), ESC 219, then 220 for END
+ * or 221 for ESC. A frame that is too large is bad once, up to its delimiter, however far that is: what is longer on
+ * the wire than any good one can be need not be kept. */
 #include "elements/framing_inner.h"
 
 #define SLIP_END     0xc0

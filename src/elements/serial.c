@@ -40,7 +40,7 @@ struct pump {
 };
 
 static const char *const reasons[] = {
-    YD_FRAMED_REASONS [REASON_DRIVER] = "characters lost by the driver: overrun, parity, framing", NULL};
+    YD_FRAMED_REASONS[REASON_DRIVER] = "characters lost by the driver: overrun, parity, framing", NULL};
 
 static const struct yd_port_class ports[] = {{.name = "output",
                                               .direction = YD_OUT,
@@ -147,7 +147,8 @@ static void ready(void *arg)
     if (r == YD_EAGAIN) return;
     if (r == 0) {
         begin_read(pump);
-        (void)yd_framing_take(pump->framing, (struct yd_str){pump->room, size}); /* it slides: nothing is lost for good */
+        (void)yd_framing_take(pump->framing,
+                              (struct yd_str){pump->room, size}); /* it slides: nothing is lost for good */
         yd_packets_flush(&pump->framed.packets);
         return;
     }

@@ -4,9 +4,9 @@
  *                                               framed_in.h --> batch at the end of each read --> output
  *   connect --> one framing, anew after each --/
  *
- * Happy path: bytes come in pieces of any size, frames go on whole. What can fail: a frame is counted and looked behind;
- * where nothing tells a beginning (a length that cannot be) the connection is closed, so that the peer begins anew; who
- * was connected to goes away: tried again after 100 ms, twice as long each time, up to `retry_max`. */
+ * Happy path: bytes come in pieces of any size, frames go on whole. What can fail: a frame is counted and looked
+ * behind; where nothing tells a beginning (a length that cannot be) the connection is closed, so that the peer begins
+ * anew; who was connected to goes away: tried again after 100 ms, twice as long each time, up to `retry_max`. */
 #include <stdio.h>
 
 #include "elements/classes.h"
@@ -40,8 +40,8 @@ struct pump {
     bool paused, said;
 };
 
-static const char *const reasons[] = {YD_FRAMED_REASONS [REASON_REFUSED] = "connection refused: too many",
-                                      [REASON_SOURCE] = "source not allowed", NULL};
+static const char *const reasons[] = {
+    YD_FRAMED_REASONS[REASON_REFUSED] = "connection refused: too many", [REASON_SOURCE] = "source not allowed", NULL};
 
 static const struct yd_port_class ports[] = {{.name = "output",
                                               .direction = YD_OUT,

@@ -1,5 +1,5 @@
-/* Serial devices: see serial.h. Raw as in termios(3): no echo, no lines, no signals, nothing translated. A modem's lines
- * are not looked at (CLOCAL), so opening never waits for a carrier. */
+/* Serial devices: see serial.h. Raw as in termios(3): no echo, no lines, no signals, nothing translated. A modem's
+ * lines are not looked at (CLOCAL), so opening never waits for a carrier. */
 #include "io/serial.h"
 
 #include <errno.h>
@@ -42,7 +42,8 @@ static int make_raw(int fd, const struct yd_serial_options *options)
     if (options->parity == YD_PARITY_NONE) termios.c_cflag &= ~(tcflag_t)(PARENB | PARODD);
     if (!options->two_stop_bits) termios.c_cflag &= ~(tcflag_t)CSTOPB;
     if (!options->hardware_flow) termios.c_cflag &= ~(tcflag_t)CRTSCTS;
-    if (options->parity != YD_PARITY_NONE) termios.c_iflag |= INPCK | IGNPAR; /* wrong ones go; the driver counts them */
+    if (options->parity != YD_PARITY_NONE)
+        termios.c_iflag |= INPCK | IGNPAR; /* wrong ones go; the driver counts them */
     termios.c_cc[VMIN] = 0;
     termios.c_cc[VTIME] = 0;
     if (cfsetspeed(&termios, *speed) < 0 || tcsetattr(fd, TCSANOW, &termios) < 0) return yd_error_from_errno(errno);

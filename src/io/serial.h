@@ -1,4 +1,5 @@
-/* io/serial.h: serial devices, raw. Linux only; a simulation has none. Descriptors never block, and go to yd_watch_open.
+/* io/serial.h: serial devices, raw. Linux only; a simulation has none. Descriptors never block, and go to
+ * yd_watch_open.
  */
 #ifndef IO_SERIAL_H
 #define IO_SERIAL_H

@@ -1,7 +1,7 @@
 /* Framing: whatever comes, pieces and the whole agree, for each family; frames are within bounds; it ends. The first
  * byte chooses the family and how. */
-#include "base/hash.h"
 #include "elements/framing.h"
+#include "base/hash.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -48,13 +48,14 @@ static struct sums run(const struct yd_framing_options *options, struct yd_str b
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2) return 0;
-    struct yd_framing_options options = {.family = (enum yd_framing_family)(data[0] % (YD_FRAMING_LINES + 1)),
-                                         .size_max = data[1] & 1 ? 40 : 300,
-                                         .checksum = data[0] & 0x80,
-                                         .length = {(data[1] >> 1) % 5, 1 + (data[1] >> 3) % 4, data[1] & 2, data[1] % 9 - 2},
-                                         .sync = {0xeb, data[1]},
-                                         .sync_size = 1 + (data[1] & 1),
-                                         .slides = data[1] & 4};
+    struct yd_framing_options options = {
+        .family = (enum yd_framing_family)(data[0] % (YD_FRAMING_LINES + 1)),
+        .size_max = data[1] & 1 ? 40 : 300,
+        .checksum = data[0] & 0x80,
+        .length = {(data[1] >> 1) % 5, 1 + (data[1] >> 3) % 4, data[1] & 2, data[1] % 9 - 2},
+        .sync = {0xeb, data[1]},
+        .sync_size = 1 + (data[1] & 1),
+        .slides = data[1] & 4};
     if (options.family == YD_FRAMING_FIXED || options.family == YD_FRAMING_TM_FRAME || data[1] & 0x20) options.size = 9;
     struct yd_str bytes = {(const char *)data + 2, size - 2};
     struct sums whole = run(&options, bytes, size), pieces = run(&options, bytes, 3), bits = run(&options, bytes, 1);

@@ -98,12 +98,12 @@ static void fixed_and_length(void **state)
     struct yd_framing_options length = {.family = YD_FRAMING_LENGTH, .size_max = 16, .length = {1, 2, false, 3}};
     EXPECT(&length, "x\0\2aby\0\0", "frame 7800026162\nframe 790000\n");
     EXPECT(&length, "x\0\15xxxxxxxxxxxxx", "frame 78000d78787878787878787878787878\n"); /* 16 in all */
-    EXPECT(&length, "x\0\16", "bad LENGTH\nlost\n");                                      /* 17 */
+    EXPECT(&length, "x\0\16", "bad LENGTH\nlost\n");                                    /* 17 */
     length.slides = true;
     EXPECT(&length, "\xff\xffx\0\1a", "bad LENGTH\nbad LENGTH\nframe 78000161\n");
     struct yd_framing_options little = {.family = YD_FRAMING_LENGTH, .size_max = 99, .length = {0, 4, true, 0}};
     EXPECT(&little, "\6\0\0\0ab\4\0\0\0", "frame 060000006162\nframe 04000000\n"); /* of the packet, itself with it */
-    EXPECT(&little, "\3\0\0\0", "bad LENGTH\nlost\n");                           /* less than its own header */
+    EXPECT(&little, "\3\0\0\0", "bad LENGTH\nlost\n");                             /* less than its own header */
     EXPECT(&little, "\xff\xff\xff\xff", "bad LENGTH\nlost\n");
     little.length.more = -4;
     EXPECT(&little, "\4\0\0\0", "bad LENGTH\nlost\n"); /* 0 would go on for ever */
@@ -114,11 +114,23 @@ static void a_sync_word_is_found_again(void **state)
     (void)state;
     struct yd_framing_options sync = {
         .family = YD_FRAMING_SYNC, .size = 5, .size_max = 16, .sync = {0xeb, 0x90}, .sync_size = 2};
-    EXPECT(&sync, "zz\xeb\x90" "abc\xeb\x90" "def\xeb", "skip 2\nframe eb90616263\nframe eb90646566\nbad CUT_SHORT\n");
-    EXPECT(&sync, "\xeb\xeb\x90" "abc\xeb" "x\xeb\x90" "def", "skip 1\nframe eb90616263\nskip 2\nframe eb90646566\n");
+    EXPECT(&sync,
+           "zz\xeb\x90"
+           "abc\xeb\x90"
+           "def\xeb",
+           "skip 2\nframe eb90616263\nframe eb90646566\nbad CUT_SHORT\n");
+    EXPECT(&sync,
+           "\xeb\xeb\x90"
+           "abc\xeb"
+           "x\xeb\x90"
+           "def",
+           "skip 1\nframe eb90616263\nskip 2\nframe eb90646566\n");
     sync.size = 0;
     sync.length = (typeof(sync.length)){2, 1, false, 3};
-    EXPECT(&sync, "\xeb\x90\2ab\xeb\x90\xff" "x\xeb\x90\1c", "frame eb90026162\nbad LENGTH\nskip 3\nframe eb900163\n");
+    EXPECT(&sync,
+           "\xeb\x90\2ab\xeb\x90\xff"
+           "x\xeb\x90\1c",
+           "frame eb90026162\nbad LENGTH\nskip 3\nframe eb900163\n");
     /* Behind a wrong checksum nothing is passed over: a good frame inside of what was none is found. */
     sync.checksum = true;
     EXPECT(&sync, "\xeb\x90\xb\xeb\x90\2\xc1\xb2zzzzzz", "bad CHECKSUM\nskip 2\nframe eb9002c1b2\nskip 6\n");
@@ -131,18 +143,21 @@ static void ccsds_packets_and_frames(void **state)
     EXPECT(&packet, "\x08\x01\xc0\x00\0\1ab\x08\x01\xc0\x01\0\0c", "frame 0801c00000016162\nframe 0801c001000063\n");
     EXPECT(&packet, "\x08\x01\xc0\x00\0\x0a", "bad TOO_LARGE\nlost\n");
     EXPECT(&packet, "\x28\x01\xc0\x00\0\0a", "bad HEADER\nlost\n");
-    struct yd_framing_options tm = {.family = YD_FRAMING_TM_FRAME,
-                                    .size = 4,
-                                    .size_max = 16,
-                                    .sync = {0x1a, 0xcf, 0xfc, 0x1d},
-                                    .sync_size = 4};
+    struct yd_framing_options tm = {
+        .family = YD_FRAMING_TM_FRAME, .size = 4, .size_max = 16, .sync = {0x1a, 0xcf, 0xfc, 0x1d}, .sync_size = 4};
     EXPECT(&tm, "x\x1a\xcf\xfc\x1d\1ab", "skip 1\nbad CUT_SHORT\n");
     EXPECT(&tm, "x\x1a\xcf\xfc\x1dS4\x1a\xcf\xfc\x1d\1abc", "skip 1\nbad HEADER\nskip 5\nframe 01616263\n");
     EXPECT(&tm, "\x1a\xcf\xfc\x1d\7abc\x1a\xcf\xfc\x1d\1abc", "frame 07616263\nframe 01616263\n");
     tm.size = 11; /* the check value of CRC-16/CCITT-FALSE: 0x29b1 */
     tm.checksum = true;
-    EXPECT(&tm, "\x1a\xcf\xfc\x1d" "123456789\x29\xb1", "frame 31323334353637383929b1\n");
-    EXPECT(&tm, "\x1a\xcf\xfc\x1d" "123456789\x29\xb0", "bad CHECKSUM\nskip 14\n");
+    EXPECT(&tm,
+           "\x1a\xcf\xfc\x1d"
+           "123456789\x29\xb1",
+           "frame 31323334353637383929b1\n");
+    EXPECT(&tm,
+           "\x1a\xcf\xfc\x1d"
+           "123456789\x29\xb0",
+           "bad CHECKSUM\nskip 14\n");
 }
 
 static void mavlink_of_both_versions(void **state)
@@ -192,14 +207,26 @@ static void what_is_stuffed(void **state)
     assert_true(strstr(seen.text.data, "fdfeff\n") != NULL);
     yd_buf_fini(&seen.text);
     cobs.size_max = 4;
-    EXPECT(&cobs, "\5abcd\0\6abcde\0xxxxxxxxxxxxxxxxxxxx\0\2a\0", "frame 61626364\nbad TOO_LARGE\nbad TOO_LARGE\nframe 61\n");
+    EXPECT(&cobs, "\5abcd\0\6abcde\0xxxxxxxxxxxxxxxxxxxx\0\2a\0",
+           "frame 61626364\nbad TOO_LARGE\nbad TOO_LARGE\nframe 61\n");
     struct yd_framing_options slip = {.family = YD_FRAMING_SLIP, .size_max = 4};
-    EXPECT(&slip, "\xc0" "a\xdb\xdc\xdb\xdd\xc0\xc0" "b\xc0", "frame 61c0db\nframe 62\n");
-    EXPECT(&slip, "a\xdbz\xc0" "b\xdb\xc0" "c\xc0", "bad CODING\nbad CODING\nframe 63\n");
-    EXPECT(&slip, "abcde\xc0\xdb\xdc\xdb\xdc\xdb\xdc\xdb\xdc\xc0" "123456789\xc0!\xc0",
+    EXPECT(&slip,
+           "\xc0"
+           "a\xdb\xdc\xdb\xdd\xc0\xc0"
+           "b\xc0",
+           "frame 61c0db\nframe 62\n");
+    EXPECT(&slip,
+           "a\xdbz\xc0"
+           "b\xdb\xc0"
+           "c\xc0",
+           "bad CODING\nbad CODING\nframe 63\n");
+    EXPECT(&slip,
+           "abcde\xc0\xdb\xdc\xdb\xdc\xdb\xdc\xdb\xdc\xc0"
+           "123456789\xc0!\xc0",
            "bad TOO_LARGE\nframe c0c0c0c0\nbad TOO_LARGE\nframe 21\n");
     struct yd_framing_options lines = {.family = YD_FRAMING_LINES, .size_max = 4};
-    EXPECT(&lines, "ab\r\n\n\r\nabcd\r\nabcde\nabcdefghijk\nx\r", "frame 6162\nframe 61626364\nbad TOO_LARGE\nbad TOO_LARGE\nframe 78\n");
+    EXPECT(&lines, "ab\r\n\n\r\nabcd\r\nabcde\nabcdefghijk\nx\r",
+           "frame 6162\nframe 61626364\nbad TOO_LARGE\nbad TOO_LARGE\nframe 78\n");
 }
 
 /* ---- pieces ---- */
@@ -210,7 +237,12 @@ static const struct yd_framing_options all[] = {
     {.family = YD_FRAMING_LENGTH, .size_max = 64, .length = {0, 2, true, 0}, .checksum = true, .slides = true},
     {.family = YD_FRAMING_SYNC, .size = 9, .size_max = 64, .sync = {0}, .sync_size = 1, .checksum = true},
     {.family = YD_FRAMING_SYNC, .size_max = 64, .sync = {1, 1, 2}, .sync_size = 3, .length = {3, 1, false, 4}},
-    {.family = YD_FRAMING_SYNC, .size_max = 64, .sync = {0, 0}, .sync_size = 2, .length = {2, 1, false, 3}, .checksum = true},
+    {.family = YD_FRAMING_SYNC,
+     .size_max = 64,
+     .sync = {0, 0},
+     .sync_size = 2,
+     .length = {2, 1, false, 3},
+     .checksum = true},
     {.family = YD_FRAMING_SPACE_PACKET, .size_max = 64, .slides = true},
     {.family = YD_FRAMING_TM_FRAME, .size = 6, .size_max = 64, .sync = {0, 1}, .sync_size = 2},
     {.family = YD_FRAMING_MAVLINK, .size_max = 280},
