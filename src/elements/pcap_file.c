@@ -15,8 +15,18 @@ enum { BLOCK_INTERFACE = 1, BLOCK_OBSOLETE = 2, BLOCK_SIMPLE = 3, BLOCK_ENHANCED
 #define BLOCK_SECTION UINT32_C(0x0a0d0d0a)
 #define BYTE_ORDER_IS UINT32_C(0x1a2b3c4d)
 
-enum { LINK_NULL = 0, LINK_ETHERNET = 1, LINK_RAW_BSD = 12, LINK_RAW_OPENBSD = 14, LINK_RAW = 101, LINK_LOOP = 108,
-       LINK_SLL = 113, LINK_IPV4 = 228, LINK_IPV6 = 229, LINK_SLL2 = 276 };
+enum {
+    LINK_NULL = 0,
+    LINK_ETHERNET = 1,
+    LINK_RAW_BSD = 12,
+    LINK_RAW_OPENBSD = 14,
+    LINK_RAW = 101,
+    LINK_LOOP = 108,
+    LINK_SLL = 113,
+    LINK_IPV4 = 228,
+    LINK_IPV6 = 229,
+    LINK_SLL2 = 276
+};
 
 static uint32_t u32(const struct yd_pcap *pcap, const char *at)
 {
@@ -41,8 +51,8 @@ static bool begin_classic(struct yd_pcap *pcap, struct yd_str bytes)
     pcap->is_swapped = magic == __builtin_bswap32(micro) || magic == __builtin_bswap32(nano);
     if (pcap->is_swapped) magic = __builtin_bswap32(magic);
     if (magic != micro && magic != nano) return false;
-    pcap->interfaces[0] = (struct yd_pcap_interface){.link = (uint16_t)u32(pcap, bytes.data + 20),
-                                                     .resolution = magic == nano ? 9 : 6};
+    pcap->interfaces[0] =
+        (struct yd_pcap_interface){.link = (uint16_t)u32(pcap, bytes.data + 20), .resolution = magic == nano ? 9 : 6};
     pcap->interface_count = 1;
     return true;
 }
@@ -71,7 +81,8 @@ static void read_options(const struct yd_pcap *pcap, struct yd_str options, stru
         const char *value = options.data + 4;
         if (code == 9 && size == 1) to->resolution = (uint8_t)*value;
         if (code == 14 && size == 8) {
-            uint32_t low = u32(pcap, value + (pcap->is_swapped ? 4 : 0)), high = u32(pcap, value + (pcap->is_swapped ? 0 : 4));
+            uint32_t low = u32(pcap, value + (pcap->is_swapped ? 4 : 0)),
+                     high = u32(pcap, value + (pcap->is_swapped ? 0 : 4));
             to->offset_s = (int64_t)((uint64_t)high << 32 | low);
         }
         options.data += padded;

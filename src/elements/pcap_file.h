@@ -29,8 +29,8 @@ struct yd_pcap_packet {
     struct yd_str bytes; /* in what was given */
 };
 /* One step: *ret_used bytes are done with, and with 1 there is a packet in them, with 0 there is none. YD_EAGAIN: more
- * bytes are needed (at most YD_PCAP_PACKET_MAX and a little); YD_ENOTSUP: passed over, but it held a packet; YD_EFORMAT:
- * no capture, or damaged: nobody knows how to go on. */
+ * bytes are needed (at most YD_PCAP_PACKET_MAX and a little); YD_ENOTSUP: passed over, but it held a packet;
+ * YD_EFORMAT: no capture, or damaged: nobody knows how to go on. */
 int yd_pcap_next(struct yd_pcap *pcap, struct yd_str bytes, size_t *ret_used, struct yd_pcap_packet *ret);
 
 enum yd_pcap_reason { YD_PCAP_LINK, YD_PCAP_OTHER, YD_PCAP_MALFORMED, YD_PCAP_FRAGMENT, YD_PCAP_CUT };

@@ -310,7 +310,7 @@ const struct yd_element_class yd_class_udp = {
         "- Datagrams of other sources than `sources`, smaller than `min_size` or larger than `max_size` are rejected "
         "and\n"
         "  counted.\n"
-        "- Wire it to its Log with `full: drop_old` or `full: spill`: then a Log that is slow or cannot write stops "
+        "- Wire it to its Log with `full: drop_old` or `full: spill_drop`: then a Log that is slow or cannot write stops "
         "nobody,\n"
         "  and what it missed is counted.\n",
     .example = "rocket :: Udp(listen: \"127.0.0.1:5000\", name: \"rocket\")\n"

@@ -39,7 +39,7 @@ void yd__note_instance(struct yd__plan *plan, const struct yd__node *node)
 
 /* ---- options ---- */
 
-static const char *const full_words[] = {"block", "drop_old", "drop_new", "spill", NULL};
+static const char *const full_words[] = {"block", "drop_old", "drop_new", "spill", "spill_drop", NULL};
 static const char *const read_words[] = {"memory", "written", "durable", NULL};
 static const char *const option_names[] = {"queue", "records", "full", "timeout", "cursor", "from", "read", NULL};
 enum { QUEUE, RECORDS, FULL, TIMEOUT, CURSOR, FROM, READ, OPTION_COUNT };

@@ -18,7 +18,7 @@ static void put_option(struct yd_buf *to, bool *any, const char *name, const cha
 
 static void put_options(const struct yd_wire *wire, struct yd_buf *to)
 {
-    static const char *const full[] = {"block", "drop_old", "drop_new", "spill"};
+    static const char *const full[] = {"block", "drop_old", "drop_new", "spill", "spill_drop"};
     static const char *const read[] = {"", "memory", "written", "durable"};
     char text[64];
     bool any = false;

@@ -9,7 +9,7 @@
 #include "base/diagnostics.h"
 #include "base/text.h"
 
-enum yd_full { YD_FULL_BLOCK, YD_FULL_DROP_OLD, YD_FULL_DROP_NEW, YD_FULL_SPILL };
+enum yd_full { YD_FULL_BLOCK, YD_FULL_DROP_OLD, YD_FULL_DROP_NEW, YD_FULL_SPILL, YD_FULL_SPILL_DROP };
 enum yd_on_crash { YD_CRASH_PARK, YD_CRASH_STOP, YD_CRASH_EXIT };
 
 struct yd_node_options {       /* `with { … }` */

@@ -518,7 +518,8 @@ static int open_all(struct yd_run *run, struct yd_trail *trail)
     }
     for (uint32_t i = 0; i < run->wire_count; i++) {
         struct yd__flow_wire *wire = &run->wires[i];
-        if (wire->def->mode != YD_PUSH || wire->def->is_cursor || wire->def->full != YD_FULL_SPILL) continue;
+        if (wire->def->mode != YD_PUSH || wire->def->is_cursor) continue;
+        if (wire->def->full != YD_FULL_SPILL && wire->def->full != YD_FULL_SPILL_DROP) continue;
         int error = yd__spill_open(run, wire, trail);
         if (error < 0) return yd_trail_add(trail, error, "the spill of %s", run->elements[wire->def->from].node->name);
     }

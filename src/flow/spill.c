@@ -6,8 +6,9 @@
  *
  * The Log is anonymous (DATA/spill/WIRE), has one cursor, and keeps nothing that has been acknowledged. Upstream's
  * tickets are answered when their range is durable here: from then on the spill is the source. What is left of an
- * earlier run is sent first. When the disk takes no more, the wire is as one with `block`.
- * Everything here runs in the sender's process; the disk's part on the log's thread and the cursor's lane. */
+ * earlier run is sent first. When the disk takes no more, the wire is as one with `block`; with `spill_drop` as one
+ * with `drop_old`, so that nothing at all can stop its sender. Everything here runs in the sender's process; the disk's
+ * part on the log's thread and the cursor's lane. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -119,7 +120,8 @@ static bool append(struct yd__spill *spill, struct yd_batch *batch, struct yd__t
     if (error < 0) {
         if (!spill->said_refused)
             yd__say(spill->run, spill->run->elements[spill->wire->def->from].node->name, 1,
-                    "its spill takes no more (%s): the wire blocks until it does", yd_error_text(error));
+                    "its spill takes no more (%s): the wire %s until it does", yd_error_text(error),
+                    spill->wire->def->full == YD_FULL_SPILL_DROP ? "drops what waits longest" : "blocks");
         spill->said_refused = true;
         return false;
     }

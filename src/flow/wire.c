@@ -114,7 +114,8 @@ static void enqueue(struct yd__flow_wire *wire, struct yd_outbox *box, struct yd
         lose(wire, batch, ticket, YD_EFULL);
         return;
     }
-    if (wire->def->full == YD_FULL_DROP_OLD)
+    /* With `spill_drop` only what the spill does not take comes here. */
+    if (wire->def->full == YD_FULL_DROP_OLD || wire->def->full == YD_FULL_SPILL_DROP)
         while (out->queue.count &&
                (out->queue_bytes + cost > out->queue_bytes_max || out->queue_records + count > out->queue_records_max))
             drop_front(wire);
