@@ -5,6 +5,7 @@
 
 #include "elements/graphite_form.h"
 #include "elements/graphite_functions.h"
+#include "elements/graphite_web.h"
 
 #define TEST(name) static void name(void **state)
 #define NOW        INT64_C(1700000000) /* 2023-11-14 22:13:20 */
@@ -607,6 +608,96 @@ TEST(too_many_paths_are_refused)
     yd_arena_fini(&arena);
 }
 
+/* ---- how much is found ---- */
+
+/* What a History says of nodes (or of tags): `count` of them from `first` on, and where to go on. */
+static int found(struct yd_gweb *web, const char *prefix, unsigned first, unsigned count, int64_t next,
+                 struct yd_trail *trail)
+{
+    struct yd_builder *builder;
+    struct yd_batch *batch;
+    uint32_t leaf, part;
+    assert_int_equal(yd_builder_create(NULL, &builder), 0);
+    int r = 0;
+    for (unsigned i = 0; i < count && r == 0;) {
+        assert_true(yd_builder_name(builder, s("leaf"), &leaf) >= 0);
+        for (unsigned k = 0; k < 10000 && i < count; k++, i++) {
+            char path[64];
+            int size = snprintf(path, sizeof path, "%s%u", prefix, first + i);
+            struct yd_str text = {path, (size_t)size};
+            assert_true(yd_builder_add_bytes(builder, 0, leaf, YD_FACT, YD_TEXT, 0, text) >= 0);
+        }
+        if (i == count) {
+            assert_true(yd_builder_name(builder, s("part"), &part) >= 0);
+            assert_true(yd_builder_begin(builder, 0, part, YD_ROW, 0, YD_MAP) >= 0);
+            assert_true(yd_builder_cell(builder, s("next"), YD_I64, (union yd_value){.i64 = next}) >= 0);
+            assert_true(yd_builder_end(builder) >= 0);
+        }
+        assert_int_equal(yd_builder_seal(builder, &batch), 0);
+        r = yd_gweb_add(web, batch, trail);
+        yd_batch_unref(batch);
+    }
+    yd_builder_destroy(builder);
+    return r;
+}
+
+/* Queries of /metrics/expand, `each` nodes found for every one of three, in two parts: what comes of it. */
+static int expand(const char *arguments, unsigned each, unsigned apart, struct yd_buf *answer, struct yd_trail *trail)
+{
+    struct yd_tsdb_request request = {.graphite = true, .path = s("metrics/expand"), .body = s(arguments)};
+    struct yd_gweb *web;
+    struct yd_ask ask;
+    uint64_t values = 0;
+    yd_arena_init(&request.arena, NULL);
+    int r = yd_gweb_start(&request, NOW * YD_NS_PER_S, &values, &web, &ask, trail);
+    if (r >= 0) {
+        for (unsigned i = 0; r > 0; i++) {
+            assert_true(i < 6);
+            assert_int_equal(ask.op, YD_ASK_NODES);
+            assert_int_equal(ask.from, i % 2 ? 77 : 0);
+            unsigned half = each / 2;
+            r = found(web, "n.", i / 2 * apart + i % 2 * half, i % 2 ? each - half : half, i % 2 ? 0 : 77, trail);
+            if (r == 0) r = yd_gweb_next(web, &ask, trail);
+        }
+        while (r == 0 && answer && yd_gweb_write(web, answer, 1 << 16)) {
+        }
+        yd_gweb_destroy(web);
+    }
+    assert_int_equal(values, 0);
+    yd_arena_fini(&request.arena);
+    return r;
+}
+
+TEST(nodes_of_all_queries_together_are_bounded)
+{
+    static const char grouped[] = "groupByExpr=1&query=a.*&query=b.*&query=c.*",
+                      joined[] = "query=a.*&query=b.*&query=c.*";
+    struct yd_trail trail = {0};
+    struct yd_buf buf;
+    (void)state;
+    yd_buf_init(&buf, NULL);
+    assert_int_equal(expand(grouped, 33333, 0, &buf, &trail), 0); /* the same ones count for each query */
+    size_t count = 0;
+    for (size_t i = 0; i + 2 < buf.size; i++) count += memcmp(buf.data + i, "\"n.", 3) == 0;
+    assert_int_equal(count, 99999);
+    assert_int_equal(expand(grouped, 33334, 0, NULL, &trail), YD_ETOOBIG);
+    assert_non_null(strstr(yd_trail_text(&trail), "match all queries together: ask for fewer"));
+    trail = (struct yd_trail){0};
+    assert_int_equal(expand(grouped, 100001, 0, NULL, &trail), YD_ETOOBIG); /* one alone */
+    assert_non_null(strstr(yd_trail_text(&trail), "match 'a.*': put more of the path before"));
+    yd_buf_clear(&buf);
+    assert_int_equal(expand(joined, 90000, 0, &buf, &trail), 0); /* the same ones, said once */
+    count = 0;
+    for (size_t i = 0; i + 2 < buf.size; i++) count += memcmp(buf.data + i, "\"n.", 3) == 0;
+    assert_int_equal(count, 90000);
+    trail = (struct yd_trail){0};
+    assert_int_equal(expand(joined, 33334, 33334, NULL, &trail), YD_ETOOBIG);
+    assert_non_null(strstr(yd_trail_text(&trail), "match 'c.*'"));
+    yd_buf_fini(&buf);
+}
+
+/* ---- steps ---- */
+
 TEST(the_step_is_the_usual_distance_of_points)
 {
     static const struct {
@@ -823,6 +914,7 @@ int main(void)
         cmocka_unit_test(functions_refuse_what_they_do_not_understand_and_say_why),
         cmocka_unit_test(paths_are_fetched_as_finely_as_what_is_made_of_them_needs),
         cmocka_unit_test(too_many_paths_are_refused),
+        cmocka_unit_test(nodes_of_all_queries_together_are_bounded),
         cmocka_unit_test(the_step_is_the_usual_distance_of_points),
         cmocka_unit_test(series_are_brought_to_longer_steps_aligned_without_a_cut_first_value),
         cmocka_unit_test(steps_whose_multiple_wraps_around_become_the_longest),
