@@ -2,6 +2,7 @@
 #include "log_test.h"
 
 #include "log/footer_format.h"
+#include "log/internal.h"
 #include "log/mend.h"
 #include "log/segment_format.h"
 
@@ -182,6 +183,61 @@ static void a_copy_of_another_history_is_not_taken(void **state)
     assert_int_equal(repair(world, copy, false, &report), YD_ECORRUPT);
     assert_int_equal(report.mended, 0);
     assert_same_file(world->fs, path, before);
+}
+
+/* Of one stream two copies went on, the other one with larger segments: its second reaches over our third. */
+static void a_copy_that_reaches_beyond_the_next_segment_is_not_taken(void **state)
+{
+    struct world *world = *state;
+    char dir[256], path[300], theirs[300];
+    const char other[] = "d/larger/0";
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 16384;
+    struct yd_log *log = world_open(world, &options, NULL);
+    append(log, RECORDS, 3000);
+    assert_int_equal(yd_log_flush(log), 0);
+    assert_int_equal(world_close(world, log), 0);
+    (void)copy_dir(world->fs, world->dir, other);
+    memcpy(dir, world->dir, sizeof dir);
+    for (int larger = 0; larger < 2; larger++) {
+        if (larger) (void)snprintf(world->dir, sizeof world->dir, "%s", other);
+        options = world_options(world);
+        options.segment_size_min = options.segment_size_max = larger ? 65536 : 16384;
+        log = world_open(world, &options, NULL);
+        for (int i = 0; i < 3 * BATCHES; i++) {
+            append(log, RECORDS, 3000);
+            assert_int_equal(yd_log_flush(log), 0);
+            assert_int_equal(yd_log_maintain(log), 0);
+        }
+        assert_int_equal(world_close(world, log), 0);
+    }
+    memcpy(world->dir, dir, sizeof dir);
+    uint64_t *bases, log_id;
+    uint32_t count;
+    struct yd_log_stat stat;
+    struct yd__footer footer;
+    struct yd_file *file;
+    assert_int_equal(yd_log_stat_dir(world->fs, world->dir, &stat, NULL), 0);
+    log_id = stat.log_id;
+    assert_int_equal(yd__list_segments(world->fs, world->dir, &bases, &count), 0);
+    assert_true(count >= 4 && bases[0] == 0);
+    (void)snprintf(theirs, sizeof theirs, "%s/%020llu.ylog", other, (unsigned long long)bases[1]);
+    assert_int_equal(yd_fs_open(world->fs, theirs, YD_OPEN_READ, &file), 0);
+    assert_int_equal(yd__footer_read(file, log_id, &footer, NULL), 0);
+    yd_file_close(file);
+    assert_true(footer.next_seqno > bases[2]); /* it is what it is to be */
+    /* Ours is lost, and of the next one the head, so that nothing but where it begins speaks against theirs. */
+    segment_path(world, bases[2], ".ylog", path, sizeof path);
+    for (uint64_t at = 0; at < YD__SEGMENT_ALIGN + 256; at += 16) flip(world->fs, path, at, 2);
+    segment_path(world, bases[1], ".ylog", path, sizeof path);
+    assert_int_equal(yd_fs_unlink(world->fs, path), 0);
+    struct yd_log_repair_report report;
+    assert_int_equal(repair(world, other, false, &report), YD_ECORRUPT);
+    if (yd_fs_open(world->fs, path, YD_OPEN_READ, &file) == 0) {
+        if (yd__footer_read(file, log_id, &footer, NULL) == 0) assert_true(footer.next_seqno <= bases[2]);
+        yd_file_close(file);
+    }
+    free(bases);
 }
 
 static void swapped_and_stale_blocks_and_lost_files_come_back(void **state)
@@ -738,6 +794,7 @@ int main(void)
         WORLD(a_dry_run_writes_nothing_and_says_the_same),
         WORLD(what_no_copy_has_is_told_and_left_as_it_is),
         WORLD(a_copy_of_another_history_is_not_taken),
+        WORLD(a_copy_that_reaches_beyond_the_next_segment_is_not_taken),
         WORLD(swapped_and_stale_blocks_and_lost_files_come_back),
         WORLD(a_damaged_segment_comes_back_from_its_twin),
         WORLD(a_damaged_twin_is_mended_from_a_copy_or_its_segment),
