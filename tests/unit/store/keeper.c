@@ -1,6 +1,8 @@
 /* A history on disk: what comes back, what damage costs, what goes and when. The long way is tests/sim/store. */
 #include "answers.h"
 
+#include <pthread.h>
+
 #include "io/sim_file.h"
 #include "store/internal.h"
 #include "store/keeper.h"
@@ -214,6 +216,93 @@ static void what_was_not_read_since_the_start_is_cold_until_the_keeper_has_read_
             ;
         assert_int_equal(ask_cold(&disk, EPOCH, EPOCH + 4 * DAY, read, &again), 0);
         assert_int_equal(again, points);
+        disk_end(&disk);
+    }
+}
+
+/* The keeper's thread: warms on by itself, and does what a query that was put aside asks for. */
+struct warmer {
+    struct yd_keeper *keeper;
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    struct yd_warming *wanted; /* NULL: nothing, or it is done */
+    bool stop;
+};
+
+static void *warm_on(void *arg)
+{
+    struct warmer *warmer = arg;
+    bool more = true, stop = false;
+    while (more || !stop) {
+        pthread_mutex_lock(&warmer->lock);
+        struct yd_warming *wanted = warmer->wanted;
+        stop = warmer->stop;
+        pthread_mutex_unlock(&warmer->lock);
+        if (wanted) {
+            yd_warming_do(wanted);
+            pthread_mutex_lock(&warmer->lock);
+            warmer->wanted = NULL;
+            pthread_cond_signal(&warmer->done);
+            pthread_mutex_unlock(&warmer->lock);
+        }
+        more = yd_keeper_warm(warmer->keeper, UINT64_MAX);
+        if (!more && !stop) sched_yield();
+    }
+    return NULL;
+}
+
+/* The history's thread reads the same blocks, series by series and by queries, while they are being read beforehand:
+ * ThreadSanitizer is the judge of what the two share. */
+static void blocks_are_read_while_the_keeper_reads_them_beforehand(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 5; round++) {
+        struct disk disk = {0};
+        disk_begin(&disk);
+        for (int i = 0; i < 4; i++) {
+            fold_range(&disk, 3000, EPOCH + i * DAY, 10 * SECOND, 2, i);
+            assert_int_equal(flush(&disk), 0);
+        }
+        disk_close(&disk);
+        assert_int_equal(disk_open(&disk), 0);
+        struct warmer warmer = {
+            .keeper = disk.keeper, .lock = PTHREAD_MUTEX_INITIALIZER, .done = PTHREAD_COND_INITIALIZER};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, warm_on, &warmer), 0);
+        struct yd_series_query query = {
+            .start_ns = EPOCH, .end_ns = EPOCH + 4 * DAY, .metric = YD_STR("m"), .none = true};
+        struct yd_query_run *run;
+        struct yd_warming *warming;
+        uint64_t points = 0;
+        unsigned at = 0;
+        int r = 1;
+        assert_int_equal(yd_query_start(disk.history, &query, &run, NULL), 0);
+        while (r > 0) {
+            if (yd_query_is_cold(run, &warming)) {
+                double sum;
+                pthread_mutex_lock(&warmer.lock);
+                warmer.wanted = warming;
+                pthread_mutex_unlock(&warmer.lock);
+                for (int i = 0; i < 50; i++) assert_int_equal(points_of(&disk, at++ % 3000, &sum), 8); /* meanwhile */
+                pthread_mutex_lock(&warmer.lock);
+                while (warmer.wanted) pthread_cond_wait(&warmer.done, &warmer.lock);
+                pthread_mutex_unlock(&warmer.lock);
+                yd_warming_free(warming);
+            }
+            struct yd_batch *batch;
+            r = yd_query_step(run, &batch, NULL);
+            assert_true(r >= 0);
+            for (uint32_t i = 0; batch && i < batch->view.count; i++)
+                points += batch->view.records[i].kind == YD_SAMPLE;
+            if (batch) yd_batch_unref(batch);
+        }
+        yd_query_destroy(run);
+        assert_int_equal(points, 3000 * 8);
+        pthread_mutex_lock(&warmer.lock);
+        warmer.stop = true;
+        pthread_mutex_unlock(&warmer.lock);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_int_equal(ask_cold(&disk, EPOCH, EPOCH + 4 * DAY, true, &points), 0); /* all is read */
         disk_end(&disk);
     }
 }
@@ -768,6 +857,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_start_maps_blocks_and_has_every_point),
         cmocka_unit_test(what_was_not_read_since_the_start_is_cold_until_the_keeper_has_read_it),
+        cmocka_unit_test(blocks_are_read_while_the_keeper_reads_them_beforehand),
         cmocka_unit_test(of_two_points_of_one_time_the_later_folded_counts),
         cmocka_unit_test(integers_stay_exact_through_merges),
         cmocka_unit_test(backfill_lands_in_its_part_of_time),
