@@ -22,6 +22,7 @@ enum { REASON_REFUSED = YD_FRAMING_REASON_COUNT, REASON_SOURCE };
 
 struct state {
     struct yd_element *element;
+    struct yd_spread spread; /* of one pump */
 };
 
 struct pump {
@@ -177,9 +178,10 @@ static void gone(void *arg, struct yd_streams_peer *peer, bool in_order)
     peer->own = NULL;
 }
 
-static int listen_at(struct pump *pump, const struct yd_args *args)
+static int listen_at(struct pump *pump, const struct yd_args *args, struct yd_spread *spread)
 {
     struct yd_streams_in_options options = {.pump = pump->pump,
+                                            .spread = spread,
                                             .what = "packets (TCP)",
                                             .connections_max = (unsigned)yd_args_int(args, "max_connections"),
                                             .reason_refused = REASON_REFUSED,
@@ -297,7 +299,6 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     const struct yd_args *args = yd_pump_args(yd_pump);
     bool listens = yd_args_text(args, "listen").size > 0;
     char why[200];
-    (void)element_state;
     pump->pump = pump->framed.pump = yd_pump;
     pump->framed.port = OUTPUT;
     pump->retry_ns = RETRY_MIN;
@@ -305,16 +306,22 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     int r = yd_sources_parse(yd_args_find(args, "sources"), &pump->sources, why, sizeof why);
     if (r == 0) r = yd_framed_in_open(&pump->framed, args, false);
     r = r < 0 ? yd_pump_fail(yd_pump, r, "%s", yd_error_text(r))
-              : (listens ? listen_at(pump, args) : connect_to(pump, args));
+              : (listens ? listen_at(pump, args, &((struct state *)element_state)->spread) : connect_to(pump, args));
     if (r < 0) free_all(pump);
     return r;
+}
+
+static void stopped(void *opaque)
+{
+    struct pump *pump = opaque;
+    free_all(pump);
+    yd_pump_stopped(pump->pump);
 }
 
 static void stop(void *opaque)
 {
     struct pump *pump = opaque;
-    free_all(pump);
-    yd_pump_stopped(pump->pump);
+    if (yd_streams_in_part(&pump->in, stopped)) stopped(pump);
 }
 
 static void pause_(void *opaque, bool paused)
