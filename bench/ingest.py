@@ -244,8 +244,14 @@ bind-address = "127.0.0.1:{free_port()}"
         return debian_version('influxdb')
 
     def stored(self):
-        shards = [v for k, v in json.loads(get(f'http://127.0.0.1:{self.web}/debug/vars')).items() if k.startswith('shard:')]
-        return self.fields * sum(int(s['values']['writePointsOk']) for s in shards if s['tags']['database'] == 'bench')
+        """What it has given up counts as done; it is said as `lost`."""
+        said = json.loads(get(f'http://127.0.0.1:{self.web}/debug/vars'))
+        shards = [v for k, v in said.items() if k.startswith('shard:')]
+        kept = self.fields * sum(int(s['values']['writePointsOk']) for s in shards if s['tags']['database'] == 'bench')
+        self.lost = 0
+        for name, batch in (('graphite:', 5000), ('opentsdb:', 1000)):
+            self.lost += batch * sum(int(v['values'].get('batchesTxFail', 0)) for k, v in said.items() if k.startswith(name))
+        return kept + self.lost
 
     def stop(self):
         self.process.terminate()
@@ -289,6 +295,8 @@ class StatsD:
         folder = os.path.join(ROOT, 'build/peers/statsd-npm')
         program = os.path.join(folder, 'node_modules/statsd/stats.js')
         if not os.path.exists(program):
+            if not shutil.which('npm') or not shutil.which('node'):
+                raise SystemExit('ingest: statsd needs node and npm (Debian: nodejs npm)')
             subprocess.run(['npm', 'install', '--silent', '--omit=optional', '--ignore-scripts', '--prefix', folder,
                             'statsd@0.9.0'], check=True, stdout=subprocess.DEVNULL)
         return program
@@ -338,7 +346,7 @@ def run(side, options):
         return {'points_per_s': lines / seconds, 'points_per_cpu_s': lines / (user + system), 'us_per_point':
                 1e6 * (user + system) / lines, 'user_s': user, 'system_s': system, 'seconds': seconds,
                 'sending_s': sent['seconds'], 'sender_cpu_s': sent['cpu_seconds'],
-                'resident_mib': resident_max(server.pid), 'bytes_per_point': sent['bytes'] / lines}
+                'lost': getattr(server, 'lost', 0), 'resident_mib': resident_max(server.pid), 'bytes_per_point': sent['bytes'] / lines}
     finally:
         server.stop()
 
@@ -402,7 +410,7 @@ def main():
         print(f'  {name:<17} {s["points_per_s"] / 1e6:6.2f} M points/s ({low / 1e6:.2f} to {high / 1e6:.2f})  '
               f'{s["us_per_point"]:.3f} us CPU a point ({cheap:.3f} to {dear:.3f}; {s["user_s"]:.2f} s user, '
               f'{s["system_s"]:.2f} s system)  {s["points_per_cpu_s"] / 1e6:.2f} M points per CPU second  '
-              f'{s["resident_mib"]:.0f} MiB')
+              f'{s["resident_mib"]:.0f} MiB' + (f', {s["lost"]:.0f} points lost' if s['lost'] else ''))
     for name, s in summary.items():
         print(f'  {name}: {s["version"]}; {s["settings"]}')
     for name, s in summary.items():
