@@ -5,6 +5,8 @@
  *   then each record is appended.
  *
  * What can fail: memory (the records before are in, the caller may go on from there). What is refused is counted. */
+#include <yarder/name.h>
+
 #include "store/internal.h"
 
 #define GROUP        32
@@ -124,16 +126,31 @@ static int map_open(struct yd_history *history, const struct yd_batch *batch, ui
     return YD_OK;
 }
 
-/* The cold way: the hash may be anybody's, the name may want sorting, the series may be new. */
-static int add_name(struct yd_history *history, struct yd_str text, uint32_t *ret_id)
+/* Whether it was written as the canonical form would be: sorted, and no byte that is not in it. */
+static bool is_canonical(const struct yd_name *name, size_t size)
 {
+    size_t sum = name->metric.size;
+    for (uint32_t i = 0; i < name->tag_count; i++) sum += name->tags[i].key.size + name->tags[i].value.size + 2;
+    return name->sorted && sum == size;
+}
+
+/* The cold way: the hash may be anybody's, the name may want sorting, the series may be new. `missed`: by this text and
+ * this hash it was looked for just now. */
+static int add_name(struct yd_history *history, struct yd_str text, uint64_t missed, uint32_t *ret_id)
+{
+    struct yd_name name;
     char canonical[YD_NAME_SIZE_MAX + 1];
-    size_t size;
     *ret_id = MAP_NAMELESS;
-    if (text.size > YD_NAME_SIZE_MAX || yd_name_canonical(text, canonical, &size) < 0 || size > YD_NAME_SIZE_MAX)
-        return YD_OK;
-    struct yd_str name = {canonical, size};
-    uint32_t id = yd__index_find(history, name, yd_hash_str(name));
+    if (text.size > YD_NAME_SIZE_MAX || yd_name_parse(text, &name, NULL) < 0) return YD_OK;
+    if (YD_UNLIKELY(!is_canonical(&name, text.size))) {
+        size_t size;
+        if (yd_name_format(&name, canonical, &size) < 0) return YD_OK;
+        text = (struct yd_str){canonical, size};
+        missed = 0;
+        if (yd_name_parse(text, &name, NULL) < 0) return YD_OK;
+    }
+    uint64_t hash = yd_hash_str(text);
+    uint32_t id = missed == hash && hash ? YD__NONE : yd__index_find(history, text, hash);
     if (id != YD__NONE) {
         *ret_id = id;
         return YD_OK;
@@ -143,16 +160,14 @@ static int add_name(struct yd_history *history, struct yd_str text, uint32_t *re
     const struct yd_history_options *options = &history->options;
     *ret_id = MAP_REFUSED;
     if ((options->series_max && history->live >= options->series_max) ||
-        history->index_meter.bytes + 256 + size > options->memory_max / 2) {
+        history->index_meter.bytes + 256 + text.size > options->memory_max / 2) {
         history->counts.refused_series++;
         return YD_OK;
     }
-    int error = yd__index_add(history, name, ret_id);
-    if (error == YD_EFORMAT) *ret_id = MAP_NAMELESS;
-    if (error == YD_EFULL) {
-        *ret_id = MAP_REFUSED;
-        history->counts.refused_series++;
-    }
+    id = history->id_count;
+    int error = yd__index_add(history, &name, text, hash, id);
+    if (!error) *ret_id = id;
+    if (error == YD_EFULL) history->counts.refused_series++;
     return error == YD_ENOMEM ? error : YD_OK;
 }
 
@@ -208,7 +223,7 @@ static int lookup(struct yd_history *history, const struct yd_view *view, uint32
         if (!label || !yd_str_eq(yd__label_name(label), name))
             id = yd__index_find(history, name, view->names[wanted[i]].hash);
         if (YD_UNLIKELY(id == YD__NONE)) {
-            int error = add_name(history, name, &id);
+            int error = add_name(history, name, view->names[wanted[i]].hash, &id);
             if (error) return error;
             *cost += COST_ADD;
         }
@@ -238,7 +253,7 @@ static int append(struct yd_history *history, const struct yd_view *view, const 
     if (YD_LIKELY(id < MAP_NAMELESS)) {
         series = yd__series_get(history, id);
         if (YD_UNLIKELY(!series)) { /* it went since it was looked up */
-            int error = add_name(history, yd_view_name(view, record->name), &id);
+            int error = add_name(history, yd_view_name(view, record->name), 0, &id);
             if (error) return error;
             history->map[record->name] = id;
             if (id < MAP_NAMELESS) series = yd__series_at(history, id);

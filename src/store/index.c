@@ -15,7 +15,7 @@ static inline uint32_t tag_of(uint64_t hash)
 
 void yd__index_init(struct yd__index *index, struct yd_alloc *alloc)
 {
-    *index = (struct yd__index){.alloc = alloc};
+    *index = (struct yd__index){.alloc = alloc, .recent.metric = YD__NONE};
     yd_intern_init(&index->metrics, alloc, 0);
     yd_intern_init(&index->keys, alloc, 0);
     yd_intern_init(&index->values, alloc, 0);
@@ -185,13 +185,25 @@ static int pairs_reserve(struct yd__index *index)
     return YD_OK;
 }
 
-static int pair_intern(struct yd__index *index, struct yd_str key, struct yd_str value, uint32_t *ret_pair)
+/* `like`: a pair that stood at this place in the name before, or YD__NONE. Names come in order, so mostly the key is
+ * the same and often the value: then nothing is searched. */
+static int pair_intern(struct yd__index *index, struct yd_str key, struct yd_str value, uint32_t like,
+                       uint32_t *ret_pair)
 {
-    uint32_t key_id, value_id;
-    int error = yd_intern_add(&index->keys, key, &key_id);
+    uint32_t key_id, value_id, pair = YD__NONE;
+    int error = YD_OK;
+    if (like != YD__NONE && yd_str_eq(index->keys.strings[index->pairs[like].key], key)) {
+        key_id = index->pairs[like].key;
+        if (yd_str_eq(yd__pair_value(index, like), value)) {
+            *ret_pair = like;
+            return list_reserve(index->alloc, &index->pairs[like].series);
+        }
+    } else {
+        error = yd_intern_add(&index->keys, key, &key_id);
+    }
     if (error >= 0) error = yd_intern_add(&index->values, value, &value_id);
     if (error < 0) return error;
-    uint32_t pair = yd__index_pair(index, key_id, value_id);
+    pair = yd__index_pair(index, key_id, value_id);
     if (pair == YD__NONE) {
         error = lists_reserve(index->alloc, &index->key_pairs, &index->key_room, key_id);
         if (!error) error = list_reserve(index->alloc, &index->key_pairs[key_id]);
@@ -258,49 +270,53 @@ static size_t label_size(const struct yd__label *label)
     return sizeof *label + label->tag_count * sizeof label->pairs[0] + label->name_size;
 }
 
-int yd__index_add(struct yd_history *history, struct yd_str text, uint32_t *ret_id)
-{
-    *ret_id = history->id_count;
-    return yd__index_restore(history, text, history->id_count);
-}
-
-int yd__index_restore(struct yd_history *history, struct yd_str text, uint32_t id)
+int yd__index_add(struct yd_history *history, const struct yd_name *name, struct yd_str text, uint64_t hash,
+                  uint32_t id)
 {
     struct yd__index *index = &history->index;
-    struct yd_name name;
-    uint32_t pairs[YD_NAME_TAGS_MAX], metric;
+    struct yd__recent *recent = &index->recent;
+    uint32_t pairs[YD_NAME_TAGS_MAX], metric = recent->metric;
     char scratch[2][YD_NAME_SIZE_MAX + 1];
-    if (text.size > YD_NAME_SIZE_MAX || yd_name_parse(text, &name, NULL) < 0 || !name.sorted) return YD_EFORMAT;
+    bool escaped = memchr(text.data, '\\', text.size) != NULL;
     if (id == UINT32_MAX - 1) return YD_EFULL;
 
     /* Reserve, so that nothing after this fails. */
-    int error = yd_intern_add(&index->metrics, plain(name.metric, scratch[0]), &metric);
+    int error = YD_OK;
+    struct yd_str word = escaped ? plain(name->metric, scratch[0]) : name->metric;
+    if (metric == YD__NONE || !yd_str_eq(index->metrics.strings[metric], word))
+        error = yd_intern_add(&index->metrics, word, &metric);
     if (error < 0) return error;
     error = lists_reserve(index->alloc, &index->metric_series, &index->metric_room, metric);
     if (!error) error = list_reserve(index->alloc, &index->metric_series[metric]);
-    for (uint32_t i = 0; !error && i < name.tag_count; i++)
-        error =
-            pair_intern(index, plain(name.tags[i].key, scratch[0]), plain(name.tags[i].value, scratch[1]), &pairs[i]);
+    for (uint32_t i = 0; !error && i < name->tag_count; i++) {
+        const struct yd_tag *tag = &name->tags[i];
+        error = pair_intern(index, escaped ? plain(tag->key, scratch[0]) : tag->key,
+                            escaped ? plain(tag->value, scratch[1]) : tag->value,
+                            i < recent->count ? recent->pairs[i] : YD__NONE, &pairs[i]);
+    }
     if (!error) error = slots_reserve(index, history->live);
     if (!error) error = pages_reserve(history, id);
     if (error) return error;
     struct yd__label head = {.metric = metric,
-                             .tag_count = (uint16_t)name.tag_count,
+                             .tag_count = (uint16_t)name->tag_count,
                              .name_size = (uint16_t)text.size,
-                             .hash = tag_of(yd_hash_str(text)),
+                             .hash = tag_of(hash),
                              .id = id};
     struct yd__label *label = yd_alloc_get(index->alloc, label_size(&head));
     if (!label) return YD_ENOMEM;
 
     *label = head;
-    memcpy(label->pairs, pairs, name.tag_count * sizeof pairs[0]);
-    memcpy(label->pairs + name.tag_count, text.data, text.size);
+    memcpy(label->pairs, pairs, name->tag_count * sizeof pairs[0]);
+    memcpy(label->pairs + name->tag_count, text.data, text.size);
     struct yd__posting *list = &index->metric_series[metric];
     list->ids[list->count++] = id;
-    for (uint32_t i = 0; i < name.tag_count; i++) {
+    for (uint32_t i = 0; i < name->tag_count; i++) {
         list = &index->pairs[pairs[i]].series;
         list->ids[list->count++] = id;
     }
+    recent->metric = metric;
+    recent->count = YD_MIN(name->tag_count, (uint32_t)YD_COUNT(recent->pairs));
+    memcpy(recent->pairs, pairs, recent->count * sizeof pairs[0]);
     slot_add(index, label->hash, id);
     struct yd__series *series = yd__series_at(history, id);
     *series = (struct yd__series){.label = label, .stream.time = INT64_MIN, .stream.spare = (uint8_t)label->hash};
@@ -308,6 +324,13 @@ int yd__index_restore(struct yd_history *history, struct yd_str text, uint32_t i
     history->id_count = id + 1;
     history->live++;
     return YD_OK;
+}
+
+int yd__index_restore(struct yd_history *history, struct yd_str text, uint32_t id)
+{
+    struct yd_name name;
+    if (text.size > YD_NAME_SIZE_MAX || yd_name_parse(text, &name, NULL) < 0 || !name.sorted) return YD_EFORMAT;
+    return yd__index_add(history, &name, text, yd_hash_str(text), id);
 }
 
 static void sweep(const struct yd_history *history, struct yd__posting *list)

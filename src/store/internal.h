@@ -86,8 +86,14 @@ struct yd__pair { /* a key with a value */
 struct yd__slot {
     uint32_t tag, id_plus;
 };
+/* The name that was added last. Neither metrics nor pairs ever go. */
+struct yd__recent {
+    uint32_t metric; /* YD__NONE: none yet */
+    uint32_t count, pairs[8];
+};
 struct yd__index {
     struct yd_alloc *alloc;
+    struct yd__recent recent;
     struct yd__slot *slots; /* by the tag's top bits, so that doubling keeps their order */
     unsigned slot_bits;
     struct yd_intern metrics, keys, values;
@@ -273,8 +279,11 @@ static inline uint32_t yd__index_guess(const struct yd__index *index, uint64_t h
 }
 uint32_t yd__index_find(const struct yd_history *history, struct yd_str name, uint64_t hash);
 uint32_t yd__index_find_hash(const struct yd_history *history, uint64_t hash); /* whoever has it first; YD__NONE */
-/* A new series, not yet there. YD_EFORMAT: no name; YD_EFULL: refused; YD_ENOMEM. */
-int yd__index_add(struct yd_history *history, struct yd_str name, uint32_t *ret_id);
+/* A new series, not yet there: `name` is what the canonical `text` says, `hash` its XXH3, `id` above all given so far.
+ * YD_EFULL: refused; YD_ENOMEM. */
+struct yd_name;
+int yd__index_add(struct yd_history *history, const struct yd_name *name, struct yd_str text, uint64_t hash,
+                  uint32_t id);
 /* One that has an id, above all given so far. YD_EFORMAT, YD_ENOMEM. */
 int yd__index_restore(struct yd_history *history, struct yd_str name, uint32_t id);
 void yd__index_remove(struct yd_history *history, uint32_t id); /* the series holds nothing any more */
