@@ -177,8 +177,13 @@ struct yd_batch {
     struct yd_header header;
     struct yd_view view; /* empty for a codec other than NONE */
     struct yd_body *body;
-    uint32_t refs; /* atomic */
+    uint32_t refs;              /* atomic */
+    struct yd_origins *origins; /* who brought its names; NULL: not known. See yd_batch_origin */
 };
+/* Who brought this name of the batch, as its way in calls the peer (an address without the port); "": not known. In
+ * memory only: a selection keeps it; a slice, what is stamped anew, and what was stored do not have it. Of a name that
+ * several bring in one batch it is the first. */
+struct yd_str yd_batch_origin(const struct yd_batch *batch, uint32_t name);
 
 /* From untrusted bytes: checks all, the zero padding too, and copies header and body. `size` must hold the whole frame
  * (YD_EAGAIN); frame may be unaligned. For other codecs than NONE only header and checksum are checked. */
@@ -229,6 +234,10 @@ void yd_builder_destroy(struct yd_builder *builder);
  * comparison. The hashed form takes a hash that the caller has: yd_hash of the bytes, or readers refuse the batch. */
 int yd_builder_name(struct yd_builder *builder, struct yd_str name, uint32_t *ret_name);
 int yd_builder_name_hashed(struct yd_builder *builder, struct yd_str name, uint64_t hash, uint32_t *ret_name);
+
+/* Names that are new in the batch from here on were brought by him, in this batch and the next ones; "": by nobody who
+ * is known. Texts over 62 bytes are cut. Cheap when it is the same one as before. */
+void yd_builder_origin(struct yd_builder *builder, struct yd_str origin);
 
 /* Prefetches the slot that interning this hash will read, for names in groups. */
 void yd_builder_prefetch(const struct yd_builder *builder, uint64_t hash);

@@ -130,6 +130,7 @@ void yd_batch_unref(struct yd_batch *batch)
     YD_DRD_AFTER(&batch->refs);
     struct yd__box *box = YD_CONTAINER(batch, struct yd__box, batch);
     yd_body_unref(batch->body);
+    yd__origins_destroy(batch->origins);
     yd_alloc_put(box->alloc, box, sizeof *box);
 }
 

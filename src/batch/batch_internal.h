@@ -46,6 +46,22 @@ struct yd__box {
     struct yd_alloc *alloc;
 };
 
+/* Names from `first` on, up to the next run's. */
+struct yd__origin_run {
+    uint32_t first;
+    uint8_t size;
+    char text[62];
+};
+struct yd_origins {
+    struct yd_alloc *alloc;
+    uint32_t count; /* at least one */
+    struct yd__origin_run runs[];
+};
+struct yd_origins *yd__origins_create(struct yd_alloc *alloc, const struct yd__origin_run *runs, uint32_t count);
+void yd__origins_destroy(struct yd_origins *origins); /* NULL is quiet */
+/* Of a part: names[old index] is the index in it, or YD_NO_NAME; `count` of them are. */
+void yd__origins_select(const struct yd_batch *batch, const uint32_t *names, uint32_t count, struct yd_batch *part);
+
 /* A batch around header and body, taking over the caller's reference to the body; on failure he keeps it. */
 int yd__batch_wrap(struct yd_alloc *alloc, const struct yd_header *header, struct yd_body *body,
                    const struct yd_view *view, struct yd_batch **ret_batch);

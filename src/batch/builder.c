@@ -61,6 +61,7 @@ void yd_builder_destroy(struct yd_builder *builder)
     yd_alloc_put(alloc, builder->slots, builder->slot_capacity * sizeof *builder->slots);
     yd_alloc_put(alloc, builder->heap, builder->heap_capacity);
     yd_alloc_put(alloc, builder->cells, builder->cell_capacity * sizeof *builder->cells);
+    yd_alloc_put(alloc, builder->origin.runs, builder->origin.capacity * sizeof *builder->origin.runs);
     yd_alloc_put(alloc, builder, sizeof *builder);
 }
 
@@ -423,6 +424,8 @@ static void reset(struct yd_builder *builder)
     builder->last = YD_NO_NAME; /* so that its successor is the first */
     builder->cell_count = builder->depth = 0;
     builder->room = builder->body_max;
+    builder->origin.count = builder->origin.first = 0;
+    builder->origin.lost = false;
 }
 
 void yd_builder_abandon(struct yd_builder *builder)
@@ -471,6 +474,7 @@ static int seal(struct yd_builder *builder, struct yd_batch **ret_batch)
     builder->block->body.size = (uint32_t)size;
     int r = yd__batch_wrap(builder->alloc, &header, &builder->block->body, &view, ret_batch);
     if (r < 0) return r;
+    if (builder->origin.count || builder->origin.size) yd__builder_origins(builder, *ret_batch);
     builder->block = NULL; /* the batch's now */
     builder->records = NULL;
     builder->capacity = 0;

@@ -46,7 +46,17 @@ struct yd_builder {
     } open[YD_BATCH_DEPTH_MAX];
     struct yd_record pending; /* the record that the outermost end adds */
     uint32_t mark_names, mark_heap;
+
+    struct yd__origin_work { /* who brings the names: origin.c */
+        struct yd__origin_run *runs;
+        uint32_t count, capacity;
+        uint32_t first; /* name of the one that goes on */
+        bool lost;      /* no room: nobody is known */
+        uint8_t size;
+        char text[62];
+    } origin;
 };
+void yd__builder_origins(struct yd_builder *builder, struct yd_batch *batch); /* into what was sealed */
 
 /* Not enough room for `size`: what to say. Only what would not fit an empty batch is too big. */
 int yd__builder_full(const struct yd_builder *builder, uint64_t size);

@@ -137,7 +137,10 @@ static int extract(const struct yd_batch *batch, struct plan *plan, struct yd_ba
     }
     struct yd_view view = yd__view_of(data, plan->count, plan->name_count, (uint32_t)plan->heap_size);
     r = yd__batch_wrap(alloc, &header, &block->body, &view, ret_batch);
-    if (r < 0) yd__block_destroy(block);
+    if (r < 0)
+        yd__block_destroy(block);
+    else if (plan->keep)
+        yd__origins_select(batch, plan->names, plan->name_count, *ret_batch);
 out:
     yd_alloc_put(alloc, plan->names, map_size);
     return r;

@@ -6,10 +6,10 @@
 
 #include "base/text.h"
 
-double top_number(json_t *object, const char *key);     /* 0: not there */
-const char *top_word(json_t *object, const char *key);  /* "": not there */
-json_t *top_find(json_t *status, const char *element);  /* NULL: there is none of this name */
-double top_seconds(json_t *status, json_t *before);     /* between the two; without `before`: since the start */
+double top_number(json_t *object, const char *key);    /* 0: not there */
+const char *top_word(json_t *object, const char *key); /* "": not there */
+json_t *top_find(json_t *status, const char *element); /* NULL: there is none of this name */
+double top_seconds(json_t *status, json_t *before);    /* between the two; without `before`: since the start */
 
 /* Of an element's time; `before` may be NULL everywhere: since the start. */
 struct top_shares {

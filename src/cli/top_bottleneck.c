@@ -33,12 +33,14 @@ static void busiest_disk(json_t *status, json_t *before, struct disk *ret)
         if (strcmp(top_word(wait, "what"), "sync") != 0) continue;
         double ns = top_wait_ns(wait, top_find_wait(before, wait));
         json_array_foreach (json_object_get(status, "waits"), other, write)
-            if (strcmp(top_word(write, "what"), "write") == 0 && strcmp(top_word(write, "of"), top_word(wait, "of")) == 0)
+            if (strcmp(top_word(write, "what"), "write") == 0 &&
+                strcmp(top_word(write, "of"), top_word(wait, "of")) == 0)
                 ns += top_wait_ns(write, top_find_wait(before, write));
         double share = YD_MIN(ns / 1e9 / top_seconds(status, before), 1);
         if (share <= ret->share) continue;
         *ret = (struct disk){.of = top_word(wait, "of"), .element = top_word(wait, "element"), .share = share};
-        top_spread_of(json_object_get(wait, "spent"), json_object_get(top_find_wait(before, wait), "spent"), &ret->sync);
+        top_spread_of(json_object_get(wait, "spent"), json_object_get(top_find_wait(before, wait), "spent"),
+                      &ret->sync);
     }
 }
 

@@ -111,4 +111,3 @@ void top_put_quantile(char *to, size_t size, const struct top_spread *spread, do
     }
     top_put_ns(to, size, (double)ns);
 }
-

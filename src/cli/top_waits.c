@@ -64,8 +64,8 @@ static void print_queues(json_t *status, json_t *before)
     if (said) printf("\n");
 }
 
-static void print_kind(json_t *status, json_t *before, const char *title, const char *counted,
-                       const char *const *whats, const char *const *names)
+static void print_kind(json_t *status, json_t *before, const char *title, const char *counted, const char *const *whats,
+                       const char *const *names)
 {
     size_t index;
     json_t *wait;
@@ -94,8 +94,8 @@ static void print_kind(json_t *status, json_t *before, const char *title, const 
 void top_print_waits(json_t *status, json_t *before)
 {
     static const char *const locks[] = {"lock", NULL}, *const lock_names[] = {""};
-    static const char *const files[] = {"queue", "work", NULL},
-                             *const file_names[] = {"before a thread began it", "at work"};
+    static const char *const files[] = {"queue", "work", NULL}, *const file_names[] = {"before a thread began it",
+                                                                                       "at work"};
     static const char *const disks[] = {"write", "sync", NULL}, *const disk_names[] = {"writing", "fdatasync"};
     print_queues(status, before);
     print_kind(status, before, "WAITED FOR A LOCK THAT WAS TAKEN", "TIMES", locks, lock_names);

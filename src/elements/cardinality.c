@@ -6,7 +6,9 @@
  *
  * What is known is remembered as 64-bit hashes of the names, 8 bytes a series at a load of a half: two of a million
  * names share one with a chance of 1 in 40 million, and then the second passes without being counted. `series` bounds
- * their number, `groups` that of the groups. All of it is saved. Time (limits per hour) is that of clock.h. */
+ * their number, `groups` that of the groups. By peer: whoever brought the name into its batch (yd_batch_origin), so a
+ * record costs nothing more. All of it is saved, but for what was refused. Time (limits per hour) is that of clock.h.
+ */
 #include <yarder/element.h>
 #include <yarder/name.h>
 
@@ -21,14 +23,16 @@
 
 enum { PORT_INPUT, PORT_OUTPUT, PORT_QUERY };
 enum { REASON_TOTAL, REASON_RATE, REASON_SERIES, REASON_GROUPS };
-#define RULES_MAX  64
-#define SAMPLE_MAX 200
-#define SAVED_FORM 1
+#define RULES_MAX   64
+#define SAMPLE_MAX  200
+#define SAVED_FORM  1
+#define GROUPS_TOLD 1000
 
 struct rule {
     struct yd_pattern *pattern;
     struct yd_str match, tag; /* tag: its key; empty: all together */
     int64_t max, per;         /* per 0: in all */
+    bool by_peer;
     uint64_t known, refused;
     char sample[SAMPLE_MAX];
     uint32_t sample_size;
@@ -36,6 +40,7 @@ struct rule {
 struct group { /* named "RULE value" */
     struct yd_table_item head;
     int64_t count, since;
+    uint64_t refused; /* records, since the start */
 };
 struct state {
     struct rule rules[RULES_MAX];
@@ -108,6 +113,7 @@ static const char *open_rule(struct rule *rule, const struct yd_arg *map)
     if (per && (per->type != YD_PARAM_DURATION || per->i64 <= 0)) return "per: a duration";
     rule->match = match ? match->text : YD_STR("*");
     rule->tag = by ? by->text : YD_STR("");
+    rule->by_peer = yd_str_eq(rule->tag, YD_STR("peer"));
     rule->max = max->i64;
     rule->per = per ? per->i64 : 0;
     return yd_pattern_compile(rule->match, &rule->pattern) < 0 ? "match: not a name pattern" : NULL;
@@ -158,7 +164,8 @@ static void close_cardinality(void *opaque)
 /* ---- judging ---- */
 
 /* The group of a name under a rule, made when it is new. YD_EFULL: too many; YD_ENOMEM. */
-static int group_of(struct state *state, unsigned number, struct yd_str name, struct group **ret_group)
+static int group_of(struct state *state, unsigned number, struct yd_str name, struct yd_str origin,
+                    struct group **ret_group)
 {
     const struct rule *rule = &state->rules[number];
     char text[YD_NAME_SIZE_MAX + 16];
@@ -169,6 +176,7 @@ static int group_of(struct state *state, unsigned number, struct yd_str name, st
         for (uint32_t i = 0; i < parts.tag_count; i++)
             if (yd_str_eq(parts.tags[i].key, rule->tag)) value = parts.tags[i].value;
     }
+    if (rule->by_peer && origin.size) value = origin; /* who brings it counts more than what it says of itself */
     int size = snprintf(text, sizeof text, "%u ", number);
     memcpy(text + size, value.data, value.size);
     struct yd_str key = {text, (size_t)size + value.size};
@@ -184,7 +192,7 @@ static int group_of(struct state *state, unsigned number, struct yd_str name, st
 }
 
 /* 0: it passes, and is known from now on; else 1 + the reason. YD_ENOMEM. */
-static int judge_new(struct state *state, struct yd_str name, uint64_t hash)
+static int judge_new(struct state *state, struct yd_str name, struct yd_str origin, uint64_t hash)
 {
     struct group *groups[RULES_MAX];
     if (state->count >= state->series_max) return 1 + REASON_SERIES;
@@ -192,7 +200,7 @@ static int judge_new(struct state *state, struct yd_str name, uint64_t hash)
         struct rule *rule = &state->rules[i];
         groups[i] = NULL;
         if (!yd_pattern_match(rule->pattern, name)) continue;
-        int error = group_of(state, i, name, &groups[i]);
+        int error = group_of(state, i, name, origin, &groups[i]);
         if (error == YD_ENOMEM) return error;
         if (error == 0 && groups[i]->count < rule->max) continue;
         rule->sample_size = (uint32_t)YD_MIN(name.size, sizeof rule->sample);
@@ -208,13 +216,14 @@ static int judge_new(struct state *state, struct yd_str name, uint64_t hash)
     return 0;
 }
 
-static void count_refused(struct state *state, struct yd_str name, uint64_t records)
+static void count_refused(struct state *state, struct yd_str name, struct yd_str origin, uint64_t records)
 {
     for (unsigned i = 0; i < state->rule_count; i++) {
-        struct group *group;
+        struct group *group = NULL;
         if (!yd_pattern_match(state->rules[i].pattern, name)) continue;
-        if (group_of(state, i, name, &group) == 0 && group->count < state->rules[i].max) continue;
+        if (group_of(state, i, name, origin, &group) == 0 && group->count < state->rules[i].max) continue;
         state->rules[i].refused += records;
+        if (group) group->refused += records;
         return;
     }
 }
@@ -234,14 +243,16 @@ static enum yd_turn_result on_batch(struct state *state, struct yd_input *input,
         uint32_t at = view->records[i].name;
         if (names[at] < 0) {
             uint64_t hash = view->names[at].hash ? view->names[at].hash : 1;
-            int judged = is_known(state, hash) ? 0 : judge_new(state, yd_view_name(view, at), hash);
+            int judged = is_known(state, hash)
+                             ? 0
+                             : judge_new(state, yd_view_name(view, at), yd_batch_origin(input->batch, at), hash);
             if (judged < 0) return YD_FAIL;
             names[at] = (char)judged;
         }
         kept += keep[i] = names[at] == 0;
         if (names[at] == 0) continue;
         yd_count_rejected(out, (unsigned)names[at] - 1, 1, yd_view_name(view, at));
-        count_refused(state, yd_view_name(view, at), 1);
+        count_refused(state, yd_view_name(view, at), yd_batch_origin(input->batch, at), 1);
     }
     if (kept == view->count) return yd_emit(out, PORT_OUTPUT, yd_batch_ref(input->batch)) < 0 ? YD_FAIL : YD_DONE;
     struct yd_batch *part;
@@ -259,6 +270,37 @@ static int fill(struct yd_builder *builder, const void *arg)
     return error ? error : yd_rows_cell_text(builder, "sample", (struct yd_str){rule->sample, rule->sample_size});
 }
 
+struct group_row {
+    const struct rule *rule;
+    const struct group *group;
+};
+
+static int fill_group(struct yd_builder *builder, const void *arg)
+{
+    const struct group_row *row = arg;
+    const char *space = memchr(row->group->head.name.data, ' ', row->group->head.name.size);
+    size_t skip = (size_t)(space + 1 - row->group->head.name.data);
+    int error = yd_rows_cell_u64(builder, "known", (uint64_t)row->group->count);
+    if (error == 0) error = yd_rows_cell_u64(builder, "refused", row->group->refused);
+    if (error == 0) error = yd_rows_cell_text(builder, "by", row->rule->tag);
+    struct yd_str value = {row->group->head.name.data + skip, row->group->head.name.size - skip};
+    return error ? error : yd_rows_cell_text(builder, "value", value);
+}
+
+/* Those of whom something was refused, as far as GROUPS_TOLD goes. */
+static void tell_groups(const struct state *state, struct yd_rows *rows)
+{
+    unsigned told = 0;
+    for (uint32_t i = 0; i < state->groups.count && told < GROUPS_TOLD; i++) {
+        const struct group *group = (const struct group *)state->groups.items[i];
+        unsigned number = (unsigned)strtoul(group->head.name.data, NULL, 10);
+        if (group->refused == 0 || number >= state->rule_count || state->rules[number].tag.size == 0) continue;
+        const struct group_row row = {&state->rules[number], group};
+        yd_rows_add(rows, state->rules[number].match, state->clock.now, fill_group, &row);
+        told++;
+    }
+}
+
 static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
 {
     struct state *state = opaque;
@@ -269,6 +311,7 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
     yd_rows_begin(&rows, input, out);
     for (unsigned i = 0; i < state->rule_count; i++)
         yd_rows_add(&rows, state->rules[i].match, state->clock.now, fill, &state->rules[i]);
+    tell_groups(state, &rows);
     return yd_rows_end(&rows);
 }
 
@@ -343,16 +386,20 @@ static const struct yd_port_class ports[] = {
                     .direction = YD_IN,
                     .mode = YD_QUERY,
                     .schema = "rows",
-                    .doc = "Answers `cardinality`: of each rule what is known, what was refused, and a refused name."},
+                    .doc = "Answers `cardinality`: of each rule what is known, what was refused, and a refused name; "
+                           "then, of at most "
+                           "1,000 values that it counts by, of those that something was refused of, the same."},
     {.name = NULL},
 };
 
 static const struct yd_param_class params[] = {
     {.name = "rules",
      .type = YD_PARAM_LIST,
-     .doc = "`[{ match: \"*\", by: \"host\", max: 1000, per: 1h }]`: of names that match, at most so many new ones for "
-            "each "
-            "value of the tag (`by: \"metric\"`: each metric; without: together), in that time (without: ever)."},
+     .doc =
+         "`[{ match: \"*\", by: \"host\", max: 1000, per: 1h }]`: of names that match, at most so many new ones for "
+         "each "
+         "value of the tag (`by: \"metric\"`: each metric; `by: \"peer\"`: each peer; without: together), in that time "
+         "(without: ever)."},
     {.name = "series",
      .type = YD_PARAM_INT,
      .initial = "10000000",
@@ -383,7 +430,12 @@ const struct yd_element_class yd_class_cardinality = {
         "A record of a name that is known passes, always. A new name passes, and is known from then on, if every rule "
         "that matches it has room; else its records are rejected, by reason, with samples.\n\n"
         "- Counts and what is known survive restarts.\n"
-        "- A peer is limited by the tag that its listener gives it.\n"
+        "- A peer is the address that a name came from, without its port: behind `Graphite`, `OpenTsdb`, `Influx` and "
+        "`RemoteWrite`, with `Filter`, `Route`, `Relabel` or another `Cardinality` between at most. Elsewhere (behind "
+        "a Log, "
+        "say) it is the value of a tag `peer`; without one all share one limit. Of a name that two bring in one batch "
+        "it is "
+        "the first.\n"
         "- Names are remembered by a hash of 64 bits: of a million, two are taken for one with a chance of 1 in 40 "
         "million.\n",
     .example = "metrics -> Cardinality(rules: [{ by: \"host\", max: 1000 }, { max: 10000, per: 1h }]) -> Print()",

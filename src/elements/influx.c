@@ -265,6 +265,7 @@ static void on_write(void *arg, struct yd_intake_request *request)
     struct pump *pump = arg;
     struct asked *asked = request->user;
     pump->writing = request;
+    yd_influx_origin(pump->influx, yd_address_host(yd_http_peer(request->http)));
     asked->lines = yd_influx_parse(pump->influx, yd_http_body(request->http), asked->unit_ns, yd_pump_wall(pump->pump));
     parse_done(pump);
     yd_rejects_send(pump->pump, pump->rejects, REJECTS);
@@ -400,6 +401,7 @@ static void on_request(void *arg, struct yd_intake_request *request)
 static void on_datagram(void *arg, struct yd_str bytes)
 {
     struct pump *pump = arg;
+    yd_influx_origin(pump->influx, yd_address_host(yd_str_of(pump->in.from)));
     (void)yd_influx_parse(pump->influx, bytes, pump->unit_ns, yd_pump_wall(pump->pump));
 }
 

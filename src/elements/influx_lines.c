@@ -196,6 +196,11 @@ static int canonical(void *arg, struct yd_str key, struct yd_str field, char *to
 
 /* ---- records ---- */
 
+void yd_influx_origin(struct yd_influx *influx, struct yd_str peer)
+{
+    yd_builder_origin(influx->spellings.builder, peer);
+}
+
 void yd_influx_flush(struct yd_influx *influx)
 {
     struct yd_batch *batch;

@@ -64,6 +64,8 @@ int yd_influx_precision(struct yd_str text, int64_t *ret_unit_ns);
  * until yd_influx_flush. Returns the lines seen, comments and empty ones not counted. */
 uint64_t yd_influx_parse(struct yd_influx *influx, struct yd_str text, int64_t unit_ns, int64_t now_ns);
 void yd_influx_flush(struct yd_influx *influx);
+void yd_influx_origin(struct yd_influx *influx,
+                      struct yd_str peer);            /* whose names come from here on: yd_builder_origin */
 uint64_t yd_influx_strings(struct yd_influx *influx); /* dropped since the last call */
 
 #endif

@@ -126,6 +126,7 @@ static void close_peer(struct yd_line_peer *peer, bool in_order)
     struct yd_line_server *server = peer->server;
     if (peer->closing) peer->tail.size = 0; /* of one who was told to go, nothing more counts */
     server->current = peer;
+    yd_lines_origin(server->lines, yd_address_host(yd_str_of(peer->name)));
     yd_lines_ended(server->lines, &peer->tail, in_order);
     server->current = NULL;
     yd_stream_close(peer->stream);
@@ -153,6 +154,7 @@ static void peer_data(void *arg, size_t size)
     peer->last_ns = yd_loop_mono(server->loop);
     yd_lines_set_now(server->lines, yd_pump_wall(server->options.pump));
     server->current = peer;
+    yd_lines_origin(server->lines, yd_address_host(yd_str_of(peer->name)));
     yd_lines_data(server->lines, &peer->tail, size);
     server->current = NULL;
     if (size >= BURST_SIZE) server->burst = true;
@@ -274,6 +276,7 @@ static void on_datagram(void *arg, struct yd_str bytes)
 {
     struct yd_line_server *server = arg;
     yd_lines_set_now(server->lines, yd_pump_wall(server->options.pump));
+    yd_lines_origin(server->lines, yd_address_host(yd_str_of(server->in.from)));
     yd_lines_parse_all(server->lines, bytes.data, bytes.size);
 }
 

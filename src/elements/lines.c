@@ -435,6 +435,11 @@ static void keep_tail(struct yd_lines *lines, struct yd_lines_tail *tail, const 
     tail->size = size;
 }
 
+void yd_lines_origin(struct yd_lines *lines, struct yd_str peer)
+{
+    yd_builder_origin(lines->spellings.builder, peer);
+}
+
 void yd_lines_data(struct yd_lines *lines, struct yd_lines_tail *tail, size_t size)
 {
     const char *data = lines->room + YD_LINE_PAD;

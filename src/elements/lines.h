@@ -88,6 +88,7 @@ struct yd_lines_tail {
 /* Where to read into: one buffer shared by all connections, their tail put before it. Valid until yd_lines_data, which
  * must come before the next yd_lines_room of any connection (libuv asks right before it reads). */
 void yd_lines_room(struct yd_lines *lines, struct yd_lines_tail *tail, char **ret_to, size_t *ret_size);
+void yd_lines_origin(struct yd_lines *lines, struct yd_str peer); /* whose lines come from here on: yd_builder_origin */
 void yd_lines_data(struct yd_lines *lines, struct yd_lines_tail *tail, size_t size);
 /* The peer is done: in order, a last line without an end counts; else it was cut short and is rejected. Frees. */
 void yd_lines_ended(struct yd_lines *lines, struct yd_lines_tail *tail, bool in_order);

@@ -184,6 +184,7 @@ static void on_write(void *arg, struct yd_intake_request *request)
     }
     pump->putting = request;
     atomic_fetch_add_explicit(&pump->wiring->puts_http, 1, memory_order_relaxed);
+    yd_put_origin(pump->points, yd_address_host(yd_http_peer(request->http)));
     yd_opentsdb_put(pump->points, yd_http_body(request->http), &options, &asked->result);
     send_batch(pump);
     if (pump->rejects) {

@@ -82,6 +82,11 @@ void yd_put_destroy(struct yd_put *put)
     yd_alloc_put(put->alloc, put, sizeof *put);
 }
 
+void yd_put_origin(struct yd_put *put, struct yd_str peer)
+{
+    yd_builder_origin(put->spellings.builder, peer);
+}
+
 uint32_t yd_put_count(const struct yd_put *put)
 {
     return yd_builder_count(put->spellings.builder);

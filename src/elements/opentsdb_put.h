@@ -27,6 +27,7 @@ void yd_put_destroy(struct yd_put *put);
 uint32_t yd_put_count(const struct yd_put *put); /* records in the batch */
 int yd_put_seal(struct yd_put *put, struct yd_batch **ret_batch);
 /* Points that are good are in the batch, whatever became of the others. */
+void yd_put_origin(struct yd_put *put, struct yd_str peer); /* whose points come from here on: yd_builder_origin */
 void yd_opentsdb_put(struct yd_put *put, struct yd_str body, const struct yd_put_options *options,
                      struct yd_put_result *ret);
 /* The answer's body: {"success":…,"failed":…}; timeouts < 0: not asked for. */

@@ -115,12 +115,14 @@ static uint32_t *indices(struct relabel *relabel, const struct yd_view *view)
     return (uint32_t *)(void *)(judged(relabel) + view->name_count);
 }
 
-static int add(struct relabel *relabel, const struct yd_view *view, uint32_t record)
+static int add(struct relabel *relabel, const struct yd_batch *batch, uint32_t record)
 {
+    const struct yd_view *view = &batch->view;
     uint32_t at = view->records[record].name, *index = &indices(relabel, view)[at];
     if (*index == UNMAPPED) {
         const struct known *known = judged(relabel)[at];
         struct yd_str name = known->became == YD_RENAMED ? (struct yd_str){known->name, known->size} : known->head.name;
+        yd_builder_origin(relabel->builder, yd_batch_origin(batch, at)); /* who brought it brings it still */
         int error = yd_builder_name(relabel->builder, name, index);
         if (error < 0) {
             *index = UNMAPPED;
@@ -139,8 +141,9 @@ static int emit_built(struct relabel *relabel, const struct yd_view *view, struc
     return error < 0 ? error : yd_emit(out, PORT_OUTPUT, batch);
 }
 
-static enum yd_turn_result rebuild(struct relabel *relabel, const struct yd_view *view, struct yd_out *out)
+static enum yd_turn_result rebuild(struct relabel *relabel, const struct yd_batch *batch, struct yd_out *out)
 {
+    const struct yd_view *view = &batch->view;
     uint64_t dropped = 0;
     for (uint32_t i = 0; i < view->name_count; i++) indices(relabel, view)[i] = UNMAPPED;
     for (uint32_t i = 0; i < view->count; i++) {
@@ -154,10 +157,10 @@ static enum yd_turn_result rebuild(struct relabel *relabel, const struct yd_view
             yd_count_rejected(out, REASON_NAME, 1, known->head.name);
             continue;
         }
-        error = add(relabel, view, i);
+        error = add(relabel, batch, i);
         if (error == YD_EFULL) {
             error = emit_built(relabel, view, out);
-            if (error == 0) error = add(relabel, view, i);
+            if (error == 0) error = add(relabel, batch, i);
         }
         if (error == YD_ENOMEM) {
             yd_builder_abandon(relabel->builder);
@@ -177,7 +180,7 @@ static enum yd_turn_result receive(void *state, struct yd_input *input, struct y
     if (input->type != YD_INPUT_BATCH) return YD_DONE;
     if (judge(relabel, &input->batch->view, &same) < 0) return YD_FAIL;
     if (same) return yd_emit(out, PORT_OUTPUT, yd_batch_ref(input->batch)) < 0 ? YD_FAIL : YD_DONE;
-    return rebuild(relabel, &input->batch->view, out);
+    return rebuild(relabel, input->batch, out);
 }
 
 static const struct yd_port_class ports[] = {

@@ -170,6 +170,11 @@ static int labels_of(struct yd_remote *remote, struct yd_str series, struct yd_s
 
 /* ---- records ---- */
 
+void yd_remote_origin(struct yd_remote *remote, struct yd_str peer)
+{
+    yd_builder_origin(remote->spellings.builder, peer);
+}
+
 void yd_remote_flush(struct yd_remote *remote)
 {
     struct yd_batch *batch;

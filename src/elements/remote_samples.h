@@ -50,5 +50,7 @@ void yd_remote_destroy(struct yd_remote *remote); /* NULL is quiet */
 /* A WriteRequest. What is gathered stays until yd_remote_flush. YD_EFORMAT: it is none; said to the sink as well. */
 int yd_remote_parse(struct yd_remote *remote, struct yd_str message);
 void yd_remote_flush(struct yd_remote *remote);
+void yd_remote_origin(struct yd_remote *remote,
+                      struct yd_str peer); /* whose names come from here on: yd_builder_origin */
 
 #endif

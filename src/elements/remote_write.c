@@ -136,6 +136,7 @@ static void on_write(void *arg, struct yd_intake_request *request)
     if (text) r = yd_snappy_inflate(body, text, size);
     pump->writing = request;
     if (text && r == 0) {
+        yd_remote_origin(pump->remote, yd_address_host(yd_http_peer(request->http)));
         (void)yd_remote_parse(pump->remote, (struct yd_str){text, size});
         yd_remote_flush(pump->remote);
     } else {

@@ -722,19 +722,6 @@ void yd_pump_count_folded(struct yd_pump *pump, uint64_t records)
     tell_counts(pump);
 }
 
-/* Without its port: "10.0.0.7:4711" and "[::1]:4711" are new with each connection. */
-static struct yd_str host_of(struct yd_str peer)
-{
-    size_t digits = 0;
-    while (digits < peer.size && peer.data[peer.size - 1 - digits] >= '0' && peer.data[peer.size - 1 - digits] <= '9')
-        digits++;
-    size_t colon = peer.size - digits;
-    bool port = digits > 0 && colon > 0 && peer.data[colon - 1] == ':' &&
-                ((colon > 1 && peer.data[colon - 2] == ']') || !memchr(peer.data, ':', colon - 1));
-    if (port) peer.size = colon - 1;
-    return peer;
-}
-
 void yd_pump_count_rejected(struct yd_pump *pump, unsigned reason, uint64_t records, struct yd_str sample,
                             struct yd_str peer)
 {
@@ -742,7 +729,7 @@ void yd_pump_count_rejected(struct yd_pump *pump, unsigned reason, uint64_t reco
     size_t at = YD_MIN(reason, pump->element->reason_count);
     yd_lock_take(&pump->lock);
     pump->counts.rejected[at] += records;
-    if (peer.size && records) count_peer(pump->peers, (unsigned)at, records, host_of(peer));
+    if (peer.size && records) count_peer(pump->peers, (unsigned)at, records, yd_address_host(peer));
     if (sample.size) {
         struct yd__sample *s = &pump->samples[pump->sample_next];
         pump->sample_next = (pump->sample_next + 1) % YD__SAMPLES;

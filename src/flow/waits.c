@@ -2,7 +2,8 @@
  *
  *   file threads ─▶ streams (locks, writes, syncs) ─▶ elements (their counters' locks) ─▶ processes ─▶ visit
  *
- * The histograms are read where they lie, without their locks. What is not here: the logs behind `full: spill` wires. */
+ * The histograms are read where they lie, without their locks. What is not here: the logs behind `full: spill` wires.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -137,3 +137,16 @@ bool yd_address_loopback(const struct yd_address *address)
         return false;
     }
 }
+
+/* Without its port: "10.0.0.7:4711" and "[::1]:4711" are new with each connection. */
+struct yd_str yd_address_host(struct yd_str peer)
+{
+    size_t digits = 0;
+    while (digits < peer.size && peer.data[peer.size - 1 - digits] >= '0' && peer.data[peer.size - 1 - digits] <= '9')
+        digits++;
+    size_t colon = peer.size - digits;
+    bool port = digits > 0 && colon > 0 && peer.data[colon - 1] == ':' &&
+                ((colon > 1 && peer.data[colon - 2] == ']') || !memchr(peer.data, ':', colon - 1));
+    if (port) peer.size = colon - 1;
+    return peer;
+}

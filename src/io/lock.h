@@ -40,8 +40,8 @@ enum yd_wait_what {
 };
 struct yd_wait {
     enum yd_wait_what what;
-    const char *of;   /* "stream metrics/0", "file threads", "element history", "executors" */
-    const char *part; /* which of its locks; "" */
+    const char *of;      /* "stream metrics/0", "file threads", "element history", "executors" */
+    const char *part;    /* which of its locks; "" */
     const char *element; /* of a topology, whose it is; NULL: nobody's alone. Filled in above */
     const struct yd_histogram *spent;
     int64_t since_ns; /* how long the one that is going on has taken already; 0: none is, or it is not known */

@@ -49,7 +49,8 @@ struct yd_address {
     socklen_t size;
 };
 int yd_address_parse(struct yd_str text, struct yd_address *ret,
-                     struct yd_trail *trail); /* numeric hosts and localhost */
+                     struct yd_trail *trail);      /* numeric hosts and localhost */
+struct yd_str yd_address_host(struct yd_str text); /* what yd_address_put writes, without the port */
 /* For who connects: HOST may be a name, too. Without looking it up: */
 int yd_address_check(struct yd_str text, bool *ret_named, struct yd_trail *trail);
 /* Looks a name up, which blocks: from a file thread (yd_lane_submit), never from a loop. Of a host with several

@@ -74,7 +74,13 @@ def rejects_are_told_by_reason_and_peer(folder):
         daemon.lines('good.one 1\n')
         wait_for(lambda: daemon.element('history')['inputs'][0]['consumed'] == 1, why='the good one')
         check_identity(daemon.status())
+        samples = daemon.element('graphite')['samples']
+        assert len(samples) == 100 and 'red' in samples[-1]['text'] and samples[-1]['peer'].startswith('127.9.9.9'), samples[-1]
         daemon.stop()
+        # A restart forgets rejects: what is to last of them goes by the wire `rejects`, as rows into a Log.
+        with Daemon(folder, ports=daemon.ports) as after:
+            assert 'Nothing has been' in yarder('top', '--rejects', '--data', after.data, check=0).stdout
+            assert not after.element('graphite')['samples'] and not after.element('graphite')['peers']
 
 
 def random_bytes_on_every_port(folder):

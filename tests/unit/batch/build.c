@@ -612,6 +612,90 @@ static void out_of_memory_in_a_record_leaves_the_others_to_be_sealed(void **stat
     assert_true(failing.bytes_out == 0);
 }
 
+static void expect_origin(const struct yd_batch *batch, const char *name, const char *origin)
+{
+    for (uint32_t i = 0; i < batch->view.name_count; i++) {
+        if (!yd_str_eq(yd_view_name(&batch->view, i), yd_str_of(name))) continue;
+        struct yd_str got = yd_batch_origin(batch, i);
+        if (!yd_str_eq(got, yd_str_of(origin))) fail_msg("%s is of '%.*s', not of '%s'", name, YD_STR_FMT(got), origin);
+        return;
+    }
+    fail_msg("%s is not in the batch", name);
+}
+
+static void put(struct yd_builder *builder, const char *origin, const char *name)
+{
+    yd_builder_origin(builder, yd_str_of(origin));
+    assert_ok(yd_builder_add(builder, 1, intern(builder, name), YD_SAMPLE, YD_F64, 0, f64(1)));
+}
+
+static void each_name_is_of_who_brought_it_first(void **state)
+{
+    (void)state;
+    struct yd_builder *builder = create(0, 0);
+    struct yd_batch *batch, *part, *stamped;
+    put(builder, "", "nobody");
+    put(builder, "a", "a1");
+    put(builder, "b", "b1");
+    put(builder, "c", "a1"); /* brings nothing new */
+    put(builder, "a", "a2");
+    put(builder, "", "nobody2");
+    put(builder, "b", "b2");
+    assert_ok(yd_builder_seal(builder, &batch));
+    static const char *const names[] = {"nobody", "a1", "b1", "a2", "nobody2", "b2"}, *const origins[] = {
+                                                                                          "", "a", "b", "a", "", "b"};
+    for (size_t i = 0; i < YD_COUNT(names); i++) expect_origin(batch, names[i], origins[i]);
+    /* A selection numbers its names anew, by their first use, and keeps whose they are. */
+    assert_ok(yd_batch_select(batch, (const uint8_t[]){1, 0, 1, 1, 0, 0, 1}, &part));
+    expect_origin(part, "nobody", "");
+    expect_origin(part, "b1", "b");
+    expect_origin(part, "a1", "a");
+    expect_origin(part, "b2", "b");
+    assert_ok(yd_batch_restamp(batch, &batch->header, &stamped));
+    expect_origin(stamped, "a1", "");
+    struct yd_batch *again = reread(batch);
+    expect_origin(again, "a1", "");
+    yd_batch_unref(batch);
+    yd_batch_unref(part);
+    yd_batch_unref(stamped);
+    yd_batch_unref(again);
+    /* Who brings goes on into the next batch; a batch of one who is not known has nothing of the one before. */
+    assert_ok(yd_builder_add(builder, 1, intern(builder, "b3"), YD_SAMPLE, YD_F64, 0, f64(1)));
+    assert_ok(yd_builder_seal(builder, &batch));
+    expect_origin(batch, "b3", "b");
+    yd_batch_unref(batch);
+    put(builder, "", "nobody");
+    assert_ok(yd_builder_seal(builder, &batch));
+    expect_origin(batch, "nobody", "");
+    assert_null(batch->origins);
+    yd_batch_unref(batch);
+    yd_builder_destroy(builder);
+}
+
+static void more_who_bring_than_can_be_kept_are_not_known_and_never_mixed_up(void **state)
+{
+    (void)state;
+    enum { PEERS = 70000 };
+    struct yd_builder *builder = create(16 << 20, 0);
+    struct yd_batch *batch;
+    for (int i = 0; i < PEERS; i++) {
+        char peer[16], name[16];
+        (void)snprintf(peer, sizeof peer, "p%d", i);
+        (void)snprintf(name, sizeof name, "n%d", i);
+        put(builder, peer, name);
+    }
+    assert_ok(yd_builder_seal(builder, &batch));
+    assert_int_equal(batch->view.name_count, PEERS);
+    expect_origin(batch, "n0", "");
+    expect_origin(batch, "n69999", "");
+    yd_batch_unref(batch);
+    put(builder, "x", "n0"); /* and the next one is well again */
+    assert_ok(yd_builder_seal(builder, &batch));
+    expect_origin(batch, "n0", "x");
+    yd_batch_unref(batch);
+    yd_builder_destroy(builder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -630,6 +714,8 @@ int main(void)
         cmocka_unit_test(mistakes_are_refused_and_leave_the_batch_alone),
         cmocka_unit_test(nesting_goes_to_the_limit_and_no_further),
         cmocka_unit_test(cells_of_a_map_are_found_by_name),
+        cmocka_unit_test(each_name_is_of_who_brought_it_first),
+        cmocka_unit_test(more_who_bring_than_can_be_kept_are_not_known_and_never_mixed_up),
         cmocka_unit_test(restamping_shares_the_body_and_outlives_its_source),
         cmocka_unit_test(any_failing_allocation_is_reported_and_leaks_nothing),
         cmocka_unit_test(out_of_memory_in_a_record_leaves_the_others_to_be_sealed),
