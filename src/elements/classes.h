@@ -22,6 +22,7 @@
     X(host) \
     X(influx) \
     X(lines) \
+    X(live) \
     X(log) \
     X(map) \
     X(native) \

@@ -5,7 +5,8 @@
  *
  *   word: bits 31..1 sequence of rings, bit 0: somebody waits (or did when he was killed)
  *
- * A value belongs to word (index mod 64), so a ring wakes only those who wait for it or one of its few neighbours. The
+ * A value belongs to word (hash of its name mod 63), so a ring wakes only those who wait for it or one of its few
+ * neighbours, and one may wait for a name that is not there yet. The last word is rung when names have come. The
  * writer replaces the whole word by one exchange: that publishes the ring and reveals the waiter in one step, and mends
  * whatever a client scribbled there. The truth is in the sealed region: a bell is a hint. Its region is sealed against
  * shrinking, growing and further seals only; its header is the writer's word to whoever opens it, and nothing the
@@ -16,8 +17,14 @@
 #include "live/region_format.h"
 
 #define YD__BELL_WORDS  64
+#define YD__BELL_NAMES  (YD__BELL_WORDS - 1) /* the directory has grown */
 #define YD__BELL_WAITER UINT32_C(1)
 #define YD__BELL_STEP   UINT32_C(2)
+
+static inline uint16_t yd__bell_of(uint64_t name_hash)
+{
+    return (uint16_t)(name_hash % (YD__BELL_WORDS - 1));
+}
 
 struct yd__bell_word {
     uint32_t word;

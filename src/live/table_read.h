@@ -3,6 +3,8 @@
 #ifndef LIVE_TABLE_READ_H
 #define LIVE_TABLE_READ_H
 
+#include <yarder/live.h>
+
 #include "live/region_read.h"
 #include "live/table_format.h"
 
@@ -27,16 +29,6 @@ struct yd_live_cell {
 /* What a reader knows of a measurement. Zeroed: nothing yet. */
 struct yd_live_cursor {
     uint64_t seq; /* of the value got last */
-};
-
-struct yd_live_value {
-    uint64_t seq;    /* 1, 2, 3 … of this generation */
-    uint64_t missed; /* values between the one got before and this one; 0 for the first that is got */
-    uint64_t bits;   /* the first 8 bytes: a scalar's value */
-    int64_t time_ns;
-    uint32_t size;
-    uint16_t flags;
-    uint8_t type;
 };
 
 /* `mapping` is of kind TABLE and stays the caller's. YD_EFORMAT: what it says does not fit its size. */

@@ -133,19 +133,19 @@ static void write_entry(struct yd_live_table *table, struct yd_str name, enum yd
 {
     uint32_t index = table->count;
     uint8_t *base = (uint8_t *)table->shared;
+    uint64_t hash = yd__live_fnv(YD__LIVE_FNV_START, name.data, name.size);
     memcpy(base + table->names_used, name.data, name.size);
     table->chain = yd__live_fnv(yd__live_fnv(table->chain, name.data, name.size), "", 1);
-    table->directory[index] =
-        (struct yd__table_entry){.name_offset = table->names_used,
-                                 .name_size = (uint32_t)name.size,
-                                 .type = (uint8_t)type,
-                                 .slots_log2 = (uint8_t)__builtin_ctz(table->slots),
-                                 .bell = (uint16_t)(index % YD__BELL_WORDS),
-                                 .name_hash = yd__live_fnv(YD__LIVE_FNV_START, name.data, name.size),
-                                 .chain = table->chain,
-                                 .cell_offset = table->cells_used,
-                                 .slot_size = slot_size,
-                                 .value_size = value_size};
+    table->directory[index] = (struct yd__table_entry){.name_offset = table->names_used,
+                                                       .name_size = (uint32_t)name.size,
+                                                       .type = (uint8_t)type,
+                                                       .slots_log2 = (uint8_t)__builtin_ctz(table->slots),
+                                                       .bell = yd__bell_of(hash),
+                                                       .name_hash = hash,
+                                                       .chain = table->chain,
+                                                       .cell_offset = table->cells_used,
+                                                       .slot_size = slot_size,
+                                                       .value_size = value_size};
     uint64_t *cell = (uint64_t *)(base + table->cells_used);
     /* Pages come now, not with the first value: publishing takes no page fault. */
     uint64_t cell_size = YD__LIVE_LINE + (uint64_t)slot_size * table->slots;
@@ -155,13 +155,14 @@ static void write_entry(struct yd_live_table *table, struct yd_str name, enum yd
                                                .slot_words = slot_size / 8,
                                                .slot_mask = table->slots - 1,
                                                .value_size = value_size,
-                                               .bell = index % YD__BELL_WORDS};
+                                               .bell = yd__bell_of(hash)};
     table->names_used += name.size;
     table->cells_used += YD_ALIGN_UP(cell_size, YD__LIVE_LINE);
     table->count++;
     /* Pairs with the acquire in yd_live_table_view_count: whoever sees the count sees the entry, its name and its cell.
      */
     yd__store(&table->shared->count, table->count, RELEASE);
+    table->rung |= UINT64_C(1) << YD__BELL_NAMES; /* with the next values: a name alone wakes nobody */
 }
 
 int yd_live_table_declare(struct yd_live_table *table, struct yd_str name, enum yd_type type, uint32_t value_size,

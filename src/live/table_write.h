@@ -8,23 +8,11 @@
 #ifndef LIVE_TABLE_WRITE_H
 #define LIVE_TABLE_WRITE_H
 
-#include <yarder/batch.h>
+#include <yarder/live.h>
 
 #include "base/alloc.h"
 #include "live/bell.h"
 #include "live/table_format.h"
-
-/* flags of a value: the low byte as a record's (YD_RECORD_CODE_MASK, _STALE, _TRANSITION, _ROLLOVER, _QUALITY), and: */
-#define YD_LIVE_LIMIT_MASK  0x0700 /* enum yd_live_limit, shifted */
-#define YD_LIVE_LIMIT_SHIFT 8
-enum yd_live_limit {
-    YD_LIVE_LIMIT_NONE,
-    YD_LIVE_GREEN,
-    YD_LIVE_YELLOW_LOW,
-    YD_LIVE_YELLOW_HIGH,
-    YD_LIVE_RED_LOW,
-    YD_LIVE_RED_HIGH
-};
 
 #define YD_LIVE_BELLS_MAX 16
 

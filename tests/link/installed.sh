@@ -5,7 +5,7 @@ build=$1; shift
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-echo 1..8
+echo 1..11
 say() { if [ "$1" = 0 ]; then echo "ok $2 - $3"; else sed 's/^/# /' "$dir/err" | head -30; echo "not ok $2 - $3"; fi; }
 # compile LIBRARY EXAMPLE… -- CC…
 compile() {
@@ -39,6 +39,10 @@ compile yarder-log tail -- "$@"; say $? 5 "the log's example is built with pkg-c
 "$dir/tail" "$dir/nothing" >"$dir/err" 2>&1
 [ $? = 1 ] && grep -q nothing "$dir/err"; say $? 6 "it runs, and says that nothing is there"
 needs yarder-log libzstd; say $? 7 "the log's library needs libc and zstd, nothing else"
-printf '#include <yarder/client.h>\n#include <yarder/element.h>\n#include <yarder/log.h>\n#include <yarder/name.h>\n#include <yarder/protocol.h>\nint main(){}\n' >"$dir/all.c"
+compile yarder-live live -- "$@"; say $? 8 "the example of current values is built with pkg-config alone"
+"$dir/live" "$dir/nothing" '*' >"$dir/err" 2>&1
+[ $? = 1 ] && grep -q nothing "$dir/err"; say $? 9 "it runs, and says that nobody is there"
+needs yarder-live 'nothing else'; say $? 10 "the library of current values needs libc, nothing else"
+printf '#include <yarder/client.h>\n#include <yarder/element.h>\n#include <yarder/live.h>\n#include <yarder/log.h>\n#include <yarder/name.h>\n#include <yarder/protocol.h>\nint main(){}\n' >"$dir/all.c"
 "$@" -Wall -Wextra -Wpedantic -Werror -I "$root/include" -fsyntax-only "$dir/all.c" 2>"$dir/err"
-say $? 8 "every public header stands on its own feet"
+say $? 11 "every public header stands on its own feet"

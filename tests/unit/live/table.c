@@ -166,21 +166,26 @@ static void a_bell_is_rung_once_a_word_for_a_batch_and_wakes_only_its_own(void *
     assert_int_equal(yd_live_table_add_bell(both.table, &bell), 0);
     struct yd_live_mapping page;
     assert_int_equal(yd_live_mapping_open(bell.region.fd, YD__LIVE_BELL, &page), 0);
-    uint32_t index[130];
+    uint32_t index[130], word[130];
     for (int i = 0; i < 130; i++) {
+        struct yd_live_cell cell;
         char name[16];
         struct yd_str text = {name, (size_t)snprintf(name, sizeof name, "m%d", i)};
         assert_int_equal(yd_live_table_declare(both.table, text, YD_I64, 0, &index[i]), 1);
+        assert_int_equal(yd_live_table_view_cell(&both.view, index[i], &cell), 0);
+        word[i] = cell.bell;
+        assert_true(word[i] < YD__BELL_NAMES);
     }
-    struct yd_live_sleep mine = yd_live_bell_arm(&page, 3), other = yd_live_bell_arm(&page, 4);
+    assert_int_not_equal(word[3], word[4]);
+    struct yd_live_sleep mine = yd_live_bell_arm(&page, word[3]), other = yd_live_bell_arm(&page, word[4]);
     for (int i = 0; i < 130; i++)
-        if (i % 64 != 4) assert_int_equal(yd_live_table_set_bits(both.table, index[i], 0, YD_I64, 0, 1), 0);
+        if (word[i] != word[4]) assert_int_equal(yd_live_table_set_bits(both.table, index[i], 0, YD_I64, 0, 1), 0);
     assert_int_equal(bell.wakes, 0);
     yd_live_table_ring(both.table);
     assert_int_equal(bell.wakes, 1);
-    assert_int_equal(*yd_live_bell_word(&page, 3), YD__BELL_STEP);
-    assert_int_equal(*yd_live_bell_word(&page, 0), YD__BELL_STEP);
-    assert_int_equal(*yd_live_bell_word(&page, 4), YD__BELL_WAITER);
+    assert_int_equal(*yd_live_bell_word(&page, word[3]), YD__BELL_STEP);
+    assert_int_equal(*yd_live_bell_word(&page, YD__BELL_NAMES), YD__BELL_STEP);
+    assert_int_equal(*yd_live_bell_word(&page, word[4]), YD__BELL_WAITER);
     assert_int_equal(yd_live_bell_sleep(&mine, 1, INT64_MAX), 0);
     assert_int_equal(yd_live_bell_sleep(&other, 1, 0), YD_ETIMEOUT);
     /* The waiter's bit is gone: somebody who was killed costs one wake. */
@@ -191,10 +196,10 @@ static void a_bell_is_rung_once_a_word_for_a_batch_and_wakes_only_its_own(void *
     memset((void *)(uintptr_t)page.header, 0xff, page.size);
     assert_int_equal(yd_live_table_publish(both.table, index[3], 0, YD_I64, 0, "12345678", 8), 0);
     assert_int_equal(bell.wakes, 2);
-    assert_int_equal(*yd_live_bell_word(&page, 3), 3 * YD__BELL_STEP);
+    assert_int_equal(*yd_live_bell_word(&page, word[3]), 3 * YD__BELL_STEP);
     yd_live_table_remove_bell(both.table, &bell);
     assert_int_equal(yd_live_table_publish(both.table, index[3], 0, YD_I64, 0, "12345678", 8), 0);
-    assert_int_equal(*yd_live_bell_word(&page, 3), 3 * YD__BELL_STEP);
+    assert_int_equal(*yd_live_bell_word(&page, word[3]), 3 * YD__BELL_STEP);
     yd_live_mapping_close(&page);
     yd_live_bell_destroy(&bell);
     close_both(&both);

@@ -1,0 +1,187 @@
+/* io/pass.c: Unix sockets that pass descriptors. libc only.
+ *
+ *   listen: bind NAME.new ─ listen ─ rename to NAME          a name that is there answers
+ *
+ * What can fail: the usual of sockets; a peer that does not read (YD_EAGAIN, the caller decides); a message that brings
+ * more than was asked for, whose descriptors are closed here so that nobody can fill our table. */
+#include "io/pass.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 1024 /* the kernel may allow less */
+
+static int address_of(const char *path, struct sockaddr_un *ret)
+{
+    size_t size = strlen(path);
+    if (size == 0) return YD_EINVAL;
+    if (size >= sizeof ret->sun_path) return YD_ETOOBIG;
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(ret->sun_path, path, size + 1);
+    return 0;
+}
+
+int yd_pass_connect(const char *path, int *ret_fd)
+{
+    struct sockaddr_un address;
+    int error = address_of(path, &address);
+    if (error) return error;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return yd_error_from_errno(errno);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address)) {
+        error = yd_error_from_errno(errno);
+        (void)close(fd);
+        return error;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+static int bind_beside(const char *path, mode_t mode, int fd, struct yd_trail *trail)
+{
+    char beside[sizeof((struct sockaddr_un *)0)->sun_path];
+    struct sockaddr_un address;
+    if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
+        return yd_trail_add(trail, YD_ETOOBIG, "%s: longer than the %zu bytes that an address of a socket can have",
+                            path, sizeof beside - 5);
+    int error = address_of(beside, &address);
+    if (error) return error;
+    (void)unlink(beside); /* of one who died between the two steps below */
+    if (bind(fd, (struct sockaddr *)&address, sizeof address))
+        return yd_trail_add(trail, yd_error_from_errno(errno), "%s: %s", beside, strerror(errno));
+    if (chmod(beside, mode) || listen(fd, BACKLOG) || rename(beside, path)) {
+        error = yd_trail_add(trail, yd_error_from_errno(errno), "%s: %s", path, strerror(errno));
+        (void)unlink(beside);
+    }
+    return error;
+}
+
+int yd_pass_listen(const char *path, mode_t mode, int *ret_fd, struct yd_trail *trail)
+{
+    int fd = -1;
+    int answer = yd_pass_connect(path, &fd);
+    if (answer == 0) (void)close(fd);
+    if (answer == 0 || answer == YD_EAGAIN) {
+        return yd_trail_add(trail, YD_EADDRINUSE, "%s: somebody answers there already", path);
+    }
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return yd_trail_add(trail, yd_error_from_errno(errno), "%s: %s", path, strerror(errno));
+    int error = bind_beside(path, mode, fd, trail);
+    if (error) {
+        (void)close(fd);
+        return error;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+void yd_pass_unlisten(const char *path, int fd)
+{
+    int other;
+    (void)close(fd);
+    /* Closed: who answers now has taken the name over. */
+    int answer = yd_pass_connect(path, &other);
+    if (answer == 0) (void)close(other);
+    if (answer != 0 && answer != YD_EAGAIN) (void)unlink(path);
+}
+
+int yd_pass_accept(int listener, int *ret_fd, struct yd_pass_peer *ret_peer)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) return errno == ECONNABORTED || errno == EINTR ? YD_EAGAIN : yd_error_from_errno(errno);
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size)) {
+        int error = yd_error_from_errno(errno);
+        (void)close(fd);
+        return error;
+    }
+    *ret_fd = fd;
+    *ret_peer = (struct yd_pass_peer){peer.pid, peer.uid, peer.gid};
+    return 0;
+}
+
+bool yd_pass_in_group(int fd, const struct yd_pass_peer *peer, gid_t group)
+{
+    if (peer->gid == group) return true;
+#ifdef SO_PEERGROUPS
+    gid_t groups[1024];
+    socklen_t size = sizeof groups;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size)) return false;
+    for (size_t i = 0; i < size / sizeof *groups; i++)
+        if (groups[i] == group) return true;
+#else
+    (void)fd;
+#endif
+    return false;
+}
+
+int yd_pass_send(int fd, const void *message, size_t size, const int *fds, unsigned count)
+{
+    if (count > YD_PASS_FDS_MAX) return YD_EINVAL;
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(YD_PASS_FDS_MAX * sizeof(int))];
+    } control = {.bytes = {0}};
+    struct iovec part = {(void *)(uintptr_t)message, size};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1};
+    if (count) {
+        header.msg_control = control.bytes;
+        header.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+        *rights = (struct cmsghdr){CMSG_LEN(count * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+        memcpy(CMSG_DATA(rights), fds, count * sizeof(int));
+    }
+    ssize_t sent;
+    do sent = sendmsg(fd, &header, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? yd_error_from_errno(errno) : 0;
+}
+
+/* Those that came, as many as there is room for; the others are closed. */
+static unsigned take_fds(struct msghdr *header, int *fds, unsigned room)
+{
+    unsigned count = 0;
+    for (struct cmsghdr *at = CMSG_FIRSTHDR(header); at; at = CMSG_NXTHDR(header, at)) {
+        if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
+        size_t came = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < came; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(at) + i * sizeof fd, sizeof fd);
+            if (count < room)
+                fds[count++] = fd;
+            else
+                (void)close(fd);
+        }
+    }
+    return count;
+}
+
+int yd_pass_recv(int fd, void *to, size_t room, size_t *ret_size, int *fds, unsigned room_fds, unsigned *ret_count)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(YD_PASS_FDS_MAX * sizeof(int))];
+    } control;
+    struct iovec part = {to, room};
+    struct msghdr header = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+    ssize_t size;
+    do size = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (size < 0 && errno == EINTR);
+    if (size < 0) return yd_error_from_errno(errno);
+    unsigned count = take_fds(&header, fds, room_fds);
+    bool cut = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+    if (size == 0 || cut) {
+        while (count) (void)close(fds[--count]);
+        return cut ? YD_ETOOBIG : YD_EEOF;
+    }
+    *ret_size = (size_t)size;
+    *ret_count = count;
+    return 0;
+}

@@ -1,0 +1,549 @@
+/* The reader's library against a writer in a process of its own, that publishes, is replaced, is killed, comes back. */
+#include "testing.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "io/loop.h"
+#include "io/pass.h"
+#include "live/door.h"
+#include "live/door_format.h"
+#include "live/table_write.h"
+
+#define S INT64_C(1000000000)
+
+static char folder[64], path[80];
+
+/* ---- a writer ---- */
+
+struct order {
+    enum { PUBLISH = 1, REPLACE } op;
+    char name[32];
+    enum yd_type type;
+    int64_t time;
+    uint64_t bits;
+    char text[64];
+    uint32_t times;
+};
+struct writer {
+    pid_t pid;
+    int to;
+};
+
+struct inside {
+    struct yd_live_table *table;
+    struct yd_live_bell bell;
+    struct yd_live_door *door;
+};
+
+static struct yd_live_table *table_of(uint64_t generation, struct yd_live_bell *bell)
+{
+    struct yd_live_table_options options = {.generation = generation, .id = 9, .now_ns = 1, .capacity = 1000};
+    struct yd_live_table *table;
+    if (yd_live_table_create(&options, NULL, &table) || yd_live_table_add_bell(table, bell)) _exit(10);
+    yd_live_table_set_state(table, YD__LIVE_READY);
+    return table;
+}
+
+static void obey(struct inside *inside, const struct order *order)
+{
+    uint32_t index;
+    struct yd_str name = yd_str_of(order->name);
+    if (order->op == REPLACE) {
+        struct yd_live_table *next =
+            table_of(yd_live_table_region(inside->table)->header->generation + 1, &inside->bell);
+        const struct yd_live_region *region = yd_live_table_region(next);
+        int fd;
+        if (yd_live_region_reader_fd(region, &fd)) _exit(11);
+        yd_live_door_replace(inside->door, fd, region->header->generation, region->header->id);
+        yd_live_table_set_state(inside->table, YD__LIVE_REPLACED);
+        yd_live_table_destroy(inside->table);
+        inside->table = next;
+    }
+    if (order->op != PUBLISH) return;
+    if (yd_live_table_declare(inside->table, name, order->type, 64, &index) < 0) _exit(12);
+    for (uint32_t i = 0; i < order->times; i++) {
+        uint64_t bits = order->bits + i;
+        int error = order->type == YD_TEXT
+                        ? yd_live_table_publish(inside->table, index, order->time, YD_TEXT, 0, order->text,
+                                                (uint32_t)strlen(order->text))
+                        : yd_live_table_publish(inside->table, index, order->time + i, order->type, 0, &bits, 8);
+        if (error) _exit(13);
+    }
+}
+
+static void writer_body(int orders, int said, uint64_t generation, const struct yd_live_access *others, unsigned count)
+{
+    struct inside inside = {0};
+    struct yd_live_access access[4] = {{.id = getuid(), .bell = &inside.bell}};
+    struct yd_trail trail = {0};
+    if (yd_live_bell_create(9, generation, 1, &inside.bell)) _exit(14);
+    yd_live_region_set_state(&inside.bell.region, YD__LIVE_READY);
+    inside.table = table_of(generation, &inside.bell);
+    if (others) {
+        memcpy(access, others, count * sizeof *others);
+        for (unsigned i = 0; i < count; i++) access[i].bell = &inside.bell;
+    }
+    struct yd_live_door_options options = {.path = path,
+                                           .access = access,
+                                           .access_count = others ? count : 1,
+                                           .clients_max = 8,
+                                           .table = yd_live_table_region(inside.table)};
+    if (yd_live_door_open(&options, &inside.door, &trail)) _exit(15);
+    if (write(said, "r", 1) != 1) _exit(16);
+    for (;;) {
+        struct order order;
+        struct pollfd polls[2] = {{orders, POLLIN, 0}, {yd_live_door_fd(inside.door), POLLIN, 0}};
+        if (poll(polls, 2, -1) < 0) _exit(17);
+        if (polls[1].revents) yd_live_door_run(inside.door);
+        if (!polls[0].revents) continue;
+        if (read(orders, &order, sizeof order) != sizeof order) _exit(0);
+        obey(&inside, &order);
+        if (write(said, "d", 1) != 1) _exit(18);
+    }
+}
+
+static int said_fd;
+
+static void wait_said(void)
+{
+    char c;
+    assert_int_equal(read(said_fd, &c, 1), 1);
+}
+
+static struct writer start_with(uint64_t generation, const struct yd_live_access *access, unsigned count)
+{
+    int orders[2], said[2];
+    assert_int_equal(pipe(orders), 0);
+    assert_int_equal(pipe(said), 0);
+    struct writer writer = {.to = orders[1]};
+    writer.pid = fork();
+    assert_true(writer.pid >= 0);
+    if (writer.pid == 0) {
+        close(orders[1]);
+        writer_body(orders[0], said[1], generation, access, count);
+    }
+    close(orders[0]);
+    close(said[1]);
+    if (said_fd) close(said_fd);
+    said_fd = said[0];
+    wait_said();
+    return writer;
+}
+
+static struct writer start(uint64_t generation)
+{
+    return start_with(generation, NULL, 0);
+}
+
+static void tell(struct writer *writer, const struct order *order)
+{
+    assert_int_equal(write(writer->to, order, sizeof *order), sizeof *order);
+    wait_said();
+}
+
+static void publish(struct writer *writer, const char *name, uint64_t first, uint32_t times)
+{
+    struct order order = {.op = PUBLISH, .type = YD_U64, .time = 1000, .bits = first, .times = times};
+    strcpy(order.name, name);
+    tell(writer, &order);
+}
+
+static void publish_text(struct writer *writer, const char *name, const char *text)
+{
+    struct order order = {.op = PUBLISH, .type = YD_TEXT, .time = 1000, .times = 1};
+    strcpy(order.name, name);
+    strcpy(order.text, text);
+    tell(writer, &order);
+}
+
+static void kill_writer(struct writer *writer)
+{
+    int status;
+    kill(writer->pid, SIGKILL);
+    waitpid(writer->pid, &status, 0);
+    close(writer->to);
+}
+
+static struct yd_live *attach(void)
+{
+    struct yd_live *live;
+    struct yd_trail trail = {0};
+    int error = yd_live_open(path, NULL, &live, &trail);
+    if (error) print_message("# %s\n", yd_trail_text(&trail));
+    assert_int_equal(error, 0);
+    return live;
+}
+
+static struct yd_live_item *follow(struct yd_live *live, const char *name)
+{
+    struct yd_live_item *item;
+    assert_int_equal(yd_live_follow(live, name, &item), 0);
+    return item;
+}
+
+/* ---- tests ---- */
+
+static void values_are_got_by_name_with_time_sequence_and_what_was_missed(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    struct yd_live_value value;
+    publish(&writer, "speed", 10, 3);
+    struct yd_live *live = attach();
+    struct yd_live_item *speed = follow(live, "speed");
+    assert_int_equal(yd_live_get(speed, NULL, 0, &value), 1);
+    assert_int_equal(value.bits, 12);
+    assert_int_equal(value.seq, 3);
+    assert_int_equal(value.time_ns, 1002);
+    assert_int_equal(value.missed, 0);
+    assert_int_equal(yd_live_get(speed, NULL, 0, &value), 0);
+    publish(&writer, "speed", 20, 5);
+    assert_int_equal(yd_live_get(speed, NULL, 0, &value), 1);
+    assert_int_equal(value.missed, 4);
+    publish(&writer, "speed", 30, 6);
+    for (uint64_t i = 0; i < 4; i++) {
+        assert_int_equal(yd_live_next(speed, NULL, 0, &value), 1);
+        assert_int_equal(value.bits, 32 + i);
+        assert_int_equal(value.missed, i == 0 ? 2 : 0);
+    }
+    assert_int_equal(yd_live_next(speed, NULL, 0, &value), 0);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void typed_getters_keep_the_last_value_and_refuse_what_does_not_fit(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    struct yd_live *live = attach();
+    struct yd_live_item *count = follow(live, "count"), *mode = follow(live, "mode");
+    double f64;
+    int64_t i64;
+    uint64_t u64;
+    bool boolean;
+    char text[64];
+    assert_int_equal(yd_live_get_f64(count, &f64), YD_EAGAIN);
+    publish(&writer, "count", UINT64_MAX, 1);
+    publish_text(&writer, "mode", "ASCENT");
+    assert_int_equal(yd_live_get_u64(count, &u64), 0);
+    assert_true(u64 == UINT64_MAX);
+    assert_int_equal(yd_live_get_u64(count, &u64), 0);
+    assert_int_equal(yd_live_get_i64(count, &i64), YD_ERANGE);
+    assert_int_equal(yd_live_get_bool(count, &boolean), 0);
+    assert_true(boolean);
+    assert_int_equal(yd_live_get_text(count, text, sizeof text), 0);
+    assert_string_equal(text, "18446744073709551615");
+    assert_int_equal(yd_live_get_text(mode, text, sizeof text), 0);
+    assert_string_equal(text, "ASCENT");
+    assert_int_equal(yd_live_get_text(mode, text, 4), 0);
+    assert_string_equal(text, "ASC");
+    assert_int_equal(yd_live_get_f64(mode, &f64), YD_EINVAL);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void waiting_ends_with_a_value_a_timeout_a_signal_or_the_writers_end(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    struct yd_live *live = attach();
+    struct yd_live_item *items[2] = {follow(live, "one"), follow(live, "two")};
+    struct yd_live_value value;
+    size_t index = 9;
+    int64_t before = yd_clock_mono();
+    assert_int_equal(yd_live_wait(items[0], 20 * S / 1000), YD_ETIMEOUT);
+    assert_true(yd_clock_mono() - before >= 20 * S / 1000);
+    assert_int_equal(yd_live_wait(items[0], 0), YD_ETIMEOUT);
+    pid_t helper = fork(); /* a value while we sleep */
+    if (helper == 0) {
+        usleep(50000);
+        struct order order = {.op = PUBLISH, .type = YD_U64, .name = "two", .bits = 5, .times = 1};
+        _exit(write(writer.to, &order, sizeof order) != sizeof order);
+    }
+    assert_int_equal(yd_live_wait_any(live, items, 2, 20 * S, &index), 1);
+    assert_int_equal(index, 1);
+    assert_int_equal(yd_live_get(items[1], NULL, 0, &value), 1);
+    assert_int_equal(value.bits, 5);
+    wait_said();
+    waitpid(helper, NULL, 0);
+    kill_writer(&writer);
+    before = yd_clock_mono();
+    assert_int_equal(yd_live_wait_any(live, items, 2, 20 * S, &index), YD_ECLOSED);
+    assert_true(yd_clock_mono() - before < S / 10); /* within 100 ms */
+    assert_false(yd_live_attached(live));
+    assert_int_equal(yd_live_wait_any(live, items, 2, 10 * S / 1000, &index), YD_ETIMEOUT); /* told once */
+    uint64_t last;
+    assert_int_equal(yd_live_get_u64(items[1], &last), 0);
+    assert_int_equal(last, 5);
+    yd_live_close(live);
+}
+
+static void on_alarm(int number)
+{
+    (void)number;
+}
+
+static void a_signal_interrupts_waiting(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    struct yd_live *live = attach();
+    struct sigaction action = {.sa_handler = on_alarm};
+    sigaction(SIGALRM, &action, NULL);
+    ualarm(30000, 0);
+    assert_int_equal(yd_live_wait(follow(live, "x"), 20 * S), YD_ECANCELED);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void a_killed_writer_that_comes_back_is_followed_into_its_new_memory(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    publish_text(&writer, "other", "x");
+    publish(&writer, "speed", 1, 9);
+    struct yd_live *live = attach();
+    struct yd_live_item *speed = follow(live, "speed");
+    struct yd_live_value value;
+    assert_int_equal(yd_live_get(speed, NULL, 0, &value), 1);
+    for (uint64_t generation = 2; generation < 6; generation++) {
+        uint64_t last;
+        kill_writer(&writer);
+        assert_int_equal(yd_live_wait(speed, 20 * S), YD_ECLOSED);
+        assert_int_equal(yd_live_get(speed, NULL, 0, &value), 0);
+        assert_int_equal(yd_live_get_u64(speed, &last), 0);
+        writer = start(generation);
+        publish(&writer, "speed", 100 * generation, 1); /* another index than before */
+        assert_int_equal(yd_live_wait(speed, 20 * S), 1);
+        assert_int_equal(yd_live_generation(live), generation);
+        assert_int_equal(yd_live_get(speed, NULL, 0, &value), 1);
+        assert_int_equal(value.bits, 100 * generation);
+        assert_int_equal(value.seq, 1);
+        assert_int_equal(value.missed, 0);
+    }
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void a_table_that_is_replaced_takes_its_readers_along(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    publish(&writer, "speed", 1, 1);
+    struct yd_live *live = attach();
+    struct yd_live_item *speed = follow(live, "speed");
+    struct yd_live_value value;
+    assert_int_equal(yd_live_get(speed, NULL, 0, &value), 1);
+    struct order order = {.op = REPLACE};
+    tell(&writer, &order);
+    publish(&writer, "speed", 7, 1);
+    assert_int_equal(yd_live_wait(speed, 20 * S), 1);
+    assert_int_equal(yd_live_get(speed, NULL, 0, &value), 1);
+    assert_int_equal(value.bits, 7);
+    assert_int_equal(yd_live_generation(live), 2);
+    assert_true(yd_live_attached(live));
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void a_set_finds_names_that_come_later_also_after_a_restart(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    publish(&writer, "tank.a", 1, 1);
+    publish(&writer, "other", 1, 1);
+    struct yd_live *live = attach();
+    struct yd_live_set *set;
+    struct yd_live_item *item, *const *items;
+    struct yd_live_value value;
+    assert_int_equal(yd_live_follow_matching(live, "tank.*", &set), 0);
+    assert_int_equal(yd_live_set_items(set, &items), 1);
+    assert_int_equal(yd_live_set_ready(set, &item), 1);
+    assert_string_equal(yd_live_name(item), "tank.a");
+    assert_int_equal(yd_live_get(item, NULL, 0, &value), 1);
+    assert_int_equal(yd_live_set_ready(set, &item), 0);
+    assert_int_equal(yd_live_set_wait(set, 0), YD_ETIMEOUT);
+    publish(&writer, "tank.b", 2, 1);
+    assert_int_equal(yd_live_set_wait(set, 20 * S), 1);
+    assert_int_equal(yd_live_set_ready(set, &item), 1);
+    assert_string_equal(yd_live_name(item), "tank.b");
+    assert_int_equal(yd_live_get(item, NULL, 0, &value), 1);
+    kill_writer(&writer);
+    assert_int_equal(yd_live_set_wait(set, 20 * S), YD_ECLOSED);
+    writer = start(2);
+    publish(&writer, "tank.c", 3, 1);
+    publish(&writer, "tank.a", 4, 1);
+    unsigned seen = 0;
+    while (seen < 2) {
+        assert_int_equal(yd_live_set_wait(set, 20 * S), 1);
+        while (yd_live_set_ready(set, &item) == 1) {
+            assert_int_equal(yd_live_get(item, NULL, 0, &value), 1);
+            seen++;
+        }
+    }
+    assert_int_equal(yd_live_set_items(set, &items), 3);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void a_descriptor_is_readable_when_something_came(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    struct yd_live *live = attach();
+    struct yd_live_item *item = follow(live, "x");
+    struct yd_live_value value;
+    int fd;
+    assert_int_equal(yd_live_descriptor(live, &fd), 0);
+    struct pollfd polled = {fd, POLLIN, 0};
+    assert_int_equal(poll(&polled, 1, 20000), 1); /* what may be there from the beginning */
+    uint64_t got = 0;
+    yd_live_woken(live);
+    for (uint64_t i = 1; i <= 200; i++) {
+        publish(&writer, "x", i, 1);
+        while (got != i) {
+            assert_int_equal(poll(&polled, 1, 20000), 1);
+            yd_live_woken(live);
+            if (yd_live_get(item, NULL, 0, &value) == 1) got = value.bits;
+        }
+    }
+    while (poll(&polled, 1, 50) == 1) yd_live_woken(live); /* quiet in the end */
+    kill_writer(&writer);
+    assert_int_equal(poll(&polled, 1, 20000), 1);
+    yd_live_close(live);
+}
+
+static void who_is_not_on_the_list_is_refused_with_the_reason(void **state)
+{
+    (void)state;
+    struct yd_live_access nobody = {.id = 54321}, groups[2] = {{.id = 54321}, {.group = true, .id = getgid()}};
+    struct writer writer = start_with(1, &nobody, 1);
+    struct yd_live *live;
+    struct yd_trail trail = {0};
+    assert_int_equal(yd_live_open(path, NULL, &live, &trail), YD_EPERM);
+    assert_non_null(strstr(yd_trail_text(&trail), "list"));
+    kill_writer(&writer);
+    writer = start_with(2, groups, 2);
+    live = attach();
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void too_many_readers_are_refused_and_room_comes_back(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    struct yd_live *lives[9];
+    struct yd_trail trail = {0};
+    for (int i = 0; i < 8; i++) lives[i] = attach();
+    assert_int_equal(yd_live_open(path, NULL, &lives[8], &trail), YD_EFULL);
+    yd_live_close(lives[3]);
+    for (int tries = 0;; tries++) { /* his hang-up has to be heard first */
+        int error = yd_live_open(path, NULL, &lives[3], NULL);
+        if (error == 0) break;
+        assert_int_equal(error, YD_EFULL);
+        assert_true(tries < 10000);
+    }
+    for (int i = 0; i < 8; i++) yd_live_close(lives[i]);
+    kill_writer(&writer);
+}
+
+static void nonsense_at_the_door_harms_nobody(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    struct yd_live *live = attach();
+    uint64_t seed = test_seed();
+    for (int i = 0; i < 200; i++) {
+        unsigned char bytes[300];
+        int fd;
+        for (size_t at = 0; at < sizeof bytes; at++)
+            bytes[at] = (unsigned char)((seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407) >> 56);
+        struct yd__door_head head = {YD__DOOR_MAGIC, (uint16_t)(seed >> 33 & 1 ? YD__DOOR_VERSION : 77),
+                                     (uint16_t)(seed >> 40), 0};
+        if (seed >> 34 & 1) memcpy(bytes, &head, sizeof head);
+        while (yd_pass_connect(path, &fd) == YD_EAGAIN) usleep(1000);
+        (void)yd_pass_send(fd, bytes, 1 + (seed >> 20) % sizeof bytes, &fd, seed >> 35 & 1 ? 1 : 0);
+        close(fd);
+    }
+    publish(&writer, "x", 3, 1);
+    assert_int_equal(yd_live_wait(follow(live, "x"), 20 * S), 1);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void who_waits_for_an_absent_writer_gets_it_when_it_comes(void **state)
+{
+    (void)state;
+    struct yd_live_options options = {.absent = true};
+    struct yd_live *live;
+    unlink(path);
+    assert_int_equal(yd_live_open(path, NULL, &live, NULL), YD_ENOENT);
+    assert_int_equal(yd_live_open(path, &options, &live, NULL), 0);
+    struct yd_live_item *item = follow(live, "x");
+    assert_int_equal(yd_live_wait(item, 10 * S / 1000), YD_ETIMEOUT);
+    struct writer writer = start(4);
+    publish(&writer, "x", 1, 1);
+    assert_int_equal(yd_live_wait(item, 20 * S), 1);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void an_address_in_use_is_refused_and_a_dead_ones_is_taken(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    struct yd_trail trail = {0};
+    int fd;
+    assert_int_equal(yd_pass_listen(path, 0600, &fd, &trail), YD_EADDRINUSE);
+    kill_writer(&writer);
+    assert_int_equal(access(path, F_OK), 0); /* left behind */
+    assert_int_equal(yd_pass_listen(path, 0600, &fd, &trail), 0);
+    struct stat stat_;
+    assert_int_equal(stat(path, &stat_), 0);
+    assert_int_equal(stat_.st_mode & 0777, 0600);
+    yd_pass_unlisten(path, fd);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    strcpy(folder, "/tmp/yarder-live-XXXXXX");
+    if (!mkdtemp(folder)) return -1;
+    snprintf(path, sizeof path, "%s/live.sock", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_are_got_by_name_with_time_sequence_and_what_was_missed),
+        cmocka_unit_test(typed_getters_keep_the_last_value_and_refuse_what_does_not_fit),
+        cmocka_unit_test(waiting_ends_with_a_value_a_timeout_a_signal_or_the_writers_end),
+        cmocka_unit_test(a_signal_interrupts_waiting),
+        cmocka_unit_test(a_killed_writer_that_comes_back_is_followed_into_its_new_memory),
+        cmocka_unit_test(a_table_that_is_replaced_takes_its_readers_along),
+        cmocka_unit_test(a_set_finds_names_that_come_later_also_after_a_restart),
+        cmocka_unit_test(a_descriptor_is_readable_when_something_came),
+        cmocka_unit_test(who_is_not_on_the_list_is_refused_with_the_reason),
+        cmocka_unit_test(too_many_readers_are_refused_and_room_comes_back),
+        cmocka_unit_test(nonsense_at_the_door_harms_nobody),
+        cmocka_unit_test(who_waits_for_an_absent_writer_gets_it_when_it_comes),
+        cmocka_unit_test(an_address_in_use_is_refused_and_a_dead_ones_is_taken),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
