@@ -23,7 +23,7 @@ import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 YARDER = os.path.join(ROOT, 'build/release/yarder')
-BLAST = os.path.join(ROOT, 'build/release/bench/bench-blast')
+BLAST = os.environ.get('BLAST', os.path.join(ROOT, 'build/release/bench/bench-blast'))
 WATCH_S = 0.1
 NOT_COMPARABLE = {
     'victoria-metrics': [
@@ -106,14 +106,16 @@ class Ours:
         self.port, self.web = ports[FORMATS[options.format][0]], ports['tsdb']
         topology = os.path.join(self.dir, 'ingest.yd')
         with open(topology, 'w') as f:
-            f.write(f'''graphite :: Graphite(listen: "127.0.0.1:{ports['graphite']}")
-tsdb :: OpenTsdb(listen: "127.0.0.1:{self.web}")
+            spread = f'spread: {options.spread}'
+            f.write(f'''graphite :: Graphite(listen: "127.0.0.1:{ports['graphite']}", {spread})
+tsdb :: OpenTsdb(listen: "127.0.0.1:{self.web}", {spread})
 influx :: Influx(listen: "127.0.0.1:{ports['influx']}")
-statsd :: Statsd(listen: "", tcp: "127.0.0.1:{ports['statsd']}", flush: {STATSD_FLUSH_S}s)
+statsd :: Statsd(listen: "", tcp: "127.0.0.1:{ports['statsd']}", flush: {STATSD_FLUSH_S}s, {spread})
 graphite, tsdb, influx, statsd -> metrics :: Log(stream: "metrics") -> history :: History(memory: 4GiB)
 tsdb => history
 ''')
         # sums are fewer than what they are made of: lines count when they are in them
+        self.element = FORMATS[options.format][0]
         self.counting = ('statsd',) if options.format == 'statsd' else ('metrics', 'history')
         self.data = os.path.join(self.dir, 'data')
         self.process = subprocess.Popen([self.program, 'run', topology, '--data', self.data], stderr=subprocess.DEVNULL)
@@ -139,6 +141,12 @@ tsdb => history
         inputs = {e['name']: e['inputs'] for e in self.status()['elements']}
         # the log's input counts as consumed once durable; history reads only what is durable
         return min(sum(i['consumed'] for i in inputs[name]) for name in self.counting)
+
+    def shares(self):
+        """What each executor has read and parsed: records, and seconds in sockets."""
+        status = self.status()
+        pumps = next(e['pumps'] for e in status['elements'] if e['name'] == self.element)
+        return [(p['records'], status['executors'][p['executor']]['sockets_ns'] / 1e9) for p in pumps]
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -319,6 +327,9 @@ class StatsD:
         shutil.rmtree(self.dir)
 
 
+shares = {}  # by side: of each run, of each pump
+
+
 def run(side, options):
     server = side(options)
     try:
@@ -343,6 +354,8 @@ def run(side, options):
             raise SystemExit(f'ingest: {side.name} has stored {server.stored()} of {lines} points')
         seconds = stored_at - sent['began']  # both of CLOCK_MONOTONIC
         user, system = after[0] - before[0], after[1] - before[1]
+        if isinstance(server, Ours):
+            shares.setdefault(side.name, []).append(server.shares())
         return {'points_per_s': lines / seconds, 'points_per_cpu_s': lines / (user + system), 'us_per_point':
                 1e6 * (user + system) / lines, 'user_s': user, 'system_s': system, 'seconds': seconds,
                 'sending_s': sent['seconds'], 'sender_cpu_s': sent['cpu_seconds'],
@@ -376,11 +389,15 @@ def main():
     parser.add_argument('--alone', action='store_true', help='without the peer')
     parser.add_argument('--yarder', help='another program to measure as ours')
     parser.add_argument('--against', help='a second yarder instead of the peer: before and after in one run')
+    parser.add_argument('--spread', type=int, default=0, help='on how many executors ours reads and parses; 0: on all')
+    parser.add_argument('--against-spread', type=int, help='ours once more, on so many, instead of the peer')
     parser.add_argument('--json', action='store_true')
     options = parser.parse_args()
     sides = [Ours]
-    if options.against:
-        other = argparse.Namespace(**{**vars(options), 'yarder': options.against})
+    if options.against or options.against_spread is not None:
+        other = argparse.Namespace(**vars(options))
+        other.yarder = options.against or options.yarder
+        other.spread = options.spread if options.against_spread is None else options.against_spread
         sides.append(type('Against', (Ours,), {'name': 'against', '__init__': lambda self, _: Ours.__init__(self, other),
                                                'version': staticmethod(lambda _: Ours.version(other))}))
     elif not options.alone:
@@ -411,6 +428,9 @@ def main():
               f'{s["us_per_point"]:.3f} us CPU a point ({cheap:.3f} to {dear:.3f}; {s["user_s"]:.2f} s user, '
               f'{s["system_s"]:.2f} s system)  {s["points_per_cpu_s"] / 1e6:.2f} M points per CPU second  '
               f'{s["resident_mib"]:.0f} MiB' + (f', {s["lost"]:.0f} points lost' if s['lost'] else ''))
+    for name, runs in shares.items():
+        print(f'  {name}: records and seconds in sockets by executor: ' +
+              '; '.join(', '.join(f'{records / 1e6:.2f} M {seconds:.2f} s' for records, seconds in of) for of in runs))
     for name, s in summary.items():
         print(f'  {name}: {s["version"]}; {s["settings"]}')
     for name, s in summary.items():

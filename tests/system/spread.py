@@ -136,16 +136,20 @@ def datagrams_of_many_senders_are_parsed_by_all_executors(folder):
         def send(i):
             for n in range(count):
                 senders[i].sendto(b'u.%d %d 1700000000\n' % (i, n), ('127.0.0.1', daemon.ports['graphite']))
+            senders[i].sendto(b'this is no line\n', ('127.0.0.1', daemon.ports['graphite']))
 
         in_parallel([lambda i=i: send(i) for i in range(len(senders))])
-        wait_for(lambda: pump_of(daemon)['received'] == len(senders) * count, why='all of it')
+        wait_for(lambda: pump_of(daemon)['received'] == len(senders) * (count + 1), why='all of it')
+        element = daemon.element('graphite')
+        assert sum(p['rejected'] for p in element['peers']) == pump_of(daemon)['rejected'] > 0, element['peers']
+        assert all(sample['peer'].startswith('127.0.0.1:') for sample in element['samples']), element['samples']
         assert all(n > 0 for n in records_of_pumps(daemon)), records_of_pumps(daemon)
         check_identity(daemon.status())
-        dropped = pump_of(daemon)['dropped']
+        lost = pump_of(daemon)['dropped'] + pump_of(daemon)['rejected']
         daemon.stop()
     found = sequences(folder)
     assert all(values == sorted(values) for values in found.values())
-    assert sum(len(values) for values in found.values()) == len(senders) * count - dropped
+    assert sum(len(values) for values in found.values()) == len(senders) * (count + 1) - lost
 
 
 def a_full_wire_stops_all_connections(folder):
