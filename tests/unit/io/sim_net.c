@@ -537,7 +537,9 @@ static void mail_received(void *arg, const struct yd_datagram *datagrams, size_t
 {
     struct mailbox *mailbox = arg;
     for (size_t i = 0; i < count; i++) {
-        int number = atoi(datagrams[i].bytes.data);
+        char text[16] = "";
+        memcpy(text, datagrams[i].bytes.data, YD_MIN(datagrams[i].bytes.size, sizeof text - 1));
+        int number = atoi(text);
         mailbox->out_of_order += number < mailbox->highest;
         mailbox->highest = YD_MAX(mailbox->highest, number);
         mailbox->time_ns = datagrams[i].time_ns;
