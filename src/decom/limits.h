@@ -14,8 +14,9 @@
  * second), delta (change from value to value) and `is` counts. `persist`: so many values in a row, or values for so
  * long, must say so before it changes, to better as to worse; it then becomes what all of them were beyond (getting
  * worse: the least of them; getting better: the most). `hysteresis`: better only once so far inside the bound that was
- * crossed. `stale`: without a value for so long it is stale: red, yellow, or unknown.
- * Time comes in as an argument, so the same readings give the same changes. One thread. */
+ * crossed. The first value, and the first after silence, is judged at once. `stale`: without a value for so long it is
+ * stale: red, yellow, or unknown. Time comes in as an argument, so the same readings give the same changes. One thread.
+ */
 #ifndef DECOM_LIMITS_H
 #define DECOM_LIMITS_H
 
@@ -59,13 +60,13 @@ struct yd_limit_value {
 struct yd_limit_clause {
     struct yd_str set; /* empty: the one in use when no set is */
     struct yd_limit_range yellow, red, yellow_rate, red_rate, yellow_delta, red_delta;
-    struct yd_limit_value values[YD_LIMIT_VALUES_MAX];
-    uint32_t value_count;
     uint32_t persist; /* values; 0 and 1: at once */
     int64_t persist_ns;
     double hysteresis;
     int64_t stale_ns;                /* 0: never */
     enum yd_limit_state stale_state; /* UNKNOWN, YELLOW or RED */
+    uint32_t value_count;
+    struct yd_limit_value values[YD_LIMIT_VALUES_MAX];
 };
 /* One clause; the word `limits` may be missing. ret_used as in yd_expression_compile: NULL: all of the text. YD_EFORMAT
  * (not understood), YD_EINVAL (ranges that contradict each other), YD_ETOOBIG, with a mistake (may be NULL). */
@@ -104,7 +105,7 @@ bool yd_limits_update(struct yd_limits *limits, uint32_t item, const struct yd_r
                       int64_t heard_ns, struct yd_limit_change *ret_change);
 /* Who is silent for too long by now, one a call, in the order in which they are due; false: nobody. */
 bool yd_limits_silent(struct yd_limits *limits, int64_t now_ns, struct yd_limit_change *ret_change);
-int64_t yd_limits_deadline(const struct yd_limits *limits); /* when yd_limits_silent is next due; INT64_MAX: never */
+int64_t yd_limits_deadline(struct yd_limits *limits); /* when yd_limits_silent is next due; INT64_MAX: never */
 struct yd_limit_status {
     enum yd_limit_state state;
     bool stale, known;
