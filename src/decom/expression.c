@@ -310,7 +310,7 @@ static void prefix(struct compiler *compiler, int sign, struct operand *a)
         yd__compiler_settle(compiler, a, YD_I64);
         if (!yd__type_is_whole(a->type))
             yd__compiler_fail(compiler, YD_EINVAL, a->offset, a->size, "~ wants a whole number, this is %s",
-                              yd__type_words(a->type));
+                              yd__compiler_words(a->type));
         else
             yd__compiler_one(compiler, OP_INVERT, 0, a, a->type);
     } else if (yd__compiler_number(compiler, a, YD_F64, sign == '-' ? "-" : "+") && sign == '-') {
@@ -391,7 +391,7 @@ static void compare(struct compiler *compiler, unsigned sub, const char *text, s
     if (!yd__compiler_unify(compiler, a, b)) {
         if (compiler->error == 0)
             yd__compiler_fail(compiler, YD_EINVAL, a->offset, b->offset + b->size - a->offset,
-                              "%s cannot be compared with %s", yd__type_words(left), yd__type_words(right));
+                              "%s cannot be compared with %s", yd__compiler_words(left), yd__compiler_words(right));
         return;
     }
     if (a->type == YD_BOOL && sub != 2 && sub != 5) {
@@ -410,7 +410,7 @@ static bool whole(struct compiler *compiler, struct operand *a, const char *text
     yd__compiler_settle(compiler, a, YD_I64);
     if (yd__type_is_whole(a->type)) return true;
     yd__compiler_fail(compiler, YD_EINVAL, a->offset, a->size, "%s wants whole numbers, this is %s", text,
-                      yd__type_words(a->type));
+                      yd__compiler_words(a->type));
     if (a->type == YD_F64) yd__compiler_help(compiler, "int(…) makes one");
     return false;
 }

@@ -16,7 +16,7 @@ bool yd__type_is_whole(enum yd_type type)
     return type == YD_I64 || type == YD_U64;
 }
 
-const char *yd__type_words(enum yd_type type)
+const char *yd__compiler_words(enum yd_type type)
 {
     switch (type) {
     case YD_BOOL:
@@ -150,7 +150,7 @@ bool yd__compiler_number(struct compiler *compiler, struct operand *operand, enu
     if (compiler->error < 0) return false;
     if (yd__type_is_number(operand->type)) return true;
     yd__compiler_fail(compiler, YD_EINVAL, operand->offset, operand->size, "%s wants a number, this is %s", who,
-                      yd__type_words(operand->type));
+                      yd__compiler_words(operand->type));
     if (operand->type == YD_BOOL) yd__compiler_help(compiler, "int(…) makes 1 of true and 0 of false");
     return false;
 }
@@ -161,7 +161,7 @@ bool yd__compiler_condition(struct compiler *compiler, struct operand *operand, 
     if (compiler->error < 0) return false;
     if (operand->type == YD_BOOL) return true;
     yd__compiler_fail(compiler, YD_EINVAL, operand->offset, operand->size, "%s wants a condition, this is %s", who,
-                      yd__type_words(operand->type));
+                      yd__compiler_words(operand->type));
     if (yd__type_is_number(operand->type)) yd__compiler_help(compiler, "compare it: != 0");
     return false;
 }

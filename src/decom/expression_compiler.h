@@ -37,7 +37,7 @@ void yd__compiler_help(struct compiler *compiler, const char *format, ...) YD_PR
 /* ---- code (expression_code.c) ---- */
 bool yd__type_is_number(enum yd_type type); /* I64, U64, F64 */
 bool yd__type_is_whole(enum yd_type type);
-const char *yd__type_words(enum yd_type type);
+const char *yd__compiler_words(enum yd_type type);
 void yd__compiler_constant(struct compiler *compiler, struct operand *operand, struct yd_reading value);
 void yd__compiler_load(struct compiler *compiler, struct operand *operand, uint32_t slot_index);
 /* A bare name gets the type that it is used as; what has one already keeps it. */

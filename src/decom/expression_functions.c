@@ -264,8 +264,8 @@ static void choose(struct compiler *compiler, const struct function *function, s
     if (!yd__compiler_unify(compiler, &three[1], &three[2])) {
         if (compiler->error == 0)
             yd__compiler_fail(compiler, YD_EINVAL, three[1].offset, three[2].offset + three[2].size - three[1].offset,
-                              "%s: one side is %s, the other %s", function->name, yd__type_words(one),
-                              yd__type_words(other));
+                              "%s: one side is %s, the other %s", function->name, yd__compiler_words(one),
+                              yd__compiler_words(other));
         return;
     }
     yd__compiler_three(compiler, OP_CHOOSE, three, three[1].type);

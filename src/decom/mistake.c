@@ -27,6 +27,16 @@ int yd_mistake_at(struct yd_mistake *mistake, int error, struct yd_str text, siz
     return error;
 }
 
+void yd_mistake_move(struct yd_mistake *mistake, struct yd_str text, size_t offset)
+{
+    struct yd_mistake moved;
+    (void)yd_mistake_at(&moved, mistake->error, text, offset, mistake->size);
+    mistake->offset = moved.offset;
+    mistake->size = moved.size;
+    mistake->line = moved.line;
+    mistake->column = moved.column;
+}
+
 int yd_mistake_say(struct yd_mistake *mistake, int error, struct yd_str text, size_t offset, size_t size,
                    const char *format, ...)
 {

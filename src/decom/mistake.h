@@ -22,6 +22,8 @@ int yd_mistake_at(struct yd_mistake *mistake, int error, struct yd_str text, siz
 /* The same, with a message; NULL mistakes are ignored. */
 int yd_mistake_say(struct yd_mistake *mistake, int error, struct yd_str text, size_t offset, size_t size,
                    const char *format, ...) YD_PRINTF(6, 7);
+/* The same mistake, told in a longer text that holds the one it was made in. */
+void yd_mistake_move(struct yd_mistake *mistake, struct yd_str text, size_t offset);
 /* As above, with the line and a caret. `text` is what the offset counts in; `line_first` is where its first line stands
  * in `path` (0: as 1); an empty path is left out. */
 void yd_mistake_show(const struct yd_mistake *mistake, struct yd_str text, const char *path, uint32_t line_first,

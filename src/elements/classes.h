@@ -10,6 +10,7 @@
     X(collectd) \
     X(count) \
     X(crawl) \
+    X(derive) \
     X(events) \
     X(exec) \
     X(facts) \
@@ -21,6 +22,7 @@
     X(history) \
     X(host) \
     X(influx) \
+    X(limits) \
     X(lines) \
     X(live) \
     X(log) \

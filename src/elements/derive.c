@@ -1,0 +1,502 @@
+/* Derive: measurements made of measurements, by rules.
+ *
+ *   record {name, time, value} --> slot --> rules that read it, in order --> record of each result
+ *                                   ^                                  |
+ *                                   `---- a result may feed others ----'
+ *
+ * Records that follow each other with the same time come from one packet: they are taken together, so that a rule over
+ * two of them is evaluated once and never sees a new one beside an old one (`together: false`: each by itself). What is
+ * remembered is saved with the records that led to it, so a stream read again after a crash gives the same results.
+ * A result that has no value though its measurements have (division by zero, overflow) goes out as NIL, suspect. What
+ * can fail: rules, refused with their place; memory. */
+#include <yarder/element.h>
+#include <yarder/name.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "elements/derive_rules.h"
+#include "elements/rows.h"
+#include "elements/saved.h"
+#include "io/file.h"
+
+enum { PORT_INPUT, PORT_OUTPUT };
+#define FILE_MAX    (4u << 20)
+#define TEXT_MAX    4096 /* a longer text has no value in rules */
+#define TAKEN_KINDS (YD_KINDS_NUMERIC)
+#define NOT_A_SLOT  UINT32_MAX
+#define SAVED_FORM  1
+
+struct derive {
+    struct yd_derive_rules rules;
+    struct yd_expression_state **memories; /* by rule; NULL: remembers nothing */
+    struct yd_reading *values;             /* by slot */
+    char **texts;                          /* by slot, of values that are TEXT: TEXT_MAX bytes */
+    uint64_t *due;                         /* bits of rules */
+    uint32_t *fresh, fresh_count;          /* slots that are new */
+    struct yd_buf cache;                   /* slots by name of the batch at hand */
+    struct yd_builder *builder;
+    struct yd_out *out;
+    bool pass, together, read_in;
+};
+
+/* ---- rules ---- */
+
+static void place_words(const struct yd_mistake *mistake, char *to, size_t size)
+{
+    (void)snprintf(to, size, "%u:%u: %s%s%s%s", mistake->line, mistake->column, mistake->message,
+                   *mistake->help ? " (" : "", mistake->help, *mistake->help ? ")" : "");
+}
+
+static int read_list(struct yd_derive_rules *rules, const struct yd_arg *list, struct yd_mistake *mistake,
+                     size_t *ret_source)
+{
+    for (size_t i = 0; list && i < list->list.count; i++) {
+        *ret_source = i;
+        if (list->list.items[i].type != YD_PARAM_TEXT)
+            return yd_mistake_say(mistake, YD_EINVAL, YD_STR(""), 0, 0, "a rule is a text: \"name = expression\"");
+        int error = yd_derive_rules_read(rules, list->list.items[i].text, mistake);
+        if (error < 0) return error;
+    }
+    return 0;
+}
+
+static int check(const struct yd_args *args, char *why, size_t why_size)
+{
+    const struct yd_arg *list = yd_args_find(args, "rules");
+    struct yd_derive_rules rules;
+    struct yd_mistake mistake;
+    char words[500];
+    size_t source = 0;
+    if ((list != NULL) == (yd_args_find(args, "file") != NULL)) {
+        (void)snprintf(why, why_size, "give either rules or file");
+        return YD_EINVAL;
+    }
+    if (!list) return 0; /* read when it starts: checking opens nothing */
+    yd_derive_rules_init(&rules, NULL);
+    int error = read_list(&rules, list, &mistake, &source);
+    if (error == 0) error = yd_derive_rules_finish(&rules, &mistake, &source);
+    yd_derive_rules_fini(&rules);
+    if (error == YD_ENOMEM || error == 0) return error;
+    place_words(&mistake, words, sizeof words);
+    (void)snprintf(why, why_size, "rules, number %zu, %s", source + 1, words);
+    return YD_EINVAL;
+}
+
+static int read_file(struct yd_element *element, struct derive *derive, const char *path)
+{
+    char *data, words[500];
+    size_t size, source;
+    struct yd_mistake mistake = {0};
+    int error = yd_fs_read_all(yd_element_fs(element), path, FILE_MAX, &data, &size);
+    if (error < 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
+    error = yd_derive_rules_read(&derive->rules, (struct yd_str){data, size}, &mistake);
+    if (error == 0) error = yd_derive_rules_finish(&derive->rules, &mistake, &source);
+    free(data);
+    if (error == 0) return 0;
+    if (mistake.error == 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
+    place_words(&mistake, words, sizeof words);
+    return yd_element_fail(element, error, "%s:%s", path, words);
+}
+
+static int open_derive(struct yd_element *element, void *opaque)
+{
+    struct derive *derive = opaque;
+    const struct yd_args *args = yd_element_args(element);
+    const struct yd_arg *list = yd_args_find(args, "rules"), *file = yd_args_find(args, "file");
+    struct yd_mistake mistake;
+    size_t source;
+    int error;
+    yd_derive_rules_init(&derive->rules, NULL);
+    derive->read_in = true;
+    yd_buf_init(&derive->cache, NULL);
+    derive->pass = yd_args_bool(args, "pass");
+    derive->together = yd_args_bool(args, "together");
+    if (file) {
+        error = read_file(element, derive, file->text.data);
+    } else {
+        error = read_list(&derive->rules, list, &mistake, &source);
+        if (error == 0) error = yd_derive_rules_finish(&derive->rules, &mistake, &source);
+    }
+    if (error < 0) return error;
+    const struct yd_derive_rules *rules = &derive->rules;
+    derive->memories = calloc(rules->rule_count + 1u, sizeof(struct yd_expression_state *));
+    derive->values = calloc(rules->slot_count + 1u, sizeof *derive->values);
+    derive->texts = calloc(rules->slot_count + 1u, sizeof(char *));
+    derive->fresh = calloc(rules->slot_count + 1u, sizeof *derive->fresh);
+    derive->due = calloc(rules->rule_count / 64 + 1u, sizeof *derive->due);
+    if (!derive->memories || !derive->values || !derive->texts || !derive->fresh || !derive->due) return YD_ENOMEM;
+    for (uint32_t i = 0; i < rules->rule_count && error == 0; i++)
+        if (yd_expression_state_size(rules->rules[i].expression))
+            error = yd_expression_state_create(rules->rules[i].expression, NULL, &derive->memories[i]);
+    return error < 0 ? error : yd_builder_create(NULL, &derive->builder);
+}
+
+static void close_derive(void *opaque)
+{
+    struct derive *derive = opaque;
+    if (!derive->read_in) return;
+    for (uint32_t i = 0; derive->memories && i < derive->rules.rule_count; i++)
+        yd_expression_state_destroy(derive->memories[i]);
+    for (uint32_t i = 0; derive->texts && i < derive->rules.slot_count; i++) free(derive->texts[i]);
+    free(derive->memories);
+    free(derive->values);
+    free(derive->texts);
+    free(derive->fresh);
+    free(derive->due);
+    yd_derive_rules_fini(&derive->rules);
+    yd_buf_fini(&derive->cache);
+    yd_builder_destroy(derive->builder);
+}
+
+/* ---- values ---- */
+
+/* Texts live as long as the slot has them. */
+static int put_value(struct derive *derive, uint32_t slot, struct yd_reading value)
+{
+    if (value.type == YD_TEXT) {
+        if (value.size > TEXT_MAX) {
+            value = yd_reading_none((value.flags | YD_READING_TYPE) & 0xffffu);
+        } else {
+            if (!derive->texts[slot]) derive->texts[slot] = malloc(TEXT_MAX);
+            if (!derive->texts[slot]) return YD_ENOMEM;
+            if (value.size) memmove(derive->texts[slot], value.text, value.size);
+            value.text = derive->texts[slot];
+        }
+    }
+    derive->values[slot] = value;
+    return 0;
+}
+
+static void is_new(struct derive *derive, uint32_t slot_index)
+{
+    const struct yd_derive_slot *slot = &derive->rules.slots[slot_index];
+    derive->values[slot_index].flags |= YD_READING_FRESH;
+    derive->fresh[derive->fresh_count++] = slot_index;
+    for (uint32_t i = 0; i < slot->reader_count; i++)
+        derive->due[slot->readers[i] / 64] |= UINT64_C(1) << (slot->readers[i] % 64);
+}
+
+static struct yd_reading reading_of(const struct yd_view *view, const struct yd_record *record)
+{
+    unsigned flags = record->flags & YD_RECORD_QUALITY ? YD_READING_SUSPECT : 0;
+    switch (record->type) {
+    case YD_NIL:
+        return yd_reading_none(flags);
+    case YD_BOOL:
+    case YD_I64:
+    case YD_U64:
+    case YD_F64:
+        return (struct yd_reading){.type = record->type, .flags = (uint16_t)flags, .bits = record->value.bits};
+    case YD_TEXT:
+        return yd_reading_text(yd_view_bytes(view, record->value), flags);
+    default:
+        return yd_reading_none(flags | YD_READING_TYPE);
+    }
+}
+
+/* ---- out ---- */
+
+static int emit_built(struct derive *derive)
+{
+    struct yd_batch *batch;
+    int error = yd_builder_seal(derive->builder, &batch);
+    if (error == YD_EAGAIN) return 0;
+    return error < 0 ? error : yd_emit(derive->out, PORT_OUTPUT, batch);
+}
+
+static int add_once(struct derive *derive, uint32_t slot, const struct yd_reading *value, int64_t time_ns)
+{
+    const struct yd_intern *names = &derive->rules.names;
+    bool doubtful = value->type == YD_NIL || value->flags & (YD_READING_SUSPECT | YD_READING_CROWDED);
+    uint16_t flags = doubtful ? YD_RECORD_QUALITY : 0;
+    uint32_t name;
+    int error = yd_builder_name_hashed(derive->builder, names->strings[slot], names->hashes[slot], &name);
+    if (error < 0) return error;
+    if (value->type == YD_TEXT)
+        return yd_builder_add_bytes(derive->builder, time_ns, name, YD_SAMPLE, YD_TEXT, flags,
+                                    (struct yd_str){value->text, value->size});
+    return yd_builder_add(derive->builder, time_ns, name, YD_SAMPLE, (enum yd_type)value->type, flags,
+                          (union yd_value){.u64 = value->type == YD_NIL ? 0 : value->bits});
+}
+
+static int add_out(struct derive *derive, uint32_t slot, const struct yd_reading *value, int64_t time_ns)
+{
+    int error = add_once(derive, slot, value, time_ns);
+    if (error != YD_EFULL) return error;
+    error = emit_built(derive);
+    return error < 0 ? error : add_once(derive, slot, value, time_ns);
+}
+
+/* ---- evaluation ---- */
+
+static int evaluate(struct derive *derive, uint32_t index, int64_t time_ns)
+{
+    const struct yd_derive_rule *rule = &derive->rules.rules[index];
+    struct yd_reading value = yd_expression_eval(rule->expression, derive->values, time_ns, derive->memories[index]);
+    bool had = derive->values[rule->slot].type != YD_NIL;
+    int error = put_value(derive, rule->slot, value);
+    if (error < 0) return error;
+    if (value.type == YD_NIL && !had && !(value.flags & YD_READING_FAULTS)) return 0; /* it waits for something */
+    is_new(derive, rule->slot);
+    if (value.type == YD_NIL && !(value.flags & YD_READING_FAULTS)) return 0;
+    return add_out(derive, rule->slot, &derive->values[rule->slot], time_ns);
+}
+
+/* All rules that read something new, each once. Those behind a rule come after it, so one pass meets them all. */
+static int evaluate_due(struct derive *derive, int64_t time_ns)
+{
+    int error = 0;
+    for (uint32_t word = 0; word <= derive->rules.rule_count / 64 && error == 0; word++) {
+        while (derive->due[word] && error == 0) {
+            uint32_t bit = (uint32_t)__builtin_ctzll(derive->due[word]);
+            derive->due[word] &= derive->due[word] - 1;
+            error = evaluate(derive, word * 64 + bit, time_ns);
+        }
+    }
+    for (uint32_t i = 0; i < derive->fresh_count; i++)
+        derive->values[derive->fresh[i]].flags &= (uint16_t)~YD_READING_FRESH;
+    derive->fresh_count = 0;
+    return error;
+}
+
+/* ---- in ---- */
+
+static void forget_slot(struct derive *derive, uint32_t index)
+{
+    const struct yd_derive_slot *slot = &derive->rules.slots[index];
+    derive->values[index] = yd_reading_none(0);
+    for (uint32_t i = 0; i < slot->reader_count; i++)
+        if (derive->memories[slot->readers[i]]) yd_expression_state_reset(derive->memories[slot->readers[i]]);
+}
+
+/* What is forgotten has no value here from now on; what was remembered of it is forgotten, too. */
+static void forget(struct derive *derive, const struct yd_view *view, uint32_t index, const struct yd_pattern *pattern,
+                   uint32_t kinds)
+{
+    const struct yd_intern *names = &derive->rules.names;
+    struct yd_str own = yd_view_name(view, view->records[index].name);
+    if (!(kinds & TAKEN_KINDS)) return;
+    for (uint32_t i = 0; i < derive->rules.slot_count; i++)
+        if (pattern ? yd_pattern_match(pattern, names->strings[i]) : yd_str_eq(own, names->strings[i]))
+            forget_slot(derive, i);
+}
+
+static uint32_t slot_of(struct derive *derive, const struct yd_view *view, uint32_t name)
+{
+    uint32_t *cache = (uint32_t *)(void *)derive->cache.data;
+    if (cache[name] == 0) {
+        uint32_t slot = yd_intern_find_hashed(&derive->rules.names, yd_view_name(view, name), view->names[name].hash);
+        bool ours = slot != YD_INTERN_NONE && derive->rules.slots[slot].rule == YD_DERIVE_OUTSIDE;
+        cache[name] = ours ? slot + 2 : 1;
+    }
+    return cache[name] == 1 ? NOT_A_SLOT : cache[name] - 2;
+}
+
+/* A record that no rule reads, or that a rule makes, only passes. */
+static int take(struct derive *derive, const struct yd_view *view, uint32_t index, int64_t *group_time,
+                uint64_t *folded)
+{
+    const struct yd_record *record = &view->records[index];
+    uint32_t slot = YD_KIND_BIT(record->kind) & TAKEN_KINDS ? slot_of(derive, view, record->name) : NOT_A_SLOT;
+    int error = 0;
+    if (slot == NOT_A_SLOT) {
+        (*folded)++;
+        return 0;
+    }
+    bool again = derive->values[slot].flags & YD_READING_FRESH;
+    if (derive->fresh_count && (!derive->together || again || record->time_ns != *group_time))
+        error = evaluate_due(derive, *group_time);
+    if (error < 0) return error;
+    error = put_value(derive, slot, reading_of(view, record));
+    if (error < 0) return error;
+    *group_time = record->time_ns;
+    is_new(derive, slot);
+    return 0;
+}
+
+static void begin(struct derive *derive, const struct yd_view *view, struct yd_out *out)
+{
+    derive->out = out;
+    derive->fresh_count = 0;
+    memset(derive->due, 0, (derive->rules.rule_count / 64 + 1u) * sizeof *derive->due);
+    yd_buf_clear(&derive->cache);
+    size_t size = view->name_count * sizeof(uint32_t);
+    if (yd_buf_reserve(&derive->cache, size + 1)) memset(derive->cache.data, 0, size);
+}
+
+static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
+{
+    struct derive *derive = opaque;
+    uint64_t folded = 0;
+    int64_t group_time = 0;
+    int error = 0;
+    if (input->type != YD_INPUT_BATCH) return YD_DONE;
+    const struct yd_view *view = &input->batch->view;
+    begin(derive, view, out);
+    if (derive->cache.failed) return YD_FAIL;
+    if (derive->pass) error = yd_emit(out, PORT_OUTPUT, yd_batch_ref(input->batch));
+    for (uint32_t i = 0; error == 0 && i < view->count; i++) {
+        struct yd_pattern *pattern;
+        uint32_t kinds = 0;
+        int tombstone = yd_tombstone_read(view, i, &pattern, &kinds);
+        if (tombstone == 0) {
+            error = take(derive, view, i, &group_time, &folded);
+            continue;
+        }
+        error = tombstone < 0 ? tombstone : evaluate_due(derive, group_time);
+        if (tombstone < 0) break;
+        forget(derive, view, i, pattern, kinds);
+        yd_pattern_destroy(pattern);
+        folded++;
+    }
+    if (error == 0) error = evaluate_due(derive, group_time);
+    if (error == 0) error = emit_built(derive);
+    if (error < 0) {
+        yd_builder_abandon(derive->builder);
+        return YD_FAIL;
+    }
+    if (folded && !derive->pass) yd_count_folded(out, folded);
+    return YD_DONE;
+}
+
+/* ---- what survives ---- */
+
+struct saved_value {
+    uint64_t bits;
+    uint16_t flags;
+    uint8_t type, reserved[5];
+};
+
+static int save(const void *opaque, uint32_t key_group, struct yd_saver *saver)
+{
+    const struct derive *derive = opaque;
+    const struct yd_derive_rules *rules = &derive->rules;
+    uint32_t head[3] = {SAVED_FORM, 0, 0};
+    struct yd_buf memory;
+    int error = 0;
+    if (key_group != 0) return 0;
+    for (uint32_t i = 0; i < rules->slot_count; i++) head[1] += derive->values[i].type != YD_NIL;
+    for (uint32_t i = 0; i < rules->rule_count; i++) head[2] += derive->memories[i] != NULL;
+    yd_save_bytes(saver, head, sizeof head);
+    for (uint32_t i = 0; i < rules->slot_count; i++) {
+        const struct yd_reading *value = &derive->values[i];
+        bool text = value->type == YD_TEXT;
+        const struct saved_value saved = {.bits = text ? 0 : value->bits, .flags = value->flags, .type = value->type};
+        if (value->type == YD_NIL) continue;
+        yd_save_text(saver, rules->names.strings[i]);
+        yd_save_bytes(saver, &saved, sizeof saved);
+        yd_save_text(saver, text ? (struct yd_str){value->text, value->size} : YD_STR(""));
+    }
+    yd_buf_init(&memory, NULL);
+    for (uint32_t i = 0; i < rules->rule_count && error == 0; i++) {
+        if (!derive->memories[i]) continue;
+        yd_buf_clear(&memory);
+        yd_expression_state_save(derive->memories[i], &memory);
+        if (memory.failed) error = YD_ENOMEM;
+        yd_save_text(saver, rules->names.strings[rules->rules[i].slot]);
+        yd_save_text(saver, yd_buf_view(&memory));
+    }
+    yd_buf_fini(&memory);
+    return error;
+}
+
+static int load_value(struct derive *derive, struct yd_str *from)
+{
+    struct yd_str name, text;
+    struct saved_value saved;
+    if (!yd_saved_text(from, &name) || !yd_saved_bytes(from, &saved, sizeof saved) || !yd_saved_text(from, &text))
+        return YD_EFORMAT;
+    if (saved.type < YD_BOOL || saved.type > YD_TEXT || saved.flags & ~0xfeu ||
+        (saved.type == YD_BOOL && saved.bits > 1) || !yd_text_utf8(text))
+        return YD_EFORMAT;
+    uint32_t slot = yd_intern_find(&derive->rules.names, name);
+    if (slot == YD_INTERN_NONE) return 0; /* the rules are others now */
+    struct yd_reading value = {.type = saved.type, .flags = saved.flags, .bits = saved.bits};
+    if (saved.type == YD_TEXT) value = yd_reading_text(text, saved.flags);
+    return put_value(derive, slot, value);
+}
+
+/* A rule that reads otherwise now begins anew; the others go on. */
+static int load_memory(struct derive *derive, struct yd_str *from)
+{
+    struct yd_str name, memory;
+    if (!yd_saved_text(from, &name) || !yd_saved_text(from, &memory)) return YD_EFORMAT;
+    uint32_t slot = yd_intern_find(&derive->rules.names, name);
+    uint32_t rule = slot == YD_INTERN_NONE ? YD_DERIVE_OUTSIDE : derive->rules.slots[slot].rule;
+    if (rule == YD_DERIVE_OUTSIDE || !derive->memories[rule]) return 0;
+    int error = yd_expression_state_load(derive->memories[rule], memory);
+    return error == YD_EINVAL ? 0 : error;
+}
+
+static int load(void *opaque, uint32_t key_group, struct yd_str saved)
+{
+    struct derive *derive = opaque;
+    uint32_t head[3];
+    int error = 0;
+    (void)key_group;
+    if (!yd_saved_bytes(&saved, head, sizeof head)) return YD_EFORMAT;
+    if (head[0] != SAVED_FORM) return YD_EVERSION;
+    for (uint32_t i = 0; i < head[1] && error == 0; i++) error = load_value(derive, &saved);
+    for (uint32_t i = 0; i < head[2] && error == 0; i++) error = load_memory(derive, &saved);
+    return error < 0 ? error : saved.size ? YD_EFORMAT : 0;
+}
+
+static const struct yd_port_class ports[] = {
+    [PORT_INPUT] = {.name = "input",
+                    .direction = YD_IN,
+                    .mode = YD_PUSH,
+                    .kinds = YD_KINDS_ALL,
+                    .needs = TAKEN_KINDS,
+                    .flags = YD_PORT_REQUIRED,
+                    .doc = "Measurements. What no rule reads is counted as folded, unless it passes."},
+    [PORT_OUTPUT] = {.name = "output",
+                     .direction = YD_OUT,
+                     .mode = YD_PUSH,
+                     .kinds = YD_KINDS_ALL,
+                     .flags = YD_PORT_REQUIRED,
+                     .doc = "A SAMPLE for each result; with `pass` the batch that led to them before them."},
+    {.name = NULL},
+};
+
+static const struct yd_param_class params[] = {
+    {.name = "rules",
+     .type = YD_PARAM_LIST,
+     .doc = "Rules as texts: `[\"climb = rate(altitude)\", \"falling = climb < -2\"]`, in any order."},
+    {.name = "file", .type = YD_PARAM_TEXT, .doc = "Or a file of rules, each on a line of its own; read at the start."},
+    {.name = "pass", .type = YD_PARAM_BOOL, .initial = "false", .doc = "Whether what comes in goes out, too."},
+    {.name = "together",
+     .type = YD_PARAM_BOOL,
+     .initial = "true",
+     .doc = "Records of one time that follow each other in a batch are one packet: rules see all of them at once. "
+            "`false`: rules are evaluated after each record."},
+    {.name = NULL},
+};
+
+const struct yd_element_class yd_class_derive = {
+    .abi = YD_ELEMENT_ABI,
+    .flags = YD_CLASS_STATEFUL | YD_CLASS_REPEATS,
+    .name = "Derive",
+    .summary = "makes measurements of measurements, by expressions",
+    .doc = "A rule is `name = expression`; docs/derive.md has the language. A rule is evaluated when something that it "
+           "reads is new, after the rules that make what it reads; its result has the time of that record.\n\n"
+           "- Rules may read what other rules make; a circle is refused, with the chain.\n"
+           "- Rates, rolling averages and everything else that is remembered survive restarts, and go by the time of "
+           "the records: a stream read again gives the same results.\n"
+           "- A result that overflows, divides by zero or is not a number goes out without a value, marked suspect. "
+           "While a measurement it reads has not come yet, nothing goes out.\n"
+           "- Types are checked where they are known; a measurement from outside is a number unless it is compared "
+           "with a text or used as a condition.\n",
+    .example =
+        "decom -> Derive(rules: [\"climb = rate(altitude)\", \"climb.mean = rolling_avg(climb, 10s)\"]) -> Print()",
+    .ports = ports,
+    .params = params,
+    .state_size = sizeof(struct derive),
+    .check = check,
+    .open = open_derive,
+    .close = close_derive,
+    .receive = receive,
+    .save = save,
+    .load = load,
+};
