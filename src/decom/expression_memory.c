@@ -227,16 +227,15 @@ static struct yd_reading held(const struct memory_plan *plan, struct memory *mem
 
 static struct yd_reading last(const struct memory_plan *plan, struct memory *memory, const struct yd_reading *args)
 {
-    unsigned fresh = (args[0].flags | args[1].flags) & YD_READING_FRESH;
+    struct yd_reading result = args[0].type ? args[0] : args[1];
     if (args[0].type) {
         memory->bits = args[0].bits;
         memory->known = 1;
-        return args[0];
+    } else if (memory->known) {
+        result = (struct yd_reading){.type = plan->type, .bits = memory->bits};
     }
-    if (memory->known) return (struct yd_reading){.type = plan->type, .flags = (uint16_t)fresh, .bits = memory->bits};
-    struct yd_reading otherwise = args[1];
-    otherwise.flags |= (uint16_t)fresh;
-    return otherwise;
+    result.flags |= (uint16_t)((args[0].flags | args[1].flags) & YD_READING_FRESH);
+    return result;
 }
 
 static struct yd_reading count(struct memory *memory, const struct yd_reading *x)
