@@ -19,10 +19,15 @@
 #define YD_READING_FAULTS 0x007c
 
 struct yd_reading {
-    uint8_t type; /* enum yd_type: NIL (no value), BOOL, I64, U64, F64, TEXT */
-    uint8_t reserved;
-    uint16_t flags;
-    uint32_t size; /* TEXT: bytes */
+    union {
+        struct {
+            uint8_t type; /* enum yd_type: NIL (no value), BOOL, I64, U64, F64, TEXT */
+            uint8_t reserved;
+            uint16_t flags;
+            uint32_t size; /* TEXT: bytes */
+        };
+        uint64_t head; /* all of that in one store: what follows reads it whole or in parts without waiting */
+    };
     union {
         uint64_t bits; /* BOOL: 0 or 1 */
         int64_t i64;
@@ -35,23 +40,23 @@ _Static_assert(sizeof(struct yd_reading) == 16, "two words: fits two registers")
 
 static inline struct yd_reading yd_reading_none(unsigned flags)
 {
-    return (struct yd_reading){.type = YD_NIL, .flags = (uint16_t)flags};
+    return (struct yd_reading){.head = YD_NIL | (uint64_t)(uint16_t)flags << 16};
 }
 static inline struct yd_reading yd_reading_bool(bool value, unsigned flags)
 {
-    return (struct yd_reading){.type = YD_BOOL, .flags = (uint16_t)flags, .bits = value};
+    return (struct yd_reading){.head = YD_BOOL | (uint64_t)(uint16_t)flags << 16, .bits = value};
 }
 static inline struct yd_reading yd_reading_i64(int64_t value, unsigned flags)
 {
-    return (struct yd_reading){.type = YD_I64, .flags = (uint16_t)flags, .i64 = value};
+    return (struct yd_reading){.head = YD_I64 | (uint64_t)(uint16_t)flags << 16, .i64 = value};
 }
 static inline struct yd_reading yd_reading_u64(uint64_t value, unsigned flags)
 {
-    return (struct yd_reading){.type = YD_U64, .flags = (uint16_t)flags, .u64 = value};
+    return (struct yd_reading){.head = YD_U64 | (uint64_t)(uint16_t)flags << 16, .u64 = value};
 }
 static inline struct yd_reading yd_reading_f64(double value, unsigned flags)
 {
-    return (struct yd_reading){.type = YD_F64, .flags = (uint16_t)flags, .f64 = value};
+    return (struct yd_reading){.head = YD_F64 | (uint64_t)(uint16_t)flags << 16, .f64 = value};
 }
 static inline struct yd_reading yd_reading_text(struct yd_str value, unsigned flags)
 {
