@@ -1,4 +1,4 @@
-/* yarder state: what the States of a running daemon say now, the worst first. */
+/* yarder state: what the States and Limits of a running daemon say now, the worst first. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ struct states {
     struct cli_args *args;
     struct one *all;
     size_t count, capacity;
-    char elements[16][128]; /* that are States */
+    char elements[16][128]; /* that are States or Limits */
     size_t element_count;
     uint64_t of_code[4], stale;
     int error;
@@ -29,7 +29,8 @@ static int take_element(void *arg, const struct yd_view *view, struct yd_str nam
 {
     struct states *states = arg;
     const struct yd_cell *class = yd_view_find(view, map, YD_STR("class"));
-    if (!class || class->type != YD_TEXT || !yd_str_eq(yd_view_bytes(view, class->value), YD_STR("State"))) return 0;
+    struct yd_str is = class && class->type == YD_TEXT ? yd_view_bytes(view, class->value) : YD_STR("");
+    if (!yd_str_eq(is, YD_STR("State")) && !yd_str_eq(is, YD_STR("Limits"))) return 0;
     if (states->element_count == YD_COUNT(states->elements) || name.size >= sizeof states->elements[0]) return 0;
     (void)snprintf(states->elements[states->element_count++], sizeof states->elements[0], "%.*s", YD_STR_FMT(name));
     return 0;
@@ -154,7 +155,7 @@ static const struct cli_option options[] = {
     CLI_REMOTE_OPTIONS,
     {"bad", NULL, "only those that are not OK, or stale"},
     {"check", NULL, "exit with 1 when one is not OK"},
-    {"element", "NAME", "of this State only; default: of all that the topology has"},
+    {"element", "NAME", "of this State or Limits only; default: of all that the topology has"},
     {NULL, NULL, NULL},
 };
 
@@ -163,7 +164,7 @@ const struct cli_command cmd_state = {
     .usage = "[PATTERN] [--bad] [--check] [--element NAME] [--at ADDRESS]",
     .summary = "shows the states of a running daemon, the worst first",
     .doc =
-        "The daemon's topology must have a Native and a State. PATTERN is one over names, like 'db.*'. SINCE is the\n"
+        "The daemon's topology must have a Native, and a State or Limits. PATTERN is one over names, like 'db.*'. SINCE is the\n"
         "last transition, LAST the last result; a stale one was not heard of for longer than it should be.\n"
         "With --json an object a line, as they come.",
     .example = "  yarder state\n  yarder state 'db.*' --bad",
