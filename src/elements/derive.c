@@ -489,7 +489,7 @@ const struct yd_element_class yd_class_derive = {
            "- Types are checked where they are known; a measurement from outside is a number unless it is compared "
            "with a text or used as a condition.\n",
     .example =
-        "decom -> Derive(rules: [\"climb = rate(altitude)\", \"climb.mean = rolling_avg(climb, 10s)\"]) -> Print()",
+        "metrics -> Derive(rules: [\"climb = rate(altitude)\", \"climb.mean = rolling_avg(climb, 10s)\"]) -> Print()",
     .ports = ports,
     .params = params,
     .state_size = sizeof(struct derive),

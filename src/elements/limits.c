@@ -679,7 +679,7 @@ const struct yd_element_class yd_class_limits = {
            "- States survive restarts. After a crash, what was told since the last save (200 ms) is told again, "
            "alike.\n"
            "- A tombstone (`Forget`) makes it forget names.\n",
-    .example = "decom -> Limits(rules: [\"tank.* yellow 10..90 red 0..100 persist 3 stale 10s\"]) -> Print()",
+    .example = "metrics -> Limits(rules: [\"tank.* yellow 10..90 red 0..100 persist 3 stale 10s\"]) -> Print()",
     .ports = ports,
     .params = params,
     .reasons = reasons,
