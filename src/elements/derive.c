@@ -100,9 +100,8 @@ static int read_file(struct yd_element *element, struct derive *derive, const ch
     return yd_element_fail(element, error, "%s:%s", path, words);
 }
 
-static int open_derive(struct yd_element *element, void *opaque)
+static int set_up(struct yd_element *element, struct derive *derive)
 {
-    struct derive *derive = opaque;
     const struct yd_args *args = yd_element_args(element);
     const struct yd_arg *list = yd_args_find(args, "rules"), *file = yd_args_find(args, "file");
     struct yd_mistake mistake;
@@ -148,6 +147,13 @@ static void close_derive(void *opaque)
     yd_derive_rules_fini(&derive->rules);
     yd_buf_fini(&derive->cache);
     yd_builder_destroy(derive->builder);
+}
+
+static int open_derive(struct yd_element *element, void *opaque)
+{
+    int error = set_up(element, opaque);
+    if (error < 0) close_derive(opaque);
+    return error;
 }
 
 /* ---- values ---- */

@@ -218,9 +218,8 @@ static int read_file(struct yd_element *element, struct limiter *state, const ch
     return yd_element_fail(element, error, "%s:%s", path, words);
 }
 
-static int open_limiter(struct yd_element *element, void *opaque)
+static int set_up(struct yd_element *element, struct limiter *state)
 {
-    struct limiter *state = opaque;
     const struct yd_args *args = yd_element_args(element);
     const struct yd_arg *list = yd_args_find(args, "rules"), *file = yd_args_find(args, "file");
     struct yd_mistake mistake;
@@ -245,6 +244,13 @@ static void close_limiter(void *opaque)
     if (state->opened) close_rules(state);
     free(state->by_item);
     yd_builder_destroy(state->builder);
+}
+
+static int open_limiter(struct yd_element *element, void *opaque)
+{
+    int error = set_up(element, opaque);
+    if (error < 0) close_limiter(opaque);
+    return error;
 }
 
 /* ---- names ---- */
