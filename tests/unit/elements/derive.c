@@ -166,6 +166,7 @@ static void a_file_of_rules_is_read_and_its_mistakes_have_a_line(void **state)
     put_file(&t, "rules", "# two rules\nsum = a +\n  bb(3)\n");
     assert_true(tested_try(&t, DERIVE("file: \"rules\""), &trail) < 0);
     if (!strstr(yd_trail_text(&trail), "rules:3:3: no function is called 'bb'")) fail_msg("%s", yd_trail_text(&trail));
+    tested_stop(&t);
     tested_close(&t);
 }
 

@@ -170,6 +170,7 @@ static void a_file_of_limits_is_read_and_its_mistakes_have_a_line(void **state)
     put_file(&t, "limits", "# tanks\ntank.* limits red 10\n");
     assert_true(tested_try(&t, LIMITS("file: \"limits\""), &trail) < 0);
     if (!strstr(yd_trail_text(&trail), "limits:2:21: the dots of a range")) fail_msg("%s", yd_trail_text(&trail));
+    tested_stop(&t);
     tested_close(&t);
 }
 
