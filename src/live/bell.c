@@ -38,9 +38,10 @@ void yd_live_bell_ring(struct yd_live_bell *bell, uint32_t word)
     word %= YD__BELL_WORDS;
     uint32_t *at = &bell->page->words[word].word;
     uint32_t next = bell->sequences[word] += YD__BELL_STEP;
-    /* The release half pairs with the acquire in yd__bell_arm: who arms after this sees what was stored before it. The
-     * acquire half pairs with that one's release: what arms before this is seen here. */
-    uint32_t old = yd__exchange(at, next, ACQ_REL);
+    /* Release pairs with the acquire in yd__bell_arm: who arms after this sees what was stored before it. Who armed
+     * before is seen here, since both change the same word; nothing else of his is read, so there is nothing to
+     * acquire. */
+    uint32_t old = yd__exchange(at, next, RELEASE);
     if (old & YD__BELL_WAITER) {
         bell->wakes++;
         yd__futex_wake_all(at);

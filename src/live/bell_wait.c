@@ -8,9 +8,10 @@
 
 uint32_t yd__bell_arm(uint32_t *word)
 {
-    /* Acquire pairs with the release half of the exchange in yd_live_bell_ring: what was stored before a ring that this
-     * follows is seen by the check that comes next. Release: the ring that follows sees the bit. */
-    return yd__fetch_or(word, YD__BELL_WAITER, ACQ_REL) | YD__BELL_WAITER;
+    /* Acquire pairs with the release of the exchange in yd_live_bell_ring: what was stored before a ring that this
+     * follows is seen by the check that comes next. A ring that comes later finds the bit: both change the same word.
+     */
+    return yd__fetch_or(word, YD__BELL_WAITER, ACQUIRE) | YD__BELL_WAITER;
 }
 
 #ifndef YD_LIVE_STEPS

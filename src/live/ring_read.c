@@ -150,7 +150,8 @@ void yd_live_ring_credit(struct yd_live_ring_reader *reader)
     reader->credited = reader->position;
     /* Release pairs with the acquire in has_credit (ring_write.c): what lies below was read. */
     yd__store(&reader->credit->consumed, reader->position, RELEASE);
-    /* As a bell, the other way round; pairs with the fetch_or in yd_live_ring_arm. The count tells rings apart. */
+    /* As a bell, the other way round: release pairs with the fetch_or in yd_live_ring_arm. The count tells rings apart.
+     */
     uint32_t ring = (uint32_t)(reader->position / 8) << 1;
-    if (yd__exchange(&reader->credit->room, ring, ACQ_REL) & 1) yd__futex_wake_all(&reader->credit->room);
+    if (yd__exchange(&reader->credit->room, ring, RELEASE) & 1) yd__futex_wake_all(&reader->credit->room);
 }

@@ -154,7 +154,7 @@ int yd_live_ring_put(struct yd_live_ring *ring, uint32_t index, int64_t time_ns,
 
 uint32_t *yd_live_ring_arm(struct yd_live_ring *ring, uint32_t *ret_seen)
 {
-    /* As yd__bell_arm, the other way round: pairs with the exchange in yd_live_ring_credit. */
-    *ret_seen = yd__fetch_or(&ring->credit->room, UINT32_C(1), ACQ_REL) | 1;
+    /* As yd__bell_arm, the other way round: acquire pairs with the exchange in yd_live_ring_credit. */
+    *ret_seen = yd__fetch_or(&ring->credit->room, UINT32_C(1), ACQUIRE) | 1;
     return &ring->credit->room;
 }

@@ -55,9 +55,9 @@ int yd_live_triple_take(struct yd_live_triple_reader *reader, const void **ret_b
 
 int yd_live_triple_arm(struct yd_live_triple_reader *reader, struct yd_live_sleep *ret_sleep)
 {
-    /* Of the same word that publishing exchanges: either that sees the bit, or we see it dirty. Acquire is not needed,
-     * take has it; both orders for the sake of who comes first. */
-    uint32_t old = yd__fetch_or(reader->word, YD__TRIPLE_WAITER, ACQ_REL);
+    /* Both sides change the same word: either publishing finds the bit, or we find it dirty. Nothing else is read
+     * before take, which acquires: so this orders nothing. */
+    uint32_t old = yd__fetch_or(reader->word, YD__TRIPLE_WAITER, RELAXED);
     if (old & YD__TRIPLE_DIRTY) return YD_EAGAIN;
     *ret_sleep = (struct yd_live_sleep){reader->word, old | YD__TRIPLE_WAITER};
     return 0;
