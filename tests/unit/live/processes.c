@@ -20,6 +20,12 @@
 #include "live/triple_read.h"
 #include "live/triple_write.h"
 
+#if defined(__has_feature)
+#define YD_HAS_TSAN __has_feature(thread_sanitizer)
+#else
+#define YD_HAS_TSAN 0
+#endif
+
 #define VALUE_SIZE 64
 #define LONGEST_NS (INT64_C(10) * 1000000000) /* a wake-up that was lost would take 30 s: the sleep's own bound */
 
@@ -203,10 +209,10 @@ static void end(pid_t pid)
     assert_int_equal(waitpid(pid, &status, 0), pid);
 }
 
-static void wait_until_moves(const uint64_t *word, uint64_t from)
+static void wait_until_moves(const uint64_t *word, uint64_t from, const char *what)
 {
     for (int64_t until = now_ns() + LONGEST_NS; __atomic_load_n(word, __ATOMIC_RELAXED) == from;) {
-        if (now_ns() > until) fail_msg("nothing moved for ten seconds: a lost wake-up, or a writer that waits");
+        if (now_ns() > until) fail_msg("nothing moved for ten seconds: %s", what);
         usleep(20);
     }
 }
@@ -233,6 +239,9 @@ static void look_at_what_is_left(struct world *w, uint64_t published)
 static void killed_and_stopped_ends_leave_no_torn_value_and_hold_nobody_up(void **state)
 {
     (void)state;
+#if defined(__SANITIZE_THREAD__) || YD_HAS_TSAN
+    skip(); /* its run time stalls now and then in a child that was forked; the threads above are its part */
+#endif
     struct yd_rng rng;
     yd_rng_init(&rng, test_seed());
     const char *rounds_text = getenv("ROUNDS");
@@ -242,8 +251,8 @@ static void killed_and_stopped_ends_leave_no_torn_value_and_hold_nobody_up(void 
         struct world w;
         make_world(&w);
         pid_t writer = start(&w, write_until_stopped), reader = start(&w, read_until_stopped);
-        wait_until_moves(&w.said->published, 0);
-        wait_until_moves(&w.said->seen, 0);
+        wait_until_moves(&w.said->published, 0, "the writer never began");
+        wait_until_moves(&w.said->seen, 0, "the reader never began");
         usleep((useconds_t)yd_rng_below(&rng, 1500));
         uint64_t from;
         switch (yd_rng_below(&rng, 4)) {
@@ -254,26 +263,26 @@ static void killed_and_stopped_ends_leave_no_torn_value_and_hold_nobody_up(void 
         case 1: /* the reader dies: the writer goes on, another reader reads on */
             end(reader);
             from = __atomic_load_n(&w.said->published, __ATOMIC_RELAXED);
-            wait_until_moves(&w.said->published, from);
+            wait_until_moves(&w.said->published, from, "a writer whose reader was killed waits");
             /* The triple buffer's one reader is gone: the next gets another. */
             reader = start(&w, read_table_until_stopped);
             from = __atomic_load_n(&w.said->seen, __ATOMIC_RELAXED);
-            wait_until_moves(&w.said->seen, from);
+            wait_until_moves(&w.said->seen, from, "the next reader never began");
             break;
         case 2: /* the reader stands still: the writer does not */
             kill(reader, SIGSTOP);
             from = __atomic_load_n(&w.said->published, __ATOMIC_RELAXED);
-            wait_until_moves(&w.said->published, from);
+            wait_until_moves(&w.said->published, from, "a writer waits for a reader that stands still");
             kill(reader, SIGCONT);
             from = __atomic_load_n(&w.said->seen, __ATOMIC_RELAXED);
-            wait_until_moves(&w.said->seen, from);
+            wait_until_moves(&w.said->seen, from, "a reader that goes on sees nothing new");
             break;
         default: /* the writer stands still: the reader sleeps, and wakes with it */
             kill(writer, SIGSTOP);
             usleep(200);
             from = __atomic_load_n(&w.said->seen, __ATOMIC_RELAXED);
             kill(writer, SIGCONT);
-            wait_until_moves(&w.said->seen, from);
+            wait_until_moves(&w.said->seen, from, "a reader was not woken");
         }
         if (writer) end(writer);
         end(reader);
