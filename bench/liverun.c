@@ -219,7 +219,7 @@ static double polled_ns(uint64_t count)
 static void sleep_elsewhere(void *with)
 {
     (void)with;
-    struct yd_live_sleep sleep = yd_live_bell_arm(&bell_mapping, 7);
+    struct yd_live_sleep sleep = yd_live_bell_arm(&bell_mapping, cell.bell + 1u);
     __atomic_fetch_add(&shared->ready, 1, __ATOMIC_RELEASE);
     for (;;) (void)yd_live_bell_sleep(&sleep, 1, INT64_MAX);
 }

@@ -85,6 +85,8 @@ def main():
         shutil.rmtree(work, ignore_errors=True)
         os.makedirs(os.path.join(work, 'live'))
         for file in os.listdir(os.path.join(SOURCE, 'src/live')):
+            if not file.endswith(('.c', '.h')):
+                continue
             shutil.copy(os.path.join(SOURCE, 'src/live', file), os.path.join(work, 'live', file))
         problem = None
         for file, old, new in changes:

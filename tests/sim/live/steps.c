@@ -122,7 +122,7 @@ static bool is_there(void)
 static void wait_for_last(void)
 {
     while (!is_there()) {
-        struct yd_live_sleep sleep = yd_live_bell_arm(&bell_mapping, 0);
+        struct yd_live_sleep sleep = yd_live_bell_arm(&bell_mapping, cell.bell);
         if (is_there()) break;
         step_futex_wait(sleep.word, sleep.seen);
     }
@@ -137,7 +137,7 @@ static bool never(unsigned thread)
 /* Somebody armed and was killed: his bit stays. */
 static void arm_and_die(void)
 {
-    (void)yd_live_bell_arm(&bell_mapping, 0);
+    (void)yd_live_bell_arm(&bell_mapping, cell.bell);
 }
 
 static uint64_t wakes_before;

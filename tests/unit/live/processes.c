@@ -336,7 +336,7 @@ static void the_writer_makes_no_system_call_while_nobody_waits(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_true(w.said->published == 100000);
     /* And one that has to wake somebody does, so the filter would have found out. */
-    (void)yd_live_bell_arm(&w.bell_mapping, 0);
+    (void)yd_live_bell_arm(&w.bell_mapping, w.cell.bell);
     status = publish_filtered(&w);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
     end_world(&w);
@@ -432,7 +432,7 @@ static void a_client_that_scribbles_on_its_bell_costs_wakes_and_nothing_else(voi
     uint32_t *words = (uint32_t *)(uintptr_t)w.bell_mapping.header;
     for (uint64_t n = 1; n <= 20000; n++) {
         words[yd_rng_below(&rng, YD__BELL_SIZE / 4)] = (uint32_t)yd_rng_next(&rng);
-        words[YD__LIVE_HEADER_SIZE / 4] = (uint32_t)yd_rng_next(&rng);
+        *yd_live_bell_word(&w.bell_mapping, w.cell.bell) = (uint32_t)yd_rng_next(&rng);
         publish(&w, n);
         look_at_what_is_left(&w, n);
     }
