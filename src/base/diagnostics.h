@@ -41,6 +41,7 @@ struct yd_diagnostics {
     struct yd_source *sources; /* yd_place.file indexes them */
     size_t source_count, source_capacity;
     char letter; /* before a code; 0: Y */
+    bool muted;  /* what was said last is not shown: nor is what is added to it */
 };
 void yd_diagnostics_init(struct yd_diagnostics *diagnostics, struct yd_alloc *alloc);
 void yd_diagnostics_fini(struct yd_diagnostics *diagnostics);

@@ -36,6 +36,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_log_cursors,
     &cmd_log_follow,
     &cmd_log_promote,
+    &cmd_decom_check,
     &cmd_completion,
     &cmd_version,
     NULL,

@@ -76,6 +76,7 @@ struct yd_def_type *yd_def_type_copy(struct yd_def *def, const struct yd_def_typ
     type->name = YD_STR("");
     type->place = place;
     /* The lists are copied: what is added to the copy must not show in the original. */
+    type->compiled = NULL;
     type->calibrations = type->calibrations_last = NULL;
     type->labels = type->labels_last = NULL;
     for (const struct yd_def_calibration *item = from->calibrations; item; item = item->next) {

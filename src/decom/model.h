@@ -73,7 +73,7 @@ struct yd_def_condition {
 struct yd_def_amount {
     struct yd_def_ref field; /* none: `offset` is the number */
     int64_t scale, offset;   /* scale 0 with a field: 1 */
-    uint64_t max;            /* with a field: more than this is a damaged packet; 0: 65535 */
+    uint64_t max;            /* with a field: more than this is a damaged packet; 0: 65535 bytes, 1024 items */
 };
 
 /* ---- types ---- */
@@ -101,7 +101,7 @@ enum yd_def_encoding {
  * compiler lays them out. In both, position = byte × 8 + bit. */
 enum yd_def_numbering { YD_DEF_MSB0, YD_DEF_LSB0 };
 /* For whole bytes. An MSB0 type reads big-endian by nature, an LSB0 type little-endian; a size that is no multiple of 8
- * has no other order than that (it is refused, not guessed). */
+ * has no other order than that (it is refused, not guessed). Up to 8 bits have none: any is ignored. */
 enum yd_def_order { YD_DEF_NATURAL, YD_DEF_BIG, YD_DEF_LITTLE, YD_DEF_PERMUTED };
 enum yd_def_extent {
     YD_DEF_FIXED,      /* `size` bytes, perhaps told by a field */
@@ -215,6 +215,7 @@ struct yd_def_type {
     struct yd_str unit, doc;
     bool has_valid; /* engineering values outside are suspect */
     double valid_min, valid_max;
+    void *compiled; /* the compiler's */
 };
 
 /* ---- entries and containers ---- */
@@ -275,6 +276,7 @@ struct yd_def_container {
     uint32_t sync_errors;  /* wrong bits that are tolerated */
     struct yd_str counter; /* the entry that counts minor frames (SFID), from counter_first */
     uint32_t counter_first;
+    void *compiled; /* the compiler's */
 };
 
 struct yd_def_derived {

@@ -11,6 +11,7 @@
     X(count) \
     X(crawl) \
     X(derive) \
+    X(decom) \
     X(events) \
     X(exec) \
     X(facts) \

@@ -1,0 +1,64 @@
+/* decom/compile.h: what the compiler's files share. */
+#ifndef DECOM_COMPILE_H
+#define DECOM_COMPILE_H
+
+#include <setjmp.h>
+
+#include "decom/plan_internal.h"
+
+/* A field of a container, as others may name it. */
+struct yd__scope {
+    struct yd__scope *next;
+    struct yd_str path; /* "gps.count" */
+    const struct yd_def_entry *entry;
+    bool known, repeated, conditional; /* its place is fixed; it is one of many: nobody can name it */
+    uint64_t at;
+    uint32_t reg; /* NONE until somebody asks */
+    uint32_t order;
+};
+struct yd__info { /* of a container */
+    const struct yd_def_container *container;
+    struct yd__info *parent;
+    struct yd__scope *scope, *scope_last;
+    bool scanned, scanning, broken;
+    bool end_known;
+    uint64_t end;
+    struct yd__node *node;
+    bool children_ask_dynamic;
+    uint32_t children, order;
+};
+struct yd__compiler {
+    struct yd_plan *plan;
+    struct yd_def *def;
+    struct yd_arena *arena;
+    struct yd_diagnostics *diagnostics;
+    struct yd__info *infos;
+    uint32_t info_count;
+    jmp_buf out_of_memory;
+};
+void *yd__piece(struct yd__compiler *compiler, size_t size); /* zeroed; jumps when memory is out */
+const char *yd__path(struct yd__compiler *compiler, const char *prefix, struct yd_str name);
+
+/* compile_field.c: the type as a field, checked and kept with it. NULL: it is wrong, which has been said. */
+const struct yd__field *yd__compile_field(struct yd__compiler *compiler, struct yd_def_type *type);
+/* Contexts of calibrations, once the fields they name are known. */
+void yd__compile_calibrations(struct yd__compiler *compiler, struct yd__info *info, const struct yd_def_entry *entry,
+                              struct yd__field *field);
+bool yd__type_bits(const struct yd_def_type *type, uint64_t *ret_bits);    /* true: always so many */
+bool yd__entry_bits(const struct yd_def_entry *entry, uint64_t *ret_bits); /* likewise, all its elements */
+bool yd__is_number(const struct yd_def_type *type);
+
+/* compile.c: `before` NULL: any field of it. NULL: nothing said yet. */
+struct yd__scope *yd__find(struct yd__info *info, struct yd_str path, const struct yd_def_entry *before,
+                           struct yd__info **ret_where);
+/* With a complaint when there is none, and with a register. */
+struct yd__scope *yd__refer(struct yd__compiler *compiler, struct yd__info *info, struct yd_def_ref ref,
+                            const struct yd_def_entry *before);
+const struct yd__condition *yd__compile_condition(struct yd__compiler *compiler, struct yd__info *info,
+                                                  const struct yd_def_condition *condition,
+                                                  const struct yd_def_entry *before);
+
+/* compile_program.c */
+struct yd__program *yd__compile_program(struct yd__compiler *compiler, struct yd__info *info);
+
+#endif

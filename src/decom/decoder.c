@@ -1,0 +1,323 @@
+/* The decoder: packets through a plan into batches.
+ *
+ *   packet ──match──▶ program ──size, once──▶ steps (staged) ──▶ lanes straight into reserved records ──▶ staged values
+ *
+ * A name is interned once a batch: each program keeps the heads of its records (name, kind, type), which are copied. A
+ * packet whose bytes turn out wrong has left nothing. Room is made before a packet's first value is written, so a batch
+ * that becomes full is given away between packets; only a packet larger than a batch is cut. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/text.h"
+#include "decom/plan_internal.h"
+
+#define SEQUENCES_MAX 65536
+
+struct heads {       /* of a program, in the batch at hand */
+    uint64_t *lanes; /* of each slot: name, kind, type, flags as in a record */
+    uint32_t *names; /* of each name: index in the batch; NONE: not yet */
+    uint64_t stamp;  /* of the batch that lanes are for */
+    uint64_t names_stamp;
+    uint64_t packets;
+};
+struct counter { /* of a sequence */
+    uint64_t key, by;
+    uint64_t last;
+    bool used;
+};
+
+struct yd_decoder {
+    const struct yd_plan *plan;
+    struct yd_decoder_options options;
+    struct yd_alloc *alloc;
+    struct yd_builder *builder;
+    struct yd__machine machine;
+    struct heads *heads;    /* of each packet */
+    uint64_t stamp;         /* counts batches, from 1 */
+    struct yd_record *room; /* reserved, not yet committed */
+    uint32_t room_size, room_used;
+    struct counter *counters; /* open addressing */
+    uint32_t counter_count, counter_capacity;
+    struct yd_decoder_counts counts;
+};
+
+int yd_decoder_create(const struct yd_plan *plan, const struct yd_decoder_options *options, struct yd_alloc *alloc,
+                      struct yd_decoder **ret_decoder)
+{
+    struct yd_decoder *decoder = yd_alloc_zero(alloc, sizeof *decoder);
+    if (!decoder) return YD_ENOMEM;
+    *decoder = (struct yd_decoder){.plan = plan, .options = *options, .alloc = alloc, .stamp = 1};
+    struct yd_builder_options builder = {.size_max = options->size_max, .alloc = alloc};
+    int r = yd_builder_create(&builder, &decoder->builder);
+    if (r == 0) r = yd__machine_init(&decoder->machine, plan, alloc);
+    size_t heads = (plan->packet_count + 1) * sizeof *decoder->heads;
+    if (r == 0 && !(decoder->heads = yd_alloc_zero(alloc, heads))) r = YD_ENOMEM;
+    for (uint32_t i = 0; r == 0 && i < plan->packet_count; i++) {
+        const struct yd__program *program = plan->packets[i];
+        decoder->heads[i].lanes = yd_alloc_zero(alloc, (program->lanes.count + 1) * sizeof(uint64_t));
+        decoder->heads[i].names = yd_alloc_zero(alloc, (program->name_count + 1) * sizeof(uint32_t));
+        if (!decoder->heads[i].lanes || !decoder->heads[i].names) r = YD_ENOMEM;
+    }
+    if (r < 0)
+        yd_decoder_destroy(decoder);
+    else
+        *ret_decoder = decoder;
+    return r;
+}
+
+void yd_decoder_destroy(struct yd_decoder *decoder)
+{
+    if (!decoder) return;
+    const struct yd_plan *plan = decoder->plan;
+    for (uint32_t i = 0; decoder->heads && i < plan->packet_count; i++) {
+        yd_alloc_put(decoder->alloc, decoder->heads[i].lanes, (plan->packets[i]->lanes.count + 1) * sizeof(uint64_t));
+        yd_alloc_put(decoder->alloc, decoder->heads[i].names, (plan->packets[i]->name_count + 1) * sizeof(uint32_t));
+    }
+    yd_alloc_put(decoder->alloc, decoder->heads, (plan->packet_count + 1) * sizeof *decoder->heads);
+    yd_alloc_put(decoder->alloc, decoder->counters, decoder->counter_capacity * sizeof *decoder->counters);
+    if (decoder->machine.plan) yd__machine_fini(&decoder->machine);
+    yd_builder_destroy(decoder->builder);
+    yd_alloc_put(decoder->alloc, decoder, sizeof *decoder);
+}
+
+/* ---- the batch at hand ---- */
+
+static void commit(struct yd_decoder *decoder)
+{
+    yd_builder_commit(decoder->builder, decoder->room_used);
+    decoder->room = NULL;
+    decoder->room_size = decoder->room_used = 0;
+}
+
+int yd_decoder_flush(struct yd_decoder *decoder)
+{
+    struct yd_batch *batch;
+    commit(decoder);
+    int r = yd_builder_seal(decoder->builder, &batch);
+    decoder->stamp++;
+    if (r == YD_EAGAIN) return 0;
+    if (r < 0) return r;
+    decoder->options.batch(decoder->options.arg, batch);
+    return 0;
+}
+
+/* Index of a name of this program in the batch at hand. */
+static int name_index(struct yd_decoder *decoder, const struct yd__program *program, uint32_t name, uint32_t *ret)
+{
+    struct heads *heads = &decoder->heads[program->index];
+    if (heads->names_stamp != decoder->stamp) {
+        memset(heads->names, 0xff, program->name_count * sizeof *heads->names);
+        heads->names_stamp = decoder->stamp;
+    }
+    if (heads->names[name] == YD__NONE) {
+        int r = yd_builder_name(decoder->builder, program->names[name], &heads->names[name]);
+        if (r < 0) return heads->names[name] = YD__NONE, r;
+    }
+    *ret = heads->names[name];
+    return 0;
+}
+
+static uint64_t head_of(uint32_t name, enum yd_kind kind, unsigned type, unsigned flags)
+{
+    return name | (uint64_t)kind << 32 | (uint64_t)type << 40 | (uint64_t)flags << 48;
+}
+
+static int make_heads(struct yd_decoder *decoder, const struct yd__program *program)
+{
+    struct heads *heads = &decoder->heads[program->index];
+    for (uint32_t i = 0; i < program->lanes.count; i++) {
+        uint32_t name = program->lanes.names[i], index;
+        int r = name_index(decoder, program, name, &index);
+        if (r < 0) return r;
+        heads->lanes[i] = head_of(index, YD_SAMPLE, program->types[name] & ~YD__RAW_NAME, 0);
+    }
+    heads->stamp = decoder->stamp;
+    return 0;
+}
+
+/* Room for `count` records in a row. YD_EFULL: the batch has none. */
+static int make_room(struct yd_decoder *decoder, uint32_t count)
+{
+    enum { AHEAD = 2048 };
+    if (decoder->room && decoder->room_size - decoder->room_used >= count) return 0;
+    commit(decoder);
+    int r = yd_builder_reserve(decoder->builder, YD_MAX(count, AHEAD), &decoder->room, &decoder->room_size);
+    if (r < 0) return decoder->room = NULL, decoder->room_size = 0, r;
+    return decoder->room_size < count ? YD_EFULL : 0;
+}
+
+static int write_lanes(struct yd_decoder *decoder, const struct yd__program *program)
+{
+    const struct yd__machine *machine = &decoder->machine;
+    const struct yd__lanes *lanes = &program->lanes;
+    struct heads *heads = &decoder->heads[program->index];
+    if (!lanes->count) return 0;
+    for (int turn = 0;; turn++) {
+        int r = heads->stamp == decoder->stamp ? 0 : make_heads(decoder, program);
+        if (r == 0) r = make_room(decoder, lanes->count);
+        if (r == 0) break;
+        if (r != YD_EFULL || turn) return r == YD_EFULL ? YD_ETOOBIG : r;
+        if ((r = yd_decoder_flush(decoder)) < 0) return r;
+    }
+    struct yd_record *records = decoder->room + decoder->room_used;
+    for (uint32_t i = 0; i < lanes->count; i++) {
+        records[i].time_ns = machine->time_ns;
+        memcpy(&records[i].name, &heads->lanes[i], 8);
+    }
+    if (YD_LIKELY(machine->size >= lanes->least)) {
+        yd__lanes_run(lanes, machine->data, records);
+    } else {
+        uint8_t copy[8] = {0}; /* only a packet of less than eight bytes comes here */
+        memcpy(copy, machine->data, machine->size);
+        yd__lanes_run(lanes, copy, records);
+    }
+    decoder->room_used += lanes->count;
+    return 0;
+}
+
+_Static_assert(offsetof(struct yd_record, name) == 8 && offsetof(struct yd_record, kind) == 12 &&
+                   offsetof(struct yd_record, type) == 13 && offsetof(struct yd_record, flags) == 14,
+               "head_of is these eight bytes");
+
+static int write_value(struct yd_decoder *decoder, const struct yd__program *program, const struct yd__staged *staged)
+{
+    const struct yd_decom_value *value = &staged->value;
+    unsigned flags = value->suspect || value->type == YD_NIL ? YD_RECORD_QUALITY : 0;
+    int64_t time_ns = decoder->machine.time_ns;
+    for (int turn = 0;; turn++) {
+        uint32_t name;
+        int r = name_index(decoder, program, staged->name, &name);
+        if (r == 0 && (value->type == YD_TEXT || value->type == YD_BLOB)) {
+            commit(decoder);
+            r = yd_builder_add_bytes(decoder->builder, time_ns, name, YD_SAMPLE, value->type, (uint16_t)flags,
+                                     value->bytes);
+        } else if (r == 0 && (r = make_room(decoder, 1)) == 0) {
+            decoder->room[decoder->room_used++] = (struct yd_record){
+                time_ns, name, YD_SAMPLE, (uint8_t)value->type, (uint16_t)flags, {.u64 = value->u64}};
+        }
+        if (r != YD_EFULL || turn) return r == YD_EFULL ? YD_ETOOBIG : r;
+        if ((r = yd_decoder_flush(decoder)) < 0) return r;
+    }
+}
+
+/* ---- sequence counters ---- */
+
+static int add_lost(struct yd_decoder *decoder, const struct yd__sequence *sequence, uint64_t by, uint64_t lost)
+{
+    struct yd_str prefix = decoder->plan->def->name;
+    char text[512];
+    int size = snprintf(text, sizeof text, "%.*s%slost %.*s", (int)YD_MIN(prefix.size, (size_t)200), prefix.data,
+                        prefix.size ? "." : "", (int)YD_MIN(sequence->label.size, (size_t)200), sequence->label.data);
+    if (sequence->by != YD__NONE)
+        size += snprintf(text + size, sizeof text - (size_t)size, "%llu", (unsigned long long)by);
+    for (int turn = 0;; turn++) {
+        uint32_t name;
+        commit(decoder);
+        int r = yd_builder_name(decoder->builder, (struct yd_str){text, (size_t)size}, &name);
+        if (r == 0)
+            r = yd_builder_add(decoder->builder, decoder->machine.time_ns, name, YD_TALLY, YD_U64, 0,
+                               (union yd_value){.u64 = lost});
+        if (r != YD_EFULL || turn) return r;
+        if ((r = yd_decoder_flush(decoder)) < 0) return r;
+    }
+}
+
+/* NULL: no memory, or too many: what these lose is not known. */
+static struct counter *counter_of(struct yd_decoder *decoder, uint64_t key, uint64_t by)
+{
+    if ((decoder->counter_count + 1) * 2 > decoder->counter_capacity) {
+        uint32_t capacity = decoder->counter_capacity ? decoder->counter_capacity * 2 : 64,
+                 old = decoder->counter_capacity;
+        struct counter *more =
+            capacity > SEQUENCES_MAX * 2 ? NULL : yd_alloc_zero(decoder->alloc, capacity * sizeof *more);
+        if (!more) return NULL;
+        struct counter *before = decoder->counters;
+        decoder->counters = more;
+        decoder->counter_capacity = capacity;
+        decoder->counter_count = 0;
+        for (uint32_t i = 0; i < old; i++)
+            if (before[i].used) *counter_of(decoder, before[i].key, before[i].by) = before[i];
+        yd_alloc_put(decoder->alloc, before, old * sizeof *before);
+    }
+    uint64_t words[2] = {key, by};
+    uint32_t mask = decoder->counter_capacity - 1;
+    for (uint32_t i = (uint32_t)yd_hash(words, sizeof words) & mask;; i = (i + 1) & mask) {
+        struct counter *counter = &decoder->counters[i];
+        if (counter->used && (counter->key != key || counter->by != by)) continue;
+        if (!counter->used) decoder->counter_count++;
+        if (!counter->used) *counter = (struct counter){.key = key, .by = by, .last = UINT64_MAX};
+        counter->used = true;
+        return counter;
+    }
+}
+
+/* Counters go up by one and wrap. One that goes back less than half of its range is late or doubled; that is no loss.
+ */
+static int follow(struct yd_decoder *decoder, const struct yd__sequence *sequence)
+{
+    const struct yd_decom_value *registers = decoder->machine.registers;
+    uint64_t now = registers[sequence->reg].u64, by = sequence->by == YD__NONE ? 0 : registers[sequence->by].u64;
+    struct counter *counter = counter_of(decoder, sequence->key, by);
+    if (!counter) return 0;
+    uint64_t mask = sequence->bits == 64 ? UINT64_MAX : (UINT64_C(1) << sequence->bits) - 1;
+    uint64_t last = counter->last, step = (now - last) & mask;
+    if (last == UINT64_MAX && sequence->bits < 64) {
+        counter->last = now;
+        return 0;
+    }
+    if (step == 0 || step > mask / 2 + 1) {
+        decoder->counts.repeated++;
+        return 0;
+    }
+    counter->last = now;
+    if (step == 1) return 0;
+    decoder->counts.lost += step - 1;
+    return add_lost(decoder, sequence, by, step - 1);
+}
+
+/* ---- a packet ---- */
+
+static int reject(struct yd_decoder *decoder, int result)
+{
+    decoder->counts.rejected++;
+    decoder->counts.reasons[result - 1]++;
+    return result;
+}
+
+int yd_decoder_take(struct yd_decoder *decoder, int64_t time_ns, struct yd_str packet)
+{
+    struct yd__machine *machine = &decoder->machine;
+    const struct yd__program *program;
+    machine->data = (const uint8_t *)packet.data;
+    machine->size = packet.size;
+    machine->size_bits = (uint64_t)packet.size * 8;
+    machine->time_ns = time_ns;
+    machine->staged_count = 0;
+    if (!packet.size) return reject(decoder, 1 + YD_DECOM_NOT_BYTES);
+    int r = yd__match(machine, &program);
+    machine->staged_count = 0;
+    if (r == 0) r = yd__check_size(machine, program);
+    if (r == 0) r = yd__run_steps(machine, program);
+    if (r > 0) return reject(decoder, r);
+    if (r < 0) return r;
+    for (uint32_t i = 0; r == 0 && i < program->sequence_count; i++) r = follow(decoder, &program->sequences[i]);
+    if (r == 0) r = write_lanes(decoder, program);
+    for (uint32_t i = 0; r == 0 && i < machine->staged_count; i++)
+        r = write_value(decoder, program, &machine->staged[i]);
+    if (r < 0) return r;
+    decoder->counts.packets++;
+    decoder->counts.values += program->lanes.count + machine->staged_count;
+    decoder->heads[program->index].packets++;
+    return 0;
+}
+
+void yd_decoder_counts(const struct yd_decoder *decoder, struct yd_decoder_counts *ret)
+{
+    *ret = decoder->counts;
+}
+
+uint64_t yd_decoder_packet_count(const struct yd_decoder *decoder, uint32_t packet)
+{
+    return decoder->heads[packet].packets;
+}

@@ -1,0 +1,92 @@
+/* decom/plan.h: a definition, checked and compiled: what the decoder executes.
+ *
+ *   struct yd_def ──yd_plan_compile──▶ struct yd_plan ──yd_decoder_take(packet)──▶ batches of measurements
+ *                         │
+ *                         └▶ diagnostics: everything that cannot be, whatever source it came from
+ *
+ * A plan is immutable: any number of decoders in any threads share it. It points into its definition and owns it. */
+#ifndef DECOM_PLAN_H
+#define DECOM_PLAN_H
+
+#include <yarder/batch.h>
+
+#include "decom/field.h"
+#include "decom/model.h"
+#include "decom/report.h"
+
+struct yd_plan;
+
+/* Checks and compiles. The definition is the plan's from then on, in every case (it is destroyed on failure).
+ * YD_EFORMAT: see the diagnostics. There may be warnings: what is known and not decoded. YD_ENOMEM. */
+struct yd_plan_options {
+    struct yd_alloc *alloc; /* NULL: the C library's */
+    bool raw;               /* publish raw values too, as NAME.raw, where the engineering value is another */
+};
+int yd_plan_compile(struct yd_def *def, const struct yd_plan_options *options, struct yd_diagnostics *diagnostics,
+                    struct yd_plan **ret_plan);
+/* A file's text, by its ending: so far `.ydm`. */
+#define YD_PLAN_FILE_MAX (64u << 20)
+int yd_plan_read(const char *path, struct yd_str text, const struct yd_plan_options *options,
+                 struct yd_diagnostics *diagnostics, struct yd_plan **ret_plan);
+void yd_plan_destroy(struct yd_plan *plan); /* NULL is quiet */
+const struct yd_def *yd_plan_def(const struct yd_plan *plan);
+
+/* The packets that there are: containers that can be matched; and the measurements of each. */
+uint32_t yd_plan_packet_count(const struct yd_plan *plan);
+struct yd_str yd_plan_packet_name(const struct yd_plan *plan, uint32_t packet);
+uint32_t yd_plan_measurement_count(const struct yd_plan *plan, uint32_t packet);
+struct yd_str yd_plan_measurement_name(const struct yd_plan *plan, uint32_t packet, uint32_t index);
+
+/* Why a packet was not decoded. The names are what `Decom` counts by. */
+#define YD_DECOM_REASONS(X)                                                                                            \
+    X(UNKNOWN, "no packet of the definition matches")                                                                  \
+    X(TRUNCATED, "shorter than its fields")                                                                            \
+    X(TOO_LONG, "longer than its fields")                                                                              \
+    X(COUNT, "a size or count in it is over its limit")                                                                \
+    X(TERMINATOR, "a text in it does not end")                                                                         \
+    X(UNSUPPORTED, "its container is not supported")                                                                   \
+    X(TOO_MUCH, "more values than a packet may have")                                                                  \
+    X(NO_SYNC, "bytes without frame sync")                                                                             \
+    X(NOT_BYTES, "no bytes at all")
+enum yd_decom_reason {
+#define YD_DECOM_REASON_ENUM(name, text) YD_DECOM_##name,
+    YD_DECOM_REASONS(YD_DECOM_REASON_ENUM)
+#undef YD_DECOM_REASON_ENUM
+        YD_DECOM_REASON_COUNT,
+};
+const char *yd_decom_reason_text(enum yd_decom_reason reason);
+
+/* ---- the decoder: one thread ---- */
+
+struct yd_decoder;
+struct yd_decoder_options {
+    uint32_t size_max; /* of a batch; 0: 1 MiB */
+    void *arg;
+    void (*batch)(void *arg, struct yd_batch *batch); /* a full one, or at a flush; takes it */
+};
+int yd_decoder_create(const struct yd_plan *plan, const struct yd_decoder_options *options, struct yd_alloc *alloc,
+                      struct yd_decoder **ret_decoder);
+void yd_decoder_destroy(struct yd_decoder *decoder);
+/* One packet. 0: its values are in the batch; 1 + a yd_decom_reason: it was not decoded, nothing of it is;
+ * YD_ENOMEM: likewise. Whatever the bytes are. */
+int yd_decoder_take(struct yd_decoder *decoder, int64_t time_ns, struct yd_str packet);
+/* Gives what there is to `batch`. */
+int yd_decoder_flush(struct yd_decoder *decoder);
+
+struct yd_decoder_counts {
+    uint64_t packets, rejected;
+    uint64_t values, lost, repeated; /* lost: as sequence counters tell */
+    uint64_t reasons[YD_DECOM_REASON_COUNT];
+};
+void yd_decoder_counts(const struct yd_decoder *decoder, struct yd_decoder_counts *ret);
+uint64_t yd_decoder_packet_count(const struct yd_decoder *decoder, uint32_t packet); /* decoded ones of that kind */
+
+/* ---- looking closely ---- */
+
+/* Decodes one packet with everything said: which containers matched and why, each field's place, raw and engineering
+ * value, or why not. `container` size 0: as a decoder would choose. JSON or lines. Returns what yd_decoder_take would.
+ */
+int yd_plan_explain(const struct yd_plan *plan, struct yd_str packet, struct yd_str container, bool json,
+                    struct yd_buf *to);
+
+#endif

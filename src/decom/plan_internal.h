@@ -1,0 +1,157 @@
+/* decom/plan_internal.h: what a plan consists of.
+ *
+ *   nodes      the containers as a tree: conditions, and what must be loaded to judge them
+ *   program    of each packet: lanes (fixed places, tight loops), then steps (everything else, one function each)
+ *
+ * What has a fixed place is checked against the packet's size once; steps behind it check each for themselves. */
+#ifndef DECOM_PLAN_INTERNAL_H
+#define DECOM_PLAN_INTERNAL_H
+
+#include "decom/lanes.h"
+#include "decom/plan.h"
+
+#define YD__NONE       UINT32_MAX
+#define YD__NAMES_MAX  (1u << 20) /* measurements of a packet */
+#define YD__UNROLL_MAX 4096       /* fixed array elements that become steps and lanes of their own */
+#define YD__STAGED_MAX (1u << 16) /* values of one packet that are not in lanes */
+#define YD__WORK_MAX   (1u << 20) /* turns of groups in one packet */
+#define YD__RAW_NAME   0x80
+#define YD__BYTES_MAX  65535
+#define YD__ITEMS_MAX  1024
+
+struct yd__amount {
+    uint32_t reg; /* NONE: `offset` alone */
+    int64_t scale, offset;
+    uint64_t max;
+};
+
+enum yd__origin { YD__AT, YD__AFTER, YD__BEFORE_END };
+struct yd__machine;
+struct yd__step {
+    /* 0, or 1 + reason. Sets machine->at to the end of what it read. */
+    int (*run)(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
+    const struct yd_def_entry *entry;
+    struct yd__field field;
+    enum yd__origin origin;
+    bool in_group; /* AT counts from the group's first bit */
+    bool to_end;
+    bool stamp;
+    int64_t offset; /* bits */
+    const struct yd__condition *only_if;
+    uint32_t reg;            /* takes the raw value; NONE */
+    uint32_t name, raw_name; /* NONE: not published */
+    uint32_t stride;         /* names of one element */
+    uint32_t dimensions;
+    struct yd__amount dimension[2];
+    struct yd__amount size;          /* text and bytes */
+    const struct yd__step *children; /* of a group */
+    uint32_t child_count;
+    int64_t skip_to;  /* when its condition does not hold, the next one follows here; -1: where the last one ended */
+    const char *path; /* "gps.lat", for people */
+};
+
+struct yd__load { /* a field of fixed place into its register */
+    struct yd__field field;
+    uint64_t at; /* bit */
+    uint32_t reg;
+};
+
+struct yd__sequence {
+    uint32_t reg, by; /* registers; by NONE */
+    uint32_t bits;
+    uint32_t key;        /* tells counters of different containers apart */
+    struct yd_str label; /* "packet=imu", or "apid=" when there is a by */
+};
+
+struct yd__program {
+    const struct yd_def_container *container;
+    uint32_t index; /* among the packets; NONE: only walked through on the way to a child */
+    const char *unsupported;
+    bool is_dynamic, open;
+    const struct yd__load *loads; /* registers that steps will ask for, of fixed place */
+    uint32_t load_count;
+    struct yd__lanes lanes;
+    struct yd__step *steps, *dynamic; /* of fixed place; behind it */
+    uint32_t step_count, dynamic_count;
+    uint64_t least_bits; /* of a packet: up to the furthest end of what has a fixed place */
+    struct yd_str *names;
+    uint8_t *types; /* of each name: enum yd_type it has when it is in a lane; YD__RAW_NAME set: a raw value's */
+    uint32_t name_count, name_capacity;
+    const struct yd__sequence *sequences;
+    uint32_t sequence_count;
+    bool has_stamp;
+};
+
+struct yd__node {
+    const struct yd_def_container *container;
+    struct yd__program *program;      /* NULL: abstract, and nobody needs to walk through it */
+    bool walk;                        /* children's conditions need what has no fixed place: run the program, quietly */
+    const struct yd__condition *when; /* constants and condition; NULL: always */
+    const struct yd__load *loads;     /* that `when` needs, of this container and those above */
+    uint32_t load_count;
+    struct yd__node **children;
+    uint32_t child_count;
+    /* Where each child wants another value of one register: sorted by value. */
+    uint32_t switch_reg;
+    const struct yd__case {
+        uint64_t value;
+        uint32_t child;
+    } * cases;
+    uint32_t case_count;
+    uint32_t *others; /* children without such a value, in order */
+    uint32_t other_count;
+};
+
+struct yd_plan {
+    struct yd_def *def;
+    bool raw;
+    struct yd_arena arena;
+    struct yd__node root; /* of nothing: its children are the containers without a parent */
+    struct yd__program **packets;
+    uint32_t packet_count;
+    uint32_t register_count;
+    uint32_t sequence_count;
+    struct yd__frame *frame; /* NULL: packets are packets */
+};
+
+/* One packet being looked at. */
+struct yd__staged {
+    uint32_t name;
+    struct yd_decom_value value;
+};
+struct yd__machine {
+    const struct yd_plan *plan;
+    const uint8_t *data;
+    uint64_t size, size_bits;
+    uint64_t at, group; /* bits: behind what was read last; where the group at hand begins */
+    struct yd_decom_value *registers;
+    struct yd__staged *staged;
+    uint32_t staged_count, staged_capacity;
+    char *text; /* converted text of this packet */
+    size_t text_size, text_capacity;
+    int64_t time_ns;
+    bool quiet;
+    uint32_t work;
+    struct yd_alloc *alloc;
+    /* Explaining: told of each value, or of what was not there. */
+    void (*trace)(void *arg, const struct yd__step *step, uint32_t index, uint64_t at, uint64_t bits,
+                  const struct yd_decom_value *raw, const struct yd_decom_value *value, const char *why);
+    void (*trace_node)(void *arg, const struct yd__node *node, bool taken, const char *why);
+    void *trace_arg;
+    uint32_t element; /* index of the array element at hand */
+};
+int yd__machine_init(struct yd__machine *machine, const struct yd_plan *plan, struct yd_alloc *alloc);
+void yd__machine_fini(struct yd__machine *machine);
+/* Finds the program for what is in data and size. 0, or 1 + reason. */
+int yd__match(struct yd__machine *machine, const struct yd__program **ret_program);
+/* Steps alone; lanes are the caller's. */
+int yd__run_steps(struct yd__machine *machine, const struct yd__program *program);
+int yd__check_size(const struct yd__machine *machine, const struct yd__program *program);
+
+/* steps.c */
+int yd__step_number(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
+int yd__step_bytes(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
+int yd__step_time(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
+int yd__step_group(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
+
+#endif

@@ -1,0 +1,223 @@
+/* Conditions and limits of a `.ydm` text.
+ *
+ *   when apid == 3 and (mode == BOOST or not armed)
+ *   limits red -40..85 yellow -20..70 for 3 hysteresis 2 stale 10s */
+#include <math.h>
+
+#include "base/text.h"
+#include "decom/ydm_internal.h"
+
+/* A value to compare with: a number, a text, or a label written as a word. */
+static bool take_value(struct yd__ydm *ydm, struct yd_def_value *ret)
+{
+    const struct yd__ydm_token *token = ydm->at;
+    if (yd__ydm_more(ydm) && (token->kind == YDM_WORD || token->kind == YDM_STRING)) {
+        ydm->at++;
+        if (token->kind == YDM_WORD &&
+            (yd_str_eq(token->text, YD_STR("true")) || yd_str_eq(token->text, YD_STR("false"))))
+            *ret = yd_def_u64(token->text.data[0] == 't');
+        else
+            *ret = (struct yd_def_value){.type = YD_DEF_TEXT, .text = token->text};
+        return true;
+    }
+    if (yd__ydm_more(ydm) && token->kind == YDM_INT) {
+        ydm->at++;
+        *ret = yd_def_u64(token->integer);
+        return true;
+    }
+    bool minus = yd__ydm_is_mark(ydm, '-');
+    if (minus && ydm->at[1].kind == YDM_INT) {
+        int64_t value;
+        if (!yd__ydm_i64(ydm, "a number", &value)) return false;
+        *ret = yd_def_i64(value);
+        return true;
+    }
+    double number;
+    if (minus || token->kind == YDM_FLOAT) {
+        if (!yd__ydm_f64(ydm, "a number", &number)) return false;
+        *ret = yd_def_f64(number);
+        return true;
+    }
+    return yd__ydm_unexpected(ydm, "a value: a number, a label or a text");
+}
+
+static struct yd_def_condition *compare(struct yd__ydm *ydm, struct yd_str field, enum yd_def_op op,
+                                        struct yd_place place, bool calibrated)
+{
+    struct yd_def_value value;
+    if (!take_value(ydm, &value)) return NULL;
+    struct yd_def_condition *condition = yd_def_compare(ydm->def, field, op, value, place);
+    if (condition) condition->calibrated = calibrated;
+    return condition;
+}
+
+static struct yd_def_condition *take_or(struct yd__ydm *ydm);
+
+static struct yd_def_condition *take_one(struct yd__ydm *ydm)
+{
+    static const struct {
+        unsigned mark;
+        enum yd_def_op op;
+    } ops[] = {{YDM_MARK2('=', '='), YD_DEF_EQ},
+               {YDM_MARK2('!', '='), YD_DEF_NE},
+               {'<', YD_DEF_LT},
+               {YDM_MARK2('<', '='), YD_DEF_LE},
+               {'>', YD_DEF_GT},
+               {YDM_MARK2('>', '='), YD_DEF_GE}};
+    struct yd_place place = ydm->at->place;
+    if (yd__ydm_skip_word(ydm, "not")) {
+        if (++ydm->depth > YD_YDM_DEPTH_MAX) {
+            yd_def_error(ydm->diagnostics, YD_D_LIMIT, place, "", "too many conditions in each other");
+            return NULL;
+        }
+        struct yd_def_condition *inner = take_one(ydm);
+        ydm->depth--;
+        return inner ? yd_def_logic(ydm->def, YD_DEF_NOT, inner, NULL, place) : NULL;
+    }
+    if (yd__ydm_skip_mark(ydm, '(')) {
+        if (++ydm->depth > YD_YDM_DEPTH_MAX) {
+            yd_def_error(ydm->diagnostics, YD_D_LIMIT, place, "", "too many brackets in each other");
+            return NULL;
+        }
+        struct yd_def_condition *inner = take_or(ydm);
+        ydm->depth--;
+        return inner && yd__ydm_expect(ydm, ')', "')'") ? inner : NULL;
+    }
+    struct yd_str field;
+    if (!yd__ydm_word(ydm, "a field", &field)) return NULL;
+    bool calibrated = false;
+    if (yd_str_eq(field, YD_STR("value")) && yd__ydm_skip_mark(ydm, '(')) {
+        calibrated = true;
+        place = ydm->at->place;
+        if (!yd__ydm_word(ydm, "a field", &field) || !yd__ydm_expect(ydm, ')', "')'")) return NULL;
+    }
+    if (yd__ydm_skip_word(ydm, "in")) {
+        struct yd_def_condition *from = compare(ydm, field, YD_DEF_GE, place, calibrated);
+        if (!from || !yd__ydm_expect(ydm, YDM_MARK2('.', '.'), "'..' and the last value")) return NULL;
+        struct yd_def_condition *to = compare(ydm, field, YD_DEF_LE, place, calibrated);
+        return to ? yd_def_logic(ydm->def, YD_DEF_AND, from, to, place) : NULL;
+    }
+    for (size_t i = 0; i < YD_COUNT(ops); i++)
+        if (yd__ydm_skip_mark(ydm, ops[i].mark)) return compare(ydm, field, ops[i].op, place, calibrated);
+    if (yd__ydm_is_mark(ydm, '=')) {
+        yd_def_error(ydm->diagnostics, YD_D_SYNTAX, ydm->at->place, "", "a comparison has two equal signs");
+        yd_def_help(ydm->diagnostics, "write  %.*s == …", YD_STR_FMT(field));
+        return NULL;
+    }
+    /* A field alone: it is not zero. */
+    struct yd_def_condition *condition = yd_def_compare(ydm->def, field, YD_DEF_NE, yd_def_u64(0), place);
+    if (condition) condition->calibrated = calibrated;
+    return condition;
+}
+
+static struct yd_def_condition *take_and(struct yd__ydm *ydm)
+{
+    struct yd_def_condition *left = take_one(ydm);
+    while (left && yd__ydm_is_word(ydm, "and")) {
+        struct yd_place place = (ydm->at++)->place;
+        struct yd_def_condition *right = take_one(ydm);
+        left = right ? yd_def_logic(ydm->def, YD_DEF_AND, left, right, place) : NULL;
+    }
+    return left;
+}
+
+static struct yd_def_condition *take_or(struct yd__ydm *ydm)
+{
+    struct yd_def_condition *left = take_and(ydm);
+    while (left && yd__ydm_is_word(ydm, "or")) {
+        struct yd_place place = (ydm->at++)->place;
+        struct yd_def_condition *right = take_and(ydm);
+        left = right ? yd_def_logic(ydm->def, YD_DEF_OR, left, right, place) : NULL;
+    }
+    return left;
+}
+
+struct yd_def_condition *yd__ydm_condition(struct yd__ydm *ydm)
+{
+    return take_or(ydm);
+}
+
+/* ---- limits ---- */
+
+static bool is_number(const struct yd__ydm *ydm)
+{
+    return ydm->at->kind == YDM_INT || ydm->at->kind == YDM_FLOAT || yd__ydm_is_mark(ydm, '-') ||
+           yd__ydm_is_mark(ydm, '+');
+}
+
+/* What a level alarms at: outside of min..max (either may be left out), at labels, at a step of more than `delta`. */
+static bool take_level(struct yd__ydm *ydm, struct yd_def_limits *limits, enum yd_def_severity severity)
+{
+    bool any = false;
+    for (;; any = true) {
+        if (yd__ydm_skip_word(ydm, "delta")) {
+            limits->level[severity].has_delta = true;
+            if (!yd__ydm_f64(ydm, "the largest step", &limits->level[severity].delta)) return false;
+        } else if (is_number(ydm) || yd__ydm_is_mark(ydm, YDM_MARK2('.', '.'))) {
+            struct yd_place place = ydm->at->place;
+            double min = -INFINITY, max = INFINITY;
+            if (is_number(ydm) && !yd__ydm_f64(ydm, "a number", &min)) return false;
+            if (!yd__ydm_expect(ydm, YDM_MARK2('.', '.'), "'..' and the highest good value")) return false;
+            if (yd__ydm_more(ydm) && is_number(ydm) && !yd__ydm_f64(ydm, "a number", &max)) return false;
+            if (min > max)
+                return yd_def_error(ydm->diagnostics, YD_D_LIMITS, place, "", "the lower limit is above the upper one");
+            limits->level[severity].has_range = true;
+            limits->level[severity].min = min;
+            limits->level[severity].max = max;
+        } else if (yd__ydm_is_mark(ydm, '[')) {
+            struct yd_def_alarm_word **last = &limits->level[severity].words;
+            while (*last) last = &(*last)->next;
+            ydm->at++;
+            do {
+                struct yd_def_alarm_word *word = yd_arena_zero(&ydm->def->arena, sizeof *word);
+                if (!word) return ydm->def->failed = true, false;
+                if (ydm->at->kind != YDM_WORD && ydm->at->kind != YDM_STRING)
+                    return yd__ydm_unexpected(ydm, "a label that alarms");
+                word->text = yd_def_text(ydm->def, (ydm->at++)->text);
+                *last = word;
+                last = &word->next;
+            } while (yd__ydm_skip_mark(ydm, ','));
+            if (!yd__ydm_expect(ydm, ']', "']'")) return false;
+        } else {
+            break;
+        }
+    }
+    return any ||
+           yd__ydm_unexpected(ydm, "a range of good values (-20..70), labels in brackets, or delta and a number");
+}
+
+bool yd__ydm_limits(struct yd__ydm *ydm, struct yd_def_limits *limits)
+{
+    if (ydm->at->kind == YDM_STRING && yd__ydm_more(ydm)) limits->set = yd_def_text(ydm->def, (ydm->at++)->text);
+    bool any = false;
+    for (;; any = true) {
+        if (yd__ydm_skip_word(ydm, "red")) {
+            if (!take_level(ydm, limits, YD_DEF_RED)) return false;
+        } else if (yd__ydm_skip_word(ydm, "yellow")) {
+            if (!take_level(ydm, limits, YD_DEF_YELLOW)) return false;
+        } else if (yd__ydm_skip_word(ydm, "for")) {
+            uint64_t count;
+            if (!yd__ydm_u64(ydm, "how many values in a row", 1000000, &count)) return false;
+            limits->persistence = (uint32_t)count;
+        } else if (yd__ydm_skip_word(ydm, "hysteresis")) {
+            if (!yd__ydm_f64(ydm, "how far back inside", &limits->hysteresis)) return false;
+        } else if (yd__ydm_skip_word(ydm, "stale")) {
+            struct yd_place place = ydm->at->place;
+            const struct yd__ydm_token *number = ydm->at;
+            if (!yd__ydm_more(ydm) || (number->kind != YDM_INT && number->kind != YDM_FLOAT))
+                return yd__ydm_unexpected(ydm, "how long without a value, as 10s");
+            ydm->at++;
+            uint32_t last = number->last;
+            if (yd__ydm_more(ydm) && ydm->at->joined && ydm->at->kind == YDM_WORD) last = (ydm->at++)->last;
+            struct yd_str text = {ydm->text.data + number->first, last - number->first};
+            if (yd_text_duration(text, &limits->stale_ns) < 0)
+                return yd_def_error(ydm->diagnostics, YD_D_LIMITS, place, "",
+                                    "'%.*s' is no duration: write 10s, 5m, 250ms", YD_STR_FMT(text));
+        } else if (yd__ydm_skip_word(ydm, "when")) {
+            if (!(limits->when = yd__ydm_condition(ydm))) return false;
+        } else {
+            break;
+        }
+    }
+    return any || yd__ydm_unexpected(ydm, "red or yellow and their good values, or stale and a duration");
+}

@@ -1,0 +1,241 @@
+/* Decom: packets in, measurements out, by a definition (docs/ydm.md).
+ *
+ *   PACKET records ──decom/decoder.h──▶ one SAMPLE per field ──▶ output
+ *          └── those that do not decode ──▶ counted by reason, and rows on `rejects`
+ *
+ * A number is a SAMPLE with a number; an enumeration, a text, a boolean a SAMPLE with TEXT or BOOL; bytes a BLOB. STATE
+ * is left to those who judge (Limits): one name has one kind. The time is the packet's (its receive stamp), or what a
+ * field marked `stamp` says. What a sequence counter misses is a TALLY. What can fail: the definition (said at the
+ * start, with its place); memory, which fails the turn. Bytes never do. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/text.h"
+#include "decom/plan.h"
+#include "elements/classes.h"
+#include "io/file.h"
+
+enum { INPUT, OUTPUT, REJECTS };
+enum { REASON_KIND = YD_DECOM_REASON_COUNT };
+#define REJECT_BYTES_MAX 4096 /* of a packet in a row */
+
+struct state {
+    struct yd_element *element;
+    struct yd_plan *plan;
+    struct yd_decoder *decoder;
+    struct yd_builder *rejects; /* NULL: nobody listens */
+    struct yd_out *out;         /* of the turn at hand */
+    int error;                  /* of an emit */
+    uint64_t lost_said;
+};
+
+static const char *const reasons[] = {
+#define REASON(name, text) text,
+    YD_DECOM_REASONS(REASON)
+#undef REASON
+        "not a packet",
+    NULL};
+
+static const struct yd_port_class ports[] = {
+    [INPUT] = {.name = "input",
+               .direction = YD_IN,
+               .mode = YD_PUSH,
+               .kinds = YD_KIND_BIT(YD_PACKET),
+               .needs = YD_KIND_BIT(YD_PACKET),
+               .flags = YD_PORT_REQUIRED,
+               .doc = "Packets, one a record."},
+    [OUTPUT] = {.name = "output",
+                .direction = YD_OUT,
+                .mode = YD_PUSH,
+                .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY),
+                .flags = YD_PORT_REQUIRED,
+                .doc = "A SAMPLE per field: number, boolean, text (labels too) or bytes; a TALLY `….lost` where a "
+                       "sequence counter skips."},
+    [REJECTS] = {.name = "rejects",
+                 .direction = YD_OUT,
+                 .mode = YD_PUSH,
+                 .kinds = YD_KIND_BIT(YD_ROW),
+                 .flags = YD_PORT_OPTIONAL_REJECTS,
+                 .doc = "Packets that do not decode: rows of `reason`, `size` and `packet` (up to 4096 bytes of it)."},
+    {.name = NULL}};
+
+static const struct yd_param_class params[] = {
+    {.name = "definition",
+     .type = YD_PARAM_TEXT,
+     .flags = YD_PARAM_REQUIRED,
+     .doc = "The file that says what lies in the packets: `.ydm`."},
+    {.name = "raw",
+     .type = YD_PARAM_BOOL,
+     .initial = "false",
+     .doc = "Publish raw values too, as `NAME.raw`, where the engineering value is another."},
+    {.name = NULL}};
+
+static int check(const struct yd_args *args, char *why, size_t why_size)
+{
+    if (yd_args_text(args, "definition").size) return 0;
+    (void)snprintf(why, why_size, "`definition` is empty: which file says what lies in the packets?");
+    return YD_EINVAL;
+}
+
+/* ---- the element ---- */
+
+static void on_batch(void *arg, struct yd_batch *batch)
+{
+    struct state *state = arg;
+    int r = yd_emit(state->out, OUTPUT, batch);
+    if (r < 0) state->error = r;
+}
+
+/* The first mistake, in a line: the rest is what `yarder decom check` is for. */
+static int refuse(struct yd_element *element, const char *path, int error, const struct yd_diagnostics *diagnostics)
+{
+    for (size_t i = 0; i < diagnostics->count; i++) {
+        const struct yd_diagnostic *item = &diagnostics->items[i];
+        if (item->warning) continue;
+        struct yd_place place = item->notes[0].place;
+        return yd_element_fail(element, error, "%s:%u:%u: %s%s%s (yarder decom check shows all of %zu)", path,
+                               place.line, place.column, item->message, item->help ? ": " : "",
+                               item->help ? item->help : "", diagnostics->errors);
+    }
+    return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
+}
+
+static int read_plan(struct state *state, const char *path)
+{
+    const struct yd_args *args = yd_element_args(state->element);
+    struct yd_plan_options options = {.raw = yd_args_bool(args, "raw")};
+    struct yd_diagnostics diagnostics;
+    char *text;
+    size_t size;
+    int r = yd_fs_read_all(yd_element_fs(state->element), path, YD_PLAN_FILE_MAX, &text, &size);
+    if (r < 0) return yd_element_fail(state->element, r, "definition: %s: %s", path, yd_error_text(r));
+    yd_diagnostics_init(&diagnostics, NULL);
+    r = yd_plan_read(path, (struct yd_str){text, size}, &options, &diagnostics, &state->plan);
+    if (r < 0) r = refuse(state->element, path, r, &diagnostics);
+    yd_diagnostics_fini(&diagnostics);
+    free(text);
+    return r;
+}
+
+static void close_decom(void *opaque)
+{
+    struct state *state = opaque;
+    yd_decoder_destroy(state->decoder);
+    yd_plan_destroy(state->plan);
+    yd_builder_destroy(state->rejects);
+    state->decoder = NULL;
+    state->plan = NULL;
+    state->rejects = NULL;
+}
+
+static int open_decom(struct yd_element *element, void *opaque)
+{
+    struct state *state = opaque;
+    state->element = element;
+    int r = read_plan(state, yd_args_text(yd_element_args(element), "definition").data);
+    struct yd_decoder_options options = {.arg = state, .batch = on_batch};
+    if (r == 0) {
+        r = yd_decoder_create(state->plan, &options, NULL, &state->decoder);
+        if (r == 0 && yd_element_wired(element, REJECTS)) r = yd_builder_create(NULL, &state->rejects);
+        if (r < 0) r = yd_element_fail(element, r, "%s", yd_error_text(r));
+    }
+    if (r < 0) close_decom(state);
+    return r;
+}
+
+/* ---- rejects ---- */
+
+static int send_rejects(struct state *state)
+{
+    struct yd_batch *batch;
+    int r = yd_builder_seal(state->rejects, &batch);
+    if (r == YD_EAGAIN) return 0;
+    return r < 0 ? r : yd_emit(state->out, REJECTS, batch);
+}
+
+static int add_row(struct state *state, int64_t time_ns, struct yd_str name, const char *reason, struct yd_str packet)
+{
+    struct yd_builder *builder = state->rejects;
+    struct yd_str shown = {packet.data, YD_MIN(packet.size, (size_t)REJECT_BYTES_MAX)};
+    uint32_t index;
+    int r = yd_builder_name(builder, name, &index);
+    if (r == 0) r = yd_builder_begin(builder, time_ns, index, YD_ROW, 0, YD_MAP);
+    if (r < 0) return r;
+    r = yd_builder_cell_bytes(builder, YD_STR("reason"), YD_TEXT, yd_str_of(reason));
+    if (r == 0) r = yd_builder_cell(builder, YD_STR("size"), YD_U64, (union yd_value){.u64 = packet.size});
+    if (r == 0) r = yd_builder_cell_bytes(builder, YD_STR("packet"), YD_BLOB, shown);
+    return r < 0 ? r : yd_builder_end(builder);
+}
+
+static int reject(struct state *state, const struct yd_view *view, const struct yd_record *record, unsigned reason)
+{
+    struct yd_str bytes = record->type == YD_BLOB ? yd_view_bytes(view, record->value) : YD_STR("");
+    struct yd_str name = yd_view_name(view, record->name);
+    yd_count_rejected(state->out, reason, 1, bytes);
+    if (!state->rejects) return 0;
+    int r = add_row(state, record->time_ns, name, reasons[reason], bytes);
+    if (r != YD_EFULL) return r;
+    r = send_rejects(state);
+    return r < 0 ? r : add_row(state, record->time_ns, name, reasons[reason], bytes);
+}
+
+static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
+{
+    struct state *state = opaque;
+    if (input->type != YD_INPUT_BATCH) return YD_DONE;
+    const struct yd_view *view = &input->batch->view;
+    state->out = out;
+    state->error = 0;
+    int r = 0;
+    for (uint32_t i = 0; i < view->count && r >= 0; i++) {
+        const struct yd_record *record = &view->records[i];
+        if (record->kind != YD_PACKET || record->type != YD_BLOB) {
+            r = reject(state, view, record, REASON_KIND);
+            continue;
+        }
+        r = yd_decoder_take(state->decoder, record->time_ns, yd_view_bytes(view, record->value));
+        if (r > 0) r = reject(state, view, record, (unsigned)r - 1);
+    }
+    if (r >= 0) r = yd_decoder_flush(state->decoder);
+    if (r >= 0 && state->rejects) r = send_rejects(state);
+    if (r >= 0) r = state->error;
+    if (r < 0) {
+        yd_say(out, 2, "%s", yd_error_text(r));
+        return YD_FAIL;
+    }
+    struct yd_decoder_counts counts;
+    yd_decoder_counts(state->decoder, &counts);
+    if (counts.lost > state->lost_said) {
+        yd_say(out, 1, "%llu packets are missing, as sequence counters tell",
+               (unsigned long long)(counts.lost - state->lost_said));
+        state->lost_said = counts.lost;
+    }
+    return YD_DONE;
+}
+
+const struct yd_element_class yd_class_decom = {
+    .abi = YD_ELEMENT_ABI,
+    .name = "Decom",
+    .summary = "cuts measurements out of packets by a definition",
+    .doc =
+        "The definition (docs/ydm.md) says which packets there are, what tells them apart and which fields they have.\n"
+        "It is compiled when the element starts; mistakes in it are said with their place.\n\n"
+        "- Each field becomes a SAMPLE named `DEFINITION.PACKET.FIELD`: a number, a boolean, a text (labels of an\n"
+        "  enumeration, strings), or bytes. A value that is not valid has the quality flag; one that cannot be has\n"
+        "  no value at all, and the flag.\n"
+        "- The time is the packet's, which is when it was received; or what a field marked `stamp` says.\n"
+        "- Packets that do not decode are counted by reason, and come out of `rejects`. A packet decodes whole or not\n"
+        "  at all.\n"
+        "- Where a `sequence` counter skips, a TALLY `DEFINITION.lost` says how many are missing, with the counter's\n"
+        "  key as tag.\n",
+    .example =
+        "udp -> decom :: Decom(definition: \"rocket.ydm\") -> history\ndecom.rejects -> File(path: \"rejects.txt\")\n",
+    .ports = ports,
+    .params = params,
+    .reasons = reasons,
+    .state_size = sizeof(struct state),
+    .check = check,
+    .open = open_decom,
+    .close = close_decom,
+    .receive = receive,
+};
