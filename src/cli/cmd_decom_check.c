@@ -10,7 +10,7 @@ static int run(struct cli_args *args)
     for (int i = 0; i < args->rest_count; i++) {
         struct yd_plan *plan;
         int code;
-        if (cli_decom_load(args, args->rest[i], &plan, &code) == 0) {
+        if (cli_decom_load(args, args->rest[i], false, &plan, &code) == 0) {
             uint64_t measurements = 0;
             uint32_t packets = yd_plan_packet_count(plan);
             for (uint32_t j = 0; j < packets; j++) measurements += yd_plan_measurement_count(plan, j);

@@ -37,6 +37,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_log_follow,
     &cmd_log_promote,
     &cmd_decom_check,
+    &cmd_decom_explain,
     &cmd_completion,
     &cmd_version,
     NULL,

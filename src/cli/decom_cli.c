@@ -6,7 +6,7 @@
 
 #include "io/file.h"
 
-int cli_decom_load(struct cli_args *args, const char *path, struct yd_plan **ret_plan, int *ret_exit)
+int cli_decom_load(struct cli_args *args, const char *path, bool closely, struct yd_plan **ret_plan, int *ret_exit)
 {
     char *text;
     size_t size;
@@ -15,9 +15,10 @@ int cli_decom_load(struct cli_args *args, const char *path, struct yd_plan **ret
     if (r < 0) return (void)cli_fail(args, "%s: %s", path, yd_error_text(r)), r;
     struct yd_diagnostics diagnostics;
     struct yd_buf shown;
+    struct yd_plan_options options = {.closely = closely};
     yd_diagnostics_init(&diagnostics, NULL);
     yd_buf_init(&shown, NULL);
-    r = yd_plan_read(path, (struct yd_str){text, size}, NULL, &diagnostics, ret_plan);
+    r = yd_plan_read(path, (struct yd_str){text, size}, &options, &diagnostics, ret_plan);
     free(text);
     if (args->json)
         yd_diagnostics_json(&diagnostics, &shown);

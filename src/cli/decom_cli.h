@@ -8,6 +8,6 @@
 
 /* Reads, checks and compiles a definition, and prints what is wrong to standard error (or, with --json, all of it to
  * standard output). 0 and a plan, or negative; *ret_exit says how to exit in both cases. */
-int cli_decom_load(struct cli_args *args, const char *path, struct yd_plan **ret_plan, int *ret_exit);
+int cli_decom_load(struct cli_args *args, const char *path, bool closely, struct yd_plan **ret_plan, int *ret_exit);
 
 #endif

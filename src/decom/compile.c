@@ -464,8 +464,9 @@ static void refer_entries(struct yd__compiler *compiler, struct yd__info *info)
                              "'%.*s' is no integer: it counts nothing", YD_STR_FMT(amounts[i]->field.name));
         }
         if (entry->only_if) (void)yd__compile_condition(compiler, info, entry->only_if, entry);
-        for (const struct yd_def_calibration *c = entry->type->calibrations; c; c = c->next)
-            if (c->when) (void)yd__compile_condition(compiler, info, c->when, entry);
+        /* Compiled for its registers alone: where it is used, it is compiled again. */
+        struct yd__field unused = {0};
+        if (entry->type->calibrations) yd__compile_calibrations(compiler, info, entry, &unused);
         if (!entry->sequence) continue;
         struct yd_def_ref own = {item->path, entry->place};
         struct yd__scope *counter = yd__refer(compiler, info, own, NULL);
@@ -527,6 +528,7 @@ static void compile(struct yd__compiler *compiler)
     make_nodes(compiler);
     for (uint32_t i = 0; i < compiler->info_count; i++) refer_entries(compiler, &compiler->infos[i]);
     make_programs(compiler);
+    yd__compile_texts(compiler);
     if (!compiler->plan->packet_count && !compiler->diagnostics->errors)
         yd_def_error(compiler->diagnostics, YD_D_EMPTY, nowhere, "", "the definition has no packet");
 }
@@ -543,7 +545,7 @@ int yd_plan_compile(struct yd_def *def, const struct yd_plan_options *options, s
         yd_def_destroy(def);
         return YD_ENOMEM;
     }
-    *plan = (struct yd_plan){.def = def, .arena = arena, .raw = options->raw};
+    *plan = (struct yd_plan){.def = def, .arena = arena, .raw = options->raw, .closely = options->closely};
     struct yd__compiler compiler = {.plan = plan, .def = def, .arena = &plan->arena, .diagnostics = diagnostics};
     size_t errors = diagnostics->errors;
     int r = 0;
@@ -573,6 +575,8 @@ void yd_plan_destroy(struct yd_plan *plan)
 {
     if (!plan) return;
     struct yd_arena arena = plan->arena; /* it holds the plan itself */
+    for (struct yd__expressions *item = plan->expressions; item; item = item->next)
+        yd_expression_destroy(item->expression);
     yd_def_destroy(plan->def);
     yd_arena_fini(&arena);
 }

@@ -58,6 +58,11 @@ const struct yd__condition *yd__compile_condition(struct yd__compiler *compiler,
                                                   const struct yd_def_condition *condition,
                                                   const struct yd_def_entry *before);
 
+/* compile_texts.c: expressions and limits, which have languages of their own. Wrong ones are said. */
+bool yd__compile_expression(struct yd__compiler *compiler, struct yd__info *info, const struct yd_def_entry *entry,
+                            const struct yd_def_calibration *source, struct yd__calibration *to);
+void yd__compile_texts(struct yd__compiler *compiler);
+
 /* compile_program.c */
 struct yd__program *yd__compile_program(struct yd__compiler *compiler, struct yd__info *info);
 

@@ -212,12 +212,7 @@ void yd__compile_calibrations(struct yd__compiler *compiler, struct yd__info *in
                                          .b_count = c->b_count,
                                          .extrapolate = c->extrapolate};
         if (c->when && !(made->when = yd__compile_condition(compiler, info, c->when, entry))) return;
-        if (c->kind == YD_DEF_EXPRESSION) {
-            yd_def_error(compiler->diagnostics, YD_D_CALIBRATION, c->place, "",
-                         "expressions as calibration are not computed here");
-            yd_def_help(compiler->diagnostics, "write it as poly, rational or spline, or as a `derive`");
-            return;
-        }
+        if (c->kind == YD_DEF_EXPRESSION && !yd__compile_expression(compiler, info, entry, c, made)) return;
         always = !c->when;
         if (last)
             last->next = made;

@@ -386,7 +386,8 @@ static void add_fixed(struct builder *builder, const struct yd_def_entry *entry,
     uint64_t bits = 0;
     (void)yd__type_bits(entry->type, &bits);
     covers(builder, at + bits);
-    if (!is_published(entry) && !entry->stamp) return; /* its register, if any, is loaded */
+    bool closely = builder->compiler->plan->closely && !yd_str_eq(entry->name, YD_STR("_"));
+    if (!is_published(entry) && !entry->stamp && !closely) return; /* its register, if any, is loaded */
     uint32_t name = YD__NONE, lane;
     double c0 = 0, c1 = 0;
     bool number = yd__is_number(entry->type);
@@ -395,7 +396,7 @@ static void add_fixed(struct builder *builder, const struct yd_def_entry *entry,
         if (has_raw(builder, entry->type))
             add_name(builder, yd_str_of(yd__path(builder->compiler, path, YD_STR("raw"))), YD__RAW_NAME);
     }
-    if (number && !entry->stamp && name != YD__NONE && lane_of(field, at, &lane, &c0, &c1)) {
+    if (number && !entry->stamp && !closely && name != YD__NONE && lane_of(field, at, &lane, &c0, &c1)) {
         builder->program->types[name] = lane_type(lane, field);
         add_lane(builder, (struct lane){lane, name, at, field->bits, c0, c1});
         if (has_raw(builder, entry->type)) {

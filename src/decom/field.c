@@ -373,6 +373,37 @@ static struct yd_decom_value interpolate(const struct yd__calibration *c, double
     return value;
 }
 
+static struct yd_reading reading_of(struct yd_decom_value value)
+{
+    switch (value.type) {
+    case YD_BOOL:
+        return yd_reading_bool(value.u64, YD_READING_FRESH);
+    case YD_I64:
+        return yd_reading_i64(value.i64, YD_READING_FRESH);
+    case YD_U64:
+        return yd_reading_u64(value.u64, YD_READING_FRESH);
+    case YD_F64:
+        return yd_reading_f64(value.f64, YD_READING_FRESH);
+    case YD_TEXT:
+        return yd_reading_text(value.bytes, YD_READING_FRESH);
+    default:
+        return yd_reading_none(0);
+    }
+}
+
+static struct yd_decom_value evaluate(const struct yd__calibration *c, struct yd_decom_value x,
+                                      const struct yd_decom_value *registers)
+{
+    struct yd_reading values[YD_EXPRESSION_SLOTS_MAX + 1];
+    values[0] = reading_of(x);
+    for (uint32_t i = 0; i < c->slot_count; i++) values[i + 1] = reading_of(registers[c->slots[i]]);
+    struct yd_reading result = yd_expression_eval(c->expression, values, 0, NULL);
+    struct yd_decom_value value = {.type = (enum yd_type)result.type, .u64 = result.bits};
+    if (result.type == YD_TEXT) value.bytes = (struct yd_str){result.text, result.size};
+    if (result.type == YD_NIL) value.why = "its expression has no value here";
+    return value;
+}
+
 static struct yd_decom_value calibrate(const struct yd__calibration *c, double x)
 {
     double below;
@@ -428,10 +459,10 @@ struct yd_decom_value yd__field_value(const struct yd__field *field, struct yd_d
     struct yd_decom_value value = raw;
     for (const struct yd__calibration *c = field->calibrations; c; c = c->next)
         if (!c->when || yd__condition_holds(c->when, registers)) {
-            value = calibrate(c, as_double(raw));
+            value = c->expression ? evaluate(c, raw, registers) : calibrate(c, as_double(raw));
             break;
         }
-    if (type->has_valid && value.type != YD_NIL && !value.suspect) {
+    if (type->has_valid && value.type >= YD_BOOL && value.type <= YD_F64 && !value.suspect) {
         double x = as_double(value);
         value.suspect = !(x >= type->valid_min && x <= type->valid_max);
         value.why = value.suspect ? "outside of what is valid" : NULL;

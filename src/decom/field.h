@@ -8,6 +8,7 @@
 
 #include <yarder/batch.h>
 
+#include "decom/expression.h"
 #include "decom/model.h"
 
 /* A raw or an engineering value. */
@@ -32,6 +33,9 @@ struct yd__calibration {
     const double *a, *b;
     uint32_t a_count, b_count;
     bool extrapolate;
+    const struct yd_expression *expression; /* slot 0 is x, the others are these registers */
+    const uint32_t *slots;
+    uint32_t slot_count;
 };
 struct yd__label {
     int64_t first, last;

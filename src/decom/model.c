@@ -169,7 +169,7 @@ struct yd_def_limits *yd_def_limits(struct yd_def *def, struct yd_def_entry *ent
     struct yd_def_limits *limits = piece(def, sizeof *limits);
     if (!limits) return NULL;
     limits->place = place;
-    limits->measurement = limits->set = YD_STR("");
+    limits->measurement = limits->text = YD_STR("");
     if (entry)
         LINK(entry->limits, entry->limits_last, limits);
     else

@@ -25,6 +25,7 @@
 #define DECOM_MODEL_H
 
 #include "base/diagnostics.h"
+#include "decom/limits.h"
 
 /* ---- values and conditions ---- */
 
@@ -148,28 +149,14 @@ enum yd_def_epoch {
     YD_DEF_EPOCH_DATE,  /* `epoch_ns`, UTC */
 };
 
-/* Alarms of one measurement, or of what a `limits` declaration names. The engine that judges them is limits.h. */
-enum yd_def_severity { YD_DEF_YELLOW, YD_DEF_RED, YD_DEF_SEVERITY_COUNT };
-struct yd_def_alarm_word { /* a label or boolean that alarms */
-    struct yd_def_alarm_word *next;
-    struct yd_str text;
-};
+/* Limits of one measurement. Either `clause` is filled (its texts in the definition's memory), or `text` is what
+ * somebody wrote, and the compiler reads it (limits.h has the language). Several: one for each named set. */
 struct yd_def_limits {
     struct yd_def_limits *next;
-    struct yd_place place;
+    struct yd_place place;     /* of the text's first character, when there is one */
     struct yd_str measurement; /* of a top-level `limits NAME …`; "": the entry it hangs on */
-    struct yd_str set;         /* "": the default set */
-    struct yd_def_condition *when;
-    struct {
-        bool has_range;
-        double min, max; /* alarm outside of these; infinite: no such side */
-        struct yd_def_alarm_word *words;
-        bool has_delta;
-        double delta; /* alarm when it changes by more than this from value to value */
-    } level[YD_DEF_SEVERITY_COUNT];
-    uint32_t persistence; /* so many values in a row; 0: 1 */
-    double hysteresis;    /* to get back, this far inside */
-    int64_t stale_ns;     /* 0: never stale */
+    struct yd_str text;        /* "": the clause is filled */
+    struct yd_limit_clause clause;
     const char *unsupported;
 };
 

@@ -21,6 +21,7 @@ struct yd_plan;
 struct yd_plan_options {
     struct yd_alloc *alloc; /* NULL: the C library's */
     bool raw;               /* publish raw values too, as NAME.raw, where the engineering value is another */
+    bool closely;           /* for yd_plan_explain: every field is a step that can be watched */
 };
 int yd_plan_compile(struct yd_def *def, const struct yd_plan_options *options, struct yd_diagnostics *diagnostics,
                     struct yd_plan **ret_plan);

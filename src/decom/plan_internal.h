@@ -102,9 +102,14 @@ struct yd__node {
     uint32_t other_count;
 };
 
+struct yd__expressions { /* memory that is not the arena's */
+    struct yd__expressions *next;
+    struct yd_expression *expression;
+};
 struct yd_plan {
     struct yd_def *def;
-    bool raw;
+    struct yd__expressions *expressions;
+    bool raw, closely;
     struct yd_arena arena;
     struct yd__node root; /* of nothing: its children are the containers without a parent */
     struct yd__program **packets;
@@ -136,14 +141,16 @@ struct yd__machine {
     /* Explaining: told of each value, or of what was not there. */
     void (*trace)(void *arg, const struct yd__step *step, uint32_t index, uint64_t at, uint64_t bits,
                   const struct yd_decom_value *raw, const struct yd_decom_value *value, const char *why);
-    void (*trace_node)(void *arg, const struct yd__node *node, bool taken, const char *why);
+    void (*trace_node)(void *arg, const struct yd__node *node, bool taken, bool loaded, const char *why);
     void *trace_arg;
-    uint32_t element; /* index of the array element at hand */
+    uint32_t element;              /* index of the array element at hand */
+    const struct yd__step *failed; /* the innermost step that could not be done */
 };
 int yd__machine_init(struct yd__machine *machine, const struct yd_plan *plan, struct yd_alloc *alloc);
 void yd__machine_fini(struct yd__machine *machine);
 /* Finds the program for what is in data and size. 0, or 1 + reason. */
 int yd__match(struct yd__machine *machine, const struct yd__program **ret_program);
+bool yd__load_node(struct yd__machine *machine, const struct yd__node *node); /* false: the packet is too short */
 /* Steps alone; lanes are the caller's. */
 int yd__run_steps(struct yd__machine *machine, const struct yd__program *program);
 int yd__check_size(const struct yd__machine *machine, const struct yd__program *program);

@@ -247,7 +247,10 @@ int yd__step_group(struct yd__machine *machine, const struct yd__step *step, uin
         machine->group = before;
         for (uint32_t j = 0; j < step->child_count; j++) {
             const struct yd__step *child = &step->children[j];
-            if ((r = child->run(machine, child, shift + (uint32_t)i * step->stride))) return r;
+            if ((r = child->run(machine, child, shift + (uint32_t)i * step->stride))) {
+                if (!machine->failed) machine->failed = child;
+                return r;
+            }
         }
         /* A group may place its fields as it likes: its end is its furthest, but it never goes back. */
         if (machine->at < before) machine->at = before;
@@ -267,12 +270,19 @@ int yd__check_size(const struct yd__machine *machine, const struct yd__program *
     return 0;
 }
 
+static int failed(struct yd__machine *machine, const struct yd__step *step, int result)
+{
+    if (!machine->failed) machine->failed = step;
+    return result;
+}
+
 int yd__run_steps(struct yd__machine *machine, const struct yd__program *program)
 {
     machine->staged_count = 0;
     machine->text_size = 0;
     machine->group = 0;
     machine->work = 0;
+    machine->failed = NULL;
     for (uint32_t i = 0; i < program->load_count; i++) {
         const struct yd__load *load = &program->loads[i];
         if (load->at + load->field.bits > machine->size_bits) return 1 + YD_DECOM_TRUNCATED;
@@ -291,12 +301,12 @@ int yd__run_steps(struct yd__machine *machine, const struct yd__program *program
     }
     for (uint32_t i = 0; i < program->step_count; i++) {
         int r = program->steps[i].run(machine, &program->steps[i], 0);
-        if (r) return r;
+        if (r) return failed(machine, &program->steps[i], r);
     }
     uint64_t furthest = program->least_bits;
     for (uint32_t i = 0; i < program->dynamic_count; i++) {
         int r = program->dynamic[i].run(machine, &program->dynamic[i], 0);
-        if (r) return r;
+        if (r) return failed(machine, &program->dynamic[i], r);
         furthest = YD_MAX(furthest, machine->at);
     }
     if (program->is_dynamic && !program->open && !machine->quiet && (furthest + 7) / 8 < machine->size)
@@ -306,7 +316,7 @@ int yd__run_steps(struct yd__machine *machine, const struct yd__program *program
 
 /* ---- which container ---- */
 
-static bool load_all(struct yd__machine *machine, const struct yd__node *node)
+bool yd__load_node(struct yd__machine *machine, const struct yd__node *node)
 {
     for (uint32_t i = 0; i < node->load_count; i++) {
         const struct yd__load *load = &node->loads[i];
@@ -317,24 +327,24 @@ static bool load_all(struct yd__machine *machine, const struct yd__node *node)
     return true;
 }
 
-static void say(struct yd__machine *machine, const struct yd__node *node, bool taken, const char *why)
+static void say(struct yd__machine *machine, const struct yd__node *node, bool taken, bool loaded, const char *why)
 {
-    if (machine->trace_node) machine->trace_node(machine->trace_arg, node, taken, why);
+    if (machine->trace_node) machine->trace_node(machine->trace_arg, node, taken, loaded, why);
 }
 
 static bool holds(struct yd__machine *machine, const struct yd__node *node, bool *short_)
 {
     if (node->program && node->program->unsupported && !node->when && !node->child_count) {
-        say(machine, node, false, node->program->unsupported);
+        say(machine, node, false, false, node->program->unsupported);
         return false;
     }
-    if (!load_all(machine, node)) {
+    if (!yd__load_node(machine, node)) {
         *short_ = true;
-        say(machine, node, false, "the packet ends before the fields that tell");
+        say(machine, node, false, false, "the packet ends before the fields that tell");
         return false;
     }
     bool taken = !node->when || yd__condition_holds(node->when, machine->registers);
-    say(machine, node, taken,
+    say(machine, node, taken, true,
         taken ? (node->when ? "its condition holds" : "it has no condition") : "its condition does not hold");
     return taken;
 }
@@ -344,7 +354,7 @@ static const struct yd__node *child_of(struct yd__machine *machine, const struct
     if (node->case_count && !machine->trace_node) {
         /* All cases compare one field: loading for one is loading for all. */
         const struct yd__node *any = node->children[node->cases[0].child];
-        if (load_all(machine, any)) {
+        if (yd__load_node(machine, any)) {
             struct yd_decom_value value = machine->registers[node->switch_reg];
             uint32_t low = 0, high = node->case_count;
             while (low < high) {

@@ -371,7 +371,6 @@ static bool take_derive(struct yd__ydm *ydm, const struct yd__ydm_token *head)
             } else if (yd__ydm_skip_word(ydm, "limits")) {
                 struct yd_def_limits *limits = yd_arena_zero(&ydm->def->arena, sizeof *limits);
                 if (!limits) return ydm->def->failed = true, false;
-                limits->place = ydm->at[-1].place;
                 if (derived->limits_last)
                     derived->limits_last->next = limits;
                 else

@@ -1,10 +1,7 @@
-/* Conditions and limits of a `.ydm` text.
+/* Conditions of a `.ydm` text, and the text of limits, which go to the end of their line.
  *
  *   when apid == 3 and (mode == BOOST or not armed)
- *   limits red -40..85 yellow -20..70 for 3 hysteresis 2 stale 10s */
-#include <math.h>
-
-#include "base/text.h"
+ *   limits yellow -20..70 red -40..85 persist 3 hysteresis 2 stale 10s */
 #include "decom/ydm_internal.h"
 
 /* A value to compare with: a number, a text, or a label written as a word. */
@@ -139,85 +136,13 @@ struct yd_def_condition *yd__ydm_condition(struct yd__ydm *ydm)
 
 /* ---- limits ---- */
 
-static bool is_number(const struct yd__ydm *ydm)
-{
-    return ydm->at->kind == YDM_INT || ydm->at->kind == YDM_FLOAT || yd__ydm_is_mark(ydm, '-') ||
-           yd__ydm_is_mark(ydm, '+');
-}
-
-/* What a level alarms at: outside of min..max (either may be left out), at labels, at a step of more than `delta`. */
-static bool take_level(struct yd__ydm *ydm, struct yd_def_limits *limits, enum yd_def_severity severity)
-{
-    bool any = false;
-    for (;; any = true) {
-        if (yd__ydm_skip_word(ydm, "delta")) {
-            limits->level[severity].has_delta = true;
-            if (!yd__ydm_f64(ydm, "the largest step", &limits->level[severity].delta)) return false;
-        } else if (is_number(ydm) || yd__ydm_is_mark(ydm, YDM_MARK2('.', '.'))) {
-            struct yd_place place = ydm->at->place;
-            double min = -INFINITY, max = INFINITY;
-            if (is_number(ydm) && !yd__ydm_f64(ydm, "a number", &min)) return false;
-            if (!yd__ydm_expect(ydm, YDM_MARK2('.', '.'), "'..' and the highest good value")) return false;
-            if (yd__ydm_more(ydm) && is_number(ydm) && !yd__ydm_f64(ydm, "a number", &max)) return false;
-            if (min > max)
-                return yd_def_error(ydm->diagnostics, YD_D_LIMITS, place, "", "the lower limit is above the upper one");
-            limits->level[severity].has_range = true;
-            limits->level[severity].min = min;
-            limits->level[severity].max = max;
-        } else if (yd__ydm_is_mark(ydm, '[')) {
-            struct yd_def_alarm_word **last = &limits->level[severity].words;
-            while (*last) last = &(*last)->next;
-            ydm->at++;
-            do {
-                struct yd_def_alarm_word *word = yd_arena_zero(&ydm->def->arena, sizeof *word);
-                if (!word) return ydm->def->failed = true, false;
-                if (ydm->at->kind != YDM_WORD && ydm->at->kind != YDM_STRING)
-                    return yd__ydm_unexpected(ydm, "a label that alarms");
-                word->text = yd_def_text(ydm->def, (ydm->at++)->text);
-                *last = word;
-                last = &word->next;
-            } while (yd__ydm_skip_mark(ydm, ','));
-            if (!yd__ydm_expect(ydm, ']', "']'")) return false;
-        } else {
-            break;
-        }
-    }
-    return any ||
-           yd__ydm_unexpected(ydm, "a range of good values (-20..70), labels in brackets, or delta and a number");
-}
-
 bool yd__ydm_limits(struct yd__ydm *ydm, struct yd_def_limits *limits)
 {
-    if (ydm->at->kind == YDM_STRING && yd__ydm_more(ydm)) limits->set = yd_def_text(ydm->def, (ydm->at++)->text);
-    bool any = false;
-    for (;; any = true) {
-        if (yd__ydm_skip_word(ydm, "red")) {
-            if (!take_level(ydm, limits, YD_DEF_RED)) return false;
-        } else if (yd__ydm_skip_word(ydm, "yellow")) {
-            if (!take_level(ydm, limits, YD_DEF_YELLOW)) return false;
-        } else if (yd__ydm_skip_word(ydm, "for")) {
-            uint64_t count;
-            if (!yd__ydm_u64(ydm, "how many values in a row", 1000000, &count)) return false;
-            limits->persistence = (uint32_t)count;
-        } else if (yd__ydm_skip_word(ydm, "hysteresis")) {
-            if (!yd__ydm_f64(ydm, "how far back inside", &limits->hysteresis)) return false;
-        } else if (yd__ydm_skip_word(ydm, "stale")) {
-            struct yd_place place = ydm->at->place;
-            const struct yd__ydm_token *number = ydm->at;
-            if (!yd__ydm_more(ydm) || (number->kind != YDM_INT && number->kind != YDM_FLOAT))
-                return yd__ydm_unexpected(ydm, "how long without a value, as 10s");
-            ydm->at++;
-            uint32_t last = number->last;
-            if (yd__ydm_more(ydm) && ydm->at->joined && ydm->at->kind == YDM_WORD) last = (ydm->at++)->last;
-            struct yd_str text = {ydm->text.data + number->first, last - number->first};
-            if (yd_text_duration(text, &limits->stale_ns) < 0)
-                return yd_def_error(ydm->diagnostics, YD_D_LIMITS, place, "",
-                                    "'%.*s' is no duration: write 10s, 5m, 250ms", YD_STR_FMT(text));
-        } else if (yd__ydm_skip_word(ydm, "when")) {
-            if (!(limits->when = yd__ydm_condition(ydm))) return false;
-        } else {
-            break;
-        }
-    }
-    return any || yd__ydm_unexpected(ydm, "red or yellow and their good values, or stale and a duration");
+    if (!yd__ydm_more(ydm))
+        return yd__ydm_unexpected(ydm, "limits: yellow -20..70 red -40..85, red is \"FAULT\", stale 10s");
+    limits->place = ydm->at->place;
+    uint32_t first = ydm->at->first, last = first;
+    for (; yd__ydm_more(ydm); ydm->at++) last = ydm->at->last;
+    limits->text = yd_def_text(ydm->def, (struct yd_str){ydm->text.data + first, last - first});
+    return true;
 }

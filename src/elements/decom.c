@@ -228,8 +228,8 @@ const struct yd_element_class yd_class_decom = {
         "  at all.\n"
         "- Where a `sequence` counter skips, a TALLY `DEFINITION.lost` says how many are missing, with the counter's\n"
         "  key as tag.\n",
-    .example =
-        "udp -> decom :: Decom(definition: \"rocket.ydm\") -> history\ndecom.rejects -> File(path: \"rejects.txt\")\n",
+    .example = "udp :: Udp(listen: \"127.0.0.1:5000\") -> decom :: Decom(definition: \"rocket.ydm\") -> Print()\n"
+               "decom.rejects -> File(path: \"rejects.txt\")\n",
     .ports = ports,
     .params = params,
     .reasons = reasons,
