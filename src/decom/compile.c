@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "decom/ydm.h"
 
 void *yd__piece(struct yd__compiler *compiler, size_t size)
@@ -45,15 +46,16 @@ struct scan {
 
 #define GROUPS_MAX 32
 
-static void scan_entries(struct scan *scan, const struct yd_def_entries *entries, const char *prefix, bool repeated,
-                         bool conditional, bool base_known, uint64_t base, unsigned depth)
+static void scan_entries(struct scan *scan, const struct yd_def_entries *entries, const char *prefix, uint32_t repeats,
+                         bool conditional, bool base_known, uint64_t base)
 {
     struct yd__compiler *compiler = scan->compiler;
     for (const struct yd_def_entry *entry = entries->first; entry; entry = entry->next) {
         uint64_t bits = 0;
         if (!entry->type) {
-            yd_def_error(compiler->diagnostics, YD_D_TYPE, entry->place, "", "'%.*s' has no type",
-                         YD_STR_FMT(entry->name));
+            if (!compiler->partial)
+                yd_def_error(compiler->diagnostics, YD_D_TYPE, entry->place, "", "'%.*s' has no type",
+                             YD_STR_FMT(entry->name));
             scan->info->broken = true;
             return;
         }
@@ -76,11 +78,12 @@ static void scan_entries(struct scan *scan, const struct yd_def_entries *entries
         *item = (struct yd__scope){.path = yd_str_of(path),
                                    .entry = entry,
                                    .known = scan->known && !conditional && !entry->only_if,
-                                   .repeated = repeated || entry->dimensions || entry->to_end || is_room(entry),
+                                   .repeats = repeats + (entry->dimensions || entry->to_end || is_room(entry)),
                                    .conditional = conditional || entry->only_if,
                                    .at = scan->at,
                                    .reg = YD__NONE,
                                    .order = scan->order++};
+        item->repeated = item->repeats > 0;
         if (scan->info->scope_last)
             scan->info->scope_last->next = item;
         else
@@ -89,12 +92,7 @@ static void scan_entries(struct scan *scan, const struct yd_def_entries *entries
         bool fixed = yd__entry_bits(entry, &bits), known = scan->known;
         uint64_t begin = scan->at;
         if (entry->type->encoding == YD_DEF_GROUP) {
-            if (depth == GROUPS_MAX) {
-                yd_def_error(compiler->diagnostics, YD_D_LIMIT, entry->place, "", "too many groups in each other");
-                scan->info->broken = true;
-                return;
-            }
-            scan_entries(scan, &entry->type->entries, path, item->repeated, item->conditional, known, begin, depth + 1);
+            scan_entries(scan, &entry->type->entries, path, item->repeats, item->conditional, known, begin);
         }
         if (entry->type->encoding == YD_DEF_GROUP && !fixed && !entry->dimensions && !entry->only_if && known) continue;
         scan->known = known && fixed;
@@ -102,6 +100,25 @@ static void scan_entries(struct scan *scan, const struct yd_def_entries *entries
     }
 }
 
+/* Groups may hold groups: how many entries that makes in all, before anything walks through them. A type that holds
+ * itself would make no end. */
+static bool count_entries(struct yd__compiler *compiler, const struct yd_def_entries *entries, unsigned depth,
+                          uint32_t *budget)
+{
+    for (const struct yd_def_entry *entry = entries->first; entry; entry = entry->next) {
+        if (*budget == 0 || depth > GROUPS_MAX) {
+            return yd_def_error(compiler->diagnostics, YD_D_LIMIT, entry->place, "",
+                                depth > GROUPS_MAX ? "groups in groups without end" : "more than a million fields");
+        }
+        --*budget;
+        if (entry->type && entry->type->encoding == YD_DEF_GROUP &&
+            !count_entries(compiler, &entry->type->entries, depth + 1, budget))
+            return false;
+    }
+    return true;
+}
+
+static void index_scope(struct yd__compiler *compiler, struct yd__info *info);
 static void scan_container(struct yd__compiler *compiler, struct yd__info *info)
 {
     if (info->scanned) return;
@@ -122,7 +139,9 @@ static void scan_container(struct yd__compiler *compiler, struct yd__info *info)
         scan.known = info->parent->end_known;
         scan.at = info->parent->end;
     }
-    scan_entries(&scan, &info->container->entries, "", false, false, true, 0, 0);
+    scan_entries(&scan, &info->container->entries, "", 0, false, true, 0);
+    info->scope_count = scan.order;
+    index_scope(compiler, info);
     info->end_known = scan.known;
     info->end = scan.at;
     info->scanned = true;
@@ -131,30 +150,86 @@ static void scan_container(struct yd__compiler *compiler, struct yd__info *info)
 
 /* ---- references ---- */
 
-struct yd__scope *yd__find(struct yd__info *info, struct yd_str path, const struct yd_def_entry *before,
+/* Fields by their path: a definition may have ten thousand in one container. */
+static void index_scope(struct yd__compiler *compiler, struct yd__info *info)
+{
+    uint32_t size = 16;
+    while (size < info->scope_count * 2) size *= 2;
+    info->table = yd__piece(compiler, size * sizeof *info->table);
+    info->table_mask = size - 1;
+    for (struct yd__scope *item = info->scope; item; item = item->next) {
+        uint32_t i = (uint32_t)yd_hash_str(item->path) & info->table_mask;
+        while (info->table[i]) i = (i + 1) & info->table_mask;
+        info->table[i] = item;
+    }
+}
+
+struct yd__scope *yd__scope_at(const struct yd__info *info, struct yd_str path, const struct yd_def_entry *entry)
+{
+    struct yd__scope *first = NULL;
+    for (uint32_t i = (uint32_t)yd_hash_str(path) & info->table_mask; info->table[i]; i = (i + 1) & info->table_mask) {
+        struct yd__scope *item = info->table[i];
+        if (!yd_str_eq(item->path, path)) continue;
+        if (!entry || item->entry == entry) return item;
+        if (!first) first = item;
+    }
+    return first;
+}
+
+/* Up to the last dot; size 0: there is none. */
+static struct yd_str around(struct yd_str path)
+{
+    while (path.size && path.data[path.size - 1] != '.') path.size--;
+    if (path.size) path.size--;
+    return path;
+}
+
+static bool is_inside(struct yd_str path, struct yd_str group, struct yd_str name)
+{
+    if (!group.size) return yd_str_eq(path, name);
+    return path.size == group.size + 1 + name.size && yd_str_starts(path, group) && path.data[group.size] == '.' &&
+           memcmp(path.data + group.size + 1, name.data, name.size) == 0;
+}
+
+struct yd__scope *yd__find(struct yd__info *info, struct yd_str path, const struct yd__scope *from,
                            struct yd__info **ret_where)
 {
-    struct yd__scope *found = NULL;
-    for (; info; info = info->parent, before = NULL) {
-        for (struct yd__scope *item = info->scope; item; item = item->next) {
-            if (before && item->entry == before) break;
-            if (yd_str_eq(item->path, path)) found = item;
+    for (; info; info = info->parent, from = NULL) {
+        struct yd_str group = from ? around(from->path) : YD_STR("");
+        for (;; group = around(group)) {
+            struct yd__scope *found = NULL;
+            for (struct yd__scope *item = info->scope; item && item != from; item = item->next)
+                if (is_inside(item->path, group, path)) found = item;
+            if (found && ret_where) *ret_where = info;
+            if (found) return found;
+            if (!group.size) break;
         }
-        if (!found) continue;
-        if (ret_where) *ret_where = info;
-        return found;
     }
     return NULL;
 }
 
+bool yd__is_one(const struct yd__info *info, const struct yd__scope *found, const struct yd__scope *from)
+{
+    uint32_t shared = 0;
+    for (struct yd_str group = around(found->path); from && group.size; group = around(group)) {
+        const struct yd__scope *item;
+        if (from->path.size <= group.size || !yd_str_starts(from->path, group) || from->path.data[group.size] != '.')
+            continue;
+        if ((item = yd__scope_at(info, group, NULL))) shared = YD_MAX(shared, item->repeats);
+    }
+    return found->repeats == shared;
+}
+
 struct yd__scope *yd__refer(struct yd__compiler *compiler, struct yd__info *info, struct yd_def_ref ref,
-                            const struct yd_def_entry *before)
+                            const struct yd__scope *from)
 {
     struct yd_diagnostics *diagnostics = compiler->diagnostics;
-    struct yd__scope *found = yd__find(info, ref.name, before, NULL);
+    struct yd__info *where = info;
+    struct yd__scope *found = yd__find(info, ref.name, from, &where);
+    if (!found && compiler->partial && !(from && yd__find(info, ref.name, NULL, NULL))) return NULL;
     if (!found) {
         struct yd_nearest nearest;
-        bool later = before && yd__find(info, ref.name, NULL, NULL);
+        bool later = from && yd__find(info, ref.name, NULL, NULL);
         yd_nearest_init(&nearest, ref.name);
         for (struct yd__info *up = info; up; up = up->parent)
             for (struct yd__scope *item = up->scope; item; item = item->next)
@@ -166,14 +241,15 @@ struct yd__scope *yd__refer(struct yd__compiler *compiler, struct yd__info *info
             yd_def_help(diagnostics, "a field can be named behind its place");
         else
             yd_nearest_help(&nearest, diagnostics,
-                            info->parent || before ? NULL : "a container without parent can only ask its own fields");
+                            info->parent || from ? NULL : "a container without parent can only ask its own fields");
         return NULL;
     }
-    if (found->repeated || found->entry->type->encoding == YD_DEF_GROUP) {
+    if (!yd__is_one(where, found, where == info ? from : NULL) || found->entry->type->encoding == YD_DEF_GROUP) {
         yd_def_error(diagnostics, YD_D_FIELD, ref.place, "", "'%.*s' is not one value", YD_STR_FMT(ref.name));
         return NULL;
     }
     if (found->entry->unsupported || found->entry->type->unsupported) {
+        if (compiler->partial) return NULL;
         yd_def_error(diagnostics, YD_D_UNSUPPORTED, ref.place, "", "'%.*s' is not decoded: %s", YD_STR_FMT(ref.name),
                      found->entry->unsupported ? found->entry->unsupported : found->entry->type->unsupported);
         return NULL;
@@ -184,10 +260,10 @@ struct yd__scope *yd__refer(struct yd__compiler *compiler, struct yd__info *info
 }
 
 static const struct yd__condition *compare(struct yd__compiler *compiler, struct yd__info *info,
-                                           const struct yd_def_condition *source, const struct yd_def_entry *before)
+                                           const struct yd_def_condition *source, const struct yd__scope *from)
 {
     struct yd_diagnostics *diagnostics = compiler->diagnostics;
-    struct yd__scope *item = yd__refer(compiler, info, source->field, before);
+    struct yd__scope *item = yd__refer(compiler, info, source->field, from);
     if (!item) return NULL;
     const struct yd_def_type *type = item->entry->type;
     struct yd__condition *made = yd__piece(compiler, sizeof *made);
@@ -196,8 +272,8 @@ static const struct yd__condition *compare(struct yd__compiler *compiler, struct
     struct yd__field *field = yd__piece(compiler, sizeof *field);
     *field = *yd__compile_field(compiler, item->entry->type);
     struct yd__info *where = NULL;
-    (void)yd__find(info, source->field.name, before, &where);
-    yd__compile_calibrations(compiler, where, item->entry, field);
+    (void)yd__find(info, source->field.name, from, &where);
+    yd__compile_calibrations(compiler, where, item, field);
     made->field = field;
     bool is_text = type->encoding == YD_DEF_STRING || type->encoding == YD_DEF_BINARY;
     struct yd_def_value value = source->value;
@@ -252,14 +328,14 @@ static const struct yd__condition *compare(struct yd__compiler *compiler, struct
 
 const struct yd__condition *yd__compile_condition(struct yd__compiler *compiler, struct yd__info *info,
                                                   const struct yd_def_condition *condition,
-                                                  const struct yd_def_entry *before)
+                                                  const struct yd__scope *from)
 {
-    if (condition->logic == YD_DEF_COMPARE) return compare(compiler, info, condition, before);
+    if (condition->logic == YD_DEF_COMPARE) return compare(compiler, info, condition, from);
     struct yd__condition *made = yd__piece(compiler, sizeof *made);
     made->logic = condition->logic;
     made->source = condition;
-    made->a = yd__compile_condition(compiler, info, condition->a, before);
-    if (condition->b) made->b = yd__compile_condition(compiler, info, condition->b, before);
+    made->a = yd__compile_condition(compiler, info, condition->a, from);
+    if (condition->b) made->b = yd__compile_condition(compiler, info, condition->b, from);
     return made->a && (made->b || !condition->b) ? made : NULL;
 }
 
@@ -294,12 +370,13 @@ static const struct yd__condition *condition_of(struct yd__compiler *compiler, s
     const struct yd__condition *all = NULL;
     for (struct yd__scope *item = info->scope; item; item = item->next) {
         const struct yd_def_entry *entry = item->entry;
-        if (!entry->has_constant) continue;
+        if (!entry->has_constant || entry->unsupported) continue;
         bool is_signed = entry->type->encoding != YD_DEF_UNSIGNED && entry->type->encoding != YD_DEF_GRAY &&
                          entry->type->encoding != YD_DEF_BCD;
         if (!item->known || item->repeated || !yd__is_number(entry->type) || entry->type->encoding >= YD_DEF_IEEE) {
             yd_def_error(compiler->diagnostics, YD_D_PLACE, entry->place, "",
                          "only an integer of fixed place can be told to be always the same");
+            info->broken = true;
             continue;
         }
         struct yd_def_condition *source = yd_def_compare(
@@ -401,6 +478,7 @@ static void make_switch(struct yd__compiler *compiler, struct yd__node *node)
 static void check_siblings(struct yd__compiler *compiler, const struct yd__node *node)
 {
     const struct yd__node *always = NULL;
+    if (compiler->partial) return; /* a constant may be missing */
     for (uint32_t i = 0; i < node->child_count; i++) {
         const struct yd__node *child = node->children[i];
         if (always) {
@@ -412,7 +490,7 @@ static void check_siblings(struct yd__compiler *compiler, const struct yd__node 
                         YD_STR_FMT(always->container->name));
             return;
         }
-        if (!child->when) always = child;
+        if (!child->when && !child->broken) always = child;
     }
     for (uint32_t i = 1; i < node->case_count; i++) {
         if (node->cases[i].value != node->cases[i - 1].value) continue;
@@ -455,18 +533,20 @@ static void refer_entries(struct yd__compiler *compiler, struct yd__info *info)
 {
     for (struct yd__scope *item = info->scope; item; item = item->next) {
         const struct yd_def_entry *entry = item->entry;
+        if (entry->unsupported || entry->type->unsupported) continue;
+        if (entry->type->encoding != YD_DEF_GROUP) (void)yd__compile_field(compiler, entry->type);
         const struct yd_def_amount *amounts[] = {&entry->dimension[0], &entry->dimension[1], &entry->type->size};
         for (size_t i = 0; i < YD_COUNT(amounts); i++) {
             if (!amounts[i]->field.name.size) continue;
-            struct yd__scope *found = yd__refer(compiler, info, amounts[i]->field, entry);
+            struct yd__scope *found = yd__refer(compiler, info, amounts[i]->field, item);
             if (found && (!yd__is_number(found->entry->type) || found->entry->type->encoding >= YD_DEF_IEEE))
                 yd_def_error(compiler->diagnostics, YD_D_FIELD, amounts[i]->field.place, "",
                              "'%.*s' is no integer: it counts nothing", YD_STR_FMT(amounts[i]->field.name));
         }
-        if (entry->only_if) (void)yd__compile_condition(compiler, info, entry->only_if, entry);
+        if (entry->only_if) (void)yd__compile_condition(compiler, info, entry->only_if, item);
         /* Compiled for its registers alone: where it is used, it is compiled again. */
         struct yd__field unused = {0};
-        if (entry->type->calibrations) yd__compile_calibrations(compiler, info, entry, &unused);
+        if (entry->type->calibrations) yd__compile_calibrations(compiler, info, item, &unused);
         if (!entry->sequence) continue;
         struct yd_def_ref own = {item->path, entry->place};
         struct yd__scope *counter = yd__refer(compiler, info, own, NULL);
@@ -486,10 +566,14 @@ static void make_programs(struct yd__compiler *compiler)
 {
     struct yd_plan *plan = compiler->plan;
     plan->packets = yd__piece(compiler, (compiler->info_count + 1) * sizeof *plan->packets);
+    for (uint32_t i = 0; i < compiler->info_count; i++) compiler->infos[i].node->broken = compiler->infos[i].broken;
     for (uint32_t i = 0; i < compiler->info_count; i++) {
         struct yd__info *info = &compiler->infos[i];
         const struct yd_def_container *container = info->container;
-        if (container->word_bits) continue;
+        if (container->word_bits) {
+            yd__compile_frame(compiler, info);
+            continue;
+        }
         info->node->walk = info->children_ask_dynamic;
         make_switch(compiler, info->node);
         check_siblings(compiler, info->node);
@@ -524,29 +608,32 @@ static void compile(struct yd__compiler *compiler)
     for (uint32_t i = 0; i < compiler->info_count; i++)
         if (compiler->infos[i].container->parent)
             compiler->infos[i].parent = compiler->infos[i].container->parent->compiled;
+    uint32_t budget = YD__NAMES_MAX;
+    for (uint32_t i = 0; i < compiler->info_count; i++)
+        if (!count_entries(compiler, &compiler->infos[i].container->entries, 0, &budget)) return;
     for (uint32_t i = 0; i < compiler->info_count; i++) scan_container(compiler, &compiler->infos[i]);
     make_nodes(compiler);
     for (uint32_t i = 0; i < compiler->info_count; i++) refer_entries(compiler, &compiler->infos[i]);
     make_programs(compiler);
     yd__compile_texts(compiler);
-    if (!compiler->plan->packet_count && !compiler->diagnostics->errors)
+    if (!compiler->plan->packet_count && !compiler->diagnostics->errors && !compiler->partial)
         yd_def_error(compiler->diagnostics, YD_D_EMPTY, nowhere, "", "the definition has no packet");
 }
 
 int yd_plan_compile(struct yd_def *def, const struct yd_plan_options *options, struct yd_diagnostics *diagnostics,
                     struct yd_plan **ret_plan)
 {
-    static const struct yd_plan_options none;
-    if (!options) options = &none;
+    const struct yd_plan_options given = options ? *options : (struct yd_plan_options){0};
     struct yd_arena arena;
-    yd_arena_init(&arena, options->alloc);
+    yd_arena_init(&arena, given.alloc);
     struct yd_plan *plan = yd_arena_zero(&arena, sizeof *plan);
     if (!plan) {
         yd_def_destroy(def);
         return YD_ENOMEM;
     }
-    *plan = (struct yd_plan){.def = def, .arena = arena, .raw = options->raw, .closely = options->closely};
-    struct yd__compiler compiler = {.plan = plan, .def = def, .arena = &plan->arena, .diagnostics = diagnostics};
+    *plan = (struct yd_plan){.def = def, .arena = arena, .raw = given.raw, .closely = given.closely};
+    struct yd__compiler compiler = {
+        .plan = plan, .def = def, .arena = &plan->arena, .diagnostics = diagnostics, .partial = given.partial};
     size_t errors = diagnostics->errors;
     int r = 0;
     if (setjmp(compiler.out_of_memory))
@@ -555,7 +642,7 @@ int yd_plan_compile(struct yd_def *def, const struct yd_plan_options *options, s
         compile(&compiler);
     yd_def_sort(diagnostics);
     if (r == 0 && def->failed) r = YD_ENOMEM;
-    if (r == 0 && diagnostics->errors > errors) r = YD_EFORMAT;
+    if (r == 0 && (diagnostics->errors > errors || given.partial)) r = YD_EFORMAT;
     if (r < 0)
         yd_plan_destroy(plan);
     else
@@ -567,8 +654,11 @@ int yd_plan_read(const char *path, struct yd_str text, const struct yd_plan_opti
                  struct yd_diagnostics *diagnostics, struct yd_plan **ret_plan)
 {
     struct yd_def *def;
-    int r = yd_ydm_read(path, text, options ? options->alloc : NULL, diagnostics, &def);
-    return r < 0 ? r : yd_plan_compile(def, options, diagnostics, ret_plan);
+    struct yd_plan_options partial = options ? *options : (struct yd_plan_options){0};
+    int r = yd_ydm_read(path, text, partial.alloc, diagnostics, &def);
+    if (r == 0) return yd_plan_compile(def, options, diagnostics, ret_plan);
+    partial.partial = true;
+    return r == YD_EFORMAT && def ? yd_plan_compile(def, &partial, diagnostics, ret_plan) : r;
 }
 
 void yd_plan_destroy(struct yd_plan *plan)

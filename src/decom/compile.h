@@ -11,7 +11,8 @@ struct yd__scope {
     struct yd__scope *next;
     struct yd_str path; /* "gps.count" */
     const struct yd_def_entry *entry;
-    bool known, repeated, conditional; /* its place is fixed; it is one of many: nobody can name it */
+    bool known, repeated, conditional; /* its place is fixed; it is one of many */
+    uint32_t repeats;                  /* arrays that it is in, itself included */
     uint64_t at;
     uint32_t reg; /* NONE until somebody asks */
     uint32_t order;
@@ -20,6 +21,8 @@ struct yd__info { /* of a container */
     const struct yd_def_container *container;
     struct yd__info *parent;
     struct yd__scope *scope, *scope_last;
+    struct yd__scope **table; /* by the hash of their paths */
+    uint32_t table_mask, scope_count;
     bool scanned, scanning, broken;
     bool end_known;
     uint64_t end;
@@ -34,6 +37,7 @@ struct yd__compiler {
     struct yd_diagnostics *diagnostics;
     struct yd__info *infos;
     uint32_t info_count;
+    bool partial; /* names that are not there may have been on a line that was not understood */
     jmp_buf out_of_memory;
 };
 void *yd__piece(struct yd__compiler *compiler, size_t size); /* zeroed; jumps when memory is out */
@@ -42,28 +46,36 @@ const char *yd__path(struct yd__compiler *compiler, const char *prefix, struct y
 /* compile_field.c: the type as a field, checked and kept with it. NULL: it is wrong, which has been said. */
 const struct yd__field *yd__compile_field(struct yd__compiler *compiler, struct yd_def_type *type);
 /* Contexts of calibrations, once the fields they name are known. */
-void yd__compile_calibrations(struct yd__compiler *compiler, struct yd__info *info, const struct yd_def_entry *entry,
+void yd__compile_calibrations(struct yd__compiler *compiler, struct yd__info *info, const struct yd__scope *scope,
                               struct yd__field *field);
 bool yd__type_bits(const struct yd_def_type *type, uint64_t *ret_bits);    /* true: always so many */
 bool yd__entry_bits(const struct yd_def_entry *entry, uint64_t *ret_bits); /* likewise, all its elements */
 bool yd__is_number(const struct yd_def_type *type);
 
-/* compile.c: `before` NULL: any field of it. NULL: nothing said yet. */
-struct yd__scope *yd__find(struct yd__info *info, struct yd_str path, const struct yd_def_entry *before,
+/* compile.c: the field that `path` means for who stands at `from` (NULL: for the container): of its own group first,
+ * then of those around it, of the container, of its parents; always in front of it. NULL: nothing said yet. */
+struct yd__scope *yd__find(struct yd__info *info, struct yd_str path, const struct yd__scope *from,
                            struct yd__info **ret_where);
+/* Is it one value for who stands there? What is in an array is so for its neighbours in the same element. */
+bool yd__is_one(const struct yd__info *info, const struct yd__scope *found, const struct yd__scope *from);
+/* entry: which of several of that name; NULL: any. */
+struct yd__scope *yd__scope_at(const struct yd__info *info, struct yd_str path, const struct yd_def_entry *entry);
 /* With a complaint when there is none, and with a register. */
 struct yd__scope *yd__refer(struct yd__compiler *compiler, struct yd__info *info, struct yd_def_ref ref,
-                            const struct yd_def_entry *before);
+                            const struct yd__scope *from);
 const struct yd__condition *yd__compile_condition(struct yd__compiler *compiler, struct yd__info *info,
                                                   const struct yd_def_condition *condition,
-                                                  const struct yd_def_entry *before);
+                                                  const struct yd__scope *from);
 
 /* compile_texts.c: expressions and limits, which have languages of their own. Wrong ones are said. */
-bool yd__compile_expression(struct yd__compiler *compiler, struct yd__info *info, const struct yd_def_entry *entry,
+bool yd__compile_expression(struct yd__compiler *compiler, struct yd__info *info, const struct yd__scope *scope,
                             const struct yd_def_calibration *source, struct yd__calibration *to);
 void yd__compile_texts(struct yd__compiler *compiler);
 
 /* compile_program.c */
 struct yd__program *yd__compile_program(struct yd__compiler *compiler, struct yd__info *info);
+
+/* compile_frame.c */
+void yd__compile_frame(struct yd__compiler *compiler, struct yd__info *info);
 
 #endif

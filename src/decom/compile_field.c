@@ -191,11 +191,11 @@ static bool check_calibration(struct yd__compiler *compiler, const struct yd_def
     return true;
 }
 
-void yd__compile_calibrations(struct yd__compiler *compiler, struct yd__info *info, const struct yd_def_entry *entry,
+void yd__compile_calibrations(struct yd__compiler *compiler, struct yd__info *info, const struct yd__scope *scope,
                               struct yd__field *field)
 {
     struct yd__calibration *last = NULL;
-    const struct yd_def_type *type = entry->type;
+    const struct yd_def_type *type = scope->entry->type;
     bool always = false;
     for (const struct yd_def_calibration *c = type->calibrations; c; c = c->next) {
         if (!check_calibration(compiler, type, c)) return;
@@ -211,8 +211,8 @@ void yd__compile_calibrations(struct yd__compiler *compiler, struct yd__info *in
                                          .a_count = c->a_count,
                                          .b_count = c->b_count,
                                          .extrapolate = c->extrapolate};
-        if (c->when && !(made->when = yd__compile_condition(compiler, info, c->when, entry))) return;
-        if (c->kind == YD_DEF_EXPRESSION && !yd__compile_expression(compiler, info, entry, c, made)) return;
+        if (c->when && !(made->when = yd__compile_condition(compiler, info, c->when, scope))) return;
+        if (c->kind == YD_DEF_EXPRESSION && !yd__compile_expression(compiler, info, scope, c, made)) return;
         always = !c->when;
         if (last)
             last->next = made;

@@ -255,11 +255,11 @@ static void seal_lanes(struct builder *builder)
 /* ---- steps ---- */
 
 static struct yd__amount amount(struct builder *builder, const struct yd_def_amount *source,
-                                const struct yd_def_entry *entry, uint64_t max)
+                                const struct yd__scope *scope, uint64_t max)
 {
     struct yd__amount made = {YD__NONE, 0, source->offset, source->max ? source->max : max};
     if (!source->field.name.size) return made;
-    struct yd__scope *found = yd__refer(builder->compiler, builder->info, source->field, entry);
+    struct yd__scope *found = yd__refer(builder->compiler, builder->info, source->field, scope);
     if (!found) return made;
     made.reg = found->reg;
     made.scale = source->scale ? source->scale : 1;
@@ -267,52 +267,47 @@ static struct yd__amount amount(struct builder *builder, const struct yd_def_amo
 }
 
 /* The field with its calibrations, which depend on where it stands. */
-static struct yd__field field_of(struct builder *builder, const struct yd_def_entry *entry)
+static struct yd__field field_of(struct builder *builder, const struct yd__scope *scope)
 {
+    const struct yd_def_entry *entry = scope->entry;
     struct yd__field field = {0};
     const struct yd__field *shared = yd__compile_field(builder->compiler, entry->type);
     if (!shared) return field;
     field = *shared;
-    if (entry->type->calibrations) yd__compile_calibrations(builder->compiler, builder->info, entry, &field);
+    if (entry->type->calibrations) yd__compile_calibrations(builder->compiler, builder->info, scope, &field);
     return field;
-}
-
-static uint32_t register_of(struct builder *builder, const struct yd_def_entry *entry, const char *scope_path)
-{
-    for (struct yd__scope *item = builder->info->scope; item; item = item->next)
-        if (item->entry == entry && item->reg != YD__NONE && yd_str_eq(item->path, yd_str_of(scope_path)) &&
-            !item->repeated)
-            return item->reg;
-    return YD__NONE;
 }
 
 static void make_step(struct builder *builder, const struct yd_def_entry *entry, const char *path,
                       const char *scope_path, uint32_t name, bool in_group, struct yd__step *step)
 {
+    const struct yd__scope *scope = yd__scope_at(builder->info, yd_str_of(scope_path), entry);
     const struct yd_def_type *type = entry->type;
     bool publishes = is_published(entry) && type->encoding != YD_DEF_GROUP && name != YD__NONE;
     *step = (struct yd__step){.entry = entry,
-                              .field = field_of(builder, entry),
+                              .field = field_of(builder, scope),
                               .in_group = in_group,
                               .to_end = entry->to_end,
                               .stamp = entry->stamp,
                               .offset = entry->offset_bits,
-                              .reg = register_of(builder, entry, scope_path),
+                              .reg = scope->reg,
                               .name = publishes ? name : YD__NONE,
                               .raw_name = publishes && has_raw(builder, type) ? name + 1 : YD__NONE,
                               .stride = (uint32_t)stride_of(builder, entry),
                               .dimensions = entry->dimensions,
+                              .columns =
+                                  entry->dimensions == 2 ? (uint32_t)YD_MIN(dimension_max(entry, 1), YD__NAMES_MAX) : 0,
                               .skip_to = -1,
                               .path = path};
     step->origin = entry->from == YD_DEF_START ? YD__AT : entry->from == YD_DEF_END ? YD__BEFORE_END : YD__AFTER;
-    if (entry->only_if) step->only_if = yd__compile_condition(builder->compiler, builder->info, entry->only_if, entry);
+    if (entry->only_if) step->only_if = yd__compile_condition(builder->compiler, builder->info, entry->only_if, scope);
     for (uint32_t i = 0; i < entry->dimensions; i++)
-        step->dimension[i] = amount(builder, &entry->dimension[i], entry, YD__ITEMS_MAX);
+        step->dimension[i] = amount(builder, &entry->dimension[i], scope, YD__ITEMS_MAX);
     if (entry->to_end) {
         step->dimension[0].max = dimension_max(entry, 0);
         step->dimension[0].offset = (int64_t)step->dimension[0].max;
     }
-    step->size = amount(builder, &type->size, entry, YD__BYTES_MAX);
+    step->size = amount(builder, &type->size, scope, YD__BYTES_MAX);
     if (type->encoding == YD_DEF_STRING || type->encoding == YD_DEF_BINARY) {
         step->run = yd__step_bytes;
     } else if (type->encoding == YD_DEF_CUC || type->encoding == YD_DEF_CDS) {
@@ -327,6 +322,7 @@ static void make_step(struct builder *builder, const struct yd_def_entry *entry,
             const char *inner = yd__path(builder->compiler, path, child->name);
             const char *inner_scope = yd__path(builder->compiler, scope_path, child->name);
             const char *why = child->unsupported ? child->unsupported : child->type->unsupported;
+            if (why && builder->compiler->partial) return;
             if (why) {
                 yd_def_error(builder->compiler->diagnostics, YD_D_UNSUPPORTED, child->place, "",
                              "'%s' in a group of no fixed place is not supported: %s", inner, why);
@@ -453,6 +449,10 @@ static void add_unsupported(struct builder *builder, const struct yd_def_entry *
 {
     uint64_t bits;
     bool sized = yd__entry_bits(entry, &bits) && bits;
+    if (builder->compiler->partial) { /* its line is wrong, which has been said: nothing will run */
+        builder->cut = true;
+        return;
+    }
     yd_def_warn(builder->compiler->diagnostics, YD_D_UNSUPPORTED, entry->place, "", "'%s' is not decoded: %s", path,
                 why);
     if (sized && builder->known) {
@@ -464,6 +464,17 @@ static void add_unsupported(struct builder *builder, const struct yd_def_entry *
     builder->cut = true;
     builder->known = false;
     builder->program->open = true;
+}
+
+/* Does anybody name a field of this array's elements? Its register then changes from element to element. */
+static bool asks_inside(const struct builder *builder, const char *scope_path)
+{
+    struct yd_str group = yd_str_of(scope_path);
+    for (const struct yd__scope *item = builder->info->scope; item; item = item->next)
+        if (item->reg != YD__NONE && item->path.size > group.size && yd_str_starts(item->path, group) &&
+            item->path.data[group.size] == '.')
+            return true;
+    return false;
 }
 
 static void add_entry(struct builder *builder, const struct yd_def_entry *entry, const char *path,
@@ -506,7 +517,8 @@ static void add_entry(struct builder *builder, const struct yd_def_entry *entry,
         add_entries(builder, &type->entries, path, scope_path, true, builder->at);
         return;
     }
-    if (!fixed || !builder->known || builder->unrolled + count > YD__UNROLL_MAX) {
+    bool asked = entry->dimensions && asks_inside(builder, scope_path);
+    if (!fixed || !builder->known || asked || builder->unrolled + count > YD__UNROLL_MAX) {
         bool stays = builder->known && fixed;
         uint64_t end = builder->at + bits;
         add_dynamic(builder, entry, path, scope_path);
@@ -517,7 +529,8 @@ static void add_entry(struct builder *builder, const struct yd_def_entry *entry,
     }
     if (entry->dimensions) builder->unrolled += (uint32_t)count;
     uint64_t at = builder->at;
-    struct yd__field field = shared ? field_of(builder, entry) : (struct yd__field){0};
+    struct yd__field field =
+        shared ? field_of(builder, yd__scope_at(builder->info, yd_str_of(scope_path), entry)) : (struct yd__field){0};
     covers(builder, at + bits);
     for (uint64_t i = 0; i < count; i++, at += one) {
         const char *own = element_path(builder, entry, path, i);
@@ -560,7 +573,7 @@ static void make_loads(struct builder *builder, struct yd__info *info)
     struct yd__load *loads = yd__piece(builder->compiler, YD_MAX(count, 1u) * sizeof *loads);
     for (struct yd__info *up = info; up; up = up->parent)
         for (struct yd__scope *item = up->scope; item; item = item->next) {
-            if (item->reg == YD__NONE || !item->known || !yd__is_number(item->entry->type)) continue;
+            if (item->reg == YD__NONE || !item->known || item->repeated || !yd__is_number(item->entry->type)) continue;
             const struct yd__field *field = yd__compile_field(builder->compiler, item->entry->type);
             if (!field) continue;
             bool loaded = false;

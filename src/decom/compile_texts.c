@@ -7,6 +7,7 @@
 static void say(struct yd__compiler *compiler, enum yd_def_code code, struct yd_place place,
                 const struct yd_mistake *mistake)
 {
+    if (compiler->partial && mistake->error == YD_ENOENT) return;
     place.column += mistake->line <= 1 && mistake->column ? mistake->column - 1 : 0;
     place.length = YD_MAX(mistake->size, 1u);
     yd_def_error(compiler->diagnostics, code, place, "", "%s", mistake->message);
@@ -29,7 +30,7 @@ static void keep(struct yd__compiler *compiler, struct yd_expression *expression
 struct asking {
     struct yd__compiler *compiler;
     struct yd__info *info;
-    const struct yd_def_entry *entry;
+    const struct yd__scope *scope;
     uint32_t slots[YD_EXPRESSION_SLOTS_MAX];
     uint32_t count;
 };
@@ -39,16 +40,19 @@ static int find_field(void *opaque, struct yd_str name, uint32_t *ret_slot, enum
     struct asking *asking = opaque;
     if (yd_str_eq(name, YD_STR("x"))) {
         *ret_slot = 0;
-        enum yd_def_encoding encoding = asking->entry->type->encoding;
+        enum yd_def_encoding encoding = asking->scope->entry->type->encoding;
         *ret_type = encoding >= YD_DEF_IEEE                                                            ? YD_F64
                     : encoding == YD_DEF_UNSIGNED || encoding == YD_DEF_BCD || encoding == YD_DEF_GRAY ? YD_U64
                                                                                                        : YD_I64;
         return 0;
     }
-    struct yd__scope *found = yd__find(asking->info, name, asking->entry, NULL);
-    if (!found || found->repeated || !yd__is_number(found->entry->type)) return YD_ENOENT;
-    struct yd_def_ref ref = {name, asking->entry->place};
-    if (!(found = yd__refer(asking->compiler, asking->info, ref, asking->entry))) return YD_ENOENT;
+    struct yd__info *where = NULL;
+    struct yd__scope *found = yd__find(asking->info, name, asking->scope, &where);
+    if (!found || !yd__is_one(where, found, where == asking->info ? asking->scope : NULL) ||
+        !yd__is_number(found->entry->type))
+        return YD_ENOENT;
+    struct yd_def_ref ref = {name, asking->scope->entry->place};
+    if (!(found = yd__refer(asking->compiler, asking->info, ref, asking->scope))) return YD_ENOENT;
     if (asking->count == YD_EXPRESSION_SLOTS_MAX) return YD_ENOENT;
     asking->slots[asking->count++] = found->reg;
     *ret_slot = asking->count;
@@ -61,15 +65,15 @@ static struct yd_str known_field(void *opaque, size_t index)
     const struct asking *asking = opaque;
     if (index == 0) return YD_STR("x");
     for (const struct yd__info *up = asking->info; up; up = up->parent)
-        for (const struct yd__scope *item = up->scope; item && item->entry != asking->entry; item = item->next)
+        for (const struct yd__scope *item = up->scope; item && item != asking->scope; item = item->next)
             if (!item->repeated && --index == 0) return item->path;
     return (struct yd_str){0};
 }
 
-bool yd__compile_expression(struct yd__compiler *compiler, struct yd__info *info, const struct yd_def_entry *entry,
+bool yd__compile_expression(struct yd__compiler *compiler, struct yd__info *info, const struct yd__scope *scope,
                             const struct yd_def_calibration *source, struct yd__calibration *to)
 {
-    struct asking asking = {.compiler = compiler, .info = info, .entry = entry};
+    struct asking asking = {.compiler = compiler, .info = info, .scope = scope};
     struct yd_expression_names names = {&asking, find_field, known_field};
     struct yd_expression *expression;
     struct yd_mistake mistake;
@@ -138,7 +142,8 @@ static void read_limits(struct yd__compiler *compiler, struct yd_def_limits *lim
                         limits->unsupported);
         uint32_t slot;
         enum yd_type type;
-        if (limits->measurement.size && find_measurement(compiler, limits->measurement, &slot, &type) < 0) {
+        if (!compiler->partial && limits->measurement.size &&
+            find_measurement(compiler, limits->measurement, &slot, &type) < 0) {
             struct yd_nearest nearest;
             yd_nearest_init(&nearest, limits->measurement);
             struct yd_str name;

@@ -10,37 +10,9 @@
 
 #include "base/hash.h"
 #include "base/text.h"
-#include "decom/plan_internal.h"
+#include "decom/decoder_internal.h"
 
 #define SEQUENCES_MAX 65536
-
-struct heads {       /* of a program, in the batch at hand */
-    uint64_t *lanes; /* of each slot: name, kind, type, flags as in a record */
-    uint32_t *names; /* of each name: index in the batch; NONE: not yet */
-    uint64_t stamp;  /* of the batch that lanes are for */
-    uint64_t names_stamp;
-    uint64_t packets;
-};
-struct counter { /* of a sequence */
-    uint64_t key, by;
-    uint64_t last;
-    bool used;
-};
-
-struct yd_decoder {
-    const struct yd_plan *plan;
-    struct yd_decoder_options options;
-    struct yd_alloc *alloc;
-    struct yd_builder *builder;
-    struct yd__machine machine;
-    struct heads *heads;    /* of each packet */
-    uint64_t stamp;         /* counts batches, from 1 */
-    struct yd_record *room; /* reserved, not yet committed */
-    uint32_t room_size, room_used;
-    struct counter *counters; /* open addressing */
-    uint32_t counter_count, counter_capacity;
-    struct yd_decoder_counts counts;
-};
 
 int yd_decoder_create(const struct yd_plan *plan, const struct yd_decoder_options *options, struct yd_alloc *alloc,
                       struct yd_decoder **ret_decoder)
@@ -75,6 +47,7 @@ void yd_decoder_destroy(struct yd_decoder *decoder)
         yd_alloc_put(decoder->alloc, decoder->heads[i].names, (plan->packets[i]->name_count + 1) * sizeof(uint32_t));
     }
     yd_alloc_put(decoder->alloc, decoder->heads, (plan->packet_count + 1) * sizeof *decoder->heads);
+    yd_alloc_put(decoder->alloc, decoder->stream.data, decoder->stream.capacity);
     yd_alloc_put(decoder->alloc, decoder->counters, decoder->counter_capacity * sizeof *decoder->counters);
     if (decoder->machine.plan) yd__machine_fini(&decoder->machine);
     yd_builder_destroy(decoder->builder);
@@ -105,7 +78,7 @@ int yd_decoder_flush(struct yd_decoder *decoder)
 /* Index of a name of this program in the batch at hand. */
 static int name_index(struct yd_decoder *decoder, const struct yd__program *program, uint32_t name, uint32_t *ret)
 {
-    struct heads *heads = &decoder->heads[program->index];
+    struct yd__heads *heads = &decoder->heads[program->index];
     if (heads->names_stamp != decoder->stamp) {
         memset(heads->names, 0xff, program->name_count * sizeof *heads->names);
         heads->names_stamp = decoder->stamp;
@@ -125,7 +98,7 @@ static uint64_t head_of(uint32_t name, enum yd_kind kind, unsigned type, unsigne
 
 static int make_heads(struct yd_decoder *decoder, const struct yd__program *program)
 {
-    struct heads *heads = &decoder->heads[program->index];
+    struct yd__heads *heads = &decoder->heads[program->index];
     for (uint32_t i = 0; i < program->lanes.count; i++) {
         uint32_t name = program->lanes.names[i], index;
         int r = name_index(decoder, program, name, &index);
@@ -151,7 +124,7 @@ static int write_lanes(struct yd_decoder *decoder, const struct yd__program *pro
 {
     const struct yd__machine *machine = &decoder->machine;
     const struct yd__lanes *lanes = &program->lanes;
-    struct heads *heads = &decoder->heads[program->index];
+    struct yd__heads *heads = &decoder->heads[program->index];
     if (!lanes->count) return 0;
     for (int turn = 0;; turn++) {
         int r = heads->stamp == decoder->stamp ? 0 : make_heads(decoder, program);
@@ -180,7 +153,7 @@ _Static_assert(offsetof(struct yd_record, name) == 8 && offsetof(struct yd_recor
                    offsetof(struct yd_record, type) == 13 && offsetof(struct yd_record, flags) == 14,
                "head_of is these eight bytes");
 
-static int write_value(struct yd_decoder *decoder, const struct yd__program *program, const struct yd__staged *staged)
+int yd__decoder_write(struct yd_decoder *decoder, const struct yd__program *program, const struct yd__staged *staged)
 {
     const struct yd_decom_value *value = &staged->value;
     unsigned flags = value->suspect || value->type == YD_NIL ? YD_RECORD_QUALITY : 0;
@@ -203,7 +176,7 @@ static int write_value(struct yd_decoder *decoder, const struct yd__program *pro
 
 /* ---- sequence counters ---- */
 
-static int add_lost(struct yd_decoder *decoder, const struct yd__sequence *sequence, uint64_t by, uint64_t lost)
+int yd__decoder_lost(struct yd_decoder *decoder, const struct yd__sequence *sequence, uint64_t by, uint64_t lost)
 {
     struct yd_str prefix = decoder->plan->def->name;
     char text[512];
@@ -224,15 +197,15 @@ static int add_lost(struct yd_decoder *decoder, const struct yd__sequence *seque
 }
 
 /* NULL: no memory, or too many: what these lose is not known. */
-static struct counter *counter_of(struct yd_decoder *decoder, uint64_t key, uint64_t by)
+static struct yd__counter *counter_of(struct yd_decoder *decoder, uint64_t key, uint64_t by)
 {
     if ((decoder->counter_count + 1) * 2 > decoder->counter_capacity) {
         uint32_t capacity = decoder->counter_capacity ? decoder->counter_capacity * 2 : 64,
                  old = decoder->counter_capacity;
-        struct counter *more =
+        struct yd__counter *more =
             capacity > SEQUENCES_MAX * 2 ? NULL : yd_alloc_zero(decoder->alloc, capacity * sizeof *more);
         if (!more) return NULL;
-        struct counter *before = decoder->counters;
+        struct yd__counter *before = decoder->counters;
         decoder->counters = more;
         decoder->counter_capacity = capacity;
         decoder->counter_count = 0;
@@ -243,10 +216,10 @@ static struct counter *counter_of(struct yd_decoder *decoder, uint64_t key, uint
     uint64_t words[2] = {key, by};
     uint32_t mask = decoder->counter_capacity - 1;
     for (uint32_t i = (uint32_t)yd_hash(words, sizeof words) & mask;; i = (i + 1) & mask) {
-        struct counter *counter = &decoder->counters[i];
+        struct yd__counter *counter = &decoder->counters[i];
         if (counter->used && (counter->key != key || counter->by != by)) continue;
         if (!counter->used) decoder->counter_count++;
-        if (!counter->used) *counter = (struct counter){.key = key, .by = by, .last = UINT64_MAX};
+        if (!counter->used) *counter = (struct yd__counter){.key = key, .by = by};
         counter->used = true;
         return counter;
     }
@@ -258,11 +231,12 @@ static int follow(struct yd_decoder *decoder, const struct yd__sequence *sequenc
 {
     const struct yd_decom_value *registers = decoder->machine.registers;
     uint64_t now = registers[sequence->reg].u64, by = sequence->by == YD__NONE ? 0 : registers[sequence->by].u64;
-    struct counter *counter = counter_of(decoder, sequence->key, by);
+    struct yd__counter *counter = counter_of(decoder, sequence->key, by);
     if (!counter) return 0;
     uint64_t mask = sequence->bits == 64 ? UINT64_MAX : (UINT64_C(1) << sequence->bits) - 1;
     uint64_t last = counter->last, step = (now - last) & mask;
-    if (last == UINT64_MAX && sequence->bits < 64) {
+    if (!counter->primed) {
+        counter->primed = true;
         counter->last = now;
         return 0;
     }
@@ -273,7 +247,7 @@ static int follow(struct yd_decoder *decoder, const struct yd__sequence *sequenc
     counter->last = now;
     if (step == 1) return 0;
     decoder->counts.lost += step - 1;
-    return add_lost(decoder, sequence, by, step - 1);
+    return yd__decoder_lost(decoder, sequence, by, step - 1);
 }
 
 /* ---- a packet ---- */
@@ -295,6 +269,7 @@ int yd_decoder_take(struct yd_decoder *decoder, int64_t time_ns, struct yd_str p
     machine->time_ns = time_ns;
     machine->staged_count = 0;
     if (!packet.size) return reject(decoder, 1 + YD_DECOM_NOT_BYTES);
+    if (decoder->plan->frame) return yd__decoder_take_chunk(decoder, time_ns, packet);
     int r = yd__match(machine, &program);
     machine->staged_count = 0;
     if (r == 0) r = yd__check_size(machine, program);
@@ -304,12 +279,17 @@ int yd_decoder_take(struct yd_decoder *decoder, int64_t time_ns, struct yd_str p
     for (uint32_t i = 0; r == 0 && i < program->sequence_count; i++) r = follow(decoder, &program->sequences[i]);
     if (r == 0) r = write_lanes(decoder, program);
     for (uint32_t i = 0; r == 0 && i < machine->staged_count; i++)
-        r = write_value(decoder, program, &machine->staged[i]);
+        r = yd__decoder_write(decoder, program, &machine->staged[i]);
     if (r < 0) return r;
-    decoder->counts.packets++;
+    yd__decoder_count(decoder, program);
     decoder->counts.values += program->lanes.count + machine->staged_count;
-    decoder->heads[program->index].packets++;
     return 0;
+}
+
+void yd__decoder_count(struct yd_decoder *decoder, const struct yd__program *program)
+{
+    decoder->counts.packets++;
+    decoder->heads[program->index].packets++;
 }
 
 void yd_decoder_counts(const struct yd_decoder *decoder, struct yd_decoder_counts *ret)

@@ -263,7 +263,8 @@ struct yd_def_container {
     uint32_t sync_errors;  /* wrong bits that are tolerated */
     struct yd_str counter; /* the entry that counts minor frames (SFID), from counter_first */
     uint32_t counter_first;
-    void *compiled; /* the compiler's */
+    uint64_t bit_rate; /* bits a second, for the times of its words; 0: not known */
+    void *compiled;    /* the compiler's */
 };
 
 struct yd_def_derived {

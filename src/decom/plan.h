@@ -21,7 +21,9 @@ struct yd_plan;
 struct yd_plan_options {
     struct yd_alloc *alloc; /* NULL: the C library's */
     bool raw;               /* publish raw values too, as NAME.raw, where the engineering value is another */
-    bool closely;           /* for yd_plan_explain: every field is a step that can be watched */
+    bool partial; /* the definition is what could be read of a wrong one: only look for more mistakes, and do not
+                     say what may come of those found already. The result is YD_EFORMAT */
+    bool closely; /* for yd_plan_explain: every field is a step that can be watched */
 };
 int yd_plan_compile(struct yd_def *def, const struct yd_plan_options *options, struct yd_diagnostics *diagnostics,
                     struct yd_plan **ret_plan);
@@ -77,6 +79,7 @@ int yd_decoder_flush(struct yd_decoder *decoder);
 struct yd_decoder_counts {
     uint64_t packets, rejected;
     uint64_t values, lost, repeated; /* lost: as sequence counters tell */
+    uint64_t bad_frames;             /* commutated frames whose counter says one that there is not */
     uint64_t reasons[YD_DECOM_REASON_COUNT];
 };
 void yd_decoder_counts(const struct yd_decoder *decoder, struct yd_decoder_counts *ret);

@@ -41,6 +41,7 @@ struct yd__step {
     uint32_t reg;            /* takes the raw value; NONE */
     uint32_t name, raw_name; /* NONE: not published */
     uint32_t stride;         /* names of one element */
+    uint32_t columns;        /* names are for rows of so many; 0: it has no rows */
     uint32_t dimensions;
     struct yd__amount dimension[2];
     struct yd__amount size;          /* text and bytes */
@@ -85,6 +86,7 @@ struct yd__program {
 struct yd__node {
     const struct yd_def_container *container;
     struct yd__program *program;      /* NULL: abstract, and nobody needs to walk through it */
+    bool broken;                      /* something of it is wrong, and has been said */
     bool walk;                        /* children's conditions need what has no fixed place: run the program, quietly */
     const struct yd__condition *when; /* constants and condition; NULL: always */
     const struct yd__load *loads;     /* that `when` needs, of this container and those above */

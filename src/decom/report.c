@@ -148,7 +148,7 @@ void yd_nearest_add(struct yd_nearest *nearest, struct yd_str candidate)
 {
     char a[256], b[256];
     if (!candidate.size || candidate.size > sizeof b || nearest->asked.size > sizeof a) return;
-    unsigned limit = nearest->asked.size <= 3 ? 1 : nearest->asked.size <= 7 ? 2 : 3;
+    unsigned limit = nearest->asked.size <= 1 ? 0 : nearest->asked.size <= 3 ? 1 : nearest->asked.size <= 7 ? 2 : 3;
     unsigned distance = yd_text_distance(lower(nearest->asked, a, sizeof a), lower(candidate, b, sizeof b), limit);
     if (distance > limit && nearest->asked.size >= 3 && yd_str_starts(candidate, nearest->asked)) distance = limit;
     if (distance > limit || distance >= nearest->distance) return;

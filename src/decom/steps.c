@@ -107,6 +107,13 @@ static bool is_off(struct yd__machine *machine, const struct yd__step *step)
     return true;
 }
 
+/* Names in front of those of element i: rows have the room of their longest. */
+static uint32_t names_before(const struct yd__step *step, uint64_t i, uint64_t columns)
+{
+    if (step->columns) i = i / columns * step->columns + i % columns;
+    return (uint32_t)i * step->stride;
+}
+
 int yd__step_number(struct yd__machine *machine, const struct yd__step *step, uint32_t shift)
 {
     uint64_t at, count, columns;
@@ -121,7 +128,7 @@ int yd__step_number(struct yd__machine *machine, const struct yd__step *step, ui
     for (uint64_t i = 0; i < count; i++, at += bits) {
         machine->element = (uint32_t)i;
         uint64_t read = yd__field_bits(&step->field, machine->data, machine->size, at);
-        r = take(machine, step, shift + (uint32_t)i * step->stride, at, bits, yd__field_decode(&step->field, read));
+        r = take(machine, step, shift + names_before(step, i, columns), at, bits, yd__field_decode(&step->field, read));
         if (r) return r;
     }
     machine->at = at;
@@ -142,7 +149,8 @@ int yd__step_time(struct yd__machine *machine, const struct yd__step *step, uint
         for (uint32_t j = 0; j < bytes; j++)
             copy[j] = (uint8_t)yd__bits_msb0(machine->data, machine->size, at + j * 8, 8);
         machine->element = (uint32_t)i;
-        r = take(machine, step, shift + (uint32_t)i * step->stride, at, bytes * 8, yd__field_time(&step->field, copy));
+        r = take(machine, step, shift + names_before(step, i, columns), at, bytes * 8,
+                 yd__field_time(&step->field, copy));
         if (r) return r;
     }
     machine->at = at;
@@ -222,7 +230,7 @@ int yd__step_bytes(struct yd__machine *machine, const struct yd__step *step, uin
             }
         }
         machine->element = (uint32_t)i;
-        r = take(machine, step, shift + (uint32_t)i * step->stride, at, whole * 8,
+        r = take(machine, step, shift + names_before(step, i, columns), at, whole * 8,
                  yd__field_text(&step->field, bytes, room));
         if (r) return r;
         at += whole * 8;
@@ -247,7 +255,7 @@ int yd__step_group(struct yd__machine *machine, const struct yd__step *step, uin
         machine->group = before;
         for (uint32_t j = 0; j < step->child_count; j++) {
             const struct yd__step *child = &step->children[j];
-            if ((r = child->run(machine, child, shift + (uint32_t)i * step->stride))) {
+            if ((r = child->run(machine, child, shift + names_before(step, i, columns)))) {
                 if (!machine->failed) machine->failed = child;
                 return r;
             }

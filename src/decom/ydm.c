@@ -44,9 +44,23 @@ static struct yd_place behind(const struct yd__ydm *ydm)
     return place;
 }
 
+/* Is this token in a bracket that was never closed, on a later line? Then that has been said, and is why. */
+static bool is_swallowed(const struct yd__ydm *ydm, const struct yd__ydm_token *token)
+{
+    for (size_t i = 0; i < ydm->diagnostics->count; i++) {
+        const struct yd_diagnostic *item = &ydm->diagnostics->items[i];
+        const struct yd__ydm_token *open = token;
+        if (item->code != YD_D_BRACKET || item->notes[0].place.line >= token->place.line) continue;
+        while (open > ydm->tokens && !open->begins) open--;
+        if (open->place.line <= item->notes[0].place.line) return true;
+    }
+    return false;
+}
+
 bool yd__ydm_unexpected(struct yd__ydm *ydm, const char *expected)
 {
     const struct yd__ydm_token *token = ydm->at;
+    if (yd__ydm_more(ydm) && is_swallowed(ydm, token)) return false;
     if (!yd__ydm_more(ydm))
         return yd_def_error(ydm->diagnostics, YD_D_SYNTAX, behind(ydm), "", "expected %s, but the line ends", expected);
     return yd_def_error(ydm->diagnostics, YD_D_SYNTAX, token->place, "", "expected %s, not '%.*s'", expected,
@@ -189,13 +203,14 @@ static bool take_entry(struct yd__ydm *ydm, struct yd_def_entries *to)
     return take_below(ydm, &options, indent) && yd__ydm_options_end(ydm, &options);
 }
 
-/* sync 0xFE6B2840 [mask 0xFFFFFFFF] [errors 2]   minor 64 words of 8   major 32 by sfid [from 0] */
+/* sync 0xFE6B2840 [mask 0xFFFFFFFF] [errors 2]   minor 64 words of 8   major 32 by sfid [from 0]   rate 1000000 */
 static bool take_frame_line(struct yd__ydm *ydm, struct yd_def_container *frame, bool *ret_taken)
 {
     struct yd__ydm_token *line = ydm->at;
     bool sync = yd_str_eq(line->text, YD_STR("sync")), minor = yd_str_eq(line->text, YD_STR("minor")),
-         major = yd_str_eq(line->text, YD_STR("major"));
-    *ret_taken = line->kind == YDM_WORD && (sync || minor || major) && ydm->at[1].kind == YDM_INT && !ydm->at[1].begins;
+         major = yd_str_eq(line->text, YD_STR("major")), rate = yd_str_eq(line->text, YD_STR("rate"));
+    *ret_taken =
+        line->kind == YDM_WORD && (sync || minor || major || rate) && ydm->at[1].kind == YDM_INT && !ydm->at[1].begins;
     if (!*ret_taken) return true;
     uint64_t number, bits;
     ydm->at++;
@@ -216,6 +231,8 @@ static bool take_frame_line(struct yd__ydm *ydm, struct yd_def_container *frame,
             if (!yd__ydm_u64(ydm, "how many bits may be wrong", 16, &number)) return false;
             frame->sync_errors = (uint32_t)number;
         }
+    } else if (rate) {
+        if (!yd__ydm_u64(ydm, "how many bits a second", UINT32_MAX, &frame->bit_rate)) return false;
     } else if (minor) {
         if (!yd__ydm_u64(ydm, "how many words", 1u << 20, &number)) return false;
         if (!yd__ydm_skip_word(ydm, "words") || !yd__ydm_skip_word(ydm, "of"))
@@ -237,6 +254,14 @@ static bool take_frame_line(struct yd__ydm *ydm, struct yd_def_container *frame,
         }
     }
     return !yd__ydm_more(ydm) || yd__ydm_unexpected(ydm, "the end of the line");
+}
+
+/* A field whose line is wrong keeps its name, so that others may say it, and is looked at no more. */
+static void give_up(struct yd__ydm *ydm, struct yd_def_entry *entry, const struct yd__ydm_token *line)
+{
+    if (!entry || entry->place.line != line->place.line) return;
+    entry->unsupported = "its line is not understood";
+    if (!entry->type) entry->type = yd_def_type(ydm->def, YD_STR(""), entry->place);
 }
 
 static void take_entries(struct yd__ydm *ydm, struct yd_def_entries *to, struct yd_def_container *container,
@@ -265,7 +290,10 @@ static void take_entries(struct yd__ydm *ydm, struct yd_def_entries *to, struct 
             skip_line(ydm, line, line->indent);
             continue;
         }
-        if (!taken && !take_entry(ydm, to)) skip_line(ydm, line, line->indent);
+        if (!taken && !take_entry(ydm, to)) {
+            give_up(ydm, to->last, line);
+            skip_line(ydm, line, line->indent);
+        }
     }
 }
 
@@ -474,6 +502,7 @@ int yd_ydm_read(const char *path, struct yd_str text, struct yd_alloc *alloc, st
                 struct yd_def **ret_def)
 {
     struct yd_def *def;
+    *ret_def = NULL;
     struct yd_place top = {.file = (uint32_t)diagnostics->source_count};
     size_t errors = diagnostics->errors;
     bool shown = text.size <= YD_YDM_SIZE_MAX && yd_text_utf8(text);
@@ -500,7 +529,7 @@ int yd_ydm_read(const char *path, struct yd_str text, struct yd_alloc *alloc, st
     find_parents(&ydm);
     yd_def_sort(diagnostics);
     int result = def->failed ? YD_ENOMEM : diagnostics->errors > errors ? YD_EFORMAT : 0;
-    if (result < 0)
+    if (result == YD_ENOMEM)
         yd_def_destroy(def);
     else
         *ret_def = def;

@@ -120,6 +120,8 @@ static bool take_number(struct lexer *lexer)
         if (peek(lexer, 0) == '.' && is_digit(peek(lexer, 1))) {
             is_float = true;
             for (lexer->at++; is_digit(peek(lexer, 0));) lexer->at++;
+            while (peek(lexer, 0) == '.' && is_digit(peek(lexer, 1)))
+                for (bad = true, lexer->at++; is_digit(peek(lexer, 0));) lexer->at++;
         }
         if ((peek(lexer, 0) | 0x20) == 'e' &&
             (is_digit(peek(lexer, 1)) ||
@@ -132,10 +134,11 @@ static bool take_number(struct lexer *lexer)
     if (!token) return false;
     token->integer = value;
     token->number = (double)value;
-    if (is_float) bad = yd_text_f64(token->text, false, &token->number) < 0;
+    if (is_float) bad |= yd_text_f64(token->text, false, &token->number) < 0;
     if (bad)
-        yd_def_error(lexer->diagnostics, YD_D_NUMBER, token->place, "", "'%.*s' is no number that fits 64 bits",
-                     (int)YD_MIN(token->text.size, (size_t)60), token->text.data);
+        yd_def_error(lexer->diagnostics, YD_D_NUMBER, token->place, "",
+                     "'%.*s' is no number, or none that fits 64 bits", (int)YD_MIN(token->text.size, (size_t)60),
+                     token->text.data);
     return true;
 }
 

@@ -4,6 +4,7 @@
     run.py COMMAND [ARG …]             e.g. build/tests/golden/golden_checker, or build/yarder check
     run.py --update COMMAND [ARG …]    writes the expected files: read the difference before it is committed
     run.py --folder DIR …              another folder (default: check, beside this file)
+    run.py --kind .ydm D …             files of another ending, whose codes begin with another letter
     run.py --codes CODES.H             also: every code of that table is in some expected file
     run.py --page ERRORS.MD            also: the reference page is what `COMMAND --codes` prints
 
@@ -19,13 +20,15 @@ import sys
 def main():
     here = pathlib.Path(__file__).resolve().parent
     args = sys.argv[1:]
-    update, folder, codes, page = False, here / "check", None, None
+    update, folder, codes, page, ending, letter = False, here / "check", None, None, ".yd", "Y"
     while args and args[0].startswith("--"):
         option = args.pop(0)
         if option == "--update":
             update = True
         elif option == "--folder":
             folder = pathlib.Path(args.pop(0))
+        elif option == "--kind":
+            ending, letter = args.pop(0), args.pop(0)
         elif option == "--codes":
             codes = pathlib.Path(args.pop(0))
         elif option == "--page":
@@ -35,7 +38,7 @@ def main():
     if not args:
         sys.exit(__doc__)
     command = [os.path.abspath(args[0])] + args[1:]
-    files = sorted(folder.glob("*.yd"))
+    files = sorted(folder.glob("*" + ending))
     print(f"1..{len(files) + (codes is not None) + (page is not None)}")
     failed, seen = 0, set()
     for number, path in enumerate(files, 1):
@@ -44,7 +47,7 @@ def main():
         if update:
             expected.write_bytes(ran.stdout)
         want = expected.read_bytes() if expected.exists() else b""
-        seen.update(re.findall(rb"^(?:error|warning)\[(Y\d+)\]", ran.stdout, re.M))
+        seen.update(re.findall(rb"^(?:error|warning)\[(" + letter.encode() + rb"\d+)\]", ran.stdout, re.M))
         code = 1 if re.search(rb"^error\[", want, re.M) else 0
         good = ran.stdout == want and ran.returncode == code and not ran.stderr
         print(f"{'ok' if good else 'not ok'} {number} - {path.stem}")
@@ -56,7 +59,7 @@ def main():
             for line in text.decode(errors="replace").splitlines():
                 print(f"# {title}: {line}")
     if codes is not None:
-        known = {f"Y{int(number):03d}".encode() for number in re.findall(r"X\((\d+),", codes.read_text())}
+        known = {f"{letter}{int(number):03d}".encode() for number in re.findall(r"X\((\d+),", codes.read_text())}
         missing = sorted(known - seen)
         print(f"{'ok' if not missing else 'not ok'} {len(files) + 1} - every code has a golden file")
         for code in missing:

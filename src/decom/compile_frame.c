@@ -1,0 +1,220 @@
+/* A commutated frame into its tables: for each minor frame of a major one, which words hold what. */
+#include <stdlib.h>
+
+#include "decom/compile.h"
+#include "decom/frame.h"
+
+static bool refuse(struct yd__compiler *compiler, struct yd_place place, const char *what)
+{
+    return yd_def_error(compiler->diagnostics, YD_D_FRAME, place, "", "%s", what);
+}
+
+static bool check_frame(struct yd__compiler *compiler, const struct yd_def_container *container)
+{
+    struct yd_place place = container->place;
+    if (container->parent || container->when) return refuse(compiler, place, "a frame has no parent and no condition");
+    if (container->word_bits < 1 || container->word_bits > 64 || container->words < 1)
+        return refuse(compiler, place, "a frame needs its words: minor 64 words of 8");
+    if (container->sync_bits < 8 || container->sync_bits > 64) {
+        refuse(compiler, place, "a frame needs a sync pattern of 8 to 64 bits");
+        yd_def_help(compiler->diagnostics, "write  sync 0xFE6B2840");
+        return false;
+    }
+    if ((uint64_t)container->words * container->word_bits > UINT32_MAX / 4 ||
+        (uint64_t)container->words * container->word_bits < container->sync_bits)
+        return refuse(compiler, place, "these words are no size for a minor frame");
+    if (container->sync_errors * 4 > container->sync_bits)
+        return refuse(compiler, place, "with so many wrong bits anything is a sync pattern");
+    if (container->major > 1 && !container->counter.size)
+        return refuse(compiler, place, "a major frame of several minor ones needs their counter: major 32 by sfid");
+    return container->major <= 65536 || refuse(compiler, place, "a major frame has at most 65536 minor ones");
+}
+
+struct frames {
+    struct yd__compiler *compiler;
+    struct yd__info *info;
+    struct yd__frame *frame;
+    uint32_t capacity;
+};
+
+static bool check_slot(struct frames *frames, const struct yd_def_slot *slot)
+{
+    const struct yd__frame *frame = frames->frame;
+    const struct yd_def_container *container = frame->container;
+    if (slot->word < 1 || slot->word > container->words)
+        return yd_def_error(frames->compiler->diagnostics, YD_D_PLACE, slot->place, "",
+                            "the minor frame has words 1 to %u", container->words);
+    if (slot->frame != UINT32_MAX && (slot->frame >= frame->major || slot->every > frame->major))
+        return yd_def_error(frames->compiler->diagnostics, YD_D_PLACE, slot->place, "",
+                            "the major frame has minor frames 0 to %u", frame->major - 1);
+    return true;
+}
+
+/* The pieces of one sample, from `slot` on; *ret_next the slot behind them. */
+static bool add_sample(struct frames *frames, const struct yd__frame_field *field, const struct yd_def_slot *slot,
+                       const struct yd_def_slot **ret_next)
+{
+    struct yd__frame *frame = frames->frame;
+    const struct yd_def_slot *end = slot->next;
+    uint32_t count = 1;
+    for (; end && end->joins; end = end->next) count++;
+    *ret_next = end;
+    uint64_t total = (uint64_t)count * frame->word_bits;
+    uint32_t bits = field->field.bits;
+    if (total > 64) return refuse(frames->compiler, slot->place, "words joined to a value have at most 64 bits");
+    if (field->offset + bits > total || (field->entry->from != YD_DEF_START && bits != total)) {
+        yd_def_error(frames->compiler->diagnostics, YD_D_SIZE, slot->place, "", "%u bits do not fill words of %u bits",
+                     bits, (unsigned)total);
+        yd_def_help(frames->compiler->diagnostics, "say where it begins in them: at bit 0 is their highest");
+        return false;
+    }
+    struct yd__piece *pieces = yd__piece(frames->compiler, count * sizeof *pieces);
+    struct yd__sample sample = {
+        .field = field, .pieces = pieces, .piece_count = count, .frame = slot->frame, .every = slot->every};
+    for (uint32_t i = 0; i < count; i++, slot = slot->next) {
+        if (!check_slot(frames, slot)) return false;
+        pieces[i].at = (slot->word - 1) * frame->word_bits;
+        sample.end = YD_MAX(sample.end, pieces[i].at + frame->word_bits);
+    }
+    if (frame->sample_count == frames->capacity) {
+        uint32_t more = frames->capacity ? frames->capacity * 2 : 32;
+        struct yd__sample *samples = yd__piece(frames->compiler, more * sizeof *samples);
+        if (frame->sample_count) memcpy(samples, frame->samples, frame->sample_count * sizeof *samples);
+        frame->samples = samples;
+        frames->capacity = more;
+    }
+    frame->samples[frame->sample_count++] = sample;
+    return true;
+}
+
+static void add_field(struct frames *frames, const struct yd_def_entry *entry)
+{
+    struct yd__compiler *compiler = frames->compiler;
+    struct yd__program *program = frames->frame->program;
+    const char *why = entry->unsupported ? entry->unsupported : entry->type->unsupported;
+    if (why) {
+        yd_def_warn(compiler->diagnostics, YD_D_UNSUPPORTED, entry->place, "", "'%.*s' is not decoded: %s",
+                    YD_STR_FMT(entry->name), why);
+        return;
+    }
+    const struct yd__field *shared = yd__compile_field(compiler, entry->type);
+    if (!shared) return;
+    if (!yd__is_number(entry->type) || entry->type->numbering == YD_DEF_LSB0 || entry->dimensions || entry->only_if ||
+        entry->sequence || entry->has_constant || entry->stamp) {
+        yd_def_error(compiler->diagnostics, YD_D_OPTION, entry->place, "",
+                     "in a frame there are plain numbers: '%.*s' is more", YD_STR_FMT(entry->name));
+        return;
+    }
+    if (!entry->slots) {
+        yd_def_error(compiler->diagnostics, YD_D_FRAME, entry->place, "", "'%.*s' does not say in which word it is",
+                     YD_STR_FMT(entry->name));
+        yd_def_help(compiler->diagnostics, "word 5 — or word 7 frame 4 when it is not in each minor frame");
+        return;
+    }
+    struct yd__frame_field *field = yd__piece(compiler, sizeof *field);
+    *field = (struct yd__frame_field){
+        .entry = entry, .field = *shared, .reg = YD__NONE, .name = YD__NONE, .raw_name = YD__NONE};
+    for (struct yd__scope *item = frames->info->scope; item; item = item->next) {
+        if (item->entry != entry) continue;
+        if (entry->type->calibrations) yd__compile_calibrations(compiler, frames->info, item, &field->field);
+        field->reg = item->reg;
+    }
+    if (entry->from == YD_DEF_START) field->offset = (uint32_t)YD_MIN(YD_MAX(entry->offset_bits, 0), 64);
+    const char *prefix = yd__path(compiler, yd__path(compiler, "", compiler->def->name), program->container->name);
+    field->path = yd__path(compiler, prefix, entry->name);
+    if (!entry->hidden) {
+        bool has_raw =
+            compiler->plan->raw && (entry->type->calibrations || entry->type->labels || entry->type->boolean);
+        field->name = program->name_count;
+        program->names[program->name_count++] = yd_str_of(field->path);
+        if (has_raw) {
+            field->raw_name = program->name_count;
+            program->names[program->name_count++] = yd_str_of(yd__path(compiler, field->path, YD_STR("raw")));
+        }
+    }
+    uint32_t first = frames->frame->sample_count;
+    for (const struct yd_def_slot *slot = entry->slots; slot;)
+        if (!add_sample(frames, field, slot, &slot)) return;
+    if (!yd_str_eq(entry->name, frames->frame->container->counter)) return;
+    if (frames->frame->sample_count != first + 1 || frames->frame->samples[first].frame != UINT32_MAX ||
+        entry->type->encoding != YD_DEF_UNSIGNED)
+        refuse(compiler, entry->place, "the counter is one unsigned word of each minor frame");
+    else
+        frames->frame->counter = &frames->frame->samples[first];
+}
+
+static int by_end(const void *left, const void *right)
+{
+    const struct yd__sample *a = left, *b = right;
+    if (a->end != b->end) return a->end < b->end ? -1 : 1;
+    return (a->field->name > b->field->name) - (a->field->name < b->field->name);
+}
+
+static bool is_in(const struct yd__sample *sample, uint32_t index)
+{
+    if (sample->frame == UINT32_MAX) return true;
+    return sample->every ? index >= sample->frame && (index - sample->frame) % sample->every == 0
+                         : index == sample->frame;
+}
+
+static void make_lists(struct yd__compiler *compiler, struct yd__frame *frame)
+{
+    const struct yd__frame_field *counter = frame->counter ? frame->counter->field : NULL;
+    if (frame->sample_count) qsort(frame->samples, frame->sample_count, sizeof *frame->samples, by_end);
+    frame->lists = yd__piece(compiler, frame->major * sizeof *frame->lists);
+    frame->list_sizes = yd__piece(compiler, frame->major * sizeof *frame->list_sizes);
+    for (uint32_t i = 0; i < frame->sample_count; i++)
+        if (frame->samples[i].field == counter) frame->counter = &frame->samples[i];
+    for (uint32_t index = 0; index < frame->major; index++) {
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < frame->sample_count; i++) count += is_in(&frame->samples[i], index);
+        frame->lists[index] = yd__piece(compiler, (count + 1) * sizeof(uint32_t));
+        for (uint32_t i = 0; i < frame->sample_count; i++)
+            if (is_in(&frame->samples[i], index)) frame->lists[index][frame->list_sizes[index]++] = i;
+    }
+}
+
+void yd__compile_frame(struct yd__compiler *compiler, struct yd__info *info)
+{
+    const struct yd_def_container *container = info->container;
+    struct yd_plan *plan = compiler->plan;
+    if (plan->frame || compiler->info_count > 1) {
+        refuse(compiler, container->place,
+               "a definition has one frame, or packets: each stream has its own definition");
+        return;
+    }
+    if (!check_frame(compiler, container)) return;
+    struct yd__frame *frame = yd__piece(compiler, sizeof *frame);
+    struct yd__program *program = yd__piece(compiler, sizeof *program);
+    uint64_t low = container->sync_bits == 64 ? UINT64_MAX : (UINT64_C(1) << container->sync_bits) - 1;
+    *program = (struct yd__program){.container = container, .open = true};
+    *frame = (struct yd__frame){.container = container,
+                                .program = program,
+                                .sync = container->sync & low,
+                                .mask = container->sync_mask ? container->sync_mask & low : low,
+                                .sync_bits = container->sync_bits,
+                                .sync_errors = container->sync_errors,
+                                .bits = container->words * container->word_bits,
+                                .word_bits = container->word_bits,
+                                .major = YD_MAX(container->major, 1u),
+                                .counter_first = container->counter_first,
+                                .rate = container->bit_rate,
+                                .lost = {.by = YD__NONE}};
+    uint32_t count = 0;
+    for (const struct yd_def_entry *entry = container->entries.first; entry; entry = entry->next) count++;
+    program->names = yd__piece(compiler, (2 * count + 1) * sizeof *program->names);
+    program->types = yd__piece(compiler, 2 * count + 1);
+    struct frames frames = {.compiler = compiler, .info = info, .frame = frame};
+    for (const struct yd_def_entry *entry = container->entries.first; entry; entry = entry->next)
+        if (entry->type) add_field(&frames, entry);
+    if (container->counter.size && !frame->counter && !compiler->diagnostics->errors)
+        yd_def_error(compiler->diagnostics, YD_D_FIELD, container->place, "",
+                     "the frame has no field '%.*s' to count by", YD_STR_FMT(container->counter));
+    make_lists(compiler, frame);
+    char *label = yd_arena_printf(compiler->arena, "packet=%.*s", YD_STR_FMT(container->name));
+    if (!label) longjmp(compiler->out_of_memory, 1);
+    frame->lost.label = yd_str_of(label);
+    program->index = plan->packet_count;
+    plan->packets[plan->packet_count++] = program;
+    plan->frame = frame;
+}

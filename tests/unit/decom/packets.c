@@ -1,0 +1,301 @@
+/* Whole packets: which one it is, what is in it, what is missing, and what is refused. */
+#include "decoded.h"
+
+#define TWO                                                                                                            \
+    "definition r\ncontainer h\n  id u8\npacket a : h when id == 1\n  x u8\npacket b : h when id == 2\n  y u16\n"
+
+static void the_first_fields_tell_which_packet_it_is(void **state)
+{
+    (void)state;
+    expect(TWO, "01 07", "r.a.id=1\nr.a.x=7\n");
+    expect(TWO, "02 01 00", "r.b.id=2\nr.b.y=256\n");
+    expect(TWO, "01 07 | 02 00 01 | 01 08", "r.a.id=1\nr.a.x=7\nr.b.id=2\nr.b.y=1\nr.a.id=1\nr.a.x=8\n");
+}
+
+static void what_is_no_packet_is_refused_whole(void **state)
+{
+    (void)state;
+    expect_rejected(TWO, "03 07", YD_DECOM_UNKNOWN);
+    expect_rejected(TWO, "01", YD_DECOM_TRUNCATED);
+    expect_rejected(TWO, "02 07", YD_DECOM_TRUNCATED);
+    expect_rejected(TWO, "01 07 00", YD_DECOM_TOO_LONG);
+}
+
+static void an_open_packet_may_be_longer(void **state)
+{
+    (void)state;
+    expect("packet p\n  x u8\n  ...\n", "07 08 09", "p.x=7\n");
+    expect_rejected("packet p\n  x u8\n", "07 08", YD_DECOM_TOO_LONG);
+    expect("packet p\n  x u4\n", "70", "p.x=7\n"); /* the rest of a byte is no byte more */
+}
+
+static void conditions_are_and_or_and_not(void **state)
+{
+    (void)state;
+    const char *ydm = "container h\n  a u8\n  b i8\npacket p : h when a == 1 and (b < 0 or b in 10..20)\n"
+                      "packet q : h when not a and b != 3\npacket r : h when a >= 5\n";
+    expect(ydm, "01 ff", "p.a=1\np.b=-1\n");
+    expect(ydm, "01 0f", "p.a=1\np.b=15\n");
+    expect_rejected(ydm, "01 09", YD_DECOM_UNKNOWN);
+    expect(ydm, "00 04", "q.a=0\nq.b=4\n");
+    expect_rejected(ydm, "00 03", YD_DECOM_UNKNOWN);
+    expect(ydm, "05 00", "r.a=5\nr.b=0\n");
+}
+
+static void constants_are_conditions_too(void **state)
+{
+    (void)state;
+    const char *ydm = "packet p\n  sync u16 = 0xeb90 hidden\n  x u8\npacket q\n  sync i16 = -2 hidden\n  y u8\n";
+    expect(ydm, "eb 90 01", "p.x=1\n");
+    expect(ydm, "ff fe 02", "q.y=2\n");
+    expect_rejected(ydm, "eb 91 01", YD_DECOM_UNKNOWN);
+}
+
+static void labels_and_calibrated_values_can_be_asked(void **state)
+{
+    (void)state;
+    const char *ydm = "container h\n  m u8 { 0 OFF, 1 ON }\n  v u8 scale 0.5\npacket p : h when m == ON\n  x u8\n"
+                      "packet q : h when value(v) > 10.0\n  y u8\n";
+    expect(ydm, "01 04 07", "p.v=2\np.x=7\np.m=ON\n");
+    expect(ydm, "00 18 07", "q.v=12\nq.y=7\nq.m=OFF\n");
+    expect_rejected(ydm, "00 04 07", YD_DECOM_UNKNOWN);
+}
+
+static void many_packets_are_found_by_their_number(void **state)
+{
+    (void)state;
+    struct yd_buf ydm;
+    yd_buf_init(&ydm, NULL);
+    yd_buf_cstr(&ydm, "container h\n  id u16 hidden\n");
+    for (int i = 0; i < 300; i++) yd_buf_printf(&ydm, "packet p%d : h when id == %d\n  x u8\n", i, i * 7);
+    yd_buf_char(&ydm, 0);
+    for (int i = 0; i < 300; i += 37) {
+        char hex[16], lines[32];
+        (void)snprintf(hex, sizeof hex, "%04x 05", i * 7);
+        (void)snprintf(lines, sizeof lines, "p%d.x=5\n", i);
+        expect(ydm.data, hex, lines);
+    }
+    expect_rejected(ydm.data, "0001 05", YD_DECOM_UNKNOWN);
+    yd_buf_fini(&ydm);
+}
+
+static void a_child_may_be_told_by_what_follows_a_text(void **state)
+{
+    (void)state;
+    const char *ydm = "container h\n  n text(prefix u8)\n  id u8\npacket a : h when id == 1\n  x u8\npacket b : h when "
+                      "id == 2\n  y u8\n";
+    expect(ydm, "02 48 69 01 07", "a.n=Hi\na.id=1\na.x=7\n");
+    expect(ydm, "00 02 07", "b.n=\nb.id=2\nb.y=7\n");
+    expect_rejected(ydm, "05 48", YD_DECOM_TRUNCATED);
+}
+
+static void arrays_and_groups_are_named_by_their_index(void **state)
+{
+    (void)state;
+    expect("packet p\n  x u8[3]\n", "01 02 03", "p.x.0=1\np.x.1=2\np.x.2=3\n");
+    expect("packet p\n  x u8[2][2]\n", "01 02 03 04", "p.x.0.0=1\np.x.0.1=2\np.x.1.0=3\np.x.1.1=4\n");
+    expect("packet p\n  g group[2]\n    a u8\n    b u4\n    _ u4\n", "01 20 03 40",
+           "p.g.0.a=1\np.g.0.b=2\np.g.1.a=3\np.g.1.b=4\n");
+    expect("type t group\n  a u8\npacket p\n  g t\n  h t\n", "01 02", "p.g.a=1\np.h.a=2\n");
+}
+
+static void counts_and_sizes_come_from_fields(void **state)
+{
+    (void)state;
+    expect("packet p\n  n u8 hidden\n  x u8[n]\n  y u8\n", "02 01 02 03", "p.x.0=1\np.x.1=2\np.y=3\n");
+    expect("packet p\n  n u8 hidden\n  x u8[n * 2 - 1]\n", "02 01 02 03", "p.x.0=1\np.x.1=2\np.x.2=3\n");
+    expect("packet p\n  n u8 hidden\n  x text(n + 1)\n  y u8\n", "01 41 42 03", "p.x=AB\np.y=3\n");
+    expect("packet p\n  n u8 hidden\n  m u8 hidden\n  x u8[n][m]\n", "02 01 05 06", "p.x.0.0=5\np.x.1.0=6\n");
+    expect("packet p\n  n u8 hidden\n  g group[n]\n    k u8\n    v text(k)\n", "02 01 41 02 42 43",
+           "p.g.0.k=1\np.g.0.v=A\np.g.1.k=2\np.g.1.v=BC\n");
+    /* What a neighbour in the same element says counts, not what another element says. */
+    expect("type t group\n  k u8\n  v text(k)\npacket p\n  k u8\n  g t\n  h t\n", "05 01 41 02 42 43",
+           "p.k=5\np.g.k=1\np.g.v=A\np.h.k=2\np.h.v=BC\n");
+    expect("packet p\n  g group[2]\n    k u4\n    x u4\n      when k == 1: scale 2\n", "13 23",
+           "p.g.0.k=1\np.g.0.x=6\np.g.1.k=2\np.g.1.x=3\n");
+    expect("packet p\n  _ u8\n  n u8 hidden\n  _ u8[n]\n  x u8\n", "00 02 00 00 07", "p.x=7\n");
+    expect("packet p\n  x u8[*]\n", "01 02", "p.x.0=1\np.x.1=2\n");
+    expect("packet p\n  g group[*]\n    a u8\n    b u8\n", "01 02 03 04",
+           "p.g.0.a=1\np.g.0.b=2\np.g.1.a=3\np.g.1.b=4\n");
+    expect_rejected("packet p\n  n u8 hidden\n  x u8[n, max 4]\n  ...\n", "05 01 02 03 04 05", YD_DECOM_COUNT);
+    expect_rejected("packet p\n  n u8 hidden\n  x u8[n]\n", "03 01 02", YD_DECOM_TRUNCATED);
+    expect_rejected("packet p\n  n u8 hidden\n  x u8[n - 2]\n", "01 01", YD_DECOM_COUNT);
+    expect_rejected("packet p\n  n u8 hidden\n  x u8[n]\n", "01 01 02", YD_DECOM_TOO_LONG);
+    expect_rejected("packet p\n  g group[*]\n    a u8\n    b u8\n", "01 02 03", YD_DECOM_TRUNCATED);
+}
+
+static void places_are_counted_from_three_ends(void **state)
+{
+    (void)state;
+    expect("packet p\n  a u8 at 2\n  b u8 at 0\n  c u8\n", "01 02 03", "p.a=3\np.b=1\np.c=2\n");
+    expect("packet p\n  a u8\n  b u8 at + 1\n", "01 02 03", "p.a=1\np.b=3\n");
+    expect("packet p\n  a u8\n  b u4 at - 1\n", "12", "p.a=18\np.b=1\n");
+    expect("packet p\n  a u8\n  t text(rest)\n  crc u16 at end - 2\n  ...\n", "01 41 42 43",
+           "p.a=1\np.t=ABC\np.crc=16963\n");
+    expect("packet p\n  a u8\n  b u4 at end - 1 bit 4\n", "01 02 03", "p.a=1\np.b=3\n");
+    expect_rejected("packet p\n  a u8 at 2\n", "01 02", YD_DECOM_TRUNCATED);
+    expect_rejected("packet p\n  a u16\n  b u32 at end - 4\n", "01 02", YD_DECOM_TRUNCATED);
+}
+
+static void a_field_may_be_there_or_not(void **state)
+{
+    (void)state;
+    const char *ydm = "packet p\n  f u8\n  a u8 if f == 1\n  b u8\n";
+    expect(ydm, "01 02 03", "p.f=1\np.a=2\np.b=3\n");
+    expect(ydm, "00 03", "p.f=0\np.b=3\n");
+    expect_rejected(ydm, "01 02", YD_DECOM_TRUNCATED);
+    expect_rejected(ydm, "00 02 03", YD_DECOM_TOO_LONG);
+}
+
+static void calibrations_depend_on_other_fields(void **state)
+{
+    (void)state;
+    const char *ydm =
+        "packet p\n  m u8 { 0 LOW, 1 HIGH }\n  x u8\n    when m == HIGH: scale 10\n    otherwise: scale 0.1\n";
+    expect(ydm, "01 05", "p.m=HIGH\np.x=50\n");
+    expect(ydm, "00 05", "p.m=LOW\np.x=0.5\n");
+    expect("packet p\n  a u8\n  x u8 calc(x * a + 0.5)\n", "03 05", "p.a=3\np.x=15.5\n");
+    expect("packet p\n  x i8 calc(sqrt(x))\n", "ff", "p.x=nil?\n");
+}
+
+static void raw_values_are_published_where_they_differ(void **state)
+{
+    (void)state;
+    struct decoded decoded;
+    decode_raw(&decoded, "packet p\n  a u8\n  b u8 scale 2\n  c u8 { 3 X }\n  d bool8\n", "01 02 03 04", true);
+    assert_string_equal(decoded.lines.data, "p.a=1\np.b=4\np.b.raw=2\np.c=X\np.c.raw=3\np.d=true\np.d.raw=4\n");
+    decoded_fini(&decoded);
+}
+
+static void names_can_be_chosen_and_fields_hidden(void **state)
+{
+    (void)state;
+    expect("definition r\npacket p\n  a u8 as alt\n  b u8 hidden\n  _ u8\n  c u8 as \"x.y\"\n", "01 02 03 04",
+           "r.alt=1\nr.x.y=4\n");
+}
+
+static void a_stamp_is_the_time_of_the_whole_packet(void **state)
+{
+    (void)state;
+    struct decoded decoded;
+    decode_raw(&decoded, "packet p\n  x u8\n  t u32 s since unix stamp\n", "01 00 00 00 05", false);
+    assert_string_equal(decoded.lines.data, "p.x=1\np.t=5000000000\n");
+    assert_int_equal(decoded.time_ns, 5000000000);
+    decoded_fini(&decoded);
+    decode_raw(&decoded, "packet p\n  x u8\n", "01", false);
+    assert_int_equal(decoded.time_ns, 1000);
+    decoded_fini(&decoded);
+}
+
+static void counters_tell_what_is_missing(void **state)
+{
+    (void)state;
+    const char *ydm = "definition r\npacket p\n  id u8 hidden\n  n u4 sequence by id hidden\n  x u4\n";
+    struct decoded decoded;
+    decode_raw(&decoded, ydm, "01 01 | 01 12 | 01 43 | 02 54 | 01 55 | 02 65", false);
+    assert_string_equal(decoded.lines.data,
+                        "r.p.x=1\nr.p.x=2\nr.lost id=1=2 TALLY\nr.p.x=3\nr.p.x=4\nr.p.x=5\nr.p.x=5\n");
+    assert_int_equal(decoded.counts.lost, 2);
+    decoded_fini(&decoded);
+    /* It wraps, and one that comes twice or late is no loss. */
+    decode_raw(&decoded, "packet p\n  n u4 sequence hidden\n  x u4\n", "e1 | f2 | 03 | 14 | 15 | 06 | 27 | 48", false);
+    assert_string_equal(decoded.lines.data,
+                        "p.x=1\np.x=2\np.x=3\np.x=4\np.x=5\np.x=6\np.x=7\nlost packet=p=1 TALLY\np.x=8\n");
+    assert_int_equal(decoded.counts.repeated, 2);
+    decoded_fini(&decoded);
+}
+
+static void a_packet_larger_than_a_batch_is_cut_not_lost(void **state)
+{
+    (void)state;
+    struct yd_buf ydm, hex;
+    yd_buf_init(&ydm, NULL);
+    yd_buf_init(&hex, NULL);
+    yd_buf_cstr(&ydm, "packet p\n  n u16 hidden\n  x u8[n, max 60000]\n");
+    yd_buf_char(&ydm, 0);
+    yd_buf_cstr(&hex, "07d0");
+    for (int i = 0; i < 2000; i++) yd_buf_printf(&hex, "%02x", i & 255);
+    yd_buf_char(&hex, 0);
+    struct decoded decoded;
+    decode_raw(&decoded, ydm.data, hex.data, false);
+    assert_int_equal(decoded.result, 0);
+    assert_int_equal(decoded.counts.values, 2000);
+    assert_non_null(strstr(decoded.lines.data, "p.x.1999=207\n"));
+    decoded_fini(&decoded);
+    yd_buf_fini(&ydm);
+    yd_buf_fini(&hex);
+}
+
+#define PCM                                                                                                            \
+    "definition v\nframe pcm\n  sync 0xfe6b\n  minor 8 words of 8\n  major 4 by sfid\n  sfid u8 word 3\n  a i16 word " \
+    "4 + 6\n"                                                                                                          \
+    "  t u8 word 5 frame 2 scale 0.5\n  u u8 word 5 frame 1 every 2\n  v u8 word 7, 8\n"
+
+static void frames_are_found_and_their_words_sorted_out(void **state)
+{
+    (void)state;
+    /* Three minor frames; the last one has nothing behind it yet, and needs nothing. */
+    expect(PCM, "00 11 fe6b 01 ff 10 fe 01 02 fe6b 02 00 20 05 03 04 fe6b 03 00 30 06 05 06",
+           "v.pcm.sfid=1\nv.pcm.u=16\nv.pcm.a=-2\nv.pcm.v=1\nv.pcm.v=2\n"
+           "v.pcm.sfid=2\nv.pcm.t=16\nv.pcm.a=5\nv.pcm.v=3\nv.pcm.v=4\n"
+           "v.pcm.sfid=3\nv.pcm.u=48\nv.pcm.a=6\nv.pcm.v=5\nv.pcm.v=6\n");
+}
+
+static void frames_may_begin_in_any_bit_and_come_in_any_pieces(void **state)
+{
+    (void)state;
+    const char *lines = "v.pcm.sfid=0\nv.pcm.a=-2\nv.pcm.v=1\nv.pcm.v=2\nv.pcm.sfid=2\nlost";
+    struct decoded decoded;
+    /* The same frames, three bits late: 0xfe6b… >> 3. */
+    decode_raw(&decoded, PCM, "1f cd 60 | 1f e2 1f | c0 20 5f cd | 60 40 04 00 a0 | 60 80 00", false);
+    assert_non_null(lines);
+    assert_string_equal(decoded.lines.data, "v.pcm.sfid=0\nv.pcm.a=-2\nv.pcm.v=1\nv.pcm.v=2\n"
+                                            "v.lost packet=pcm=1 TALLY\n"
+                                            "v.pcm.sfid=2\nv.pcm.t=16\nv.pcm.a=5\nv.pcm.v=3\nv.pcm.v=4\n");
+    decoded_fini(&decoded);
+}
+
+static void noise_between_frames_costs_the_noise(void **state)
+{
+    (void)state;
+    struct decoded decoded;
+    decode_raw(
+        &decoded, PCM,
+        "fe6b 00 00 00 00 01 02 fe6b 01 00 00 00 03 04 | 55 55 55 | fe6b 02 00 00 00 05 06 fe6b 03 00 00 00 07 08",
+        false);
+    assert_non_null(strstr(decoded.lines.data, "v.pcm.v=8\n"));
+    assert_null(strstr(decoded.lines.data, "lost"));
+    assert_int_equal(decoded.counts.packets, 4);
+    decoded_fini(&decoded);
+    decode_raw(&decoded, PCM, "55 55 55 55 55 55 55 55 55 55 55 55 55 55 55", false);
+    assert_int_equal(decoded.result, 1 + YD_DECOM_NO_SYNC);
+    decoded_fini(&decoded);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_fields_tell_which_packet_it_is),
+        cmocka_unit_test(what_is_no_packet_is_refused_whole),
+        cmocka_unit_test(an_open_packet_may_be_longer),
+        cmocka_unit_test(conditions_are_and_or_and_not),
+        cmocka_unit_test(constants_are_conditions_too),
+        cmocka_unit_test(labels_and_calibrated_values_can_be_asked),
+        cmocka_unit_test(many_packets_are_found_by_their_number),
+        cmocka_unit_test(a_child_may_be_told_by_what_follows_a_text),
+        cmocka_unit_test(arrays_and_groups_are_named_by_their_index),
+        cmocka_unit_test(counts_and_sizes_come_from_fields),
+        cmocka_unit_test(places_are_counted_from_three_ends),
+        cmocka_unit_test(a_field_may_be_there_or_not),
+        cmocka_unit_test(calibrations_depend_on_other_fields),
+        cmocka_unit_test(raw_values_are_published_where_they_differ),
+        cmocka_unit_test(names_can_be_chosen_and_fields_hidden),
+        cmocka_unit_test(a_stamp_is_the_time_of_the_whole_packet),
+        cmocka_unit_test(counters_tell_what_is_missing),
+        cmocka_unit_test(a_packet_larger_than_a_batch_is_cut_not_lost),
+        cmocka_unit_test(frames_are_found_and_their_words_sorted_out),
+        cmocka_unit_test(frames_may_begin_in_any_bit_and_come_in_any_pieces),
+        cmocka_unit_test(noise_between_frames_costs_the_noise),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
