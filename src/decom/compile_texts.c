@@ -152,6 +152,9 @@ static void read_limits(struct yd__compiler *compiler, struct yd_def_limits *lim
                          YD_STR_FMT(limits->measurement));
             yd_nearest_help(&nearest, compiler->diagnostics, NULL);
         }
+        struct yd_mistake mistake;
+        if (limits->text.size && yd_limit_parse(limits->text, NULL, &limits->clause, &mistake) < 0)
+            say(compiler, YD_D_LIMITS, limits->place, &mistake);
     }
 }
 

@@ -10,8 +10,8 @@
     X(collectd) \
     X(count) \
     X(crawl) \
-    X(derive) \
     X(decom) \
+    X(derive) \
     X(events) \
     X(exec) \
     X(facts) \
