@@ -12,23 +12,21 @@
 
 #define TRIES_MAX 1000
 
-/* Where the ring ends now, and the ordinal of what will come there. */
-static int start_at_head(struct yd_live_ring_reader *reader)
+/* Where the ring ends now, and the ordinal of what will come there. A writer that stands still, or was killed, between
+ * the stores around head leaves that ordinal unknown: then the first record tells it, and counting begins there. */
+static void start_at_head(struct yd_live_ring_reader *reader)
 {
     const struct yd__ring *ring = reader->ring;
-    for (int tries = 0; tries < TRIES_MAX; tries++) {
+    for (int tries = 0; tries < TRIES_MAX && !reader->counted; tries++) {
         /* Pairs with the release of `after` in yd_live_ring_commit: the head is that one's or newer … */
         uint64_t after = yd__load(&ring->after, ACQUIRE);
         /* … and if newer, its release makes the load of `before` see that. */
         uint64_t head = yd__load(&ring->head, ACQUIRE);
         uint64_t before = yd__load(&ring->before, RELAXED);
-        if (after != before) continue;
         reader->position = reader->head = head;
         reader->ordinal = after;
-        reader->counted = 1;
-        return 0;
+        reader->counted = after == before;
     }
-    return YD_EBUSY;
 }
 
 int yd_live_ring_reader_open(const struct yd_live_mapping *mapping, const struct yd_live_mapping *credit,
@@ -44,8 +42,7 @@ int yd_live_ring_reader_open(const struct yd_live_mapping *mapping, const struct
         .ring = ring, .data = (const uint8_t *)ring + offset, .size = size, .mask = size - 1};
     if ((ring->lossless != 0) != (credit != NULL)) return YD_EFORMAT;
     if (!credit) {
-        int error = start_at_head(&reader);
-        if (error) return error;
+        start_at_head(&reader);
     } else {
         if (credit->size < sizeof(struct yd__credit) || !credit->writable) return YD_EFORMAT;
         reader.credit = (struct yd__credit *)(uintptr_t)credit->header;

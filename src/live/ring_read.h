@@ -15,7 +15,7 @@ struct yd_live_ring_reader {
     uint64_t credited;
     uint64_t overruns; /* how often records were lost */
     uint64_t lost;     /* how many, altogether */
-    int counted;       /* ordinal is known: not before the first record of a lossless ring */
+    int counted;       /* ordinal is known: otherwise from the first record on */
 };
 
 struct yd_live_event {

@@ -60,6 +60,31 @@ static void a_ring_gives_all_in_order_or_says_exactly_what_is_missing(void **sta
     }
 }
 
+static void a_ring_whose_writer_died_inside_a_commit_is_opened_and_counted_from_its_first_record(void **state)
+{
+    (void)state;
+    struct yd_live_ring ring;
+    struct yd_live_mapping mapping;
+    struct yd_live_ring_reader reader;
+    struct yd_live_event event;
+    assert_int_equal(yd_live_ring_create(&(struct yd_live_ring_options){.size = 4096}, &ring), 0);
+    yd_live_ring_set_state(&ring, YD__LIVE_READY);
+    assert_int_equal(yd_live_mapping_open(ring.region.fd, YD__LIVE_RING, &mapping), 0);
+    for (uint64_t i = 0; i < 5; i++) assert_int_equal(yd_live_ring_put(&ring, 0, 0, YD_U64, 0, &i, 8), 0);
+    yd_live_ring_commit(&ring);
+    ring.shared->after--; /* it had not come to that store */
+    assert_int_equal(yd_live_ring_reader_open(&mapping, NULL, &reader), 0);
+    assert_int_equal(yd_live_ring_next(&reader, NULL, 0, &event), 0);
+    for (uint64_t i = 5; i < 8; i++) assert_int_equal(yd_live_ring_put(&ring, 0, 0, YD_U64, 0, &i, 8), 0);
+    yd_live_ring_commit(&ring);
+    for (uint64_t i = 5; i < 8; i++) {
+        assert_int_equal(yd_live_ring_next(&reader, NULL, 0, &event), 1);
+        assert_true(event.ordinal == i && event.bits == i && event.lost == 0);
+    }
+    yd_live_mapping_close(&mapping);
+    yd_live_ring_destroy(&ring);
+}
+
 static void a_lossless_ring_refuses_without_credit_and_loses_nothing(void **state)
 {
     (void)state;
@@ -189,6 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ring_gives_all_in_order_or_says_exactly_what_is_missing),
+        cmocka_unit_test(a_ring_whose_writer_died_inside_a_commit_is_opened_and_counted_from_its_first_record),
         cmocka_unit_test(a_lossless_ring_refuses_without_credit_and_loses_nothing),
         cmocka_unit_test(rings_and_records_of_impossible_sizes_are_refused),
         cmocka_unit_test(a_triple_buffer_gives_the_latest_and_counts_what_it_overwrote),
