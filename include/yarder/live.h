@@ -60,6 +60,14 @@ void yd_live_close(struct yd_live *live);          /* with its items and sets; N
 bool yd_live_attached(struct yd_live *live);       /* the writer is there */
 uint64_t yd_live_generation(struct yd_live *live); /* of the memory in use; 0: none ever. Rises with a new writer */
 
+/* Of the memory in use, for people. */
+struct yd_live_about {
+    uint64_t generation, bytes; /* reserved: what was never used costs nothing */
+    int64_t writer_pid, created_ns;
+    uint32_t names, names_max;
+};
+int yd_live_about(struct yd_live *live, struct yd_live_about *ret); /* YD_EAGAIN: none ever */
+
 /* The measurement of that qualified name, which need not exist yet. The same name twice gives two items, each with its
  * own position. YD_EFORMAT: not a name. */
 int yd_live_follow(struct yd_live *live, const char *name, struct yd_live_item **ret_item);

@@ -19,10 +19,18 @@ static void bash_words(void)
     printf("  esac\n  if [ \"$COMP_CWORD\" = 1 ]; then words='help");
     for (size_t i = 0; cli_commands[i]; i++)
         if (!strchr(cli_commands[i]->name, ' ')) printf(" %s", cli_commands[i]->name);
-    printf(" log'\n  elif [ \"$COMP_CWORD\" = 2 ] && [ \"${COMP_WORDS[1]}\" = log ]; then words='");
-    for (size_t i = 0; cli_commands[i]; i++)
-        if (strncmp(cli_commands[i]->name, "log ", 4) == 0) printf("%s ", cli_commands[i]->name + 4);
-    printf("'\n  elif [ \"$COMP_CWORD\" = 2 ] && [ \"${COMP_WORDS[1]}\" = elements ]; then\n"
+    static const char *const families[] = {"log ", "live ", "decom "};
+    for (size_t f = 0; f < YD_COUNT(families); f++) printf(" %.*s", (int)strlen(families[f]) - 1, families[f]);
+    printf("'\n");
+    for (size_t f = 0; f < YD_COUNT(families); f++) {
+        size_t size = strlen(families[f]);
+        printf("  elif [ \"$COMP_CWORD\" = 2 ] && [ \"${COMP_WORDS[1]}\" = %.*s ]; then words='", (int)size - 1,
+               families[f]);
+        for (size_t i = 0; cli_commands[i]; i++)
+            if (strncmp(cli_commands[i]->name, families[f], size) == 0) printf("%s ", cli_commands[i]->name + size);
+        printf("'\n");
+    }
+    printf("  elif [ \"$COMP_CWORD\" = 2 ] && [ \"${COMP_WORDS[1]}\" = elements ]; then\n"
            "    words=\"$words $(yarder elements | cut -d' ' -f1)\"\n  fi\n"
            "  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"
            "complete -o default -F _yarder yarder\n");

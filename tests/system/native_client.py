@@ -60,11 +60,11 @@ def pad(data, to):
     return data + bytes(-len(data) % to)
 
 
-def batch(values, name='native.test', producer=0, epoch=0, seq=0, when=None):
-    """One sealed batch of U64 samples of one name (9 to 16 bytes)."""
+def batch(values, name='native.test', producer=0, epoch=0, seq=0, when=None, type=3):
+    """One sealed batch of U64 samples of one name (9 to 16 bytes); type: of another scalar, as its bits."""
     raw = name.encode()
     when = time.time_ns() if when is None else when
-    records = b''.join(struct.pack('<qIBBHQ', when + i, 0, 1, 3, 0, value) for i, value in enumerate(values))
+    records = b''.join(struct.pack('<qIBBHQ', when + i, 0, 1, type, 0, value) for i, value in enumerate(values))
     body = records + struct.pack('<IIQ', 0, len(raw), xxh3_9to16(raw)) + pad(raw, 8)
     size = (128 + len(body) + 63) // 64 * 64
     head = lambda crc: struct.pack('<IHBBIIQIIIIQIIQqqqQQIII12x', 0x42445901, 1, 0, 1, size, crc, 0, len(values),

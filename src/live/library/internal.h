@@ -20,24 +20,24 @@
 #include "live/table_read.h"
 
 /* Open addressing from a hash to a small number; the caller compares. Grows; never shrinks. */
-struct yd__index {
-    struct yd__index_slot {
+struct yd__live_index {
+    struct yd__live_index_slot {
         uint64_t hash;
         uint32_t value; /* + 1; 0: free */
     } * slots;
     uint32_t capacity, used;
 };
-int yd__index_add(struct yd__index *index, uint64_t hash, uint32_t value);
+int yd__live_index_add(struct yd__live_index *index, uint64_t hash, uint32_t value);
 /* The next value of that hash; *at begins at UINT32_MAX. UINT32_MAX: no more. */
-uint32_t yd__index_next(const struct yd__index *index, uint64_t hash, uint32_t *at);
-void yd__index_fini(struct yd__index *index);
+uint32_t yd__live_index_next(const struct yd__live_index *index, uint64_t hash, uint32_t *at);
+void yd__live_index_fini(struct yd__live_index *index);
 
 struct yd__attachment {
     struct yd_live_mapping table, bell;
     struct yd_live_table_view view;
     uint64_t generation;
-    uint32_t refs;          /* under live->lock */
-    struct yd__index names; /* of the first `indexed` entries; the program's thread */
+    uint32_t refs;               /* under live->lock */
+    struct yd__live_index names; /* of the first `indexed` entries; the program's thread */
     uint32_t indexed;
 };
 

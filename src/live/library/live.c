@@ -15,31 +15,31 @@
 
 /* ---- the index ---- */
 
-static void put(struct yd__index *index, uint64_t hash, uint32_t value)
+static void put(struct yd__live_index *index, uint64_t hash, uint32_t value)
 {
     uint32_t mask = index->capacity - 1, at = (uint32_t)(hash ^ hash >> 32) & mask;
     while (index->slots[at].value) at = (at + 1) & mask;
-    index->slots[at] = (struct yd__index_slot){hash, value};
+    index->slots[at] = (struct yd__live_index_slot){hash, value};
     index->used++;
 }
 
-int yd__index_add(struct yd__index *index, uint64_t hash, uint32_t value)
+int yd__live_index_add(struct yd__live_index *index, uint64_t hash, uint32_t value)
 {
     if (index->used * 2 >= index->capacity) {
-        struct yd__index old = *index;
+        struct yd__live_index old = *index;
         uint32_t capacity = old.capacity ? old.capacity * 2 : 64;
-        struct yd__index_slot *slots = yd_alloc_zero(NULL, capacity * sizeof *slots);
+        struct yd__live_index_slot *slots = yd_alloc_zero(NULL, capacity * sizeof *slots);
         if (!slots) return YD_ENOMEM;
-        *index = (struct yd__index){slots, capacity, 0};
+        *index = (struct yd__live_index){slots, capacity, 0};
         for (uint32_t i = 0; i < old.capacity; i++)
             if (old.slots[i].value) put(index, old.slots[i].hash, old.slots[i].value);
-        yd__index_fini(&old);
+        yd__live_index_fini(&old);
     }
     put(index, hash, value + 1);
     return 0;
 }
 
-uint32_t yd__index_next(const struct yd__index *index, uint64_t hash, uint32_t *at)
+uint32_t yd__live_index_next(const struct yd__live_index *index, uint64_t hash, uint32_t *at)
 {
     if (index->capacity == 0) return UINT32_MAX;
     uint32_t mask = index->capacity - 1;
@@ -49,10 +49,10 @@ uint32_t yd__index_next(const struct yd__index *index, uint64_t hash, uint32_t *
     return UINT32_MAX;
 }
 
-void yd__index_fini(struct yd__index *index)
+void yd__live_index_fini(struct yd__live_index *index)
 {
     yd_alloc_put(NULL, index->slots, index->capacity * sizeof *index->slots);
-    *index = (struct yd__index){0};
+    *index = (struct yd__live_index){0};
 }
 
 /* ---- attachments ---- */
@@ -66,7 +66,7 @@ void yd__attachment_unref(struct yd_live *live, struct yd__attachment *attachmen
     if (!last) return;
     yd_live_mapping_close(&attachment->table);
     yd_live_mapping_close(&attachment->bell);
-    yd__index_fini(&attachment->names);
+    yd__live_index_fini(&attachment->names);
     yd_alloc_put(NULL, attachment, sizeof *attachment);
 }
 
@@ -95,10 +95,10 @@ static bool find(struct yd_live_item *item)
     uint32_t count = yd_live_table_view_count(&attachment->view), at = UINT32_MAX, entry;
     if (item->looked == count) return false;
     for (; attachment->indexed < count; attachment->indexed++)
-        if (yd__index_add(&attachment->names, attachment->view.directory[attachment->indexed].name_hash,
-                          attachment->indexed))
+        if (yd__live_index_add(&attachment->names, attachment->view.directory[attachment->indexed].name_hash,
+                               attachment->indexed))
             return false;
-    while ((entry = yd__index_next(&attachment->names, item->hash, &at)) != UINT32_MAX) {
+    while ((entry = yd__live_index_next(&attachment->names, item->hash, &at)) != UINT32_MAX) {
         const char *name;
         uint32_t size;
         if (yd_live_table_view_name(&attachment->view, entry, &name, &size) || size != item->name_size ||
@@ -198,6 +198,20 @@ uint64_t yd_live_generation(struct yd_live *live)
 {
     yd__live_look(live);
     return live->current ? live->current->generation : 0;
+}
+
+int yd_live_about(struct yd_live *live, struct yd_live_about *ret)
+{
+    yd__live_look(live);
+    if (!live->current) return YD_EAGAIN;
+    const struct yd__live_header *header = live->current->table.header;
+    *ret = (struct yd_live_about){.generation = live->current->generation,
+                                  .bytes = live->current->table.size,
+                                  .writer_pid = header->writer_pid,
+                                  .created_ns = header->created_ns,
+                                  .names = yd_live_table_view_count(&live->current->view),
+                                  .names_max = live->current->view.capacity};
+    return 0;
 }
 
 /* ---- items ---- */

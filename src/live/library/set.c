@@ -10,7 +10,7 @@ struct yd_live_set {
     struct yd_pattern *pattern;
     struct yd_live_item **items;
     size_t count, capacity;
-    struct yd__index names;
+    struct yd__live_index names;
     uint32_t position; /* of the first name not looked at */
     size_t turn;
     uint64_t mask;
@@ -26,7 +26,7 @@ struct yd_live_set *yd__live_set_next_generation(struct yd_live_set *set)
 static bool known(const struct yd_live_set *set, struct yd_str name, uint64_t hash)
 {
     uint32_t at = UINT32_MAX, item;
-    while ((item = yd__index_next(&set->names, hash, &at)) != UINT32_MAX)
+    while ((item = yd__live_index_next(&set->names, hash, &at)) != UINT32_MAX)
         if (yd_str_eq((struct yd_str){set->items[item]->name, set->items[item]->name_size}, name)) return true;
     return false;
 }
@@ -46,7 +46,7 @@ static int add(struct yd_live_set *set, struct yd_str name)
     struct yd_live_item *item;
     int error = yd__live_follow(set->live, name, &item);
     if (error) return error;
-    error = yd__index_add(&set->names, hash, (uint32_t)set->count);
+    error = yd__live_index_add(&set->names, hash, (uint32_t)set->count);
     if (error) {
         yd_live_unfollow(item);
         return error;
@@ -104,7 +104,7 @@ void yd_live_unfollow_set(struct yd_live_set *set)
     if (set->next) set->next->prev = set->prev;
     while (set->count) yd_live_unfollow(set->items[--set->count]);
     yd_alloc_put(NULL, set->items, set->capacity * sizeof *set->items);
-    yd__index_fini(&set->names);
+    yd__live_index_fini(&set->names);
     yd_pattern_destroy(set->pattern);
     yd_alloc_put(NULL, set, sizeof *set);
 }

@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""Live values of a real daemon: the commands, the C example, access, a daemon that dies, and readers that never read."""
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+from harness import ROOT, YARDER, Daemon, Skip, check_identity, free_port, main, wait_for, yarder
+
+EXAMPLE = os.environ.get('EXAMPLE_LIVE', os.path.join(os.path.dirname(YARDER), 'live'))
+TOPOLOGY = '''
+graphite :: Graphite(listen: "127.0.0.1:{graphite}")
+graphite -> values :: Live(slots: 16)
+'''
+
+
+class Watch:
+    """A command whose lines are kept with the time at which they came."""
+
+    def __init__(self, *args, program=None, **more):
+        self.process = subprocess.Popen([*(program or [YARDER, 'live', *args])], stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True, **more)
+        self.out, self.err = [], []
+        self.threads = [threading.Thread(target=self.read, args=pair, daemon=True)
+                        for pair in ((self.process.stdout, self.out), (self.process.stderr, self.err))]
+        for thread in self.threads:
+            thread.start()
+
+    @staticmethod
+    def read(pipe, to):
+        for line in pipe:
+            to.append((time.time(), line.rstrip('\n')))
+
+    def said(self, text, since=0.0):
+        return next((at for at, line in self.err if text in line and at >= since), None)
+
+    def end(self, expect=0):
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(20)
+        for thread in self.threads:
+            thread.join(10)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        assert code == expect, (code, self.err)
+        return [line for _, line in self.out]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def live(daemon, *args, check=0):
+    return yarder('live', *args, '--data', daemon.data, check=check)
+
+
+def has(daemon, name, value):
+    done = yarder('live', 'get', name, '--json', '--data', daemon.data)
+    return done.returncode == 0 and json.loads(done.stdout)['value'] == value
+
+
+def the_commands_show_what_is_there(folder):
+    """ls, get, stat and watch: names, newest values, sequences; exit 1 for what never had a value; usage is 2"""
+    with Daemon(folder, TOPOLOGY) as daemon:
+        daemon.lines('a.load;host=web1 1.5 1700000000\na.count 7 1700000001\na.count 8 1700000002\n')
+        wait_for(lambda: has(daemon, 'a.count', 8), why='the values')
+        listed = [json.loads(line) for line in live(daemon, 'ls', '--json').stdout.splitlines()]
+        assert [(x['name'], x['type'], x['seq']) for x in listed] == [('a.load host=web1', 'F64', 1), ('a.count', 'F64', 2)]
+        assert '2 names' in live(daemon, 'ls').stdout
+        assert live(daemon, 'ls', 'a.lo*').stdout.splitlines()[1].endswith('a.load host=web1')
+        shown = live(daemon, 'get', 'a.load host=web1', 'a.count').stdout.splitlines()
+        assert shown == ['a.load host=web1 1.5 2023-11-14T22:13:20Z seq 1', 'a.count 8 2023-11-14T22:13:22Z seq 2'], shown
+        failed = live(daemon, 'get', 'nosuch', 'a.count', check=1)
+        assert 'nosuch never had a value' in failed.stderr and 'a.count 8' in failed.stdout
+        stat = json.loads(live(daemon, 'stat', '--json').stdout)
+        assert stat['measurements'] == 2 and stat['writer_attached'] and stat['generation'] == listed[0]['generation']
+        assert stat['writer_pid'] == daemon.process.pid
+        live(daemon, 'get', check=2)
+        live(daemon, 'get', ' =', check=2)
+        live(daemon, 'watch', '--interval', '1ns', check=2)
+        live(daemon, 'ls', '--live', 'other', check=1)
+        check_identity(daemon.status())
+    gone = yarder('live', 'ls', '--data', folder + '/nothing')
+    assert gone.returncode == 1 and 'is the daemon running' in gone.stderr, gone
+
+
+def watching_gives_each_value_once_in_order(folder):
+    """`watch --every` prints each value once, in order; --json lines; it ends at SIGINT with 0"""
+    with Daemon(folder, TOPOLOGY) as daemon, Watch('watch', 'w.*', '--every', '--json', '--data', daemon.data) as every, \
+            Watch('watch', 'w.*', '--data', daemon.data) as newest:
+        for i in range(1, 31):
+            daemon.lines(f'w.v {i} {1700000000 + i}\nother {i} {1700000000 + i}\n')
+            wait_for(lambda: len(every.out) == i, pause=0.002, why=f'value {i}')
+        wait_for(lambda: newest.out and newest.out[-1][1].endswith('w.v 30'), why='the newest value')
+        lines = [json.loads(line) for line in every.end()]
+        assert [x['value'] for x in lines] == list(range(1, 31)) and not any(x['missed'] for x in lines)
+        assert [x['seq'] for x in lines] == list(range(1, 31)) and {x['name'] for x in lines} == {'w.v'}
+        numbers = [int(line.split()[-1]) for line in newest.end()]
+        assert numbers == sorted(set(numbers)), numbers
+
+
+def on_a_terminal_a_table_redraws(folder):
+    """a pseudo-terminal gets rows with rates and trends, fits its size, and is left as it was"""
+    with Daemon(folder, TOPOLOGY) as daemon:
+        daemon.lines(''.join(f't.v{i} {i} {int(time.time())}\n' for i in range(40)))
+        wait_for(lambda: has(daemon, 't.v39', 39), why='the values')
+        pid, fd = os.forkpty()
+        if pid == 0:
+            env = {**os.environ, 'LANG': 'C.UTF-8', 'LC_ALL': 'C.UTF-8'}
+            env.pop('NO_COLOR', None)
+            os.execvpe(YARDER, [YARDER, 'live', 'watch', '--interval', '20ms', '--data', daemon.data], env)
+        import fcntl
+        import termios
+        seen = bytearray()
+
+        def read_more():
+            try:
+                seen.extend(os.read(fd, 65536))
+            except OSError:
+                pass
+
+        try:
+            reader = threading.Thread(target=lambda: [read_more() for _ in iter(lambda: not closed.is_set(), False)], daemon=True)
+            closed = threading.Event()
+            reader.start()
+            fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', 12, 100, 0, 0))
+            os.kill(pid, signal.SIGWINCH)
+            wait_for(lambda: b'30 do not fit' in seen, why='the size')
+            for i in range(3):
+                daemon.lines(f't.v0 {i * 100} {int(time.time())}\n')
+                wait_for(lambda: has(daemon, 't.v0', i * 100), why='the value')
+                time.sleep(0.05)  # several pictures: that they differ is waited for below
+            wait_for(lambda: '█' in seen.decode(errors='replace') and b' 200  ' in seen, why='a trend')
+            os.kill(pid, signal.SIGINT)
+            _, status = os.waitpid(pid, 0)
+            assert status == 0, status
+            wait_for(lambda: seen.endswith(b'\x1b[?25h\x1b[?1049l'), why='the terminal as it was')
+        finally:
+            closed.set()
+            os.close(fd)
+
+
+def a_killed_daemon_is_noticed_and_its_successor_gone_over_to(folder):
+    """kill -9 and a restart under waiting readers: told, re-attached, values come again; the times are printed"""
+    daemon = Daemon(folder, TOPOLOGY).start()
+    socket_path = daemon.data + '/live/values.sock'
+    told, attached = [], []
+    try:
+        with Watch('watch', '--every', '--json', '--data', daemon.data) as watch, \
+                Watch(program=[EXAMPLE, socket_path, '*']) as example:
+            daemon.lines('k.v 0 1700000000\n')
+            wait_for(lambda: watch.out and example.out, why='the first value')
+            for round_ in range(1, 6):
+                killed = time.time()
+                daemon.kill()
+                wait_for(lambda: watch.said('is gone', killed) and example.said('is gone', killed), why='being told')
+                told += [watch.said('is gone', killed) - killed, example.said('is gone', killed) - killed]
+                daemon.start()
+                wait_for(lambda: watch.said('a writer is there', killed), why='the successor')
+                opened = os.stat(socket_path).st_ctime
+                attached.append(watch.said('a writer is there', killed) - opened)
+                daemon.lines(f'k.v {round_} 1700000000\n')
+                wait_for(lambda: json.loads(watch.out[-1][1])['value'] == round_, why='its value')
+                wait_for(lambda: example.out[-1][1].startswith(f'k.v = {round_},'), why='its value in the example')
+            lines = [json.loads(line) for line in watch.end()]
+            assert [x['value'] for x in lines] == list(range(6)), lines
+            generations = [x['generation'] for x in lines]
+            assert generations == sorted(set(generations)), generations
+    finally:
+        daemon.kill()
+    print(f'# told after kill -9 within {max(told) * 1e3:.1f} ms, re-attached {max(attached) * 1e3:.1f} ms at most behind '
+          f'the door\'s opening (its time is of the kernel\'s tick)')
+    assert max(told) < 1.0 and max(attached) < 1.0
+
+
+def only_who_is_on_the_list_comes_in(folder):
+    """another user is refused; one of the listed group and a listed user are let in"""
+    if os.getuid():
+        raise Skip('needs root')
+    os.chmod(folder, 0o755)
+    topology = TOPOLOGY.replace('slots: 16', 'slots: 16, access: ["group:4711", "user:4712"]')
+    with Daemon(folder, topology) as daemon:
+        daemon.lines('a.v 1 1700000000\n')
+        wait_for(lambda: has(daemon, 'a.v', 1), why='the value')
+        os.chmod(daemon.data, 0o755)
+        os.chmod(daemon.data + '/live', 0o755)
+        for user, groups, expect in ((4713, [], 1), (4712, [], 0), (4714, [4711], 0), (4714, [4710], 1)):
+            more = ['--groups', ','.join(map(str, groups))] if groups else ['--clear-groups']
+            done = subprocess.run(['setpriv', '--reuid', str(user), '--regid', str(user), *more, YARDER, 'live', 'get',
+                                   'a.v', '--socket', daemon.data + '/live/values.sock'], capture_output=True, text=True,
+                                  timeout=30)
+            if 'execute' in done.stderr:
+                raise Skip('the program cannot be run by others: ' + done.stderr.strip())
+            assert done.returncode == expect, (user, groups, done)
+            assert ('a.v 1' in done.stdout) == (expect == 0), done
+
+
+HELLO = struct.pack('<IHHQ64s', 0x524f4459, 1, 1, 0, b'a test that never reads')
+
+
+def attach_without_reading(path, count):
+    sockets = []
+    for _ in range(count):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        s.settimeout(10)
+        s.connect(path)
+        s.send(HELLO)
+        sockets.append(s)
+    return sockets
+
+
+def cpu_of(process):
+    return time.clock_gettime(~process.pid << 3 | 2)  # the kernel's clock of that process
+
+
+def publish(daemon, first, lines=100000):
+    text = ''.join(f'p.v{i % 50} {i} 1700000000\n' for i in range(first, first + lines))
+    last = first + lines - 1
+    began = time.monotonic()
+    daemon.lines(text)
+    wait_for(lambda: has(daemon, f'p.v{last % 50}', last), pause=0.001, why='the last value')
+    return time.monotonic() - began
+
+
+def a_thousand_readers_that_never_read_cost_nothing(folder):
+    """1,000 attached programs that never read: values come as before, and the idle daemon's processor time is < 1 %"""
+    import resource
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 4096:
+        raise Skip('not enough descriptors are allowed')
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096 if hard == resource.RLIM_INFINITY else hard, hard))
+    try:
+        with Daemon(folder, TOPOLOGY) as daemon:
+            publish(daemon, 0)
+            alone = min(publish(daemon, i * 100000) for i in (1, 2))
+            sockets = attach_without_reading(daemon.data + '/live/values.sock', 1000)
+            wait_for(lambda: has(daemon, 'p.v49', 299999), why='the door to answer behind them')
+            watched = min(publish(daemon, i * 100000) for i in (3, 4))
+            before, began = cpu_of(daemon.process), time.monotonic()
+            time.sleep(2)  # idle: that is what is measured
+            share = (cpu_of(daemon.process) - before) / (time.monotonic() - began)
+            for s in sockets:
+                s.close()
+            wait_for(lambda: has(daemon, 'p.v49', 499999), why='the door to answer afterwards')
+            check_identity(daemon.status())
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    print(f'# 100,000 values in {alone * 1e3:.0f} ms alone, {watched * 1e3:.0f} ms with 1,000 attached; idle {share * 100:.2f} % CPU')
+    assert share < 0.01, share
+    assert watched < 3 * alone + 0.5, (alone, watched)
+
+
+def bells_rung(folder, daemon, name, reader):
+    """Calls of futex on memory that is shared with others, while values are published."""
+    trace = f'{folder}/{name}.strace'
+    strace = subprocess.Popen(['strace', '-f', '-e', 'trace=futex', '-o', trace, '-p', str(daemon.process.pid)],
+                              stderr=subprocess.PIPE, text=True)
+    try:
+        if 'attached' not in strace.stderr.readline():
+            raise Skip('strace may not attach here')
+        for i in range(20):
+            daemon.lines(f's.v {i} 1700000000\n')
+            wait_for(lambda: has(daemon, 's.v', i), pause=0.01, why='the value')
+            if reader:
+                wait_for(lambda: len(reader.out) > i, pause=0.01, why='the reader')
+    finally:
+        strace.send_signal(signal.SIGINT)
+        strace.wait(20)
+        strace.stderr.close()
+    return [line for line in open(trace) if 'futex(' in line and '_PRIVATE' not in line]
+
+
+def publishing_makes_no_call_while_nobody_waits(folder):
+    """strace: not one futex call on the shared bells while nobody sleeps; with a sleeping reader there are"""
+    with Daemon(folder, TOPOLOGY) as daemon:
+        try:
+            quiet = bells_rung(folder, daemon, 'quiet', None)
+        except FileNotFoundError:
+            raise Skip('no strace')
+        with Watch('watch', 's.v', '--every', '--data', daemon.data) as watch:
+            wait_for(lambda: watch.out, why='the reader')
+            watch.out.clear()
+            rung = bells_rung(folder, daemon, 'rung', watch)
+    assert quiet == [], quiet
+    assert rung, 'a sleeping reader was woken without a call?'
+
+
+main(the_commands_show_what_is_there, watching_gives_each_value_once_in_order, on_a_terminal_a_table_redraws,
+     a_killed_daemon_is_noticed_and_its_successor_gone_over_to, only_who_is_on_the_list_comes_in,
+     a_thousand_readers_that_never_read_cost_nothing, publishing_makes_no_call_while_nobody_waits)
