@@ -218,7 +218,7 @@ static bool take_mark(struct lexer *lexer)
             mark = YDM_MARK2((unsigned)c, (unsigned)pairs[i][1]);
             lexer->at += 2;
         }
-    if (!mark && c > 0 && strchr("()[]{},:=<>+-*/%^!&|", c)) {
+    if (!mark && c > 0 && strchr("()[]{},:=<>+-*/%^!&|?~`", c)) {
         mark = (unsigned)c;
         lexer->at++;
     }

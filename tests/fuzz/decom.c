@@ -14,7 +14,7 @@ static const char everything[] =
     "packet c : h when id == 3\n  s text(until 0, max 9)\n  p text(prefix u16le) charset utf16le\n  l text(5) charset "
     "latin1 at + 3\n"
     "  q u7[*]\n"
-    "packet d : h when id == 4\n  a u8\n  b u8\n  m u16[a][b]\n  e u32 at end - 4\n"
+    "packet d : h when id == 4\n  a u8\n  b u8\n  m u16[a, max 64][b, max 64]\n  e u32 at end - 4\n"
     "packet e : h when id == 5\n  t cuc(4, 3) stamp\n  d cds(3, 4)\n  c u14 sequence by id\n  v mil48\n  w gray9 lsb0\n"
     "packet f : h when id > 5 and id != 9\n  g group[*]\n    n u8\n    b bytes(n) at + 1\n";
 
