@@ -50,7 +50,8 @@ static struct yd_plan *plan_of(const char *text, struct yd_alloc *alloc, int *re
     return plan;
 }
 
-static void feed(const char *text, unsigned packets)
+/* Frames are hardly ever there by chance. */
+static void feed(const char *text, unsigned packets, bool some_decode)
 {
     int r;
     struct yd_plan *plan = plan_of(text, NULL, &r);
@@ -74,7 +75,8 @@ static void feed(const char *text, unsigned packets)
     assert_int_equal(yd_decoder_flush(decoder), 0);
     yd_decoder_counts(decoder, &counts);
     assert_int_equal(counts.rejected, bad);
-    assert_true(good > 0 && bad > 0);
+    assert_true(bad > 0);
+    if (some_decode) assert_true(good > 0);
     yd_decoder_destroy(decoder);
     yd_plan_destroy(plan);
 }
@@ -85,8 +87,8 @@ static void random_packets_of_every_kind_harm_nothing(void **state)
     const char *given = getenv("YD_SEED");
     seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
     print_message("# YD_SEED=%" PRIu64 "\n", seed);
-    feed(everything, 20000);
-    feed(frames, 4000);
+    feed(everything, 20000, true);
+    feed(frames, 4000, false);
 }
 
 static void a_packet_cut_anywhere_is_refused_whole(void **state)
