@@ -12,6 +12,7 @@ ALL = ('run', 'check', 'fmt', 'graph', 'route', 'elements', 'test', 'put', 'send
        'live ls', 'live get', 'live watch', 'live stat',
        'log restore', 'log tombstone', 'log append', 'log subscribe', 'log create', 'log cursors', 'log follow', 'log promote',
        'decom check', 'decom explain',
+       'sim',
        'completion', 'version')
 
 
