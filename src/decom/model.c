@@ -61,10 +61,15 @@ struct yd_def_type *yd_def_type(struct yd_def *def, struct yd_str name, struct y
 {
     struct yd_def_type *type = piece(def, sizeof *type);
     if (!type) return NULL;
-    type->name = yd_def_text(def, name);
     type->place = place;
-    LINK(def->types, def->types_last, type);
+    yd_def_type_name(def, type, name);
     return type;
+}
+
+void yd_def_type_name(struct yd_def *def, struct yd_def_type *type, struct yd_str name)
+{
+    type->name = name.size ? yd_def_text(def, name) : YD_STR("");
+    if (name.size) LINK(def->types, def->types_last, type);
 }
 
 struct yd_def_type *yd_def_type_copy(struct yd_def *def, const struct yd_def_type *from, struct yd_place place)

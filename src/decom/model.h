@@ -280,7 +280,7 @@ struct yd_def {
     struct yd_str name; /* in front of every measurement's: "rocket" gives rocket.imu.accel_x; "": nothing */
     struct yd_str doc;
     bool failed;                            /* memory was out once */
-    struct yd_def_type *types, *types_last; /* named ones and others */
+    struct yd_def_type *types, *types_last; /* those with a name */
     struct yd_def_container *containers, *containers_last;
     struct yd_def_derived *derived, *derived_last;
     struct yd_def_limits *limits, *limits_last; /* top-level ones */
@@ -291,6 +291,8 @@ void yd_def_destroy(struct yd_def *def); /* NULL is quiet */
 
 /* Each is added at the end of its list. "" as a type's name: it is only pointed to. */
 struct yd_def_type *yd_def_type(struct yd_def *def, struct yd_str name, struct yd_place place);
+/* Gives it its name later on: from then on it is found by it. */
+void yd_def_type_name(struct yd_def *def, struct yd_def_type *type, struct yd_str name);
 struct yd_def_type *yd_def_type_copy(struct yd_def *def, const struct yd_def_type *type, struct yd_place place);
 struct yd_def_container *yd_def_container(struct yd_def *def, struct yd_str name, struct yd_place place);
 struct yd_def_entry *yd_def_entry(struct yd_def *def, struct yd_def_entries *to, struct yd_str name,

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "decom/ydm_internal.h"
 
@@ -168,7 +169,34 @@ static bool take_below(struct yd__ydm *ydm, struct yd__ydm_options *options, uin
 static void take_entries(struct yd__ydm *ydm, struct yd_def_entries *to, struct yd_def_container *container,
                          uint32_t indent);
 
-static bool take_entry(struct yd__ydm *ydm, struct yd_def_entries *to)
+/* The fields of one container by their names, so that ten thousand cost no more than each. */
+struct names {
+    struct yd_def_entry **slots;
+    uint32_t count, capacity;
+};
+
+/* The slot of that name: the field that has it, or NULL in it. NULL: no memory. */
+static struct yd_def_entry **find_name(struct yd__ydm *ydm, struct names *names, struct yd_str name)
+{
+    if (names->count * 2 >= names->capacity) {
+        uint32_t capacity = names->capacity ? names->capacity * 2 : 32;
+        struct yd_def_entry **slots = yd_arena_zero(&ydm->def->arena, capacity * sizeof *slots);
+        if (!slots) return ydm->def->failed = true, NULL;
+        for (uint32_t i = 0; i < names->capacity; i++) {
+            if (!names->slots[i]) continue;
+            uint32_t at = (uint32_t)yd_hash_str(names->slots[i]->name) & (capacity - 1);
+            while (slots[at]) at = (at + 1) & (capacity - 1);
+            slots[at] = names->slots[i];
+        }
+        names->slots = slots;
+        names->capacity = capacity;
+    }
+    uint32_t at = (uint32_t)yd_hash_str(name) & (names->capacity - 1);
+    while (names->slots[at] && !yd_str_eq(names->slots[at]->name, name)) at = (at + 1) & (names->capacity - 1);
+    return &names->slots[at];
+}
+
+static bool take_entry(struct yd__ydm *ydm, struct yd_def_entries *to, struct names *names)
 {
     struct yd__ydm_token *line = ydm->at;
     uint32_t indent = line->indent;
@@ -176,15 +204,19 @@ static bool take_entry(struct yd__ydm *ydm, struct yd_def_entries *to)
         line->begins = false;
         return yd__ydm_unexpected(ydm, "a field: its name, its type, its options");
     }
-    for (const struct yd_def_entry *other = to->first; other; other = other->next)
-        if (yd_str_eq(other->name, line->text) && !yd_str_eq(line->text, YD_STR("_"))) {
-            yd_def_error(ydm->diagnostics, YD_D_DUPLICATE, line->place, "", "'%.*s' is a field already",
-                         YD_STR_FMT(line->text));
-            yd_def_note(ydm->diagnostics, other->place, "here");
-            break;
-        }
+    struct yd_def_entry **seen = find_name(ydm, names, line->text);
+    if (!seen) return false;
+    if (*seen) {
+        yd_def_error(ydm->diagnostics, YD_D_DUPLICATE, line->place, "", "'%.*s' is a field already",
+                     YD_STR_FMT(line->text));
+        yd_def_note(ydm->diagnostics, (*seen)->place, "here");
+    }
     ydm->at++;
     struct yd_def_entry *entry = yd_def_entry(ydm->def, to, line->text, line->place);
+    if (entry && !*seen && !yd_str_eq(line->text, YD_STR("_"))) {
+        *seen = entry;
+        names->count++;
+    }
     struct yd__ydm_options options = {.entry = entry};
     if (!entry || !yd__ydm_type(ydm, &options) || !yd__ydm_options(ydm, &options)) return false;
     if (options.type->encoding == YD_DEF_GROUP) {
@@ -268,6 +300,7 @@ static void take_entries(struct yd__ydm *ydm, struct yd_def_entries *to, struct 
                          uint32_t indent)
 {
     uint32_t own = ydm->at->indent;
+    struct names names = {0};
     while (ydm->at->kind != YDM_END && ydm->at->begins && ydm->at->indent > indent) {
         struct yd__ydm_token *line = ydm->at;
         bool taken = false;
@@ -290,7 +323,7 @@ static void take_entries(struct yd__ydm *ydm, struct yd_def_entries *to, struct 
             skip_line(ydm, line, line->indent);
             continue;
         }
-        if (!taken && !take_entry(ydm, to)) {
+        if (!taken && !take_entry(ydm, to, &names)) {
             give_up(ydm, to->last, line);
             skip_line(ydm, line, line->indent);
         }
@@ -355,7 +388,7 @@ static bool take_type_declaration(struct yd__ydm *ydm, const struct yd__ydm_toke
         take_entries(ydm, &options.type->entries, NULL, head->indent);
     else
         good = take_below(ydm, &options, head->indent) && yd__ydm_options_end(ydm, &options);
-    options.type->name = yd_def_text(ydm->def, name);
+    yd_def_type_name(ydm->def, options.type, name);
     options.type->place = place;
     return good;
 }
