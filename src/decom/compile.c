@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "decom/xtce.h"
 #include "decom/ydm.h"
 
 void *yd__piece(struct yd__compiler *compiler, size_t size)
@@ -650,11 +651,22 @@ int yd_plan_compile(struct yd_def *def, const struct yd_plan_options *options, s
     return r;
 }
 
+static bool ends(struct yd_str name, const char *with)
+{
+    size_t size = strlen(with);
+    return name.size >= size && memcmp(name.data + name.size - size, with, size) == 0;
+}
+
 int yd_plan_read(const char *path, struct yd_str text, const struct yd_plan_options *options,
                  struct yd_diagnostics *diagnostics, struct yd_plan **ret_plan)
 {
     struct yd_def *def;
     struct yd_plan_options partial = options ? *options : (struct yd_plan_options){0};
+    struct yd_str name = yd_str_of(path);
+    if (ends(name, ".xml") || ends(name, ".xtce")) {
+        int read = yd_xtce_read(path, text, partial.alloc, diagnostics, &def);
+        return read == 0 ? yd_plan_compile(def, options, diagnostics, ret_plan) : read;
+    }
     int r = yd_ydm_read(path, text, partial.alloc, diagnostics, &def);
     if (r == 0) return yd_plan_compile(def, options, diagnostics, ret_plan);
     partial.partial = true;

@@ -27,7 +27,7 @@ struct yd_plan_options {
 };
 int yd_plan_compile(struct yd_def *def, const struct yd_plan_options *options, struct yd_diagnostics *diagnostics,
                     struct yd_plan **ret_plan);
-/* A file's text, by its ending: so far `.ydm`. */
+/* A file's text, by its ending: `.xml` and `.xtce` are XTCE, all else `.ydm`. */
 #define YD_PLAN_FILE_MAX (64u << 20)
 int yd_plan_read(const char *path, struct yd_str text, const struct yd_plan_options *options,
                  struct yd_diagnostics *diagnostics, struct yd_plan **ret_plan);

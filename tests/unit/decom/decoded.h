@@ -13,6 +13,10 @@
 #include "batch/record_text.h"
 #include "decom/plan.h"
 
+#ifndef DEFINITION_PATH
+#define DEFINITION_PATH "test.ydm" /* its ending tells the format */
+#endif
+
 struct decoded {
     struct yd_buf lines, errors;
     int64_t time_ns; /* of the last record */
@@ -59,7 +63,7 @@ static inline struct yd_plan *decoded_plan(struct decoded *decoded, const char *
     struct yd_plan *plan = NULL;
     struct yd_plan_options options = {.raw = raw};
     yd_diagnostics_init(&diagnostics, NULL);
-    int r = yd_plan_read("test.ydm", yd_str_of(ydm), &options, &diagnostics, &plan);
+    int r = yd_plan_read(DEFINITION_PATH, yd_str_of(ydm), &options, &diagnostics, &plan);
     yd_diagnostics_print(&diagnostics, false, &decoded->errors);
     yd_buf_char(&decoded->errors, 0);
     if (r < 0) assert_true(diagnostics.errors > 0);

@@ -1,0 +1,200 @@
+/* A tree of elements over expat.
+ *
+ *   text ──expat──▶ begin, characters, end ──▶ nodes in an arena, with line and column
+ *
+ * Lines are counted along the way from byte positions: far cheaper than asking expat for each element. What can fail:
+ * text that is no XML, a document type, too much depth, memory. */
+#include "decom/xml.h"
+
+#include <expat.h>
+
+#include "base/hash.h"
+
+#define TABLE_SIZE 512 /* tags, at most half full */
+
+struct reader {
+    struct yd_arena *arena;
+    struct yd_diagnostics *diagnostics;
+    XML_Parser parser;
+    struct yd_str text;
+    uint32_t file;
+    struct yd__xml *root, *stack[YD__XML_DEPTH_MAX];
+    unsigned depth;
+    struct yd_buf characters;
+    const char *const *tags;
+    uint16_t table[TABLE_SIZE];
+    const char *prefix;
+    size_t prefix_size;
+    size_t at; /* lines and columns are counted up to here */
+    uint32_t line, column;
+    int error;
+};
+
+static struct yd_place place_of(struct reader *reader, size_t offset, uint32_t length)
+{
+    const char *data = reader->text.data;
+    offset = YD_MIN(offset, reader->text.size);
+    for (const char *end; offset > reader->at && (end = memchr(data + reader->at, '\n', offset - reader->at));) {
+        reader->at = (size_t)(end - data) + 1;
+        reader->line++;
+        reader->column = 1;
+    }
+    for (; reader->at < offset; reader->at++) reader->column += ((unsigned char)data[reader->at] & 0xc0) != 0x80;
+    return (struct yd_place){reader->file, reader->line, reader->column, length};
+}
+
+static struct yd_place here(struct reader *reader, uint32_t length)
+{
+    XML_Index at = XML_GetCurrentByteIndex(reader->parser);
+    return place_of(reader, at < 0 ? 0 : (size_t)at, length);
+}
+
+static void stop(struct reader *reader, int error)
+{
+    if (!reader->error) reader->error = error;
+    (void)XML_StopParser(reader->parser, XML_FALSE);
+}
+
+static uint16_t tag_of(const struct reader *reader, const char *name)
+{
+    for (size_t i = yd_hash_str(yd_str_of(name)) % TABLE_SIZE; reader->table[i]; i = (i + 1) % TABLE_SIZE)
+        if (strcmp(reader->tags[reader->table[i] - 1], name) == 0) return reader->table[i];
+    return 0;
+}
+
+static const char *behind_prefix(const char *name)
+{
+    const char *colon = strchr(name, ':');
+    return colon ? colon + 1 : name;
+}
+
+static void XMLCALL on_begin(void *opaque, const XML_Char *name, const XML_Char **attributes)
+{
+    struct reader *reader = opaque;
+    if (reader->error) return;
+    const char *local = behind_prefix(name);
+    struct yd_place place = here(reader, (uint32_t)YD_MIN(strlen(name) + 1, (size_t)200));
+    if (reader->depth == YD__XML_DEPTH_MAX) {
+        yd_def_error(reader->diagnostics, YD_D_LIMIT, place, "", "more than %d elements in each other",
+                     YD__XML_DEPTH_MAX);
+        stop(reader, YD_EFORMAT);
+        return;
+    }
+    size_t count = 0;
+    while (attributes[count]) count += 2;
+    struct yd__xml *node = yd_arena_zero(reader->arena, sizeof *node);
+    const char **copies = yd_arena_get(reader->arena, (count + 1) * sizeof *copies);
+    if (!node || !copies) {
+        stop(reader, YD_ENOMEM);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        /* xmlns and xmlns:xtce keep their whole name. */
+        bool whole = i % 2 || strncmp(attributes[i], "xmlns", 5) == 0;
+        copies[i] = yd_arena_cstr(reader->arena, yd_str_of(whole ? attributes[i] : behind_prefix(attributes[i])));
+        if (!copies[i]) stop(reader, YD_ENOMEM);
+    }
+    copies[count] = NULL;
+    node->attributes = copies;
+    node->place = place;
+    node->tag = tag_of(reader, local);
+    node->name = node->tag ? reader->tags[node->tag - 1] : yd_arena_cstr(reader->arena, yd_str_of(local));
+    if (!node->name) stop(reader, YD_ENOMEM);
+    if (reader->error) return;
+    if (!reader->root) {
+        reader->root = node;
+        reader->prefix_size = (size_t)(local - name);
+        if (!(reader->prefix = yd_arena_cstr(reader->arena, (struct yd_str){name, reader->prefix_size})))
+            stop(reader, YD_ENOMEM);
+    } else {
+        struct yd__xml *parent = reader->stack[reader->depth - 1];
+        if (parent->last)
+            parent->last->next = node;
+        else
+            parent->first = node;
+        parent->last = node;
+        node->foreign = (size_t)(local - name) != reader->prefix_size ||
+                        (reader->prefix && memcmp(name, reader->prefix, reader->prefix_size) != 0);
+    }
+    reader->stack[reader->depth++] = node;
+    yd_buf_clear(&reader->characters);
+}
+
+static void XMLCALL on_characters(void *opaque, const XML_Char *data, int size)
+{
+    struct reader *reader = opaque;
+    if (reader->error || !reader->depth || reader->stack[reader->depth - 1]->first) return;
+    yd_buf_add(&reader->characters, data, (size_t)size);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static void XMLCALL on_end(void *opaque, const XML_Char *name)
+{
+    struct reader *reader = opaque;
+    (void)name;
+    if (reader->error) return;
+    struct yd__xml *node = reader->stack[--reader->depth];
+    struct yd_str text = yd_buf_view(&reader->characters);
+    if (reader->characters.failed) stop(reader, YD_ENOMEM);
+    while (text.size && is_blank(text.data[0])) text.data++, text.size--;
+    while (text.size && is_blank(text.data[text.size - 1])) text.size--;
+    node->text = YD_STR("");
+    if (!node->first && text.size) {
+        node->text = yd_arena_str(reader->arena, text);
+        if (!node->text.data) stop(reader, YD_ENOMEM);
+    }
+    yd_buf_clear(&reader->characters);
+}
+
+static void XMLCALL on_doctype(void *opaque, const XML_Char *name, const XML_Char *system, const XML_Char *public,
+                               int internal)
+{
+    struct reader *reader = opaque;
+    (void)name, (void)system, (void)public, (void)internal;
+    yd_def_error(reader->diagnostics, YD_D_SYNTAX, here(reader, 9), "",
+                 "a document type is not read: it could name other files or grow without end");
+    yd_def_help(reader->diagnostics, "take <!DOCTYPE …> and its entities out");
+    stop(reader, YD_EFORMAT);
+}
+
+int yd__xml_read(struct yd_str text, uint32_t file, const char *const *tags, size_t tag_count, struct yd_arena *arena,
+                 struct yd_diagnostics *diagnostics, struct yd__xml **ret_root)
+{
+    struct reader reader = {
+        .arena = arena, .diagnostics = diagnostics, .text = text, .file = file, .tags = tags, .line = 1, .column = 1};
+    *ret_root = NULL;
+    if (text.size > INT32_MAX) return YD_ETOOBIG;
+    for (size_t i = 0; i < tag_count; i++) {
+        size_t at = yd_hash_str(yd_str_of(tags[i])) % TABLE_SIZE;
+        while (reader.table[at]) at = (at + 1) % TABLE_SIZE;
+        reader.table[at] = (uint16_t)(i + 1);
+    }
+    if (!(reader.parser = XML_ParserCreate(NULL))) return YD_ENOMEM;
+    yd_buf_init(&reader.characters, arena->alloc);
+    XML_SetUserData(reader.parser, &reader);
+    XML_SetElementHandler(reader.parser, on_begin, on_end);
+    XML_SetCharacterDataHandler(reader.parser, on_characters);
+    XML_SetStartDoctypeDeclHandler(reader.parser, on_doctype);
+    enum XML_Status status = XML_Parse(reader.parser, text.data, (int)text.size, 1);
+    if (status != XML_STATUS_OK && !reader.error) {
+        enum XML_Error code = XML_GetErrorCode(reader.parser);
+        reader.error = code == XML_ERROR_NO_MEMORY ? YD_ENOMEM : YD_EFORMAT;
+        if (reader.error == YD_EFORMAT)
+            yd_def_error(diagnostics, YD_D_SYNTAX, here(&reader, 1), "", "this is no XML: %s", XML_ErrorString(code));
+    }
+    XML_ParserFree(reader.parser);
+    yd_buf_fini(&reader.characters);
+    if (!reader.error) *ret_root = reader.root;
+    return reader.error;
+}
+
+const char *yd__xml_attribute(const struct yd__xml *node, const char *name)
+{
+    for (const char **at = node->attributes; *at; at += 2)
+        if (strcmp(at[0], name) == 0) return at[1];
+    return NULL;
+}
