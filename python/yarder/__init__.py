@@ -1,1 +1,2 @@
-"""Yarder from Python: `yarder.log` reads streams straight from their files. Standard library only."""
+"""Yarder from Python: `yarder.log` reads streams straight from their files, `yarder.live` current values out of shared
+memory. Standard library only."""

@@ -6,16 +6,35 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 
 from harness import ROOT, YARDER, Daemon, Skip, check_identity, free_port, main, wait_for, yarder
+from native_client import MEMORY, Native, batch
+
+sys.path.insert(0, os.path.join(ROOT, 'python'))
+from yarder import live as reader  # noqa: E402
 
 EXAMPLE = os.environ.get('EXAMPLE_LIVE', os.path.join(os.path.dirname(YARDER), 'live'))
 TOPOLOGY = '''
 graphite :: Graphite(listen: "127.0.0.1:{graphite}")
 graphite -> values :: Live(slots: 16)
 '''
+# Every type, as bits: what no text that is sent can have, too.
+TYPES = '''
+native :: Native(listen: "127.0.0.1:{native}")
+raw :: Log(stream: "raw")
+raw -> values :: Live(slots: 16)
+'''
+BITS = {  # names of 9 to 16 bytes
+    'types.bool': (reader.BOOL, [0, 1]),
+    'types.i64': (reader.I64, [0, 1, (1 << 64) - 1, 1 << 63, (1 << 63) - 1, 9007199254740993]),
+    'types.u64': (reader.U64, [0, 1, (1 << 64) - 1, 1 << 63, 9007199254740993]),
+    'types.f64': (reader.F64, [0, 1 << 63, 1, 0x3ff8000000000000, 0x3fb999999999999a, 0x7fefffffffffffff, 0x0010000000000000,
+                               0x000fffffffffffff, 0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000,
+                               0xfff8000000000001, 0x7ff0000000000001, 0xc008000000000000]),
+}
 
 
 class Watch:
@@ -292,6 +311,132 @@ def publishing_makes_no_call_while_nobody_waits(folder):
     assert rung, 'a sleeping reader was woken without a call?'
 
 
+def bits_of(line):
+    """A line of `yarder live … --json` or of Python's: (name, seq, type, bits or text), whatever its numbers look like."""
+    x = json.loads(line, parse_int=str, parse_float=str)
+    value = x['value'] if x['type'] == 'TEXT' else int(x['bits'], 0) if x.get('bits') else None
+    if value is None and x['type'] == 'F64':
+        value = struct.unpack('<Q', struct.pack('<d', float(x['value'])))[0]
+    elif value is None:
+        value = int(x['value']) & (1 << 64) - 1
+    return x['name'], int(x['seq']), x['type'], value
+
+
+def send_types(daemon):
+    """All of BITS and some texts; what readers must show, by name."""
+    expected, number = {}, 0
+    with Native(daemon.ports['native']) as native:
+        handle = native.open('raw')['handle']
+        for name, (kind, values) in BITS.items():
+            number += 1
+            native.append(handle, [batch(values, name=name, type=kind, when=1_700_000_000_123_456_789)], level=MEMORY)
+            expected[name] = [(name, i + 1, reader.TYPES[kind], bits) for i, bits in enumerate(values)]
+    texts = ['plain', '', '\u00e4\u00f6\u00fc \U0001f680', 'quote " and \\ and \n and \x1b[31m', 'x' * 64]
+    lines = ''.join(json.dumps({'name': 'types.text', 'time': '2026-11-21T01:02:03Z', 'kind': 'FACT', 'value': t}) + '\n'
+                    for t in texts)
+    subprocess.run([YARDER, 'log', 'append', 'raw', '--records', '--at', f'127.0.0.1:{daemon.ports["native"]}'], text=True,
+                   input=lines, check=True, capture_output=True, timeout=30)
+    expected['types.text'] = [('types.text', i + 1, 'TEXT', t) for i, t in enumerate(texts)]
+    return expected
+
+
+def every_type_is_read_alike_to_the_last_bit(folder):
+    """the commands and Python give every type bit by bit: NaNs with payloads, -0, denormals, the ends of i64 and u64, text"""
+    daemon = Daemon(folder, TYPES, ports={'native': free_port()})
+    with daemon:
+        expected = send_types(daemon)
+        wait_for(lambda: has(daemon, 'types.text', 'x' * 64), why='the values')
+        with reader.Live(daemon.data + '/live/values.sock') as values:
+            items = [values.follow(name) for name in expected]
+            seen = {item.name: [bits_of(reader.as_json(item.name, v)) for v in item.values()] for item in items}
+            assert seen == expected, (seen, expected)
+            assert items[0].last.time_ns == 1_700_000_000_123_456_790, items[0].last
+            newest = [values.follow(name).get() for name in expected]
+            assert [v.seq for v in newest] == [len(v) for v in expected.values()]
+            assert sorted(values.names()) == sorted(expected) and values.names('types.?64') == ['types.i64', 'types.u64', 'types.f64']
+        count = sum(len(v) for v in expected.values())
+        lines = live(daemon, 'watch', '--every', '--json', '--count', str(count)).stdout.splitlines()
+        shown = {}
+        for one in map(bits_of, lines):
+            shown.setdefault(one[0], []).append(one)
+        assert shown == expected, (shown, expected)
+
+
+def python_counts_what_it_missed(folder):
+    """next: each value once and exactly how many were overwritten; get: the newest; wait: woken, timed out"""
+    with Daemon(folder, TOPOLOGY) as daemon:
+        daemon.lines('m.v 0 1700000000\n')
+        wait_for(lambda: has(daemon, 'm.v', 0), why='the first value')
+        with reader.Live(daemon.data + '/live/values.sock') as values:
+            item, newest, later = values.follow('m.v'), values.follow('m.v'), values.follow('m.later host=b,arch=x')
+            assert later.name == 'm.later arch=x,host=b' and later.get() is None and later.last is None
+            assert item.next().value == 0 and item.next() is None and newest.get().value == 0
+            daemon.lines(''.join(f'm.v {i} 1700000000\n' for i in range(1, 101)))
+            wait_for(lambda: has(daemon, 'm.v', 100), why='a hundred values')
+            got = list(item.values())
+            assert got[0].missed == 100 - 16 and [v.value for v in got] == list(range(85, 101)), got
+            assert not any(v.missed for v in got[1:])
+            last = newest.get()
+            assert last.value == 100 and last.missed == 99 and newest.get() is None and newest.last == last
+            began = time.monotonic()
+            try:
+                values.wait(item, timeout=0.05)
+                raise AssertionError('woken for nothing')
+            except TimeoutError:
+                assert time.monotonic() - began >= 0.05
+            threading.Timer(0.05, lambda: daemon.lines('m.later;arch=x;host=b 7 1700000000\n')).start()
+            assert values.wait(item, later, timeout=20) is later and later.get().value == 7
+            for i in range(20):  # asleep, and woken each time
+                threading.Timer(0.01, lambda: daemon.lines(f'm.v {i} 1700000000\n')).start()
+                assert values.wait(item, timeout=20) is item and item.next().value == i
+
+
+def python_goes_over_to_a_successor(folder):
+    """kill -9: told once, the last value stays; the successor's values come; the times are printed"""
+    daemon = Daemon(folder, TOPOLOGY).start()
+    path = daemon.data + '/live/values.sock'
+    told, attached = [], []
+    try:
+        daemon.lines('k.v 1 1700000000\n')
+        wait_for(lambda: has(daemon, 'k.v', 1), why='the value')
+        with reader.Live(path) as values:
+            item = values.follow('k.v')
+            assert item.next().value == 1
+            for round_ in range(2, 5):
+                killed = []
+                threading.Timer(0.05, lambda: (killed.append(time.time()), daemon.process.kill())).start()
+                try:
+                    values.wait(item, timeout=20)
+                    raise AssertionError('something came')
+                except reader.WriterGone:
+                    told.append(time.time() - killed[0])
+                daemon.kill()
+                assert not values.attached and item.last.value == round_ - 1 and item.get() is None
+                starter = threading.Thread(target=lambda: (daemon.start(), daemon.lines(f'k.v {round_} 1700000000\n')))
+                before = values.generation
+                starter.start()
+                while not values.attached:
+                    time.sleep(0.001)
+                attached.append(time.time() - os.stat(path).st_ctime)
+                assert values.generation > before
+                assert values.wait(item, timeout=20) is item and item.next().value == round_
+                starter.join()
+        absent = reader.Live(folder + '/none.sock', absent=True)
+        assert not absent.attached and absent.names() == [] and absent.follow('x').get() is None
+        absent.close()
+    finally:
+        daemon.kill()
+    for address in (folder + '/none.sock', path):
+        try:
+            reader.Live(address)
+            raise AssertionError('nobody is there')
+        except OSError:
+            pass
+    print(f'# Python: told after kill -9 within {max(told) * 1e3:.1f} ms, re-attached within {max(attached) * 1e3:.1f} ms')
+    assert max(told) < 1.0 and max(attached) < 1.0
+
+
 main(the_commands_show_what_is_there, watching_gives_each_value_once_in_order, on_a_terminal_a_table_redraws,
      a_killed_daemon_is_noticed_and_its_successor_gone_over_to, only_who_is_on_the_list_comes_in,
-     a_thousand_readers_that_never_read_cost_nothing, publishing_makes_no_call_while_nobody_waits)
+     a_thousand_readers_that_never_read_cost_nothing, publishing_makes_no_call_while_nobody_waits,
+     every_type_is_read_alike_to_the_last_bit, python_counts_what_it_missed, python_goes_over_to_a_successor)
