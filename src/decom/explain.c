@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
-#include "decom/plan_internal.h"
+#include "decom/frame.h"
 
 struct explaining {
     struct yd__machine machine;
@@ -208,6 +208,35 @@ static void on_value(void *arg, const struct yd__step *step, uint32_t index, uin
     yd_buf_char(e->to, '\n');
 }
 
+/* ---- commutated frames ---- */
+
+/* The minor frames that begin with the pattern, wherever they begin; one alone is believed here. Returns how many. */
+static uint32_t explain_frames(struct explaining *e)
+{
+    const struct yd__frame *frame = e->machine.plan->frame;
+    const struct yd__machine *machine = &e->machine;
+    uint32_t found = 0;
+    for (uint64_t at = 0; at + frame->bits <= machine->size_bits; at++) {
+        if (!yd__frame_synced(frame, machine->data, machine->size, at)) continue;
+        uint32_t index = yd__frame_index(frame, machine->data, machine->size, at);
+        found++;
+        if (!e->as_json && index == YD__NONE)
+            yd_buf_printf(e->to, "sync at bit %" PRIu64 ": its counter says a frame that there is not\n", at);
+        else if (!e->as_json)
+            yd_buf_printf(e->to, "sync at bit %" PRIu64 ": minor frame %u\n", at, index);
+        for (uint32_t i = 0; index != YD__NONE && i < frame->list_sizes[index]; i++) {
+            const struct yd__sample *sample = &frame->samples[frame->lists[index][i]];
+            struct yd__frame_value read =
+                yd__frame_read(frame, sample, machine->registers, machine->data, machine->size, at);
+            struct yd__step step = {.entry = read.field->entry, .field = read.field->field, .path = read.field->path};
+            on_value(e, &step, 0, at + sample->pieces[0].at, (uint64_t)sample->piece_count * frame->word_bits,
+                     &read.raw, &read.value, read.value.why);
+        }
+        at += frame->bits - 1;
+    }
+    return found;
+}
+
 /* ---- the whole ---- */
 
 /* Loads what stands on the way to a container, as matching would have done. */
@@ -249,6 +278,8 @@ int yd_plan_explain(const struct yd_plan *plan, struct yd_str packet, struct yd_
     }
     if (!packet.size) {
         r = 1 + YD_DECOM_NOT_BYTES;
+    } else if (plan->frame) {
+        program = plan->frame->program;
     } else if (container.size) {
         r = find(&e, &plan->root, container, &program) ? 0 : YD_ENOENT;
     } else {
@@ -265,9 +296,11 @@ int yd_plan_explain(const struct yd_plan *plan, struct yd_str packet, struct yd_
             yd_json_null(&e.json);
         section(&e, "fields");
     } else if (program) {
-        yd_buf_printf(to, "%.*s%s\n", YD_STR_FMT(program->container->name), container.size ? ", as was asked" : "");
+        yd_buf_printf(to, "%.*s%s\n", YD_STR_FMT(program->container->name),
+                      container.size && !plan->frame ? ", as was asked" : "");
     }
-    bool ran = r == 0;
+    bool ran = r == 0 && !plan->frame;
+    if (r == 0 && plan->frame && !explain_frames(&e)) r = 1 + YD_DECOM_NO_SYNC;
     int size = ran ? yd__check_size(machine, program) : 0;
     machine->trace = on_value;
     if (ran) r = yd__run_steps(machine, program);
