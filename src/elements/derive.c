@@ -7,8 +7,9 @@
  * Records that follow each other with the same time come from one packet: they are taken together, so that a rule over
  * two of them is evaluated once and never sees a new one beside an old one (`together: false`: each by itself). What is
  * remembered is saved with the records that led to it, so a stream read again after a crash gives the same results.
- * A result that has no value though its measurements have (division by zero, overflow) goes out as NIL, suspect. What
- * can fail: rules, refused with their place; memory. */
+ * A result that has no value though its measurements have (division by zero, overflow) goes out as NIL, suspect. A
+ * script (script.h) has handlers in place of rules: fed alike, but they make what they like and do not feed each other.
+ * What can fail: rules, refused with their place; a script's calls, counted; memory. */
 #include <yarder/element.h>
 #include <yarder/name.h>
 
@@ -17,6 +18,7 @@
 
 #include "base/text.h"
 #include "elements/derive_rules.h"
+#include "elements/derive_script.h"
 #include "elements/rows.h"
 #include "elements/saved.h"
 #include "io/file.h"
@@ -28,8 +30,15 @@ enum { PORT_INPUT, PORT_OUTPUT };
 #define NOT_A_SLOT  UINT32_MAX
 #define SAVED_FORM  1
 
+/* Counted by reason: a script's faults, from YD_SCRIPT_ERROR on. */
+static const char *const reasons[] = {"script: error", "script: too many steps", "script: too much memory",
+                                      "script: unfit result", NULL};
+
 struct derive {
     struct yd_derive_rules rules;
+    struct yd_derive_script script;        /* instead of rules, if it has a script */
+    uint32_t job_count;                    /* rules, or the script's handlers */
+    uint64_t blameless;                    /* records that are new, none of which was rejected */
     struct yd_expression_state **memories; /* by rule; NULL: remembers nothing */
     struct yd_reading *values;             /* by slot */
     char **texts;                          /* by slot, of values that are TEXT: TEXT_MAX bytes */
@@ -69,8 +78,9 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
     struct yd_mistake mistake;
     char words[500];
     size_t source = 0;
-    if ((list != NULL) == (yd_args_find(args, "file") != NULL)) {
-        (void)snprintf(why, why_size, "give either rules or file");
+    int sources = (list != NULL) + (yd_args_find(args, "file") != NULL) + (yd_args_find(args, "lua") != NULL);
+    if (sources != 1) {
+        (void)snprintf(why, why_size, "give either rules or file or lua");
         return YD_EINVAL;
     }
     if (!list) return 0; /* read when it starts: checking opens nothing */
@@ -112,7 +122,9 @@ static int set_up(struct yd_element *element, struct derive *derive)
     yd_buf_init(&derive->cache, NULL);
     derive->pass = yd_args_bool(args, "pass");
     derive->together = yd_args_bool(args, "together");
-    if (file) {
+    if (yd_args_find(args, "lua")) {
+        error = yd_derive_script_open(&derive->script, element, &derive->rules);
+    } else if (file) {
         error = read_file(element, derive, file->text.data);
     } else {
         error = read_list(&derive->rules, list, &mistake, &source);
@@ -120,11 +132,12 @@ static int set_up(struct yd_element *element, struct derive *derive)
     }
     if (error < 0) return error;
     const struct yd_derive_rules *rules = &derive->rules;
+    derive->job_count = derive->script.script ? derive->script.handler_count : rules->rule_count;
     derive->memories = calloc(rules->rule_count + 1u, sizeof(struct yd_expression_state *));
     derive->values = calloc(rules->slot_count + 1u, sizeof *derive->values);
     derive->texts = calloc(rules->slot_count + 1u, sizeof(char *));
     derive->fresh = calloc(rules->slot_count + 1u, sizeof *derive->fresh);
-    derive->due = calloc(rules->rule_count / 64 + 1u, sizeof *derive->due);
+    derive->due = calloc(derive->job_count / 64 + 1u, sizeof *derive->due);
     if (!derive->memories || !derive->values || !derive->texts || !derive->fresh || !derive->due) return YD_ENOMEM;
     for (uint32_t i = 0; i < rules->rule_count && error == 0; i++)
         if (yd_expression_state_size(rules->rules[i].expression))
@@ -144,6 +157,7 @@ static void close_derive(void *opaque)
     free(derive->texts);
     free(derive->fresh);
     free(derive->due);
+    yd_derive_script_close(&derive->script);
     yd_derive_rules_fini(&derive->rules);
     yd_buf_fini(&derive->cache);
     yd_builder_destroy(derive->builder);
@@ -212,27 +226,28 @@ static int emit_built(struct derive *derive)
     return error < 0 ? error : yd_emit(derive->out, PORT_OUTPUT, batch);
 }
 
-static int add_once(struct derive *derive, uint32_t slot, const struct yd_reading *value, int64_t time_ns)
+static int add_once(struct derive *derive, struct yd_str name, uint64_t hash, const struct yd_reading *value,
+                    int64_t time_ns)
 {
-    const struct yd_intern *names = &derive->rules.names;
     bool doubtful = value->type == YD_NIL || value->flags & (YD_READING_SUSPECT | YD_READING_CROWDED);
     uint16_t flags = doubtful ? YD_RECORD_QUALITY : 0;
-    uint32_t name;
-    int error = yd_builder_name_hashed(derive->builder, names->strings[slot], names->hashes[slot], &name);
+    uint32_t index;
+    int error = yd_builder_name_hashed(derive->builder, name, hash, &index);
     if (error < 0) return error;
     if (value->type == YD_TEXT)
-        return yd_builder_add_bytes(derive->builder, time_ns, name, YD_SAMPLE, YD_TEXT, flags,
+        return yd_builder_add_bytes(derive->builder, time_ns, index, YD_SAMPLE, YD_TEXT, flags,
                                     (struct yd_str){value->text, value->size});
-    return yd_builder_add(derive->builder, time_ns, name, YD_SAMPLE, (enum yd_type)value->type, flags,
+    return yd_builder_add(derive->builder, time_ns, index, YD_SAMPLE, (enum yd_type)value->type, flags,
                           (union yd_value){.u64 = value->type == YD_NIL ? 0 : value->bits});
 }
 
-static int add_out(struct derive *derive, uint32_t slot, const struct yd_reading *value, int64_t time_ns)
+static int add_out(struct derive *derive, struct yd_str name, uint64_t hash, const struct yd_reading *value,
+                   int64_t time_ns)
 {
-    int error = add_once(derive, slot, value, time_ns);
+    int error = add_once(derive, name, hash, value, time_ns);
     if (error != YD_EFULL) return error;
     error = emit_built(derive);
-    return error < 0 ? error : add_once(derive, slot, value, time_ns);
+    return error < 0 ? error : add_once(derive, name, hash, value, time_ns);
 }
 
 /* ---- evaluation ---- */
@@ -247,23 +262,93 @@ static int evaluate(struct derive *derive, uint32_t index, int64_t time_ns)
     if (value.type == YD_NIL && !had && !(value.flags & YD_READING_FAULTS)) return 0; /* it waits for something */
     is_new(derive, rule->slot);
     if (value.type == YD_NIL && !(value.flags & YD_READING_FAULTS)) return 0;
-    return add_out(derive, rule->slot, &derive->values[rule->slot], time_ns);
+    const struct yd_intern *names = &derive->rules.names;
+    return add_out(derive, names->strings[rule->slot], names->hashes[rule->slot], &derive->values[rule->slot], time_ns);
+}
+
+static int add_results(struct derive *derive, const struct yd_script_result *results, size_t count, unsigned flags,
+                       int64_t time_ns)
+{
+    int error = 0;
+    for (size_t i = 0; i < count && error == 0; i++) {
+        struct yd_reading value = results[i].value;
+        value.flags |= (uint16_t)flags;
+        error = add_out(derive, results[i].name, yd_hash_str(results[i].name), &value, time_ns);
+    }
+    return error;
+}
+
+/* An evaluation that failed costs its results, and counts one of the records that led to it, once. Without memory of
+ * the system's the turn is to be done again. */
+static int blame(struct derive *derive, enum yd_script_fault fault, uint64_t records)
+{
+    const char *why = yd_script_why(derive->script.script);
+    if (yd_script_starved(derive->script.script)) return YD_ENOMEM;
+    if (records) yd_count_rejected(derive->out, (unsigned)(fault - YD_SCRIPT_ERROR), 1, yd_str_of(why));
+    yd_say(derive->out, 1, "%s", why);
+    return 0;
+}
+
+/* A handler of `on`, once everything that it reads has a value. */
+static int run_handler(struct derive *derive, uint32_t index, int64_t time_ns)
+{
+    const struct yd_script_result *results;
+    size_t count;
+    unsigned flags = 0;
+    struct yd_reading values[YD_SCRIPT_INPUTS_MAX];
+    const struct yd_script_handler *handler = &derive->script.handlers[index];
+    for (uint32_t i = 0; i < handler->input_count; i++) {
+        values[i] = derive->values[derive->script.slots[index][i]];
+        if (!yd_derive_script_takes(&values[i])) return 0;
+        flags |= values[i].flags & YD_READING_SUSPECT;
+    }
+    enum yd_script_fault fault =
+        yd_script_call(derive->script.script, index, values, time_ns, YD_STR(""), &results, &count);
+    if (fault == YD_SCRIPT_FINE) return add_results(derive, results, count, flags, time_ns);
+    int error = blame(derive, fault, derive->blameless);
+    if (derive->blameless) derive->blameless--;
+    return error;
+}
+
+/* The handlers of `each` that match a record, in their order. */
+static int run_each(struct derive *derive, uint64_t handlers, const struct yd_view *view,
+                    const struct yd_record *record, const struct yd_reading *value, bool *ret_blamed)
+{
+    int error = 0;
+    *ret_blamed = false;
+    if (!yd_derive_script_takes(value)) return 0;
+    for (; handlers && error == 0; handlers &= handlers - 1) {
+        const struct yd_script_result *results;
+        size_t count;
+        uint32_t index = derive->script.each[__builtin_ctzll(handlers)];
+        enum yd_script_fault fault = yd_script_call(derive->script.script, index, value, record->time_ns,
+                                                    yd_view_name(view, record->name), &results, &count);
+        if (fault == YD_SCRIPT_FINE) {
+            error = add_results(derive, results, count, value->flags & YD_READING_SUSPECT, record->time_ns);
+        } else {
+            error = blame(derive, fault, !*ret_blamed);
+            *ret_blamed = true;
+        }
+    }
+    return error;
 }
 
 /* All rules that read something new, each once. Those behind a rule come after it, so one pass meets them all. */
 static int evaluate_due(struct derive *derive, int64_t time_ns)
 {
     int error = 0;
-    for (uint32_t word = 0; word <= derive->rules.rule_count / 64 && error == 0; word++) {
+    for (uint32_t word = 0; word <= derive->job_count / 64 && error == 0; word++) {
         while (derive->due[word] && error == 0) {
             uint32_t bit = (uint32_t)__builtin_ctzll(derive->due[word]);
             derive->due[word] &= derive->due[word] - 1;
-            error = evaluate(derive, word * 64 + bit, time_ns);
+            uint32_t job = word * 64 + bit;
+            error = derive->script.script ? run_handler(derive, job, time_ns) : evaluate(derive, job, time_ns);
         }
     }
     for (uint32_t i = 0; i < derive->fresh_count; i++)
         derive->values[derive->fresh[i]].flags &= (uint16_t)~YD_READING_FRESH;
     derive->fresh_count = 0;
+    derive->blameless = 0;
     return error;
 }
 
@@ -273,20 +358,23 @@ static void forget_slot(struct derive *derive, uint32_t index)
 {
     const struct yd_derive_slot *slot = &derive->rules.slots[index];
     derive->values[index] = yd_reading_none(0);
-    for (uint32_t i = 0; i < slot->reader_count; i++)
+    for (uint32_t i = 0; i < slot->reader_count && !derive->script.script; i++)
         if (derive->memories[slot->readers[i]]) yd_expression_state_reset(derive->memories[slot->readers[i]]);
 }
 
 /* What is forgotten has no value here from now on; what was remembered of it is forgotten, too. */
-static void forget(struct derive *derive, const struct yd_view *view, uint32_t index, const struct yd_pattern *pattern,
-                   uint32_t kinds)
+static int forget(struct derive *derive, const struct yd_view *view, uint32_t index, const struct yd_pattern *pattern,
+                  uint32_t kinds)
 {
     const struct yd_intern *names = &derive->rules.names;
     struct yd_str own = yd_view_name(view, view->records[index].name);
-    if (!(kinds & TAKEN_KINDS)) return;
+    if (!(kinds & TAKEN_KINDS)) return 0;
     for (uint32_t i = 0; i < derive->rules.slot_count; i++)
         if (pattern ? yd_pattern_match(pattern, names->strings[i]) : yd_str_eq(own, names->strings[i]))
             forget_slot(derive, i);
+    if (!derive->script.script) return 0;
+    enum yd_script_fault fault = yd_script_forget(derive->script.script, pattern, own);
+    return fault == YD_SCRIPT_FINE ? 0 : blame(derive, fault, 0);
 }
 
 static uint32_t slot_of(struct derive *derive, const struct yd_view *view, uint32_t name)
@@ -305,19 +393,25 @@ static int take(struct derive *derive, const struct yd_view *view, uint32_t inde
                 uint64_t *folded)
 {
     const struct yd_record *record = &view->records[index];
-    uint32_t slot = YD_KIND_BIT(record->kind) & TAKEN_KINDS ? slot_of(derive, view, record->name) : NOT_A_SLOT;
+    bool taken = YD_KIND_BIT(record->kind) & TAKEN_KINDS, blamed = false;
+    uint32_t slot = taken ? slot_of(derive, view, record->name) : NOT_A_SLOT;
+    uint64_t handlers = taken ? yd_derive_script_each(&derive->script, view, record->name) : 0;
     int error = 0;
-    if (slot == NOT_A_SLOT) {
+    if (slot == NOT_A_SLOT && !handlers) {
         (*folded)++;
         return 0;
     }
-    bool again = derive->values[slot].flags & YD_READING_FRESH;
+    bool again = slot != NOT_A_SLOT && derive->values[slot].flags & YD_READING_FRESH;
     if (derive->fresh_count && (!derive->together || again || record->time_ns != *group_time))
         error = evaluate_due(derive, *group_time);
     if (error < 0) return error;
-    error = put_value(derive, slot, reading_of(view, record));
+    struct yd_reading value = reading_of(view, record);
+    if (handlers) error = run_each(derive, handlers, view, record, &value, &blamed);
+    if (error < 0 || slot == NOT_A_SLOT) return error;
+    error = put_value(derive, slot, value);
     if (error < 0) return error;
     *group_time = record->time_ns;
+    derive->blameless += !blamed;
     is_new(derive, slot);
     return 0;
 }
@@ -326,10 +420,15 @@ static void begin(struct derive *derive, const struct yd_view *view, struct yd_o
 {
     derive->out = out;
     derive->fresh_count = 0;
-    memset(derive->due, 0, (derive->rules.rule_count / 64 + 1u) * sizeof *derive->due);
+    derive->blameless = 0;
+    memset(derive->due, 0, (derive->job_count / 64 + 1u) * sizeof *derive->due);
     yd_buf_clear(&derive->cache);
     size_t size = view->name_count * sizeof(uint32_t);
     if (yd_buf_reserve(&derive->cache, size + 1)) memset(derive->cache.data, 0, size);
+    if (!derive->script.script) return;
+    if (!yd_derive_script_begin(&derive->script, view)) derive->cache.failed = true;
+    const char *unsaved = yd_script_unsaved(derive->script.script);
+    if (unsaved) yd_say(out, 1, "%s: %s; it begins anew after a restart", derive->script.path, unsaved);
 }
 
 static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
@@ -353,7 +452,7 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
         }
         error = tombstone < 0 ? tombstone : evaluate_due(derive, group_time);
         if (tombstone < 0) break;
-        forget(derive, view, i, pattern, kinds);
+        if (error == 0) error = forget(derive, view, i, pattern, kinds);
         yd_pattern_destroy(pattern);
         folded++;
     }
@@ -385,6 +484,7 @@ static int save(const void *opaque, uint32_t key_group, struct yd_saver *saver)
     if (key_group != 0) return 0;
     for (uint32_t i = 0; i < rules->slot_count; i++) head[1] += derive->values[i].type != YD_NIL;
     for (uint32_t i = 0; i < rules->rule_count; i++) head[2] += derive->memories[i] != NULL;
+    head[2] += derive->script.script != NULL;
     yd_save_bytes(saver, head, sizeof head);
     for (uint32_t i = 0; i < rules->slot_count; i++) {
         const struct yd_reading *value = &derive->values[i];
@@ -402,6 +502,12 @@ static int save(const void *opaque, uint32_t key_group, struct yd_saver *saver)
         yd_expression_state_save(derive->memories[i], &memory);
         if (memory.failed) error = YD_ENOMEM;
         yd_save_text(saver, rules->names.strings[rules->rules[i].slot]);
+        yd_save_text(saver, yd_buf_view(&memory));
+    }
+    if (derive->script.script) { /* under a name that no rule has */
+        yd_script_save(derive->script.script, &memory);
+        if (memory.failed) error = YD_ENOMEM;
+        yd_save_text(saver, YD_STR(""));
         yd_save_text(saver, yd_buf_view(&memory));
     }
     yd_buf_fini(&memory);
@@ -429,6 +535,7 @@ static int load_memory(struct derive *derive, struct yd_str *from)
 {
     struct yd_str name, memory;
     if (!yd_saved_text(from, &name) || !yd_saved_text(from, &memory)) return YD_EFORMAT;
+    if (name.size == 0) return derive->script.script ? yd_derive_script_load(&derive->script, memory) : 0;
     uint32_t slot = yd_intern_find(&derive->rules.names, name);
     uint32_t rule = slot == YD_INTERN_NONE ? YD_DERIVE_OUTSIDE : derive->rules.slots[slot].rule;
     if (rule == YD_DERIVE_OUTSIDE || !derive->memories[rule]) return 0;
@@ -471,6 +578,22 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_LIST,
      .doc = "Rules as texts: `[\"climb = rate(altitude)\", \"falling = climb < -2\"]`, in any order."},
     {.name = "file", .type = YD_PARAM_TEXT, .doc = "Or a file of rules, each on a line of its own; read at the start."},
+    {.name = "lua",
+     .type = YD_PARAM_TEXT,
+     .doc = "Or a file with a script in Lua, for what rules cannot say; read at the start. docs/derive.md says what it "
+            "may do."},
+    {.name = "steps",
+     .type = YD_PARAM_INT,
+     .initial = "1000000",
+     .min = 1000,
+     .max = 1e9,
+     .doc = "How much a call of the script may do, in about instructions; then it ends as failed."},
+    {.name = "memory",
+     .type = YD_PARAM_SIZE,
+     .initial = "4MiB",
+     .min = 262144,
+     .max = 1073741824,
+     .doc = "What the script may hold in memory, all in all."},
     {.name = "pass", .type = YD_PARAM_BOOL, .initial = "false", .doc = "Whether what comes in goes out, too."},
     {.name = "together",
      .type = YD_PARAM_BOOL,
@@ -484,20 +607,25 @@ const struct yd_element_class yd_class_derive = {
     .abi = YD_ELEMENT_ABI,
     .flags = YD_CLASS_STATEFUL | YD_CLASS_REPEATS,
     .name = "Derive",
-    .summary = "makes measurements of measurements, by expressions",
-    .doc = "A rule is `name = expression`; docs/derive.md has the language. A rule is evaluated when something that it "
-           "reads is new, after the rules that make what it reads; its result has the time of that record.\n\n"
-           "- Rules may read what other rules make; a circle is refused, with the chain.\n"
-           "- Rates, rolling averages and everything else that is remembered survive restarts, and go by the time of "
-           "the records: a stream read again gives the same results.\n"
-           "- A result that overflows, divides by zero or is not a number goes out without a value, marked suspect. "
-           "While a measurement it reads has not come yet, nothing goes out.\n"
-           "- Types are checked where they are known; a measurement from outside is a number unless it is compared "
-           "with a text or used as a condition.\n",
+    .summary = "makes measurements of measurements, by expressions or a script",
+    .doc =
+        "A rule is `name = expression`; docs/derive.md has the language. A rule is evaluated when something that it "
+        "reads is new, after the rules that make what it reads; its result has the time of that record.\n\n"
+        "- Rules may read what other rules make; a circle is refused, with the chain.\n"
+        "- Rates, rolling averages and everything else that is remembered survive restarts, and go by the time of "
+        "the records: a stream read again gives the same results.\n"
+        "- A result that overflows, divides by zero or is not a number goes out without a value, marked suspect. "
+        "While a measurement it reads has not come yet, nothing goes out.\n"
+        "- Types are checked where they are known; a measurement from outside is a number unless it is compared "
+        "with a text or used as a condition.\n"
+        "- `lua:` takes a script instead: `on(\"a\", \"b\", function(a, b, time) return {sum = a + b} end)`. It "
+        "sees its arguments and a table `state` that is saved, nothing else. A call that fails costs its results, is "
+        "counted by reason with file and line, and the next one is made as if nothing had been.\n",
     .example =
         "metrics -> Derive(rules: [\"climb = rate(altitude)\", \"climb.mean = rolling_avg(climb, 10s)\"]) -> Print()",
     .ports = ports,
     .params = params,
+    .reasons = reasons,
     .state_size = sizeof(struct derive),
     .check = check,
     .open = open_derive,

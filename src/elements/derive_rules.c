@@ -26,8 +26,7 @@ void yd_derive_rules_fini(struct yd_derive_rules *rules)
     yd_arena_fini(&rules->arena);
 }
 
-/* The slot of a name as it is written. YD_EFORMAT: it is no name. */
-static int slot_of(struct yd_derive_rules *rules, struct yd_str text, uint32_t *ret_slot)
+int yd_derive_rules_slot(struct yd_derive_rules *rules, struct yd_str text, uint32_t *ret_slot)
 {
     char name[YD_NAME_SIZE_MAX];
     size_t size;
@@ -50,7 +49,7 @@ static int slot_of(struct yd_derive_rules *rules, struct yd_str text, uint32_t *
 static int find(void *opaque, struct yd_str name, uint32_t *ret_slot, enum yd_type *ret_type)
 {
     struct yd_derive_rules *rules = opaque;
-    int error = slot_of(rules, name, ret_slot);
+    int error = yd_derive_rules_slot(rules, name, ret_slot);
     if (error < 0) return error;
     *ret_type = rules->slots[*ret_slot].type;
     return 0;
@@ -73,7 +72,7 @@ static int read_rule(struct yd_derive_rules *rules, struct yd_str text, struct y
         if (mistake) (void)strcpy(mistake->help, "write  name = expression");
         return YD_EFORMAT;
     }
-    error = slot_of(rules, name->text, &rule.slot);
+    error = yd_derive_rules_slot(rules, name->text, &rule.slot);
     if (error < 0)
         return yd_mistake_say(mistake, error, text, name->offset, name->size, "this is not a name of a measurement");
     if (rules->slots[rule.slot].rule != YD_DERIVE_OUTSIDE)

@@ -37,6 +37,8 @@ struct yd_derive_rules {
 };
 void yd_derive_rules_init(struct yd_derive_rules *rules, struct yd_alloc *alloc);
 void yd_derive_rules_fini(struct yd_derive_rules *rules);
+/* The slot of a name as it is written, a new one if need be. YD_EFORMAT: it is no name; YD_ENOMEM. */
+int yd_derive_rules_slot(struct yd_derive_rules *rules, struct yd_str text, uint32_t *ret_slot);
 /* All the rules of a text, added. YD_EFORMAT, YD_EEXIST, YD_ETOOBIG with a mistake in this text; YD_ENOMEM. */
 int yd_derive_rules_read(struct yd_derive_rules *rules, struct yd_str text, struct yd_mistake *mistake);
 /* Compiles and sorts, once all are there. *ret_source: which text (0, 1 …) the mistake is in; it counts in the text of

@@ -141,5 +141,74 @@ graphite -> Derive(file: "rules.txt") -> Log(stream: "derived")
         daemon.kill()
 
 
+SCRIPT = '''
+state.last = state.last or {}
+state.sum = state.sum or 0.0
+on("x", function(x, time)
+    local last = state.last
+    last[#last + 1] = x / 3
+    if #last > 7 then table.remove(last, 1) end
+    state.sum = state.sum * 0.9 + x
+    if x % 50 == 7 then error("seven") end
+    local sum = 0
+    for _, value in ipairs(last) do sum = sum + value end
+    return { window = sum, decayed = state.sum, n = #last }
+end)
+'''
+SCRIPTED = '''
+graphite :: Graphite(listen: "127.0.0.1:{graphite}")
+graphite -> raw :: Log(stream: "raw") -> derive :: Derive(lua: "window.lua") -> Log(stream: "derived")
+'''
+
+
+def scripted(raw):
+    said, last, decayed = [], [], 0.0
+    for value, _ in raw:
+        last = (last + [value / 3])[-7:]
+        decayed = decayed * 0.9 + value
+        if value % 50 != 7:
+            total = 0
+            for v in last:
+                total += v
+            said += [('decayed', decayed), ('n', len(last)), ('window', total)]
+    return said
+
+
+def a_script_survives_kill_nine_at_any_moment(folder):
+    """what a script keeps in `state` is, after kill -9, what the stream in front says, to the last bit; errors cost their calls"""
+    seed = random.randrange(1 << 30)
+    print(f'# seed {seed}')
+    dice = random.Random(seed)
+    with open(folder + '/window.lua', 'w') as f:
+        f.write(SCRIPT)
+    daemon = Daemon(folder, SCRIPTED, ports={'graphite': free_port()})
+    time = 1_700_006_400
+    try:
+        for _ in range(4):
+            daemon.start()
+            lines = []
+            for _ in range(dice.randrange(1, 300)):
+                time += 1
+                lines.append(f'x {dice.randrange(0, 1000)} {time}\n')
+            feed(daemon, lines)
+            wait_for(lambda: len(cat(daemon, 'raw')) > 0, why='something in the raw stream')
+            daemon.kill()
+        daemon.start()
+        feed(daemon, [f'x 1 {time + 1}\n'])
+
+        def all_there():
+            raw = raw_of(daemon)
+            return raw and raw[-1][0] == 1 and len(cat(daemon, 'derived')) >= len(scripted(raw))
+        wait_for(all_there, seconds=40, why='all that the script makes')
+        wanted = scripted(raw_of(daemon))
+        derived = [(r['name'], r['value']) for r in cat(daemon, 'derived')]
+        assert derived == wanted, next((i, a, b) for i, (a, b) in enumerate(zip(derived + [None], wanted + [None])) if a != b)
+        check_identity(daemon.status())
+        daemon.stop()
+    finally:
+        daemon.kill()
+
+
 if __name__ == '__main__':
-    sys.exit(main(a_window_survives_kill_nine_at_any_moment, rules_come_from_files_and_mistakes_name_the_line))
+    sys.exit(main(a_window_survives_kill_nine_at_any_moment, rules_come_from_files_and_mistakes_name_the_line,
+                  a_script_survives_kill_nine_at_any_moment))

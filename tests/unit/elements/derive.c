@@ -134,8 +134,8 @@ static void a_tombstone_forgets_what_was_remembered(void **state)
 static void mistakes_are_refused_before_anything_runs(void **state)
 {
     (void)state;
-    expect_refused(DERIVE(""), "give either rules or file");
-    expect_refused(DERIVE("rules: [\"a = b\"], file: \"x\""), "give either rules or file");
+    expect_refused(DERIVE(""), "give either rules or file or lua");
+    expect_refused(DERIVE("rules: [\"a = b\"], file: \"x\""), "give either rules or file or lua");
     expect_refused(DERIVE("rules: [5]"), "rules, number 1, 1:1: a rule is a text");
     expect_refused(DERIVE("rules: [\"a = b\", \"c = rat(a)\"]"),
                    "rules, number 2, 1:5: no function is called 'rat' (did you mean 'rate'?)");
@@ -215,6 +215,123 @@ static void rules_leave_nothing_behind_without_memory(void **state)
     }
 }
 
+/* ---- scripts ---- */
+
+static void a_script_sees_its_inputs_together_and_makes_what_it_returns(void **state)
+{
+    (void)state;
+    struct tested t;
+    tested_open(&t);
+    put_file(
+        &t, "s.lua",
+        "on('a', 'b', function(a, b, time) return { sum = a + b, ['made by=lua'] = a > b, text = 't' .. time } end)\n"
+        "each('tank.*', function(level, time, name) return { [name .. '.twice'] = level * 2 } end)\n");
+    t.listen_to = "d";
+    tested_start(&t, DERIVE("lua: \"s.lua\""));
+    tested_feed(&t, "d", samples("a", 1, 1));
+    expect_out(&t, ""); /* b has not come */
+    tested_feed(&t, "d", samples("b", 5, 1));
+    expect_out(&t, "d.output SAMPLE made by=lua false\nd.output SAMPLE sum 6\nd.output SAMPLE text t1000000000\n");
+    tested_feed(&t, "d", samples("tank.1", 3, 2));
+    expect_out(&t, "d.output SAMPLE tank.1.twice 6\nd.output SAMPLE tank.1.twice 8\n");
+    tested_feed(&t, "d", samples("other", 3, 2));
+    expect_out(&t, "");
+    assert_int_equal(input_of(&t, "d", "input").consumed, 6);
+    tested_close(&t);
+}
+
+static void what_a_script_gets_wrong_costs_its_results_and_is_counted_by_reason(void **state)
+{
+    (void)state;
+    struct tested t;
+    tested_open(&t);
+    put_file(&t, "s.lua",
+             "on('x', function(x)\n"
+             "  if x == 2 then error('two') end\n"
+             "  if x == 3 then while true do end end\n"
+             "  if x == 4 then local s = string.rep('x', 60000) local t = {} for i = 1, 99 do t[i] = s .. i end end\n"
+             "  if x == 5 then return { y = {} } end\n"
+             "  return { y = x }\nend)\n"
+             "each('x', function(x) if x == 2 then error('each') end return { z = x } end)\n");
+    t.listen_to = "d";
+    tested_start(&t, DERIVE("lua: \"s.lua\", steps: 100000, memory: 256KiB"));
+    tested_feed(&t, "d", samples("x", 1, 6));
+    expect_out(&t, "d.output SAMPLE z 1\nd.output SAMPLE y 1\nd.output SAMPLE z 3\nd.output SAMPLE z 4\n"
+                   "d.output SAMPLE z 5\nd.output SAMPLE z 6\nd.output SAMPLE y 6\n");
+    assert_int_equal(reason_of(&t, "d", "script: error"), 1); /* one record, however many of its handlers failed */
+    assert_int_equal(reason_of(&t, "d", "script: too many steps"), 1);
+    assert_int_equal(reason_of(&t, "d", "script: too much memory"), 1);
+    assert_int_equal(reason_of(&t, "d", "script: unfit result"), 1);
+    assert_int_equal(input_of(&t, "d", "input").consumed, 2);
+    expect_said(&t, "s.lua:2: two");
+    expect_said(&t, "s.lua:3: more than 100000 steps in one call");
+    tested_close(&t);
+}
+
+static void a_scripts_state_goes_on_after_a_crash(void **state)
+{
+    (void)state;
+    struct tested t;
+    tested_open(&t);
+    put_file(&t, "s.lua",
+             "state.sum = state.sum or 0\n"
+             "on('x', 'k', function(x, k) state.sum = state.sum + x / k return { sum = state.sum } end)\n");
+    t.listen_to = "d";
+    tested_start(&t, DERIVE("lua: \"s.lua\""));
+    tested_feed(&t, "d", samples("k", 2, 1));
+    tested_feed(&t, "d", samples("x", 1, 2));
+    tested_run(&t, 3 * YD_NS_PER_S);
+    expect_out(&t, "d.output SAMPLE sum 0.5\nd.output SAMPLE sum 1.5\n");
+    tested_crash(&t);
+    tested_start(&t, DERIVE("lua: \"s.lua\""));
+    tested_feed(&t, "d", samples("x", 4, 1)); /* k is known still, as is the sum */
+    expect_out(&t, "d.output SAMPLE sum 3.5\n");
+    tested_run(&t, 3 * YD_NS_PER_S);
+    tested_crash(&t);
+    put_file(&t, "s.lua",
+             "state.sum = state.sum or 0\n"
+             "on('x', function(x) state.sum = state.sum - x return { sum = state.sum } end)\n");
+    tested_start(&t, DERIVE("lua: \"s.lua\"")); /* another script takes the state over: it is its to judge */
+    tested_feed(&t, "d", samples("x", 1, 1));
+    expect_out(&t, "d.output SAMPLE sum 2.5\n");
+    tested_run(&t, 3 * YD_NS_PER_S);
+    tested_crash(&t);
+    tested_start(&t, DERIVE("rules: [\"n = count(x)\"]")); /* rules make nothing of it */
+    tested_feed(&t, "d", samples("x", 1, 1));
+    expect_out(&t, "d.output SAMPLE n 1\n");
+    tested_close(&t);
+}
+
+static void a_script_says_at_the_start_what_is_wrong_with_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *why;
+    } cases[] = {
+        {"on('x', function(x)\n  return { y = = x }\nend)\n", "s.lua:2: unexpected symbol near '='"},
+        {"local f = io.open('/etc/passwd')\n", "s.lua:1: there is no 'io' for scripts"},
+        {"\n\nwhile true do end\n", "s.lua:3: more than 1000000 steps in one call"},
+    };
+    for (size_t i = 0; i < YD_COUNT(cases); i++) {
+        struct tested t;
+        struct yd_trail trail = {0};
+        tested_open(&t);
+        put_file(&t, "s.lua", cases[i].text);
+        assert_true(tested_try(&t, DERIVE("lua: \"s.lua\""), &trail) < 0);
+        if (!strstr(yd_trail_text(&trail), cases[i].why)) fail_msg("%s", yd_trail_text(&trail));
+        tested_stop(&t);
+        tested_close(&t);
+    }
+    struct tested t;
+    struct yd_trail trail = {0};
+    tested_open(&t);
+    assert_true(tested_try(&t, DERIVE("lua: \"none.lua\""), &trail) < 0);
+    if (!strstr(yd_trail_text(&trail), "none.lua")) fail_msg("%s", yd_trail_text(&trail));
+    tested_stop(&t);
+    tested_close(&t);
+    expect_refused(DERIVE("rules: [\"a = b\"], lua: \"x\""), "give either rules or file or lua");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +347,10 @@ int main(void)
         cmocka_unit_test(a_file_of_rules_is_read_and_its_mistakes_have_a_line),
         cmocka_unit_test(a_window_goes_on_after_a_crash_as_if_there_had_been_none),
         cmocka_unit_test(rules_leave_nothing_behind_without_memory),
+        cmocka_unit_test(a_script_sees_its_inputs_together_and_makes_what_it_returns),
+        cmocka_unit_test(what_a_script_gets_wrong_costs_its_results_and_is_counted_by_reason),
+        cmocka_unit_test(a_scripts_state_goes_on_after_a_crash),
+        cmocka_unit_test(a_script_says_at_the_start_what_is_wrong_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
