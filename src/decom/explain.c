@@ -304,7 +304,11 @@ int yd_plan_explain(const struct yd_plan *plan, struct yd_str packet, struct yd_
     int size = ran ? yd__check_size(machine, program) : 0;
     machine->trace = on_value;
     if (ran) r = yd__run_steps(machine, program);
-    if (ran && r == 0) r = size;
+    /* A decoder looks at the size before anything else. The steps have been run even so: what there is can be seen. */
+    if (size && r >= 0 && r != size) {
+        r = size;
+        machine->failed = NULL;
+    }
     if (json) {
         yd_json_array_end(&e.json);
         yd_json_key(&e.json, "decoded");

@@ -13,10 +13,10 @@ static const char everything[] =
     "bytes(rest)\n"
     "packet c : h when id == 3\n  s text(until 0, max 9)\n  p text(prefix u16le) charset utf16le\n  l text(5) charset "
     "latin1 at + 3\n"
-    "  q u7[*]\n"
-    "packet d : h when id == 4\n  a u8\n  b u8\n  m u16[a, max 64][b, max 64]\n  e u32 at end - 4\n"
+    "  q u7[*, max 40]\n"
+    "packet d : h when id == 4\n  a u8\n  b u8\n  m u16[a, max 8][b, max 8]\n  e u32 at end - 4\n"
     "packet e : h when id == 5\n  t cuc(4, 3) stamp\n  d cds(3, 4)\n  c u14 sequence by id\n  v mil48\n  w gray9 lsb0\n"
-    "packet f : h when id > 5 and id != 9\n  g group[*]\n    n u8\n    b bytes(n) at + 1\n";
+    "packet f : h when id > 5 and id != 9\n  g group[*, max 16]\n    n u8\n    b bytes(n) at + 1\n";
 
 static void on_batch(void *arg, struct yd_batch *batch)
 {
