@@ -18,10 +18,10 @@ static void end_run(struct yd_builder *builder)
     work->first = builder->name_count;
     if (from == builder->name_count || work->lost) return;
     if (work->count == 0 && work->size == 0) return; /* nobody, and nobody before */
-    struct yd__origin_run *runs = work->count < RUNS_MAX
-                                      ? yd__builder_grow(builder, work->runs, &work->capacity, (uint64_t)work->count + 1,
-                                                         sizeof *work->runs)
-                                      : NULL;
+    struct yd__origin_run *runs =
+        work->count < RUNS_MAX
+            ? yd__builder_grow(builder, work->runs, &work->capacity, (uint64_t)work->count + 1, sizeof *work->runs)
+            : NULL;
     if (!runs) {
         work->lost = true;
         return;

@@ -163,10 +163,9 @@ const struct cli_command cmd_state = {
     .name = "state",
     .usage = "[PATTERN] [--bad] [--check] [--element NAME] [--at ADDRESS]",
     .summary = "shows the states of a running daemon, the worst first",
-    .doc =
-        "The daemon's topology must have a Native, and a State or Limits. PATTERN is one over names, like 'db.*'. SINCE is the\n"
-        "last transition, LAST the last result; a stale one was not heard of for longer than it should be.\n"
-        "With --json an object a line, as they come.",
+    .doc = "The daemon's topology must have a Native, and a State or Limits. PATTERN is one over names, like\n"
+           "'db.*'. SINCE is the last transition, LAST the last result; a stale one was not heard of for longer\n"
+           "than it should be. With --json an object a line, as they come.",
     .example = "  yarder state\n  yarder state 'db.*' --bad",
     .options = options,
     .rest_min = 0,

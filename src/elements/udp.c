@@ -307,12 +307,10 @@ const struct yd_element_class yd_class_udp = {
         "\n"
         "- What the kernel had to drop for want of room is counted by its own counter, also when nothing comes after "
         "it.\n"
-        "- Datagrams of other sources than `sources`, smaller than `min_size` or larger than `max_size` are rejected "
-        "and\n"
-        "  counted.\n"
-        "- Wire it to its Log with `full: drop_old` or `full: spill_drop`: then a Log that is slow or cannot write stops "
-        "nobody,\n"
-        "  and what it missed is counted.\n",
+        "- Datagrams of other sources than `sources`, smaller than `min_size` or larger than `max_size` are rejected\n"
+        "  and counted.\n"
+        "- Wire it to its Log with `full: drop_old` or `full: spill_drop`: then a Log that is slow or cannot write\n"
+        "  stops nobody, and what it missed is counted.\n",
     .example = "rocket :: Udp(listen: \"127.0.0.1:5000\", name: \"rocket\")\n"
                "rocket -[full: drop_old]-> raw :: Log(stream: \"raw\")\n",
     .ports = ports,

@@ -129,10 +129,11 @@ static void tell(void *arg, const struct yd_wait *wait)
     told->count++;
 }
 
-static atomic_bool released;
+static atomic_bool held, released;
 static void hold(void *arg)
 {
     (void)arg;
+    atomic_store(&held, true);
     while (!atomic_load(&released)) usleep(200);
 }
 
@@ -145,10 +146,13 @@ static void how_long_jobs_waited_and_took_is_told(void **state)
     yd_pool_waits(pool, &(struct yd_wait_visit){tell, &told});
     assert_int_equal(told.spent[YD_WAIT_QUEUE].total + told.spent[YD_WAIT_WORK].total, 0);
     assert_error(0, yd_lane_open(pool, &lane));
+    atomic_store(&held, false);
     atomic_store(&released, false);
     assert_error(0, yd_lane_submit(lane, hold, loop, NULL, NULL));
     for (int i = 0; i < 10; i++) assert_error(0, yd_lane_submit(lane, slow, loop, NULL, &counter));
-    usleep(5000); /* all of them are in its queue so long at least */
+    int64_t end = yd_clock_mono() + 20 * YD_NS_PER_S;
+    while (!atomic_load(&held) && yd_clock_mono() < end) usleep(200); /* on a busy machine its thread comes late */
+    usleep(5000); /* so long the first works and all others are in its queue, at least */
     atomic_store(&released, true);
     yd_lane_close(lane);
     yd_pool_waits(pool, &(struct yd_wait_visit){tell, &told});
