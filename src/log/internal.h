@@ -415,7 +415,8 @@ struct yd_log {
 
     /* threads */
     pthread_t thread, helper, squeezer;
-    bool started, stopping, sleeping, helping, squeezing;
+    atomic_bool started; /* asked without the lock, too: a round of another thread may outlive the log's own */
+    bool stopping, sleeping, helping, squeezing;
     atomic_uint queued_hint; /* appends since; lets the log's thread look before it sleeps */
 
     void (*progress)(void *arg);
