@@ -14,7 +14,7 @@ def escape(text):
 def commands():
     listed = subprocess.run([yarder, '--help'], capture_output=True, text=True, check=True).stdout
     for line in listed.splitlines():
-        found = re.match(r'^  (log \w+|\w+) +\S', line)
+        found = re.match(r'^  ((?:log |decom )?\w+) +\S', line)
         if found:
             yield found.group(1)
 
@@ -34,7 +34,7 @@ def section(command):
         elif line.startswith('  '):
             out += ['```', line.strip(), '```', '']
         else:
-            out.append(escape(line))
+            out.append(('\\' if line.startswith('-') else '') + escape(line))  # no list
     return '\n'.join(out) + '\n'
 
 

@@ -73,7 +73,10 @@ def five_readers_see_the_same_bytes(folder):
         Output(folder, 'replica', [YARDER, 'log', 'tail', 'metrics', '--from', 'oldest', '--json', '--data',
                                    follower.data]),
     ]
+    sizes = lambda: [output.size() for output in outputs]
     try:
+        # All are there before anything happens: who asks a daemon for the first time while it is killed is told so.
+        wait_for(lambda: all(sizes()), seconds=60, why='that each of the five reads')
         for round_ in range(1, ROUNDS + 1):
             feeding = threading.Thread(target=feed, args=(leader, round_))
             feeding.start()
@@ -88,9 +91,11 @@ def five_readers_see_the_same_bytes(folder):
                 follower.start()
         feed(leader, ROUNDS + 1)
         durable = wait_for(lambda: settled(leader.data), why='the last line on the disk')
-        sizes = lambda: [output.size() for output in outputs]
         want = len(yarder('log', 'cat', 'metrics', '--json', '--data', leader.data, check=0, timeout=120).stdout.encode())
-        wait_for(lambda: all(size >= want for size in sizes()), seconds=60, why=f'{want} bytes from each ({sizes()})')
+        try:
+            wait_for(lambda: all(size >= want for size in sizes()), seconds=60, why=f'{want} bytes from each')
+        except AssertionError as error:
+            raise AssertionError(f'{error}: {dict(zip((o.name for o in outputs), sizes()))}') from None
         wait_for(lambda: glob.glob(stream + '/*.yzst') and glob.glob(copy + '/*.ylog'), why='twins')
         contents = [open(output.path, 'rb').read() for output in outputs]
         for output, content in zip(outputs, contents):
