@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """bench live: publishing, reading and handing over in shared memory, beside a cache line, a futex and ZeroMQ (libzmq5 4.3.4
-of Debian 12, unpacked below build/peers, high-water marks 100,000) in the same run.
+of Debian 12, unpacked below build/peers, high-water marks as they are, 1,000) in the same run.
 
     bench/live.py [--rounds N]
 """
