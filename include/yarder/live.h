@@ -114,6 +114,54 @@ int yd_live_set_ready(struct yd_live_set *set, struct yd_live_item **ret_item);
 size_t yd_live_set_items(struct yd_live_set *set, struct yd_live_item *const **ret_items);
 int yd_live_set_wait(struct yd_live_set *set, int64_t timeout_ns); /* as yd_live_wait; names that come count, too */
 
+/* ---- at a Broker's address: what the daemon sends to this program alone ----
+ *
+ *   yd_live_subscribe("engine.*", every) ─▶ yd_live_subscription_wait ─▶ yd_live_subscription_next … ─▶ unsubscribe
+ *
+ * Made again by itself when the daemon comes back. The daemon waits for nobody: who does not read in time loses the
+ * oldest values, and is told how many. */
+struct yd_live_subscription;
+#define YD_LIVE_SUBSCRIPTIONS 60 /* of a handle */
+
+struct yd_live_subscribe_options {
+    bool every;         /* every value, in order; otherwise the latest of each name */
+    double rate;        /* values of each name a second, at most; 0: no bound */
+    unsigned priority;  /* 0 … 9: the greatest are served first */
+    uint64_t ring_size; /* every: bytes that may wait unread, 48 for a number; 0: 64 KiB */
+    uint32_t names_max; /* names beyond are left out, and counted; 0: 65,536 */
+};
+
+struct yd_live_update {
+    /* seq: of the measurement, as the daemon counts since it started; missed: its values since the one got before that
+     * are not got, for whatever reason, the rate too. */
+    struct yd_live_value value;
+    struct yd_str name; /* in shared memory: until the next call with this subscription. Not terminated */
+    uint64_t lost;      /* every: values, of all names, that were overwritten unread before this one */
+};
+
+/* Of one subscription: what was published of its names since it began is passed + paced + overrun + unplaced, but for
+ * what the daemon has not come to; and passed is got + lost, but for what is still to be read (every). */
+struct yd_live_counts {
+    uint64_t names;
+    uint64_t passed;   /* handed on by the daemon */
+    uint64_t paced;    /* not handed on: more than the rate, or not the latest any more */
+    uint64_t overrun;  /* the daemon came too late to this program's part */
+    uint64_t unplaced; /* of names beyond names_max */
+    uint64_t got, lost;
+};
+
+/* options NULL: the latest of each name. Nobody there now: subscribed when somebody comes. YD_EFORMAT: not a pattern;
+ * YD_EINVAL; YD_EFULL; YD_ENOTSUP: not the address of a Broker; YD_ETIMEOUT. */
+int yd_live_subscribe(struct yd_live *live, const char *pattern, const struct yd_live_subscribe_options *options,
+                      struct yd_live_subscription **ret_subscription, struct yd_trail *trail);
+void yd_live_unsubscribe(struct yd_live_subscription *subscription); /* NULL is quiet */
+/* 1: the next value, its bytes in `to` as with yd_live_get. 0: none now. YD_EFORMAT: damaged memory; YD_ENOMEM. */
+int yd_live_subscription_next(struct yd_live_subscription *subscription, void *to, size_t room,
+                              struct yd_live_update *ret_update);
+int yd_live_subscription_wait(struct yd_live_subscription *subscription, int64_t timeout_ns); /* as yd_live_wait */
+/* Asks the daemon. YD_ECLOSED: it is not there; YD_ETIMEOUT. */
+int yd_live_subscription_counts(struct yd_live_subscription *subscription, struct yd_live_counts *ret_counts);
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,7 @@
 
 /* clang-format off */
 #define YD_BUILTIN_CLASSES(X) \
+    X(broker) \
     X(cardinality) \
     X(collectd) \
     X(count) \

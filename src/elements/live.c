@@ -7,15 +7,13 @@
  * waits for a reader, and a batch that is given again publishes its values again. What can fail: a value that does not
  * fit (rejected), more names than `measurements_max` (rejected), no memory for a larger table (the turn fails), an
  * address that another process answers at (the start fails). The reader's side: <yarder/live.h>. */
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "elements/classes.h"
-#include "io/file.h"
+#include "elements/live_access.h"
 #include "io/loop.h"
 #include "live/door.h"
 #include "live/table_read.h"
@@ -24,8 +22,7 @@
 enum { INPUT };
 enum { REASON_SIZE, REASON_TYPE, REASON_NAMES, REASON_NAME };
 enum { COMMAND_REPLACE = 1 };
-#define FOLDER_MAX 4096
-#define KINDS      (YD_KINDS_NUMERIC | YD_KIND_BIT(YD_STATE) | YD_KIND_BIT(YD_FACT))
+#define KINDS (YD_KINDS_NUMERIC | YD_KIND_BIT(YD_STATE) | YD_KIND_BIT(YD_FACT))
 
 struct state {
     struct yd_element *element;
@@ -35,7 +32,7 @@ struct state {
     struct yd_live_bell bells[YD_LIVE_BELLS_MAX];
     struct yd_live_access access[YD_LIVE_BELLS_MAX];
     unsigned access_count;
-    char path[FOLDER_MAX];
+    char path[4096];
     uint32_t *indexes; /* of the names of the batch at hand: index + 1, 0: not looked up, REFUSED */
     uint32_t indexes_room;
 };
@@ -113,33 +110,6 @@ static const struct yd_param_class params[] = {
 
 /* ---- parameters ---- */
 
-/* "user:NAME", "group:NAME", or with a number. */
-static int read_access(struct yd_str text, struct yd_live_access *ret, char *why, size_t why_size)
-{
-    char name[256];
-    struct yd_str user = YD_STR("user:"), group = YD_STR("group:");
-    bool is_group = yd_str_starts(text, group);
-    size_t skip = is_group ? group.size : user.size;
-    if ((!is_group && !yd_str_starts(text, user)) || text.size == skip || text.size - skip >= sizeof name) {
-        (void)snprintf(why, why_size, "access: '%.*s' is neither user:NAME nor group:NAME",
-                       (int)(text.size < 80 ? text.size : 80), text.data);
-        return YD_EINVAL;
-    }
-    memcpy(name, text.data + skip, text.size - skip);
-    name[text.size - skip] = 0;
-    char *end;
-    unsigned long number = strtoul(name, &end, 10);
-    *ret = (struct yd_live_access){.group = is_group, .id = (uint32_t)number};
-    if (*end == 0 && number < UINT32_MAX) return 0;
-    struct group *found_group = is_group ? getgrnam(name) : NULL;
-    struct passwd *found_user = is_group ? NULL : getpwnam(name);
-    if (found_group) ret->id = found_group->gr_gid;
-    if (found_user) ret->id = found_user->pw_uid;
-    if (found_group || found_user) return 0;
-    (void)snprintf(why, why_size, "access: there is no %s '%s' on this machine", is_group ? "group" : "user", name);
-    return YD_ENOENT;
-}
-
 static int check(const struct yd_args *args, char *why, size_t why_size)
 {
     const struct yd_arg *access = yd_args_find(args, "access");
@@ -152,28 +122,7 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
         (void)snprintf(why, why_size, "measurements: more than measurements_max");
         return YD_EINVAL;
     }
-    for (size_t i = 0; access && i < access->list.count; i++) {
-        if (access->list.items[i].type == YD_PARAM_TEXT && i + 1 < YD_LIVE_BELLS_MAX) continue;
-        (void)snprintf(why, why_size, "access: a list of at most %d texts, as \"group:telemetry\"",
-                       YD_LIVE_BELLS_MAX - 1);
-        return YD_EINVAL;
-    }
-    return 0;
-}
-
-static int make_path(struct state *state)
-{
-    struct yd_element *element = state->element;
-    struct yd_str listen = yd_args_text(yd_element_args(element), "listen");
-    char folder[FOLDER_MAX];
-    int size = listen.size ? snprintf(state->path, sizeof state->path, "%s", listen.data)
-                           : snprintf(state->path, sizeof state->path, "%s/live/%s.sock", yd_element_data(element),
-                                      yd_element_name(element));
-    if (size >= (int)sizeof state->path) return yd_element_fail(element, YD_ETOOBIG, "listen: the path is too long");
-    if (listen.size || yd_element_simulated(element)) return 0;
-    (void)snprintf(folder, sizeof folder, "%s/live", yd_element_data(element));
-    int error = yd_fs_make_dirs(yd_element_fs(element), folder);
-    return error < 0 ? yd_element_fail(element, error, "%s: %s", folder, yd_error_text(error)) : 0;
+    return yd__live_access_check(access, why, why_size);
 }
 
 static int make_access(struct state *state)
@@ -182,7 +131,12 @@ static int make_access(struct state *state)
     char why[400];
     state->access[state->access_count++] = (struct yd_live_access){.id = (uint32_t)geteuid()};
     for (size_t i = 0; access && i < access->list.count; i++) {
-        int error = read_access(access->list.items[i].text, &state->access[state->access_count], why, sizeof why);
+        struct yd_str pattern;
+        int error = yd__live_access_read(access->list.items[i].text, &state->access[state->access_count], &pattern, why,
+                                         sizeof why);
+        if (error == 0 && pattern.size)
+            return yd_element_fail(state->element, YD_EINVAL,
+                                   "access: a pattern behind the name: only a Broker shows a part of the names");
         if (error < 0) return yd_element_fail(state->element, error, "%s", why);
         state->access_count++;
     }
@@ -223,7 +177,7 @@ static int open_live(struct yd_element *element, void *opaque)
                                                     .now_ns = yd_element_wall(element),
                                                     .capacity = (uint32_t)yd_args_int(args, "measurements"),
                                                     .slots = (uint32_t)yd_args_int(args, "slots")};
-    int error = make_path(state);
+    int error = yd__live_access_path(element, state->path, sizeof state->path);
     if (error == 0) error = make_access(state);
     if (error < 0) return error;
     error = make_table(state, &state->table);

@@ -29,6 +29,9 @@ struct client {
     uint32_t next_free;
     const struct yd_live_access *access;
     bool inside; /* was welcomed */
+    uint32_t uid;
+    int32_t pid;
+    char application[YD__DOOR_APPLICATION];
 };
 
 struct yd_live_door {
@@ -42,6 +45,8 @@ struct yd_live_door {
     uint32_t used, free; /* slots that were ever used; first of the free ones, or clients_max */
     struct yd_live_door_counts counts;
     void (*say)(void *arg, const char *text);
+    bool (*ask)(void *arg, const struct yd_live_client *client, const void *message, size_t size);
+    void (*left)(void *arg, uint64_t client_id);
     void *arg;
 };
 
@@ -72,6 +77,8 @@ int yd_live_door_open(const struct yd_live_door_options *options, struct yd_live
     door->generation = options->table->header->generation;
     door->id = options->table->header->id;
     door->say = options->say;
+    door->ask = options->ask;
+    door->left = options->left;
     door->arg = options->arg;
     int error = allocate(door, options);
     if (!error) error = yd_live_region_reader_fd(options->table, &door->table_fd);
@@ -90,9 +97,15 @@ int yd_live_door_open(const struct yd_live_door_options *options, struct yd_live
     return 0;
 }
 
+static uint64_t id_of(const struct yd_live_door *door, const struct client *client)
+{
+    return (uint64_t)client->serial << 32 | (uint64_t)(client - door->clients);
+}
+
 static void leave(struct yd_live_door *door, uint32_t slot)
 {
     struct client *client = &door->clients[slot];
+    if (client->inside && door->left) door->left(door->arg, id_of(door, client));
     (void)close(client->fd); /* takes it out of the epoll as well */
     client->fd = -1;
     client->serial++;
@@ -177,8 +190,10 @@ static void come_in(struct yd_live_door *door, int fd, const struct yd_pass_peer
     client->fd = fd;
     client->access = access;
     client->inside = false;
+    client->uid = peer->uid;
+    client->pid = peer->pid;
     door->counts.clients++;
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.u64 = (uint64_t)client->serial << 32 | slot};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.u64 = id_of(door, client)};
     if (epoll_ctl(door->epoll, EPOLL_CTL_ADD, fd, &event)) leave(door, slot);
 }
 
@@ -217,6 +232,34 @@ static int say_regions(struct yd_live_door *door, const struct client *client, e
     return error;
 }
 
+static void welcome(struct client *client, const struct yd__door_hello *hello, size_t size)
+{
+    size_t room =
+        size > offsetof(struct yd__door_hello, application) ? size - offsetof(struct yd__door_hello, application) : 0;
+    if (room > sizeof client->application) room = sizeof client->application;
+    memcpy(client->application, hello->application, room);
+    client->application[room < sizeof client->application ? room : sizeof client->application - 1] = 0;
+    client->inside = true;
+}
+
+/* What the door itself does not answer. */
+static bool ask(struct yd_live_door *door, const struct client *client, const void *message, size_t size)
+{
+    struct yd_live_client who = {.id = id_of(door, client),
+                                 .fd = client->fd,
+                                 .uid = client->uid,
+                                 .pid = client->pid,
+                                 .access = client->access,
+                                 .application = client->application};
+    if (door->ask) return door->ask(door->arg, &who, message, size);
+    const struct yd__door_head *head = message;
+    if (head->type != YD__DOOR_SUBSCRIBE) return true; /* of a later minor version */
+    struct yd__door_refused refused = {.head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_REFUSED, head->correlation},
+                                       .error = YD_ENOTSUP};
+    (void)snprintf(refused.text, sizeof refused.text, "this is the door of current values: subscribe at a Broker's");
+    return yd_pass_send(client->fd, &refused, sizeof refused, NULL, 0) == 0;
+}
+
 /* What he says; false: he is to go. */
 static bool hear(struct yd_live_door *door, struct client *client)
 {
@@ -244,12 +287,18 @@ static bool hear(struct yd_live_door *door, struct client *client)
             door->counts.refused++;
             return false;
         }
-        if (message.head.type != YD__DOOR_HELLO || client->inside) continue; /* of a later minor version */
+        if (message.head.type != YD__DOOR_HELLO || client->inside) { /* others are of a later minor version */
+            if (client->inside && !ask(door, client, message.bytes, size)) {
+                door->counts.shown_out++;
+                return false;
+            }
+            continue;
+        }
         if (say_regions(door, client, YD__DOOR_WELCOME)) {
             door->counts.shown_out++;
             return false;
         }
-        client->inside = true;
+        welcome(client, &message.hello, size);
         door->counts.welcomed++;
     }
     return true; /* the rest at the next run: level-triggered */

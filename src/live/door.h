@@ -20,6 +20,17 @@ struct yd_live_access {
     struct yd_live_bell *bell; /* READY, the caller's, lives longer than the door */
 };
 
+/* One who is inside, for who answers what the door does not understand itself. */
+struct yd_live_client {
+    uint64_t id; /* never of two at a time; its low 32 bits are below clients_max */
+    int fd;      /* the door's: for answers at once (io/pass.h), or to be duplicated */
+    uint32_t uid;
+    int32_t pid;
+    const struct yd_live_access *access;
+    const char *application; /* as he calls himself */
+};
+
+struct yd__door_head;
 struct yd_live_door_options {
     const char *path;                    /* of the socket */
     const struct yd_live_access *access; /* the first that fits counts */
@@ -28,6 +39,10 @@ struct yd_live_door_options {
     const struct yd_live_region *table; /* READY */
     /* A word for the operator about one who was turned away or shown out; may be NULL. */
     void (*say)(void *arg, const char *text);
+    /* What somebody inside asks (door_format.h), its size at least a head's; false: show him out. And that he has left,
+     * of everybody who was inside. Both may be NULL; neither may call the door. */
+    bool (*ask)(void *arg, const struct yd_live_client *client, const void *message, size_t size);
+    void (*left)(void *arg, uint64_t client_id);
     void *arg;
 };
 

@@ -4,7 +4,13 @@
  *          ◀── WELCOME {generation, id} + descriptors: table, bell ──     or REFUSED {error, text}
  *          ◀── REPLACED {generation, id} + descriptor: table ──           whenever a larger table takes over
  *
- * Afterwards nothing needs to be said: values are in the table. The hang-up of the socket says that the writer is gone.
+ * At the door of a broker (its table is empty), any number of times:
+ *   client ── SUBSCRIBE {mode, priority, rate, sizes, pattern} ──▶
+ *          ◀── SUBSCRIBED {id, generation, word} + table, bell, ring when every ──     or REFUSED, same correlation
+ *          ── UNSUBSCRIBE {id} ──▶                                    without an answer
+ *          ── COUNT {id} ──▶        ◀── COUNTS {id, …} ──             or REFUSED
+ *
+ * Otherwise nothing needs to be said: values are in the table. The hang-up of the socket says that the writer is gone.
  * Byte order is the machine's, as in the regions. Sizes are exact for the version; an unknown type is ignored. */
 #ifndef LIVE_DOOR_FORMAT_H
 #define LIVE_DOOR_FORMAT_H
@@ -18,7 +24,19 @@
 #define YD__DOOR_APPLICATION 64
 #define YD__DOOR_TEXT        192
 
-enum yd__door_type { YD__DOOR_HELLO = 1, YD__DOOR_WELCOME, YD__DOOR_REFUSED, YD__DOOR_REPLACED };
+#define YD__DOOR_PATTERN 1024
+
+enum yd__door_type {
+    YD__DOOR_HELLO = 1,
+    YD__DOOR_WELCOME,
+    YD__DOOR_REFUSED,
+    YD__DOOR_REPLACED,
+    YD__DOOR_SUBSCRIBE,
+    YD__DOOR_SUBSCRIBED,
+    YD__DOOR_UNSUBSCRIBE,
+    YD__DOOR_COUNT,
+    YD__DOOR_COUNTS,
+};
 
 struct yd__door_head {
     uint32_t magic;
@@ -42,6 +60,33 @@ struct yd__door_refused {
     char text[YD__DOOR_TEXT]; /* terminated */
 };
 
+enum yd__door_mode { YD__DOOR_LATEST, YD__DOOR_EVERY };
+struct yd__door_subscribe {
+    struct yd__door_head head;
+    double rate;        /* values of a name a second at most; 0: no bound */
+    uint64_t ring_size; /* 0: the door's choice */
+    uint32_t names_max; /* 0: the door's choice */
+    uint16_t mode, priority;
+    char pattern[YD__DOOR_PATTERN]; /* terminated */
+};
+struct yd__door_subscribed {
+    struct yd__door_head head;
+    uint64_t id, generation;
+    uint32_t word; /* of the bell */
+    uint32_t mode;
+};
+struct yd__door_subscription { /* UNSUBSCRIBE, COUNT */
+    struct yd__door_head head;
+    uint64_t id;
+};
+struct yd__door_counts { /* as struct yd_live_feed_counts */
+    struct yd__door_head head;
+    uint64_t id, names, passed, paced, overrun, unplaced;
+};
+
+_Static_assert(sizeof(struct yd__door_subscribe) == 1064 && sizeof(struct yd__door_subscribed) == 40 &&
+                   sizeof(struct yd__door_subscription) == 24 && sizeof(struct yd__door_counts) == 64,
+               "the messages' layouts are the format");
 _Static_assert(sizeof(struct yd__door_head) == 16 && sizeof(struct yd__door_hello) == 80 &&
                    sizeof(struct yd__door_regions) == 32 && sizeof(struct yd__door_refused) == 216,
                "the messages' layouts are the format");

@@ -94,8 +94,14 @@ void yd_live_region_destroy(struct yd_live_region *region)
 {
     if (!region->header) return;
     (void)munmap(region->header, region->size);
-    (void)close(region->fd);
+    if (region->fd >= 0) (void)close(region->fd);
     *region = (struct yd_live_region){.fd = -1};
+}
+
+void yd_live_region_forget_fd(struct yd_live_region *region)
+{
+    if (region->fd >= 0) (void)close(region->fd);
+    region->fd = -1;
 }
 
 void yd_live_region_set_state(struct yd_live_region *region, enum yd__live_state state)

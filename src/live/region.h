@@ -34,5 +34,7 @@ void yd_live_region_set_state(struct yd_live_region *region, enum yd__live_state
 /* A descriptor to send to a reader, the caller's. Of a sealed region it is open for reading only, where /proc lets us.
  */
 int yd_live_region_reader_fd(const struct yd_live_region *region, int *ret_fd);
+/* Gives up the region's own descriptor, which it needs for the call before only. */
+void yd_live_region_forget_fd(struct yd_live_region *region);
 
 #endif

@@ -16,6 +16,7 @@ struct yd_live_ring_options {
     int64_t now_ns;
     uint64_t size; /* of the data: a power of two, at least 4096; 0: 1 MiB */
     bool lossless;
+    bool sparse; /* pages come with the first records that lie in them, not before */
 };
 
 struct yd_live_ring {

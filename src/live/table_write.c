@@ -270,6 +270,11 @@ const struct yd_live_region *yd_live_table_region(const struct yd_live_table *ta
     return &table->region;
 }
 
+void yd_live_table_forget_fd(struct yd_live_table *table)
+{
+    yd_live_region_forget_fd(&table->region);
+}
+
 uint32_t yd_live_table_count(const struct yd_live_table *table)
 {
     return table->count;

@@ -55,6 +55,8 @@ int yd_live_table_set_bits(struct yd_live_table *table, uint32_t index, int64_t 
 void yd_live_table_ring(struct yd_live_table *table);
 
 const struct yd_live_region *yd_live_table_region(const struct yd_live_table *table);
+/* As yd_live_region_forget_fd: once the only reader there will be has his. */
+void yd_live_table_forget_fd(struct yd_live_table *table);
 uint32_t yd_live_table_count(const struct yd_live_table *table);
 /* YD_ENOENT, or the index. */
 int yd_live_table_find(const struct yd_live_table *table, struct yd_str name, uint32_t *ret_index);

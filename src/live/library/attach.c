@@ -20,6 +20,7 @@
 #include "live/door_format.h"
 
 #define ANSWER_MS 5000 /* for the door to answer */
+#define FDS_MAX   3    /* with one message */
 #define AGAIN_MS  1000 /* where nothing tells of a comer; and once in a while where it does */
 
 static int64_t mono_ms(void)
@@ -80,19 +81,14 @@ static int attachment_of(int table_fd, int bell_fd, struct yd__attachment **ret)
 
 /* ---- one conversation ---- */
 
-union message {
-    struct yd__door_head head;
-    struct yd__door_regions regions;
-    struct yd__door_refused refused;
-    char bytes[YD__DOOR_MESSAGE_MAX];
-};
-
 /* The next message; what cannot be understood is YD_EFORMAT. YD_ECANCELED: we are to end. */
-static int hear(struct yd_live *live, int door, int64_t until_ms, union message *message, int *fds, unsigned *ret_fds)
+static int hear(struct yd_live *live, int door, int64_t until_ms, union yd__door_message *message, int *fds,
+                unsigned *ret_fds)
 {
+    memset(message, 0, sizeof *message); /* a shorter one reads as zeros */
     for (bool reset = false;;) {
         size_t size;
-        int error = yd_pass_recv(door, message->bytes, sizeof *message, &size, fds, 2, ret_fds);
+        int error = yd_pass_recv(door, message->bytes, sizeof *message, &size, fds, FDS_MAX, ret_fds);
         if (error == 0) {
             if (size >= sizeof message->head && message->head.magic == YD__DOOR_MAGIC) return 0;
             while (*ret_fds) (void)close(fds[--*ret_fds]);
@@ -114,8 +110,8 @@ static int hear(struct yd_live *live, int door, int64_t until_ms, union message 
 static int introduce(struct yd_live *live, int door, struct yd__attachment **ret, int *ret_bell, struct yd_trail *trail)
 {
     struct yd__door_hello hello = {.head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_HELLO, 0}};
-    union message message;
-    int fds[2];
+    union yd__door_message message;
+    int fds[FDS_MAX];
     unsigned count = 0;
     memcpy(hello.application, live->application, sizeof hello.application);
     int error = yd_pass_send(door, &hello, sizeof hello, NULL, 0);
@@ -172,7 +168,10 @@ int yd__live_attach(struct yd_live *live, struct yd_trail *trail)
         (void)close(door);
         return error;
     }
+    (void)pthread_mutex_lock(&live->lock);
     live->door = door;
+    yd__live_ask_all(live);
+    (void)pthread_mutex_unlock(&live->lock);
     if (live->bell_fd >= 0) (void)close(live->bell_fd);
     live->bell_fd = bell;
     offer(live, attachment);
@@ -185,9 +184,9 @@ int yd__live_attach(struct yd_live *live, struct yd_trail *trail)
 static bool stay(struct yd_live *live)
 {
     for (;;) {
-        union message message;
+        union yd__door_message message;
         struct yd__attachment *attachment;
-        int fds[2];
+        int fds[FDS_MAX];
         unsigned count = 0;
         int error = hear(live, live->door, -1, &message, fds, &count);
         if (error == YD_ECANCELED) return false;
@@ -196,6 +195,10 @@ static bool stay(struct yd_live *live)
         if (message.head.type == YD__DOOR_REPLACED && count == 1 &&
             attachment_of(fds[0], live->bell_fd, &attachment) == 0)
             offer(live, attachment);
+        if (message.head.correlation) {
+            yd__live_answered(live, &message, fds, count);
+            count = 0;
+        }
         while (count) (void)close(fds[--count]);
     }
 }
@@ -260,8 +263,11 @@ static void *help(void *arg)
     for (;;) {
         if (live->door >= 0) {
             if (!stay(live)) return NULL;
+            (void)pthread_mutex_lock(&live->lock);
             (void)close(live->door);
             live->door = -1;
+            yd__live_ask_again(live);
+            (void)pthread_mutex_unlock(&live->lock);
             offer(live, NULL);
         }
         if (!seek(live)) return NULL;

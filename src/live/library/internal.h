@@ -2,6 +2,7 @@
  *
  *   program's thread: live.c items, get, next │ wait.c sleeping │ set.c patterns      current attachment
  *   helper thread:    attach.c the door: comes, goes, comes back ──▶ pending attachment, news
+ *   helper thread:    subscribe.c asks again, takes what a broker's door gives ──▶ pending grants, news
  *   waker thread:     wake.c bells ──▶ eventfd, only for who wants a descriptor
  *
  * The helper offers, the program's thread takes over when it next looks (yd__live_look): so no memory changes under a
@@ -16,7 +17,9 @@
 #include "base/alloc.h"
 #include "live/atomic.h"
 #include "live/bell_wait.h"
+#include "live/door_format.h"
 #include "live/futex.h"
+#include "live/ring_read.h"
 #include "live/table_read.h"
 
 /* Open addressing from a hash to a small number; the caller compares. Grows; never shrinks. */
@@ -43,6 +46,16 @@ struct yd__attachment {
 
 struct yd__waker;
 
+/* What the door gave for a subscription. */
+struct yd__grant {
+    struct yd_live_mapping table, bell, ring; /* ring: of every */
+    struct yd_live_table_view view;
+    struct yd_live_ring_reader reader;
+    uint64_t id;
+    uint32_t word;
+    uint32_t refs; /* under live->lock */
+};
+
 struct yd_live {
     struct yd__attachment *pending; /* atomic; set under lock */
     struct yd__attachment *current; /* the program's thread; changed under lock */
@@ -51,11 +64,14 @@ struct yd_live {
     bool told;                      /* that it is gone */
     struct yd_live_item *items;     /* all, in a list */
     struct yd_live_set *sets;
-    uint64_t mask; /* atomic: words of the bells of all that is followed */
+    struct yd_live_subscription *subscriptions; /* under lock */
+    unsigned subscription_count;
+    uint64_t correlation; /* the newest used */
+    uint64_t mask;        /* atomic: words of the bells of all that is followed */
     pthread_mutex_t lock;
     pthread_t helper;
     int stop;    /* eventfd: readable: end */
-    int door;    /* the helper's; -1: none */
+    int door;    /* the helper's, changed under lock; -1: none */
     int bell_fd; /* likewise */
     char *address;
     size_t address_size;
@@ -103,6 +119,28 @@ int yd__live_help(struct yd_live *live);                           /* starts the
 
 /* wait.c: until look(arg) or the rest of yd_live_wait; `mask`: words of the bells. */
 int yd__live_sleep(struct yd_live *live, bool (*look)(void *arg), void *arg, uint64_t mask, int64_t timeout_ns);
+
+/* The same with words of one's own: arm fills in what to sleep on (at most YD__BELL_WORDS) and says how many. */
+int yd__live_sleep_on(struct yd_live *live, bool (*look)(void *arg), unsigned (*arm)(void *arg, struct yd_live_sleep *),
+                      void *arg, int64_t timeout_ns);
+
+/* subscribe.c */
+union yd__door_message {
+    struct yd__door_head head;
+    struct yd__door_regions regions;
+    struct yd__door_refused refused;
+    struct yd__door_subscribed subscribed;
+    struct yd__door_counts counts;
+    char bytes[YD__DOOR_MESSAGE_MAX];
+};
+void yd__live_ask_all(struct yd_live *live);   /* under lock: those that were not asked for since we came in */
+void yd__live_ask_again(struct yd_live *live); /* under lock: the door is gone */
+/* What the door said about a subscription. Takes the descriptors. */
+void yd__live_answered(struct yd_live *live, const union yd__door_message *message, const int *fds, unsigned count);
+/* For the waker: words of all subscriptions, what is held for them, and whether any has rung. */
+unsigned yd__live_arm_subscriptions(struct yd_live *live, struct yd_live_sleep *words, struct yd__grant **held,
+                                    bool *changed);
+void yd__grant_unref(struct yd_live *live, struct yd__grant *grant);
 
 /* wake.c */
 void yd__live_wake_end(struct yd_live *live);

@@ -183,6 +183,7 @@ void yd_live_close(struct yd_live *live)
     yd__live_wake_end(live);
     (void)!write(live->stop, &one, sizeof one); /* an empty counter takes it */
     (void)pthread_join(live->helper, NULL);
+    while (live->subscriptions) yd_live_unsubscribe(live->subscriptions);
     while (live->sets) yd_live_unfollow_set(live->sets);
     while (live->items) yd_live_unfollow(live->items);
     put_away(live);

@@ -19,21 +19,10 @@ static int64_t mono_ns(void)
     return at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
 }
 
-static unsigned arm(struct yd_live *live, uint64_t mask, uint32_t news, struct yd_live_sleep *words)
+int yd__live_sleep_on(struct yd_live *live, bool (*look)(void *arg), unsigned (*arm)(void *arg, struct yd_live_sleep *),
+                      void *arg, int64_t timeout_ns)
 {
-    unsigned count = 0;
-    if (!live->current || yd__load(&live->gone, ACQUIRE)) { /* pairs with the release in offer (attach.c) */
-        words[count++] = (struct yd_live_sleep){&live->news, news};
-        return count;
-    }
-    for (; mask; mask &= mask - 1)
-        words[count++] = yd_live_bell_arm(&live->current->bell, (uint32_t)__builtin_ctzll(mask));
-    return count;
-}
-
-int yd__live_sleep(struct yd_live *live, bool (*look)(void *arg), void *arg, uint64_t mask, int64_t timeout_ns)
-{
-    struct yd_live_sleep words[YD__BELL_WORDS];
+    struct yd_live_sleep words[YD__BELL_WORDS + 1];
     int64_t until = 0;
     bool timed = false;
     yd__live_look(live);
@@ -56,7 +45,14 @@ int yd__live_sleep(struct yd_live *live, bool (*look)(void *arg), void *arg, uin
             until = timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
             timed = true;
         }
-        unsigned count = arm(live, mask, news, words);
+        unsigned count = 0;
+        /* Pairs with the release in offer (attach.c). */
+        if (!live->current || yd__load(&live->gone, ACQUIRE)) {
+            words[count++] = (struct yd_live_sleep){&live->news, news};
+        } else {
+            count = arm(arg, words);
+            if (count == 0) words[count++] = (struct yd_live_sleep){&live->news, news};
+        }
         if (look(arg)) return 1;
         if (yd__load(&live->news, ACQUIRE) != news) continue;
         int error = yd_live_bell_sleep(words, count, until);
@@ -66,6 +62,34 @@ int yd__live_sleep(struct yd_live *live, bool (*look)(void *arg), void *arg, uin
             return look(arg) ? 1 : error;
         }
     }
+}
+
+struct masked {
+    struct yd_live *live;
+    bool (*look)(void *arg);
+    void *arg;
+    uint64_t mask;
+};
+
+static bool look_masked(void *arg)
+{
+    struct masked *masked = arg;
+    return masked->look(masked->arg);
+}
+
+static unsigned arm_masked(void *arg, struct yd_live_sleep *words)
+{
+    const struct masked *masked = arg;
+    unsigned count = 0;
+    for (uint64_t mask = masked->mask; mask; mask &= mask - 1)
+        words[count++] = yd_live_bell_arm(&masked->live->current->bell, (uint32_t)__builtin_ctzll(mask));
+    return count;
+}
+
+int yd__live_sleep(struct yd_live *live, bool (*look)(void *arg), void *arg, uint64_t mask, int64_t timeout_ns)
+{
+    struct masked masked = {live, look, arg, mask};
+    return yd__live_sleep_on(live, look_masked, arm_masked, &masked, timeout_ns);
 }
 
 struct any {

@@ -33,7 +33,7 @@ static struct yd__attachment *hold(struct yd_live *live)
 
 /* Arms, and tells whether something rang since the last time. */
 static bool rang(struct yd__waker *waker, struct yd__attachment *attachment, struct yd_live_sleep *words,
-                 unsigned *ret_count)
+                 unsigned *ret_count, struct yd__grant **held, unsigned *ret_held)
 {
     struct yd_live *live = waker->live;
     uint32_t news = yd__load(&live->news, ACQUIRE);
@@ -49,14 +49,16 @@ static bool rang(struct yd__waker *waker, struct yd__attachment *attachment, str
         changed |= (words[count].seen & ~YD__BELL_WAITER) != waker->seen[word];
         waker->seen[word] = words[count++].seen & ~YD__BELL_WAITER;
     }
-    *ret_count = count;
+    *ret_held = yd__live_arm_subscriptions(live, words + count, held, &changed);
+    *ret_count = count + *ret_held;
     return changed;
 }
 
 static void *wake(void *arg)
 {
     struct yd__waker *waker = arg;
-    struct yd_live_sleep words[YD__BELL_WORDS + 1];
+    struct yd_live_sleep words[YD__BELL_WORDS + 1 + YD_LIVE_SUBSCRIPTIONS];
+    struct yd__grant *held[YD_LIVE_SUBSCRIPTIONS];
     const uint64_t one = 1;
     while (!yd__load(&waker->ends, ACQUIRE)) { /* pairs with the release in yd__live_wake_end */
         /* Pairs with the release in yd_live_woken: what the program did before is done. */
@@ -66,13 +68,14 @@ static void *wake(void *arg)
             continue;
         }
         struct yd__attachment *attachment = hold(waker->live);
-        unsigned count;
-        if (rang(waker, attachment, words, &count)) {
+        unsigned count, holds;
+        if (rang(waker, attachment, words, &count, held, &holds)) {
             yd__store(&waker->armed, 0, RELEASE);
             (void)!write(waker->fd, &one, sizeof one); /* full: it is readable already */
         } else if (!yd__load(&waker->ends, ACQUIRE)) {
             (void)yd_live_bell_sleep(words, count, INT64_MAX);
         }
+        while (holds) yd__grant_unref(waker->live, held[--holds]);
         yd__attachment_unref(waker->live, attachment);
     }
     return NULL;

@@ -1,0 +1,76 @@
+/* live/feed_internal.h: what the two halves of a feed share: feed.c (subscriptions and names), feed_run.c (walking). */
+#ifndef LIVE_FEED_INTERNAL_H
+#define LIVE_FEED_INTERNAL_H
+
+#include "base/base.h"
+#include "live/bell.h"
+#include "live/feed.h"
+#include "live/ring_write.h"
+#include "live/table_write.h"
+
+#define YD__NOT_PLACED UINT32_MAX
+
+/* One measurement of one subscription. */
+struct yd__feed_entry {
+    struct yd__feed_entry *next; /* of the same measurement: by priority of its subscription, the greatest first */
+    struct yd__feed_entry *of_subscription;
+    struct yd__feed_entry *cooling; /* next in that queue */
+    struct yd__subscription *subscription;
+    uint64_t seq;        /* dealt with so far: passed on, paced or lost */
+    int64_t since;       /* every: the current second of its rate began; latest, cooling: may be sent again at */
+    uint32_t index, own; /* in the source; in the subscription's table, or YD__NOT_PLACED */
+    uint32_t in_second;
+    bool is_cooling, is_pending; /* latest: sent just now; and there is a newer one already */
+};
+
+struct yd__subscription {
+    struct yd__subscription *next;
+    struct yd_pattern *pattern;
+    const struct yd_pattern *allowed;
+    struct yd_live_table *table;
+    struct yd_live_ring ring; /* every */
+    struct yd__feed_entry *entries;
+    struct yd__feed_entry *cooling, **cooling_end; /* by time */
+    struct yd_live_feed_counts counts;
+    uint64_t id;
+    int64_t span;     /* latest: between two values of a name. every: of the bound below */
+    uint32_t in_span; /* every: values of a name in a span at most; 0: no bound */
+    uint32_t word, names_max;
+    unsigned priority;
+    bool every, dirty;
+};
+
+struct yd_live_feed {
+    struct yd_live_source *source;
+    struct yd_live_bell bell;
+    struct yd__subscription *subscriptions;
+    size_t count;
+    uint64_t id, next_id;
+    struct yd_live_ring_reader reader;
+    bool walking;     /* the reader is open */
+    bool overran;     /* since the last time it had caught up */
+    uint32_t scanned; /* names of the source looked at so far */
+    uint64_t *wanted; /* a bit for each of them */
+    uint32_t wanted_words;
+    struct yd__feed_entry **slots; /* open addressing by index: the first entry */
+    uint32_t slot_count, slots_used;
+    struct yd_live_feed_counts ended; /* of subscriptions that are no more */
+    uint8_t *value;
+    size_t value_room;
+};
+
+/* The first entry of a measurement that is wanted. */
+struct yd__feed_entry *yd__feed_find(const struct yd_live_feed *feed, uint32_t index);
+/* Looks at the names that came since. YD_ENOMEM: later again. */
+int yd__feed_scan(struct yd_live_feed *feed);
+static inline bool yd__feed_wants(const struct yd_live_feed *feed, uint32_t index)
+{
+    return index < feed->scanned && (feed->wanted[index / 64] >> (index % 64) & 1);
+}
+
+/* feed_run.c */
+int yd__feed_start(struct yd_live_feed *feed); /* from what comes next */
+void yd__feed_send_newest(struct yd_live_feed *feed, struct yd__feed_entry *entry, int64_t mono_ns);
+void yd__feed_flush(struct yd_live_feed *feed); /* what was handed on may be read; bells ring */
+
+#endif

@@ -1,0 +1,195 @@
+/* live/feed_run.c: walking the source's ring.
+ *
+ *   event ─▶ wanted? ─▶ each of its subscriptions, by priority ─▶ every: within the rate? ─▶ own ring
+ *                                                              └▶ latest: its turn? ─▶ newest value ─▶ own table
+ *
+ * Losses: an event bears its measurement's sequence, so a gap is told by the next one. When the source has come round
+ * and then nothing follows, the gaps at the end are found where the walk has caught up: the sequence that the table has
+ * of a name, read before the ring is found empty, is one whose event was read or lost (source.c). Of `latest` nothing
+ * newest is ever lost: what the ring does not tell is found there, too. */
+#include "live/feed_internal.h"
+
+int yd__feed_start(struct yd_live_feed *feed)
+{
+    int error = yd_live_ring_reader_open(yd_live_source_ring(feed->source), NULL, &feed->reader);
+    feed->walking = !error;
+    return error;
+}
+
+/* ---- latest ---- */
+
+static void cool(struct yd__feed_entry *entry, int64_t until)
+{
+    struct yd__subscription *s = entry->subscription;
+    entry->since = until;
+    entry->is_cooling = true;
+    entry->is_pending = false;
+    entry->cooling = NULL;
+    *s->cooling_end = entry;
+    s->cooling_end = &entry->cooling;
+}
+
+void yd__feed_send_newest(struct yd_live_feed *feed, struct yd__feed_entry *entry, int64_t mono_ns)
+{
+    struct yd__subscription *s = entry->subscription;
+    struct yd_live_cell cell;
+    struct yd_live_cursor cursor = {0};
+    struct yd_live_value value;
+    uint32_t room = (uint32_t)(feed->value_room - YD__SEQUENCE_SIZE);
+    if (yd_live_table_view_cell(yd_live_source_view(feed->source), entry->index, &cell) ||
+        yd_live_cell_get(&cell, &cursor, feed->value + YD__SEQUENCE_SIZE, room, &value) != 1 || value.seq <= entry->seq)
+        return;
+    if (entry->own == YD__NOT_PLACED) {
+        s->counts.unplaced += value.seq - entry->seq;
+        entry->seq = value.seq;
+        return;
+    }
+    memcpy(feed->value, &value.seq, YD__SEQUENCE_SIZE);
+    (void)yd_live_table_set(s->table, entry->own, value.time_ns, (enum yd_type)value.type, value.flags, feed->value,
+                            YD__SEQUENCE_SIZE + value.size);       /* room and index are its own */
+    if (entry->seq) s->counts.paced += value.seq - entry->seq - 1; /* what was before the first one is not ours */
+    s->counts.passed++;
+    entry->seq = value.seq;
+    s->dirty = true;
+    if (s->span) cool(entry, mono_ns + s->span);
+}
+
+/* Those whose time is over: sent again, when there is something newer. */
+static void send_due(struct yd_live_feed *feed, struct yd__subscription *s, int64_t mono_ns, unsigned *events)
+{
+    while (s->cooling && s->cooling->since <= mono_ns && *events) {
+        struct yd__feed_entry *entry = s->cooling;
+        s->cooling = entry->cooling;
+        if (!s->cooling) s->cooling_end = &s->cooling;
+        entry->is_cooling = false;
+        if (!entry->is_pending) continue;
+        yd__feed_send_newest(feed, entry, mono_ns);
+        --*events;
+    }
+}
+
+/* ---- every ---- */
+
+static bool is_within_rate(struct yd__feed_entry *entry, int64_t mono_ns)
+{
+    const struct yd__subscription *s = entry->subscription;
+    if (s->in_span == 0) return true;
+    if (mono_ns - entry->since >= s->span) {
+        entry->since = mono_ns;
+        entry->in_second = 0;
+    }
+    return entry->in_second < s->in_span;
+}
+
+static void send_event(struct yd_live_feed *feed, struct yd__feed_entry *entry, const struct yd_live_event *event,
+                       int64_t mono_ns)
+{
+    struct yd__subscription *s = entry->subscription;
+    if (entry->own == YD__NOT_PLACED) {
+        s->counts.unplaced++;
+    } else if (!is_within_rate(entry, mono_ns)) {
+        s->counts.paced++;
+    } else {
+        (void)yd_live_ring_put(&s->ring, entry->own, event->time_ns, (enum yd_type)event->type, event->flags,
+                               feed->value, event->size); /* fits: the ring was made for the largest */
+        entry->in_second++;
+        s->counts.passed++;
+        s->dirty = true;
+    }
+}
+
+/* ---- the walk ---- */
+
+static void take(struct yd_live_feed *feed, const struct yd_live_event *event, int64_t mono_ns)
+{
+    uint64_t seq;
+    memcpy(&seq, feed->value, sizeof seq);
+    for (struct yd__feed_entry *entry = yd__feed_find(feed, event->index); entry; entry = entry->next) {
+        if (seq <= entry->seq) continue;
+        if (!entry->subscription->every) {
+            if (entry->is_cooling)
+                entry->is_pending = true;
+            else
+                yd__feed_send_newest(feed, entry, mono_ns);
+            continue;
+        }
+        entry->subscription->counts.overrun += seq - entry->seq - 1;
+        entry->seq = seq;
+        send_event(feed, entry, event, mono_ns);
+    }
+}
+
+/* Nothing follows what was lost: then it is counted here. false: something came meanwhile, later again. */
+static bool count_gaps(struct yd_live_feed *feed, int64_t mono_ns)
+{
+    if (yd__feed_scan(feed)) return false;
+    for (struct yd__subscription *s = feed->subscriptions; s; s = s->next) {
+        for (struct yd__feed_entry *entry = s->entries; entry; entry = entry->of_subscription) {
+            struct yd_live_cell cell;
+            if (yd_live_table_view_cell(yd_live_source_view(feed->source), entry->index, &cell)) continue;
+            /* Pairs with the release in end_slot (table_write.c), and so with the commit before it (source.c). */
+            uint64_t seq = __atomic_load_n(cell.head, __ATOMIC_ACQUIRE);
+            if (yd_live_ring_ready(&feed->reader)) return false;
+            if (seq <= entry->seq) continue;
+            if (s->every) {
+                s->counts.overrun += seq - entry->seq;
+                entry->seq = seq;
+            } else if (entry->is_cooling) {
+                entry->is_pending = true;
+            } else {
+                yd__feed_send_newest(feed, entry, mono_ns);
+            }
+        }
+    }
+    return true;
+}
+
+void yd__feed_flush(struct yd_live_feed *feed)
+{
+    for (struct yd__subscription *s = feed->subscriptions; s; s = s->next) {
+        if (!s->dirty) continue;
+        s->dirty = false;
+        if (s->every) yd_live_ring_commit(&s->ring);
+        yd_live_bell_ring(&feed->bell, s->word);
+    }
+}
+
+bool yd_live_feed_run(struct yd_live_feed *feed, int64_t mono_ns, unsigned events)
+{
+    uint32_t room = (uint32_t)feed->value_room;
+    bool more = false;
+    if (!feed->walking || feed->count == 0) return false;
+    for (struct yd__subscription *s = feed->subscriptions; s; s = s->next) send_due(feed, s, mono_ns, &events);
+    for (;;) {
+        struct yd_live_event event;
+        if (events == 0) {
+            more = true;
+            break;
+        }
+        int got = yd_live_ring_next(&feed->reader, feed->value, room, &event);
+        if (got != 1) {
+            if (feed->reader.overruns) feed->overran = true;
+            feed->reader.overruns = 0;
+            if (feed->overran && got == 0) {
+                more = !count_gaps(feed, mono_ns);
+                feed->overran = more;
+            }
+            more |= got < 0; /* overtaken again and again: after others had a turn */
+            break;
+        }
+        events--;
+        if (event.index >= feed->scanned && yd__feed_scan(feed))
+            feed->overran = true; /* no memory: it counts as lost */
+        if (yd__feed_wants(feed, event.index)) take(feed, &event, mono_ns);
+    }
+    yd__feed_flush(feed);
+    return more;
+}
+
+int64_t yd_live_feed_due(const struct yd_live_feed *feed)
+{
+    int64_t due = INT64_MAX;
+    for (const struct yd__subscription *s = feed->subscriptions; s; s = s->next)
+        if (s->cooling && s->cooling->since < due) due = s->cooling->since;
+    return due;
+}

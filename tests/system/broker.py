@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""The element Broker in real runs: a thousand applications, most of which never read, some stopped or killed."""
+import os
+import signal
+import socket
+import subprocess
+
+from harness import Daemon, check_identity, main, wait_for
+
+HELPER = os.environ['BROKER_HELPER']
+TOPOLOGY = '''
+graphite :: Graphite(listen: "127.0.0.1:{graphite}")
+graphite -> broker :: Broker(ring: 16MiB)
+'''
+
+
+class Helper:
+    """A process of applications that have subscribed."""
+
+    def __init__(self, daemon, *args):
+        self.process = subprocess.Popen([HELPER, *map(str, args)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        daemon.children.append(self.process)
+
+    def ready(self):
+        assert self.process.stdout.readline() == 'ready\n'
+        return self
+
+    def reports(self, seconds=120):
+        """(got, lost, passed, paced, overrun, unplaced, broken) of each application, at its end."""
+        out, _ = self.process.communicate(timeout=seconds)
+        assert self.process.returncode == 0, self.process.returncode
+        return [tuple(map(int, line.split())) for line in out.splitlines()]
+
+
+def address(daemon):
+    return daemon.data + '/live/broker.sock'
+
+
+def send(daemon, name, first, last, at_once=500):
+    """name = first … last, each value its own sequence number."""
+    with socket.create_connection(('127.0.0.1', daemon.ports['graphite'])) as s:
+        for start in range(first, last + 1, at_once):
+            s.sendall(b''.join(b'%s %d %d\n' % (name, i, 1700000000 + i) for i in range(start, min(start + at_once, last + 1))))
+
+
+def taken(daemon):
+    return sum(i['consumed'] for i in daemon.element('broker')['inputs'])
+
+
+def resident(daemon):
+    """KiB of its own memory; None where /proc is not of these processes."""
+    try:
+        if open(f'/proc/{daemon.process.pid}/comm').read().strip() != 'yarder':
+            return None
+        with open(f'/proc/{daemon.process.pid}/smaps_rollup') as f:
+            return next(int(line.split()[1]) for line in f if line.startswith('Pss:'))
+    except OSError:
+        return None
+
+
+def a_thousand_that_never_read_cost_the_healthy_ones_nothing(folder):
+    """1,000 applications that do not read, one stopped, one killed: others get every value in order, and all counts are exact"""
+    last = 20000
+    with Daemon(folder, TOPOLOGY) as daemon:
+        where = address(daemon)
+        idle = [Helper(daemon, 'idle', where, 'n', 4096, 0, 250) for _ in range(4)]
+        stopped = Helper(daemon, 'idle', where, 'n', 8 << 20, 0, 1)
+        killed = Helper(daemon, 'read', where, 'n', 65536, 0, last)
+        healthy = [Helper(daemon, 'read', where, 'n', 8 << 20, 0, last) for _ in range(2)]
+        for helper in [*idle, stopped, killed, *healthy]:
+            helper.ready()
+        stopped.process.send_signal(signal.SIGSTOP)
+        send(daemon, b'n', 1, last // 2)
+        killed.process.kill()
+        send(daemon, b'n', last // 2 + 1, last)
+        for helper in healthy:
+            (got, lost, passed, paced, overrun, unplaced, broken), = helper.reports()
+            assert (got, lost, broken) == (last, 0, 0), (got, lost, broken)
+            assert (passed, paced, overrun, unplaced) == (last, 0, 0, 0)
+        wait_for(lambda: taken(daemon) == last, why='everything taken')
+        stopped.process.send_signal(signal.SIGCONT)
+        (got, lost, passed, _, overrun, _, broken), = stopped.reports()
+        assert (got, lost, passed, overrun, broken) == (last, 0, last, 0, 0), (got, lost, passed, overrun, broken)
+        reports = [r for helper in idle for r in helper.reports()]
+        assert len(reports) == 1000
+        for got, lost, passed, paced, overrun, unplaced, broken in reports:
+            assert got + lost == passed and passed + overrun == last and broken == 0, (got, lost, passed, overrun, broken)
+            assert 0 < got < 200 and paced == unplaced == 0, got
+        check_identity(daemon.status())
+        daemon.stop()
+
+
+def who_comes_and_goes_leaves_nothing_behind(folder):
+    """1,000 applications come and go, a third of them killed: no descriptor and no memory of theirs stays"""
+    # So few descriptors that one left behind by each would be noticed: 100 take 300 of them.
+    prefix = ['sh', '-c', 'ulimit -n 700; exec "$@"', 'sh']
+    with Daemon(folder, TOPOLOGY, prefix=prefix) as daemon:
+        where = address(daemon)
+
+        def round_of(kill):
+            helper = Helper(daemon, 'idle', where, 'n', 4096, 0, 100).ready()
+            send(daemon, b'n', 1, 500)
+            if kill:
+                helper.process.kill()
+                helper.process.wait()
+            else:
+                assert len(helper.reports()) == 100
+
+        round_of(False)
+        round_of(True)
+        memory = resident(daemon)
+        for i in range(10):
+            round_of(i % 3 == 0)
+        if memory is not None:
+            wait_for(lambda: resident(daemon) < memory + 4096, why='memory back')
+        daemon.stop()
+
+
+def at_most_so_many_a_second(folder):
+    """A rate of 10 a second: no more come, and those held back are counted exactly"""
+    with Daemon(folder, TOPOLOGY) as daemon:
+        helper = Helper(daemon, 'idle', address(daemon), 'n', 65536, 10, 3).ready()
+        send(daemon, b'n', 1, 5000)
+        wait_for(lambda: taken(daemon) == 5000, why='everything taken')
+        for got, lost, passed, paced, overrun, _, broken in helper.reports():
+            assert got == passed and lost == 0 and broken == 0
+            assert passed + paced + overrun == 5000 and overrun == 0 and 10 <= passed <= 200, (passed, paced, overrun)
+        daemon.stop()
+
+
+def subscriptions_are_made_again_by_themselves(folder):
+    """The daemon is killed and comes back: an application goes on reading, without a word to it"""
+    with Daemon(folder, TOPOLOGY) as daemon:
+        helper = Helper(daemon, 'read', address(daemon), 'n', 1 << 20, 0, 100).ready()
+        daemon.kill()
+        daemon.start()
+        # It comes in by itself: sent until it has it.
+        def done():
+            send(daemon, b'n', 100, 100)
+            return helper.process.poll() is not None
+        try:
+            wait_for(done, why='the value of the successor', pause=0.1)
+        finally:
+            out = helper.process.stdout.read() if helper.process.poll() is not None else ''
+        assert helper.process.returncode == 0, helper.process.returncode
+        assert out.split()[0] == '1', out
+        daemon.stop()
+
+
+if __name__ == '__main__':
+    main(a_thousand_that_never_read_cost_the_healthy_ones_nothing, who_comes_and_goes_leaves_nothing_behind,
+         at_most_so_many_a_second, subscriptions_are_made_again_by_themselves)
