@@ -95,19 +95,26 @@ double sim_chance(uint64_t seed, struct yd_str name, uint64_t number)
     return (double)(yd_hash(words, sizeof words) >> 11) * 0x1p-53;
 }
 
+/* The whole name, or what is behind one of its dots. */
 static bool matches(const struct sim_rule *rule, struct yd_str name)
 {
-    struct yd_str wanted = rule->name;
-    if (yd_text_glob(wanted, name)) return true;
-    return name.size > wanted.size && name.data[name.size - wanted.size - 1] == '.' &&
-           memcmp(name.data + name.size - wanted.size, wanted.data, wanted.size) == 0;
+    if (yd_text_glob(rule->name, name)) return true;
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] == '.' && yd_text_glob(rule->name, (struct yd_str){name.data + i + 1, name.size - i - 1}))
+            return true;
+    return false;
 }
 
 static struct sim_rule *rule_of(struct sim_patterns *patterns, struct yd_str name)
 {
-    for (uint32_t i = 0; i < patterns->count; i++)
-        if (matches(&patterns->rules[i], name)) return patterns->rules[i].used = true, &patterns->rules[i];
-    struct sim_rule *other = &patterns->rules[SIM_RULES_MAX];
+    struct sim_rule *other = &patterns->rules[SIM_RULES_MAX], *first = NULL;
+    for (uint32_t i = 0; i < patterns->count; i++) {
+        struct sim_rule *rule = &patterns->rules[i];
+        if ((first && rule->used) || !matches(rule, name)) continue;
+        rule->used = true; /* it means something, though another one may come before it */
+        if (!first) first = rule;
+    }
+    if (first) return first;
     *other = (struct sim_rule){.period_ns = PERIOD_NS};
     return other;
 }

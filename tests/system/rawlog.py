@@ -130,4 +130,5 @@ def a_log_on_a_full_disk_stops_nobody_when_its_wire_spills(folder):
     run(folder, 'spill_drop')
 
 
-main(a_log_on_a_full_disk_stops_nobody_when_its_wire_drops, a_log_on_a_full_disk_stops_nobody_when_its_wire_spills)
+if __name__ == '__main__':
+    main(a_log_on_a_full_disk_stops_nobody_when_its_wire_drops, a_log_on_a_full_disk_stops_nobody_when_its_wire_spills)
