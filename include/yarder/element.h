@@ -76,6 +76,7 @@ enum yd_param_flags {
     YD_PARAM_DISK = 128,             /* a size that is kept on disk, for check 10 */
     YD_PARAM_MEMORY = 256,           /* a size that is kept in memory, for check 10 */
     YD_PARAM_LISTENS_DATAGRAM = 512, /* as LISTENS, but UDP: may equal the address of a LISTENS */
+    YD_PARAM_READS = 1024,           /* text: the path of a file that check_file reads */
 };
 struct yd_param_class {
     const char *name; /* NULL ends the list */
@@ -328,6 +329,10 @@ struct yd_element_class {
     /* After `open`: true: it has nothing, the cursors of wires into it begin where the wire says, whatever they had
      * acknowledged to an earlier state. */
     bool (*fresh)(void *state);
+    /* With a parameter that has YD_PARAM_READS: what is wrong with the text of its file, as `check`, before anything
+     * opens. *why: LINE:COLUMN: MESSAGE, or as much of it as is known. A file that is not there, or is none, is left to
+     * open. */
+    int (*check_file)(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size);
 };
 
 #endif

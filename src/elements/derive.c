@@ -83,7 +83,7 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
         (void)snprintf(why, why_size, "give either rules or file or lua");
         return YD_EINVAL;
     }
-    if (!list) return 0; /* read when it starts: checking opens nothing */
+    if (!list) return 0; /* check_file sees it */
     yd_derive_rules_init(&rules, NULL);
     int error = read_list(&rules, list, &mistake, &source);
     if (error == 0) error = yd_derive_rules_finish(&rules, &mistake, &source);
@@ -94,15 +94,34 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
     return YD_EINVAL;
 }
 
+static int read_rules(struct yd_derive_rules *rules, struct yd_str text, struct yd_mistake *mistake)
+{
+    size_t source;
+    *mistake = (struct yd_mistake){0};
+    int error = yd_derive_rules_read(rules, text, mistake);
+    return error < 0 ? error : yd_derive_rules_finish(rules, mistake, &source);
+}
+
+static int check_file(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size)
+{
+    struct yd_derive_rules rules;
+    struct yd_mistake mistake;
+    if (strcmp(param, "lua") == 0) return yd_derive_script_check(args, text, why, why_size);
+    yd_derive_rules_init(&rules, NULL);
+    int error = read_rules(&rules, text, &mistake);
+    yd_derive_rules_fini(&rules);
+    if (error < 0) place_words(&mistake, why, why_size);
+    return error;
+}
+
 static int read_file(struct yd_element *element, struct derive *derive, const char *path)
 {
     char *data, words[500];
-    size_t size, source;
-    struct yd_mistake mistake = {0};
+    size_t size;
+    struct yd_mistake mistake;
     int error = yd_fs_read_all(yd_element_fs(element), path, FILE_MAX, &data, &size);
     if (error < 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
-    error = yd_derive_rules_read(&derive->rules, (struct yd_str){data, size}, &mistake);
-    if (error == 0) error = yd_derive_rules_finish(&derive->rules, &mistake, &source);
+    error = read_rules(&derive->rules, (struct yd_str){data, size}, &mistake);
     free(data);
     if (error == 0) return 0;
     if (mistake.error == 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
@@ -577,9 +596,13 @@ static const struct yd_param_class params[] = {
     {.name = "rules",
      .type = YD_PARAM_LIST,
      .doc = "Rules as texts: `[\"climb = rate(altitude)\", \"falling = climb < -2\"]`, in any order."},
-    {.name = "file", .type = YD_PARAM_TEXT, .doc = "Or a file of rules, each on a line of its own; read at the start."},
+    {.name = "file",
+     .type = YD_PARAM_TEXT,
+     .flags = YD_PARAM_READS,
+     .doc = "Or a file of rules, each on a line of its own; read at the start."},
     {.name = "lua",
      .type = YD_PARAM_TEXT,
+     .flags = YD_PARAM_READS,
      .doc = "Or a file with a script in Lua, for what rules cannot say; read at the start. docs/derive.md says what it "
             "may do."},
     {.name = "steps",
@@ -628,6 +651,7 @@ const struct yd_element_class yd_class_derive = {
     .reasons = reasons,
     .state_size = sizeof(struct derive),
     .check = check,
+    .check_file = check_file,
     .open = open_derive,
     .close = close_derive,
     .receive = receive,

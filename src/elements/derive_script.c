@@ -52,6 +52,25 @@ static void use(struct yd_derive_script *script, struct yd_script *opened)
     script->handler_count = (uint32_t)count;
 }
 
+static struct yd_script_options options_of(const struct yd_args *args)
+{
+    return (struct yd_script_options){.memory_max = (size_t)yd_args_int(args, "memory"),
+                                      .steps_max = yd_args_int(args, "steps")};
+}
+
+int yd_derive_script_check(const struct yd_args *args, struct yd_str text, char *why, size_t why_size)
+{
+    const char *path = yd_args_text(args, "lua").data;
+    const struct yd_script_options options = options_of(args);
+    struct yd_script *script;
+    int error = yd_script_open(path, text, &options, YD_STR(""), why, why_size, &script);
+    if (error == 0) yd_script_destroy(script);
+    size_t size = strlen(path);
+    if (error < 0 && strncmp(why, path, size) == 0 && why[size] == ':') /* who asks says the path */
+        memmove(why, why + size + 1, strlen(why + size + 1) + 1);
+    return error;
+}
+
 int yd_derive_script_open(struct yd_derive_script *script, struct yd_element *element, struct yd_derive_rules *slots)
 {
     const struct yd_args *args = yd_element_args(element);
@@ -59,8 +78,7 @@ int yd_derive_script_open(struct yd_derive_script *script, struct yd_element *el
     char why[400];
     yd_buf_init(&script->patterns, NULL);
     script->path = yd_args_text(args, "lua").data;
-    script->options.memory_max = (size_t)yd_args_int(args, "memory");
-    script->options.steps_max = yd_args_int(args, "steps");
+    script->options = options_of(args);
     int error = yd_fs_read_all(yd_element_fs(element), script->path, FILE_MAX, &script->text, &script->text_size);
     if (error < 0) return yd_element_fail(element, error, "%s: %s", script->path, yd_error_text(error));
     struct yd_str text = {script->text, script->text_size};

@@ -20,6 +20,9 @@ struct yd_derive_script {
     uint32_t handler_count, each[YD_SCRIPT_EACH_MAX], each_count;
     struct yd_buf patterns; /* uint64_t by name of the batch at hand: which of `each` match */
 };
+/* What is wrong with a script, as `check_file`. It is run, as opening it does: shut in, it can do nothing to anybody.
+ */
+int yd_derive_script_check(const struct yd_args *args, struct yd_str text, char *why, size_t why_size);
 /* Reads the file that `lua` names and runs it once; its inputs become slots, their readers its handlers. */
 int yd_derive_script_open(struct yd_derive_script *script, struct yd_element *element, struct yd_derive_rules *slots);
 void yd_derive_script_close(struct yd_derive_script *script); /* also when it was never opened */

@@ -203,6 +203,23 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
     return YD_EINVAL;
 }
 
+static int check_file(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size)
+{
+    const struct yd_arg *set = yd_args_find(args, "set");
+    struct limiter state = {0};
+    struct yd_mistake mistake = {0};
+    (void)param;
+    int error = open_rules(&state);
+    if (error == 0) error = read_rules(&state, text, &mistake);
+    if (error < 0) place_words(&mistake, why, why_size);
+    if (error == 0 && set && set->text.size && !yd_limits_use(state.limits, set->text)) {
+        (void)snprintf(why, why_size, " no rule has limits of a set '%.*s'", YD_STR_FMT(set->text));
+        error = YD_EINVAL;
+    }
+    close_rules(&state);
+    return error;
+}
+
 static int read_file(struct yd_element *element, struct limiter *state, const char *path)
 {
     char *data, words[500];
@@ -648,7 +665,10 @@ static const struct yd_param_class params[] = {
      .doc =
          "`[\"tank.pressure yellow 10..90 red 0..100 persist 3 hysteresis 2\", \"mode red is \\\"FAULT\\\"\"]`: a name "
          "pattern, and its limits; the first that matches counts."},
-    {.name = "file", .type = YD_PARAM_TEXT, .doc = "Or a file of such lines; read at the start."},
+    {.name = "file",
+     .type = YD_PARAM_TEXT,
+     .flags = YD_PARAM_READS,
+     .doc = "Or a file of such lines; read at the start."},
     {.name = "set", .type = YD_PARAM_TEXT, .doc = "The set of limits that is in use at the beginning."},
     {.name = "set_from",
      .type = YD_PARAM_TEXT,
@@ -691,6 +711,7 @@ const struct yd_element_class yd_class_limits = {
     .reasons = reasons,
     .state_size = sizeof(struct limiter),
     .check = check,
+    .check_file = check_file,
     .open = open_limiter,
     .close = close_limiter,
     .receive = receive,

@@ -73,6 +73,8 @@
     X(173, STREAM, "two elements write one stream", "A stream has one writer. Wire both into one Log.")                \
     X(174, FILE_TWICE, "two elements write one file", "Wire both into one element, or give another path.")             \
     X(175, CURSOR_TWICE, "two wires share one cursor", "A cursor is one reader's position. Name them apart.")          \
+    X(176, FILE_WRONG, "a mistake in a file that a parameter names",                                                   \
+      "The message has the file, the line and the column.")                                                            \
     X(180, ACKNOWLEDGE, "acknowledgement asked of a source that cannot replay",                                        \
       "Put a Log between: what was not acknowledged is read from it again.")                                           \
     X(190, SHARD_KEY, "a shard by a key that does not exist", "A shard's key is `name`, or a tag: `by: \"host\"`.")    \

@@ -146,6 +146,9 @@ const char *yd__port_is(const struct yd_port_class *port); /* "a query output" *
 /* In a list of `name: value`: the pair of that name; a second one is reported. */
 const struct yd__pair *yd__pair_find(struct yd__work *work, const struct yd__pair *pairs, const char *name);
 /* Reports those whose name is not in `known` (ending in NULL): "WHAT 'name'". */
+/* load.c: a file that a parameter names, as a run would find it: relative to the working directory. Into the scratch
+ * arena. Errors: it is not there, or is no plain file, or a large one. */
+int yd__read_beside(struct yd__work *work, const char *path, struct yd_str *ret);
 void yd__pairs_unknown(struct yd__work *work, const struct yd__pair *pairs, const char *const *known, unsigned code,
                        const char *what, const char *list_words, const char *none);
 bool yd__poisoned(struct yd__work *work, struct yd_str name);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "flow/expand.h"
 
@@ -68,6 +69,14 @@ static int read_file(struct yd__work *work, const char *path, struct yd_str *ret
     copy[size] = 0;
     *ret = (struct yd_str){copy, size};
     return 0;
+}
+
+/* Opening a pipe or a device could wait, or do something. */
+int yd__read_beside(struct yd__work *work, const char *path, struct yd_str *ret)
+{
+    struct stat stat_of;
+    if (!work->options->read_file && (stat(path, &stat_of) < 0 || !S_ISREG(stat_of.st_mode))) return YD_ENOENT;
+    return read_file(work, path, ret);
 }
 
 /* Relative to the folder of `by`. */

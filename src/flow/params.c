@@ -164,6 +164,26 @@ static void ask_class(struct yd__work *work, struct yd__node *node)
                why[0] ? why : "its parameters do not go together");
 }
 
+/* What its files hold. Where they cannot be read is not where it will run, perhaps: opening them will tell. */
+static void ask_files(struct yd__work *work, struct yd__node *node)
+{
+    const struct yd_element_class *class = node->node.class;
+    const struct yd_args *args = &node->node.args;
+    for (const struct yd_param_class *param = class->params; param && param->name; param++) {
+        char why[512] = "";
+        struct yd_str text;
+        if (!(param->flags & YD_PARAM_READS) || !class->check_file) continue;
+        size_t at = 0;
+        while (at < args->count && strcmp(args->items[at].name, param->name) != 0) at++;
+        if (at == args->count || yd__read_beside(work, args->items[at].text.data, &text) < 0) continue;
+        int error = class->check_file(args, param->name, text, why, sizeof why);
+        if (error >= 0 || error == YD_ENOMEM) continue;
+        why[sizeof why - 1] = 0;
+        node->args_ok = false;
+        yd__report(work, YD_Y_FILE_WRONG, node->arg_places[at], "", "%s:%s", args->items[at].text.data, why);
+    }
+}
+
 /* An unknown parameter that was probably meant to be this one: one mistake, not an unknown and a missing one. */
 static bool nearly_given(const struct yd__pair *given, const char *const *known, const char *name)
 {
@@ -221,6 +241,7 @@ void yd__node_args(struct yd__plan *plan, struct yd__node *node)
         }
     }
     if (node->args_ok && work->diagnostics->errors == errors) ask_class(work, node);
+    if (node->args_ok && work->diagnostics->errors == errors) ask_files(work, node);
 }
 
 /* ---- a compound's ---- */

@@ -215,6 +215,21 @@ CLASS limit = {
     .params =
         PARAMS({.name = "per", .type = YD_PARAM_DURATION, .initial = "1s"},
                {.name = "max", .type = YD_PARAM_INT, .min = 1, .max = 1e9}, {.name = "rate", .type = YD_PARAM_RATE})};
+/* Its file must not say "wrong". */
+static int check_ruled(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size)
+{
+    (void)args, (void)param;
+    const char *wrong = memmem(text.data, text.size, "wrong", 5);
+    if (!wrong) return 0;
+    (void)snprintf(why, why_size, "1:%d: this is wrong", (int)(wrong - text.data) + 1);
+    return YD_EFORMAT;
+}
+CLASS ruled = {.abi = YD_ELEMENT_ABI,
+               .name = "Ruled",
+               .summary = "by the rules of a file",
+               .ports = PORTS(IN_PUSH("input", ALL, YD_PORT_REQUIRED)),
+               .params = PARAMS({.name = "rules", .type = YD_PARAM_TEXT, .flags = YD_PARAM_READS}),
+               .check_file = check_ruled};
 CLASS print = {.abi = YD_ELEMENT_ABI,
                .name = "Print",
                .summary = "to the terminal",
@@ -270,7 +285,7 @@ CLASS later_ = {.abi = YD_ELEMENT_ABI,
                 .params = PARAMS({.name = "listen", .type = YD_PARAM_TEXT, .flags = YD_PARAM_LISTENS})};
 
 static const struct yd_element_class *const items[] = {
-    &graphite, &opentsdb, &statsd, &host,  &self, &log_, &replica, &history, &lines, &crawl, &filter, &map,
-    &count,    &window,   &limit,  &print, &file, &null, &forward, &udp,     &decom, &relay, &facts,  &later_,
+    &graphite, &opentsdb, &statsd, &host,  &self, &log_, &replica, &history, &lines, &crawl, &filter, &map,    &count,
+    &window,   &limit,    &print,  &ruled, &file, &null, &forward, &udp,     &decom, &relay, &facts,  &later_,
 };
 const struct yd_classes golden_classes = {items, sizeof items / sizeof items[0]};

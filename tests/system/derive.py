@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Derive and Limits in real runs: killed in the middle of windows, behind a Log: nothing lost, nothing counted twice."""
 import json
+import os
 import random
 import socket
 import sys
@@ -209,6 +210,50 @@ def a_script_survives_kill_nine_at_any_moment(folder):
         daemon.kill()
 
 
+def check_finds_mistakes_in_files_and_changes_nothing(folder):
+    """yarder check reads files of rules and scripts: mistakes with path, line and column; nothing is made; a pipe is not opened"""
+    def put(name, text):
+        with open(f'{folder}/{name}', 'w') as f:
+            f.write(text)
+
+    put('t.yd', '''in :: Graphite(listen: "127.0.0.1:2003")
+in -> Derive(file: "rules.txt") -> Null()
+in -> Derive(lua: "script.lua") -> Null()
+in -> Limits(file: "limits.txt", set: "ascent") -> Null()
+in -> Limits(file: "not-there.txt") -> Null()
+in -> Derive(file: "pipe") -> Null()
+''')
+    put('rules.txt', 'twice = x * 2\nfour = twise(2)\n')
+    put('script.lua', 'on("x", function(x)\n  return { y = = x }\nend)\n')
+    put('limits.txt', 'x yellow 10..\nx yelow 3\n')
+    os.mkfifo(f'{folder}/pipe')
+
+    def check():
+        before = sorted(os.listdir(folder))
+        ran = yarder('check', 't.yd', cwd=folder)
+        assert sorted(os.listdir(folder)) == before
+        return ran
+
+    ran = check()
+    said = ran.stdout + ran.stderr
+    assert ran.returncode != 0
+    for part in ["rules.txt:2:8: no function is called 'twise'", "script.lua:2: unexpected symbol near '='", 'limits.txt:2:3: ',
+                 't.yd:2:20', 't.yd:3:19', 't.yd:4:20']:
+        assert part in said, (part, said)
+    assert said.count('error[Y176]') == 3, said
+    put('rules.txt', 'twice = x * 2\n')
+    put('script.lua', 'while true do end\n')
+    put('limits.txt', 'x yellow 10..\n')
+    ran = check()
+    said = ran.stdout + ran.stderr
+    assert 'script.lua:1: more than 1000000 steps in one call' in said, said
+    assert "limits.txt: no rule has limits of a set 'ascent'" in said, said
+    put('script.lua', 'on("x", function(x) return { y = x } end)\n')
+    put('limits.txt', 'x set ascent yellow 10..\n')
+    ran = check()
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 if __name__ == '__main__':
     sys.exit(main(a_window_survives_kill_nine_at_any_moment, rules_come_from_files_and_mistakes_name_the_line,
-                  a_script_survives_kill_nine_at_any_moment))
+                  a_script_survives_kill_nine_at_any_moment, check_finds_mistakes_in_files_and_changes_nothing))
