@@ -192,7 +192,7 @@ class _Memory:
 
     def __init__(self, table_fd, bell_fd):
         self.table, head = _map(table_fd, TABLE)
-        self.generation, self.id, self.writer_pid, self.created_ns = head[9], head[11], head[12], head[15]
+        self.generation, self.writer, self.writer_pid, self.created_ns = head[9], head[11:14], head[12], head[15]
         self.bell, _ = _map(bell_fd, BELL)
         if len(self.bell) < 4096 + 64 * 64:
             raise LiveError('the bells are damaged')
@@ -256,6 +256,7 @@ class Item:
         self._cell = None
         self._seq = 0  # of the value got last, of this generation
         self._looked = -1
+        self._before, self._copied, self._left = False, False, 0  # of earlier generations: values not got
 
     def _find(self):
         memory = self.live._memory
@@ -268,6 +269,8 @@ class Item:
             index = memory.names.get(self.name)
             if index is not None:
                 self._cell = memory.cell(index)
+                if self._copied:
+                    self._seq = 1
         return self._cell is not None
 
     def changed(self):
@@ -292,7 +295,21 @@ class Item:
         return Value(seq, missed, time_ns - (time_ns >> 63 << 64), kind, meta >> 48, _decode(kind, bits, data),
                      bits if kind < TEXT else 0, memory.generation)
 
+    def _leave(self, memory, grown):
+        """Other memory is used from now on; a table that has grown begins with copies of the newest values."""
+        self._copied = False
+        if self._cell is not None and self.last is not None:
+            head = memory.words[self._cell[0]]
+            unread = head - self._seq & 0xffffffffffffffff
+            self._before = True
+            self._copied = grown and head != 0 and unread == 0
+            self._left += unread - 1 if grown and unread else unread
+        self._cell, self._seq, self._looked = None, 0, -1
+
     def _got(self, value):
+        if self._before:
+            value = value._replace(missed=value.missed + self._left + (0 if self._seq else value.seq - 1))
+            self._before, self._left = False, 0
         self._seq = value.seq
         self.last = value
         return value
@@ -493,11 +510,14 @@ class Live:
         """Takes over what the thread has found."""
         if self._pending is None:
             return
+        for item in self._items:
+            if item._cell is None and item.last is not None:
+                item._find()
         with self._lock:
-            self._memory, self._pending = self._pending, None
+            before, self._memory, self._pending = self._memory, self._pending, None
         self._told = False
         for item in self._items:
-            item._cell, item._seq, item._looked = None, 0, -1
+            item._leave(before, before is not None and before.writer == self._memory.writer)
 
     def _offer(self, memory):
         with self._lock:

@@ -32,12 +32,24 @@ static int64_t mono_ms(void)
 
 /* ---- what is found is offered ---- */
 
-static void ring(const struct yd__attachment *attachment)
+/* How far we move a word: the writer counts by itself, from where it was, so a step like its own would make its next
+ * ring look like ours; and others who ring at the same time must not move it back. */
+static uint32_t jump(const struct yd_live *live)
+{
+    struct timespec at;
+    (void)clock_gettime(CLOCK_MONOTONIC, &at); /* cannot fail for this clock */
+    uint64_t mixed = (uint64_t)at.tv_sec * 1000000000 + (uint64_t)at.tv_nsec + (uintptr_t)live + (uint64_t)getpid();
+    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
+    return ((UINT32_C(1) << 24) + (uint32_t)((mixed >> 32) % (UINT32_MAX - (UINT32_C(1) << 25)))) & ~YD__BELL_WAITER;
+}
+
+static void ring(const struct yd__attachment *attachment, uint32_t by)
 {
     if (!attachment) return;
     for (uint32_t i = 0; i < YD__BELL_WORDS; i++) {
         uint32_t *word = yd_live_bell_word(&attachment->bell, i);
-        uint32_t next = (yd__load(word, RELAXED) & ~YD__BELL_WAITER) + YD__BELL_STEP;
+        uint32_t next = (yd__load(word, RELAXED) & ~YD__BELL_WAITER) + by;
         /* Pairs as a writer's ring does: who arms before is revealed, who arms after sees the news. */
         if (yd__exchange(word, next, ACQ_REL) & YD__BELL_WAITER) yd__futex_wake_all(word);
     }
@@ -52,8 +64,9 @@ static void offer(struct yd_live *live, struct yd__attachment *found)
     if (found) yd__store(&live->pending, found, RELEASE);
     yd__store(&live->gone, (uint32_t)!found, RELEASE);          /* pairs with the acquires in live.c and wait.c */
     (void)__atomic_fetch_add(&live->news, 1, __ATOMIC_RELEASE); /* pairs with the acquires in wait.c and wake.c */
-    ring(live->current);
-    if (live->pending != found) ring(live->pending);
+    uint32_t by = jump(live);
+    ring(live->current, by);
+    if (live->pending != found) ring(live->pending, by);
     (void)pthread_mutex_unlock(&live->lock);
     yd__futex_wake_all(&live->news);
     yd__attachment_unref(live, replaced);

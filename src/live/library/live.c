@@ -70,23 +70,6 @@ void yd__attachment_unref(struct yd_live *live, struct yd__attachment *attachmen
     yd_alloc_put(NULL, attachment, sizeof *attachment);
 }
 
-void yd__live_adopt(struct yd_live *live)
-{
-    (void)pthread_mutex_lock(&live->lock);
-    struct yd__attachment *old = live->current;
-    live->current = live->pending;
-    yd__store(&live->pending, NULL, RELAXED); /* by us, under the lock */
-    (void)pthread_mutex_unlock(&live->lock);
-    yd__attachment_unref(live, old);
-    live->told = false;
-    for (struct yd_live_item *item = live->items; item; item = item->next) {
-        item->found = false;
-        item->looked = 0;
-        item->cursor = (struct yd_live_cursor){0};
-    }
-    for (struct yd_live_set *set = live->sets; set;) set = yd__live_set_next_generation(set);
-}
-
 /* The entry of a name, by the index brought up to date. */
 static bool find(struct yd_live_item *item)
 {
@@ -105,10 +88,52 @@ static bool find(struct yd_live_item *item)
             memcmp(name, item->name, size) != 0)
             continue;
         item->found = yd_live_table_view_cell(&attachment->view, entry, &item->cell) == 0;
+        if (item->found && item->copied) item->cursor.seq = 1;
         return item->found;
     }
     item->looked = count;
     return false;
+}
+
+/* What an item leaves behind in memory that is not used any more: nobody writes there now. `grown`: by the same writer,
+ * whose larger table begins with copies of the newest values. */
+static void carry(struct yd_live_item *item, bool grown)
+{
+    item->copied = false;
+    if (!item->found || !item->has_last) return;
+    /* Pairs with the release in end_slot (table_write.c): all that was published. */
+    uint64_t head = yd__load(item->cell.head, ACQUIRE), unread = head - item->cursor.seq;
+    item->before = true;
+    item->copied = grown && head && unread == 0;
+    item->left += grown && unread ? unread - 1 : unread; /* the newest comes again, as the first one there */
+}
+
+static bool same_writer(const struct yd__attachment *a, const struct yd__attachment *b)
+{
+    const struct yd__live_header *one = a->table.header, *other = b->table.header;
+    return one->id == other->id && one->writer_pid == other->writer_pid && one->writer_start == other->writer_start;
+}
+
+void yd__live_adopt(struct yd_live *live)
+{
+    for (struct yd_live_item *item = live->items; item;
+         item = item->next) /* what was not looked for since the last time */
+        if (!item->found && item->has_last) (void)find(item);
+    (void)pthread_mutex_lock(&live->lock);
+    struct yd__attachment *old = live->current;
+    live->current = live->pending;
+    yd__store(&live->pending, NULL, RELAXED); /* by us, under the lock */
+    (void)pthread_mutex_unlock(&live->lock);
+    bool grown = old && same_writer(old, live->current);
+    live->told = false;
+    for (struct yd_live_item *item = live->items; item; item = item->next) {
+        carry(item, grown);
+        item->found = false;
+        item->looked = 0;
+        item->cursor = (struct yd_live_cursor){0};
+    }
+    yd__attachment_unref(live, old);
+    for (struct yd_live_set *set = live->sets; set;) set = yd__live_set_next_generation(set);
 }
 
 /* ---- life ---- */
@@ -287,8 +312,14 @@ static inline int read_value(struct yd_live_item *item, read_fn *read, void *to,
     yd__live_look(item->live);
     if (YD_UNLIKELY(!item->found) && !find(item)) return item->has_last ? 0 : YD_EAGAIN;
     if (!yd_live_cell_changed(&item->cell, &item->cursor)) return item->has_last ? 0 : YD_EAGAIN;
+    bool first = item->cursor.seq == 0;
     int got = read(&item->cell, &item->cursor, to, room > UINT32_MAX ? UINT32_MAX : (uint32_t)room, ret_value);
     if (got == 1) {
+        if (YD_UNLIKELY(item->before)) { /* the first one since other memory is in use */
+            ret_value->missed += item->left + (first ? ret_value->seq - 1 : 0);
+            item->left = 0;
+            item->before = false;
+        }
         item->last = *ret_value;
         item->has_last = true;
     }

@@ -40,9 +40,9 @@ struct inside {
     struct yd_live_door *door;
 };
 
-static struct yd_live_table *table_of(uint64_t generation, struct yd_live_bell *bell)
+static struct yd_live_table *table_of(uint64_t id, uint64_t generation, struct yd_live_bell *bell)
 {
-    struct yd_live_table_options options = {.generation = generation, .id = 9, .now_ns = 1, .capacity = 1000};
+    struct yd_live_table_options options = {.generation = generation, .id = id, .now_ns = 1, .capacity = 1000};
     struct yd_live_table *table;
     if (yd_live_table_create(&options, NULL, &table) || yd_live_table_add_bell(table, bell)) _exit(10);
     yd_live_table_set_state(table, YD__LIVE_READY);
@@ -55,7 +55,7 @@ static void obey(struct inside *inside, const struct order *order)
     struct yd_str name = yd_str_of(order->name);
     if (order->op == REPLACE) {
         struct yd_live_table *next =
-            table_of(yd_live_table_region(inside->table)->header->generation + 1, &inside->bell);
+            table_of(10, yd_live_table_region(inside->table)->header->generation + 1, &inside->bell);
         const struct yd_live_region *region = yd_live_table_region(next);
         int fd;
         if (yd_live_region_reader_fd(region, &fd)) _exit(11);
@@ -83,7 +83,7 @@ static void writer_body(int orders, int said, uint64_t generation, const struct 
     struct yd_trail trail = {0};
     if (yd_live_bell_create(9, generation, 1, &inside.bell)) _exit(14);
     yd_live_region_set_state(&inside.bell.region, YD__LIVE_READY);
-    inside.table = table_of(generation, &inside.bell);
+    inside.table = table_of(9, generation, &inside.bell);
     if (others) {
         memcpy(access, others, count * sizeof *others);
         for (unsigned i = 0; i < count; i++) access[i].bell = &inside.bell;
@@ -413,6 +413,16 @@ static void a_descriptor_is_readable_when_something_came(void **state)
         }
     }
     while (poll(&polled, 1, 50) == 1) yd_live_woken(live); /* quiet in the end */
+    struct order order = {.op = REPLACE};                  /* and the first value in other memory wakes as well */
+    tell(&writer, &order);
+    while (yd_live_generation(live) != 2) {
+        assert_int_equal(poll(&polled, 1, 20000), 1);
+        yd_live_woken(live);
+    }
+    while (poll(&polled, 1, 50) == 1) yd_live_woken(live);
+    publish(&writer, "x", 999, 1);
+    assert_int_equal(poll(&polled, 1, 20000), 1);
+    yd_live_woken(live);
     kill_writer(&writer);
     assert_int_equal(poll(&polled, 1, 20000), 1);
     yd_live_close(live);
