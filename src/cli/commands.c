@@ -22,6 +22,8 @@ const struct cli_command *const cli_commands[] = {
     &cmd_live_get,
     &cmd_live_watch,
     &cmd_live_stat,
+    &cmd_live_record,
+    &cmd_replay,
     &cmd_log_ls,
     &cmd_log_stat,
     &cmd_log_cat,

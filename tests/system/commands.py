@@ -9,7 +9,7 @@ from harness import QUICKSTART, ROOT, YARDER, Daemon, main, wait_for, yarder
 
 ALL = ('run', 'check', 'fmt', 'graph', 'route', 'elements', 'test', 'put', 'send', 'query', 'top', 'state', 'ask', 'log ls', 'log stat', 'log cat',
        'log tail', 'log verify', 'log get', 'log dump', 'log repair', 'log salvage', 'log backup',
-       'live ls', 'live get', 'live watch', 'live stat',
+       'live ls', 'live get', 'live watch', 'live stat', 'live record', 'replay',
        'log restore', 'log tombstone', 'log append', 'log subscribe', 'log create', 'log cursors', 'log follow', 'log promote',
        'decom check', 'decom explain',
        'sim',

@@ -436,7 +436,153 @@ def python_goes_over_to_a_successor(folder):
     assert max(told) < 1.0 and max(attached) < 1.0
 
 
+GROWING = '''
+graphite :: Graphite(listen: "127.0.0.1:{graphite}")
+graphite -> values :: Live(slots: 16, measurements: 16)
+'''
+
+
+def nothing_comes_twice_or_goes_uncounted_when_memory_changes(folder):
+    """a table that grows under readers: each value once; one that dies with unread values: exactly so many missed"""
+    daemon = Daemon(folder, GROWING).start()
+    try:
+        with Watch('watch', 'g.v', '--every', '--json', '--data', daemon.data) as watch, \
+                reader.Live(daemon.data + '/live/values.sock') as values:
+            item, slow = values.follow('g.v'), values.follow('g.v')
+            sent = 0
+            for names in (0, 20, 40, 80):
+                for _ in range(3):
+                    sent += 1
+                    daemon.lines(f'g.v {sent} 1700000000\n')
+                    wait_for(lambda: len(watch.out) >= sent, pause=0.002, why=f'value {sent}', seconds=3)
+                    values.wait(item, timeout=20)
+                    assert [v.value for v in item.values()] == [sent]
+                    if sent == 1:
+                        assert slow.next().value == 1
+                if names:  # more than there is room for: two values are in the old table that slow has not read
+                    before = values.generation
+                    daemon.lines(''.join(f'n{i} 1 1700000000\n' for i in range(names)))
+                    wait_for(lambda: values.generation > before, why='other memory')
+                    wait_for(lambda: watch.said('other memory'), why='other memory')
+            got = list(slow.values())  # of what was in memory that is gone it was given the newest
+            assert sum(v.missed for v in got) + len(got) == sent - 1 and [v.value for v in got] == sorted({v.value for v in got}), got
+            for i in range(5):  # nobody reads these: they die with the daemon
+                daemon.lines(f'g.v {100 + i} 1700000000\n')
+                wait_for(lambda: has(daemon, 'g.v', 100 + i), why='the value')
+            daemon.kill()
+            wait_for(lambda: not values.attached, why='being told')
+            daemon.start()
+            daemon.lines('g.v 200 1700000000\ng.v 201 1700000000\n')
+            wait_for(lambda: has(daemon, 'g.v', 201), why='the value')
+            values.wait(item, timeout=20)
+            assert [(v.value, v.missed) for v in item.values()] == [(200, 5), (201, 0)]
+            wait_for(lambda: json.loads(watch.out[-1][1])['value'] == 201, why='the last value')
+            lines = [json.loads(line) for line in watch.end()]
+        assert [x['value'] for x in lines] == [*range(1, sent + 1), *range(100, 105), 200, 201], lines
+        assert not any(x['missed'] for x in lines), lines
+    finally:
+        daemon.kill()
+
+
+def records_of(where, *more):
+    """What `log cat --json` prints, without seqnos, numbers as they are written."""
+    out = yarder('log', 'cat', where, '--json', *more, check=0).stdout
+    lines = [json.loads(line, parse_int=str, parse_float=str) for line in out.splitlines()]
+    for line in lines:
+        del line['seqno']
+    return lines
+
+
+def raw_values(folder):
+    """(time, name, type, flags, bits or bytes) of each record of a stream's files: Python's reader of files."""
+    from yarder import log
+    out = []
+    for record in log.Reader(folder, start='oldest'):
+        value = record.value
+        if isinstance(value, float):
+            value = struct.pack('<d', value)
+        out.append((record.time_ns, record.name, record.kind, record.type, record.flags, value))
+    return out
+
+
+def what_is_recorded_is_replayed_to_the_last_bit(folder):
+    """live record, then replay into a stream of a daemon: the same values in the same order, every bit; times as they were, or shifted"""
+    daemon = Daemon(folder, TYPES + 'again :: Log(stream: "again") -> Null()\nother :: Log(stream: "other") -> Null()\n', ports={'native': free_port()})
+    with daemon:
+        at = ['--at', f'127.0.0.1:{daemon.ports["native"]}']
+        with Watch('record', '--to', folder + '/flight', '--json', '--data', daemon.data) as record:
+            wait_for(lambda: record.said('recording 0 measurements'), why='the beginning')
+            expected = send_types(daemon)
+            wait_for(lambda: has(daemon, 'types.text', 'x' * 64), why='the values')
+            summary = json.loads(record.end()[0])
+        count = sum(len(v) for v in expected.values())
+        assert summary == {'values': count, 'missed': 0, 'first': 0, 'next': count}, summary
+        recorded = raw_values(folder + '/flight')
+        assert len(recorded) == count, recorded
+        for name, values in expected.items():
+            mine = [r for r in recorded if r[1] == name]
+            for (_, _, kind, value), (_, _, _, its_type, _, its) in zip(values, mine):
+                if kind == 'F64':
+                    its = struct.unpack('<Q', its)[0]
+                assert reader.TYPES[its_type] == kind and (its == value if kind in ('TEXT', 'F64') else its & (1 << 64) - 1 == value)
+        done = json.loads(yarder('replay', folder + '/flight', '--as-fast', '--into', 'again', '--json', *at, check=0).stdout)
+        assert done == {'replayed': count, 'acknowledged': count, 'refused': 0, 'missed_in_recording': 0}, done
+        assert raw_values(daemon.data + '/streams/again/0') == recorded
+        began = time.time_ns()
+        yarder('replay', folder + '/flight', '--as-fast', '--shift', '--match', 'types.i64', '--into', 'other', *at, check=0)
+        shifted = raw_values(daemon.data + '/streams/other/0')
+        mine = [r for r in recorded if r[1] == 'types.i64']
+        assert [r[1:] for r in shifted] == [r[1:] for r in mine]
+        away = {new[0] - old[0] for new, old in zip(shifted, mine)}
+        assert len(away) == 1 and began <= shifted[0][0] <= time.time_ns(), away
+        assert records_of(folder + '/flight') == [
+            {k: v for k, v in json.loads(line, parse_int=str, parse_float=str).items() if k != 'seqno'}
+            for line in yarder('replay', folder + '/flight', '--as-fast', '--json', check=0).stdout.splitlines()]
+    assert yarder('replay', folder + '/nothing').returncode == 1
+    assert yarder('replay', folder + '/flight', '--speed', '0').returncode == 2
+
+
+def a_replay_keeps_the_pace(folder):
+    """a second between ten values takes a second, and a tenth at ten times the speed"""
+    with Daemon(folder, TYPES, ports={'native': free_port()}) as daemon:
+        with Watch('record', '--to', folder + '/flight', '--count', '11', '--data', daemon.data) as record:
+            wait_for(lambda: record.said('recording 0 measurements'), why='the beginning')
+            lines = ''.join(json.dumps({'name': 'pace', 'time': 1_700_000_000 + i / 10, 'value': i}) + '\n' for i in range(11))
+            subprocess.run([YARDER, 'log', 'append', 'raw', '--records', '--at', f'127.0.0.1:{daemon.ports["native"]}'],
+                           text=True, input=lines, check=True, capture_output=True, timeout=30)
+            assert record.process.wait(20) == 0, record.err
+    took = []
+    for speed in ('1', '10'):
+        began = time.monotonic()
+        out = yarder('replay', folder + '/flight', '--speed', speed, '--json', check=0).stdout
+        took.append(time.monotonic() - began)
+        assert [json.loads(line)['value'] for line in out.splitlines()] == list(range(11))
+    assert took[0] >= 1.0 and 0.1 <= took[1] < took[0], took
+
+
+def what_a_recording_missed_is_in_it(folder):
+    """a hundred values in one batch, sixteen slots: 84 are missed, and it says so before the first one it has"""
+    with Daemon(folder, TOPOLOGY) as daemon:
+        with Watch('record', 'm.*', '--to', folder + '/flight', '--json', '--data', daemon.data) as record:
+            wait_for(lambda: record.said('recording 0 measurements'), why='the beginning')
+            record.process.send_signal(signal.SIGSTOP)
+            daemon.lines(''.join(f'm.v {i} 1700000000\n' for i in range(100)))
+            wait_for(lambda: has(daemon, 'm.v', 99), why='the values')
+            record.process.send_signal(signal.SIGCONT)
+            # Until it has woken and read; the signal then ends it behind its last look.
+            time.sleep(0.1)
+            summary = json.loads(record.end()[0])
+        assert summary['values'] + summary['missed'] == 100 and summary['missed'] == 84, summary
+        first, *rest = records_of(folder + '/flight')
+        assert first['name'] == 'yarder.live.missed' and first['value']['missed'] == '84' and first['value']['name'] == 'm.v', first
+        assert [r['value'] for r in rest] == [str(i) for i in range(84, 100)]
+        done = yarder('replay', folder + '/flight', '--as-fast', check=0)
+        assert '84 values were missed' in done.stderr and len(done.stdout.splitlines()) == 16, done
+
+
 main(the_commands_show_what_is_there, watching_gives_each_value_once_in_order, on_a_terminal_a_table_redraws,
      a_killed_daemon_is_noticed_and_its_successor_gone_over_to, only_who_is_on_the_list_comes_in,
      a_thousand_readers_that_never_read_cost_nothing, publishing_makes_no_call_while_nobody_waits,
-     every_type_is_read_alike_to_the_last_bit, python_counts_what_it_missed, python_goes_over_to_a_successor)
+     every_type_is_read_alike_to_the_last_bit, python_counts_what_it_missed, python_goes_over_to_a_successor,
+     nothing_comes_twice_or_goes_uncounted_when_memory_changes, what_is_recorded_is_replayed_to_the_last_bit,
+     a_replay_keeps_the_pace, what_a_recording_missed_is_in_it)
