@@ -150,9 +150,9 @@ static void unlink_reader(struct yd_log_reader *reader)
 void yd_log_reader_close(struct yd_log_reader *reader)
 {
     if (!reader) return;
-    if (reader->at) {
+    if (reader->log) {
         yd_lock_take(&reader->log->mutex);
-        unlink_reader(reader);
+        if (reader->at) unlink_reader(reader); /* never linked: the log was closed already */
         yd_lock_give(&reader->log->mutex);
     }
     yd__reader_leave(reader);
