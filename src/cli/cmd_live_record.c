@@ -4,8 +4,8 @@
  *   kept ─▶ a batch ─▶ yd_log_append (its thread writes)
  *
  * What could not be kept is in the stream where it is missing, as a ROW `yarder.live.missed` {name, missed, seq,
- * generation}; a writer that goes or comes as a ROW `yarder.live.writer` {attached, generation}. Numbers become
- * SAMPLEs, texts and bytes FACTs. */
+ * generation}; a writer that goes or comes as a ROW `yarder.live.writer` {attached, generation}. Values become SAMPLEs,
+ * whatever their type. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>

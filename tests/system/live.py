@@ -360,6 +360,21 @@ def every_type_is_read_alike_to_the_last_bit(folder):
         for one in map(bits_of, lines):
             shown.setdefault(one[0], []).append(one)
         assert shown == expected, (shown, expected)
+        # The C example prints the newest of each; the log has each one in its files.
+        with Watch(program=[EXAMPLE, daemon.data + '/live/values.sock', 'types.*']) as example:
+            wait_for(lambda: len(example.out) == len(expected), why='the newest of each')
+            printed = dict(line.rsplit(',', 1)[0].split(' = ', 1) for _, line in example.out)
+        for name, values in expected.items():
+            _, _, kind, value = values[-1]
+            text = printed[name]
+            mine = {'TEXT': lambda: text, 'BOOL': lambda: int(text == 'true'),
+                    'F64': lambda: struct.unpack('<Q', struct.pack('<d', float(text)))[0]}.get(kind, lambda: int(text) & (1 << 64) - 1)()
+            assert mine == value, (name, text, value)
+        logged = {}
+        for _, name, _, kind, _, value in raw_values(daemon.data + '/streams/raw/0'):
+            bits = struct.unpack('<Q', value)[0] if kind == reader.F64 else value if kind == reader.TEXT else int(value) & (1 << 64) - 1
+            logged.setdefault(name, []).append((name, len(logged.get(name, [])) + 1, reader.TYPES[kind], bits))
+        assert logged == expected, (logged, expected)
 
 
 def python_counts_what_it_missed(folder):
@@ -580,9 +595,44 @@ def what_a_recording_missed_is_in_it(folder):
         assert '84 values were missed' in done.stderr and len(done.stdout.splitlines()) == 16, done
 
 
+def nonsense_in_the_bells_harms_no_value(folder):
+    """a reader that writes into its bells all the time: values come, whole and in order, the daemon answers and counts right"""
+    import random
+    seed = int(os.environ.get('YARDER_SEED', time.time_ns() % 1_000_000))
+    print(f'# YARDER_SEED={seed}')
+    chance = random.Random(seed)
+    with Daemon(folder, TOPOLOGY) as daemon, reader.Live(daemon.data + '/live/values.sock') as vandal, \
+            Watch('watch', 'b.v', '--every', '--json', '--interval', '20ms', '--data', daemon.data) as watch:
+        done = threading.Event()
+
+        def scribble():
+            bells = vandal._memory.bells
+            while not done.is_set():
+                for _ in range(200):
+                    bells[1024 + 16 * chance.randrange(64)] = chance.randrange(1 << 32)
+                time.sleep(0.001)
+
+        thread = threading.Thread(target=scribble)
+        thread.start()
+        try:
+            for i in range(1, 101):
+                daemon.lines(f'b.v {i} 1700000000\n')
+                wait_for(lambda: has(daemon, 'b.v', i), pause=0.001, why='the value')
+        finally:
+            done.set()
+            thread.join()
+        daemon.lines('b.v 101 1700000000\n')
+        # Its waiter's bit may have been wiped away while a reader of the same group slept: then it sleeps 30 s at most.
+        wait_for(lambda: watch.out and json.loads(watch.out[-1][1])['value'] == 101, seconds=45, why='the last value')
+        lines = [json.loads(line) for line in watch.end()]
+        values = [x['value'] for x in lines]
+        assert values == sorted(set(values)) and len(values) + sum(x['missed'] for x in lines) == values[-1] - values[0] + 1
+        check_identity(daemon.status())
+
+
 main(the_commands_show_what_is_there, watching_gives_each_value_once_in_order, on_a_terminal_a_table_redraws,
      a_killed_daemon_is_noticed_and_its_successor_gone_over_to, only_who_is_on_the_list_comes_in,
      a_thousand_readers_that_never_read_cost_nothing, publishing_makes_no_call_while_nobody_waits,
      every_type_is_read_alike_to_the_last_bit, python_counts_what_it_missed, python_goes_over_to_a_successor,
      nothing_comes_twice_or_goes_uncounted_when_memory_changes, what_is_recorded_is_replayed_to_the_last_bit,
-     a_replay_keeps_the_pace, what_a_recording_missed_is_in_it)
+     a_replay_keeps_the_pace, what_a_recording_missed_is_in_it, nonsense_in_the_bells_harms_no_value)
