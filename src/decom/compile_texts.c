@@ -106,13 +106,13 @@ static int find_measurement(void *opaque, struct yd_str name, uint32_t *ret_slot
     struct yd_str prefix = compiler->def->name;
     bool whole = prefix.size && name.size > prefix.size && yd_str_starts(name, prefix) && name.data[prefix.size] == '.';
     struct yd_str rest = whole ? (struct yd_str){name.data + prefix.size + 1, name.size - prefix.size - 1} : name;
-    *ret_slot = 0;
+    *ret_slot = 0; /* one for each: the type is inferred by slot */
     *ret_type = YD_NIL;
-    for (const struct yd_def_derived *derived = compiler->def->derived; derived; derived = derived->next)
+    for (const struct yd_def_derived *derived = compiler->def->derived; derived; derived = derived->next, ++*ret_slot)
         if (yd_str_eq(derived->name, rest)) return 0;
     for (uint32_t i = 0; i < compiler->plan->packet_count; i++) {
         const struct yd__program *program = compiler->plan->packets[i];
-        for (uint32_t j = 0; j < program->name_count; j++) {
+        for (uint32_t j = 0; j < program->name_count; j++, ++*ret_slot) {
             struct yd_str other = program->names[j];
             if (yd_str_eq(other, name)) return 0;
             if (prefix.size && other.size > prefix.size + 1 &&

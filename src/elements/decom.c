@@ -11,9 +11,8 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "decom/plan.h"
 #include "elements/classes.h"
-#include "io/file.h"
+#include "elements/definition.h"
 
 enum { INPUT, OUTPUT, REJECTS };
 enum { REASON_KIND = YD_DECOM_REASON_COUNT };
@@ -62,7 +61,7 @@ static const struct yd_port_class ports[] = {
 static const struct yd_param_class params[] = {
     {.name = "definition",
      .type = YD_PARAM_TEXT,
-     .flags = YD_PARAM_REQUIRED,
+     .flags = YD_PARAM_REQUIRED | YD_PARAM_READS,
      .doc = "The file that says what lies in the packets: `.ydm`."},
     {.name = "raw",
      .type = YD_PARAM_BOOL,
@@ -77,6 +76,12 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
     return YD_EINVAL;
 }
 
+static int check_file(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size)
+{
+    (void)param;
+    return yd_definition_check(args, text, why, why_size);
+}
+
 /* ---- the element ---- */
 
 static void on_batch(void *arg, struct yd_batch *batch)
@@ -84,37 +89,6 @@ static void on_batch(void *arg, struct yd_batch *batch)
     struct state *state = arg;
     int r = yd_emit(state->out, OUTPUT, batch);
     if (r < 0) state->error = r;
-}
-
-/* The first mistake, in a line: the rest is what `yarder decom check` is for. */
-static int refuse(struct yd_element *element, const char *path, int error, const struct yd_diagnostics *diagnostics)
-{
-    for (size_t i = 0; i < diagnostics->count; i++) {
-        const struct yd_diagnostic *item = &diagnostics->items[i];
-        if (item->warning) continue;
-        struct yd_place place = item->notes[0].place;
-        return yd_element_fail(element, error, "%s:%u:%u: %s%s%s (yarder decom check shows all of %zu)", path,
-                               place.line, place.column, item->message, item->help ? ": " : "",
-                               item->help ? item->help : "", diagnostics->errors);
-    }
-    return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
-}
-
-static int read_plan(struct state *state, const char *path)
-{
-    const struct yd_args *args = yd_element_args(state->element);
-    struct yd_plan_options options = {.raw = yd_args_bool(args, "raw")};
-    struct yd_diagnostics diagnostics;
-    char *text;
-    size_t size;
-    int r = yd_fs_read_all(yd_element_fs(state->element), path, YD_PLAN_FILE_MAX, &text, &size);
-    if (r < 0) return yd_element_fail(state->element, r, "definition: %s: %s", path, yd_error_text(r));
-    yd_diagnostics_init(&diagnostics, NULL);
-    r = yd_plan_read(path, (struct yd_str){text, size}, &options, &diagnostics, &state->plan);
-    if (r < 0) r = refuse(state->element, path, r, &diagnostics);
-    yd_diagnostics_fini(&diagnostics);
-    free(text);
-    return r;
 }
 
 static void close_decom(void *opaque)
@@ -132,7 +106,9 @@ static int open_decom(struct yd_element *element, void *opaque)
 {
     struct state *state = opaque;
     state->element = element;
-    int r = read_plan(state, yd_args_text(yd_element_args(element), "definition").data);
+    const struct yd_args *args = yd_element_args(element);
+    const struct yd_plan_options plan = {.raw = yd_args_bool(args, "raw")};
+    int r = yd_definition_open(element, yd_args_text(args, "definition").data, &plan, &state->plan);
     struct yd_decoder_options options = {.arg = state, .batch = on_batch};
     if (r == 0) {
         r = yd_decoder_create(state->plan, &options, NULL, &state->decoder);
@@ -235,6 +211,7 @@ const struct yd_element_class yd_class_decom = {
     .reasons = reasons,
     .state_size = sizeof(struct state),
     .check = check,
+    .check_file = check_file,
     .open = open_decom,
     .close = close_decom,
     .receive = receive,

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "elements/definition.h"
 #include "elements/derive_rules.h"
 #include "elements/derive_script.h"
 #include "elements/rows.h"
@@ -78,9 +79,10 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
     struct yd_mistake mistake;
     char words[500];
     size_t source = 0;
-    int sources = (list != NULL) + (yd_args_find(args, "file") != NULL) + (yd_args_find(args, "lua") != NULL);
+    int sources = (list != NULL) + (yd_args_find(args, "file") != NULL) + (yd_args_find(args, "lua") != NULL) +
+                  (yd_args_find(args, "definition") != NULL);
     if (sources != 1) {
-        (void)snprintf(why, why_size, "give either rules or file or lua");
+        (void)snprintf(why, why_size, "give either rules or file or definition or lua");
         return YD_EINVAL;
     }
     if (!list) return 0; /* check_file sees it */
@@ -107,6 +109,7 @@ static int check_file(const struct yd_args *args, const char *param, struct yd_s
     struct yd_derive_rules rules;
     struct yd_mistake mistake;
     if (strcmp(param, "lua") == 0) return yd_derive_script_check(args, text, why, why_size);
+    if (strcmp(param, "definition") == 0) return yd_definition_check(args, text, why, why_size);
     yd_derive_rules_init(&rules, NULL);
     int error = read_rules(&rules, text, &mistake);
     yd_derive_rules_fini(&rules);
@@ -129,6 +132,26 @@ static int read_file(struct yd_element *element, struct derive *derive, const ch
     return yd_element_fail(element, error, "%s:%s", path, words);
 }
 
+/* What a definition of packets derives; it has been checked as a whole. */
+static int read_definition(struct yd_element *element, struct derive *derive, const char *path)
+{
+    const struct yd_plan_options options = {.closely = true};
+    struct yd_mistake mistake = {0};
+    struct yd_plan *plan;
+    struct yd_buf text;
+    size_t source;
+    int error = yd_definition_open(element, path, &options, &plan);
+    if (error < 0) return error;
+    yd_buf_init(&text, NULL);
+    error = yd_plan_derive_rules(plan, &text);
+    if (error == 0) error = yd_derive_rules_read(&derive->rules, yd_buf_view(&text), &mistake);
+    if (error == 0) error = yd_derive_rules_finish(&derive->rules, &mistake, &source);
+    yd_buf_fini(&text);
+    yd_plan_destroy(plan);
+    if (error == 0) return 0;
+    return yd_element_fail(element, error, "%s: %s", path, mistake.error ? mistake.message : yd_error_text(error));
+}
+
 static int set_up(struct yd_element *element, struct derive *derive)
 {
     const struct yd_args *args = yd_element_args(element);
@@ -145,6 +168,8 @@ static int set_up(struct yd_element *element, struct derive *derive)
         error = yd_derive_script_open(&derive->script, element, &derive->rules);
     } else if (file) {
         error = read_file(element, derive, file->text.data);
+    } else if (yd_args_find(args, "definition")) {
+        error = read_definition(element, derive, yd_args_text(args, "definition").data);
     } else {
         error = read_list(&derive->rules, list, &mistake, &source);
         if (error == 0) error = yd_derive_rules_finish(&derive->rules, &mistake, &source);
@@ -600,6 +625,10 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_TEXT,
      .flags = YD_PARAM_READS,
      .doc = "Or a file of rules, each on a line of its own; read at the start."},
+    {.name = "definition",
+     .type = YD_PARAM_TEXT,
+     .flags = YD_PARAM_READS,
+     .doc = "Or the file that `Decom` works by: what its `derive` lines say."},
     {.name = "lua",
      .type = YD_PARAM_TEXT,
      .flags = YD_PARAM_READS,

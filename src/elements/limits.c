@@ -19,6 +19,7 @@
 #include "decom/limits.h"
 #include "decom/tokens.h"
 #include "elements/clock.h"
+#include "elements/definition.h"
 #include "elements/rows.h"
 #include "elements/saved.h"
 #include "elements/table.h"
@@ -184,8 +185,8 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
     struct yd_mistake mistake = {0};
     char words[500];
     size_t number = 0;
-    if ((list != NULL) == (yd_args_find(args, "file") != NULL)) {
-        (void)snprintf(why, why_size, "give either rules or file");
+    if ((list != NULL) + (yd_args_find(args, "file") != NULL) + (yd_args_find(args, "definition") != NULL) != 1) {
+        (void)snprintf(why, why_size, "give either rules or file or definition");
         return YD_EINVAL;
     }
     if (!list) return 0;
@@ -208,7 +209,7 @@ static int check_file(const struct yd_args *args, const char *param, struct yd_s
     const struct yd_arg *set = yd_args_find(args, "set");
     struct limiter state = {0};
     struct yd_mistake mistake = {0};
-    (void)param;
+    if (strcmp(param, "definition") == 0) return yd_definition_check(args, text, why, why_size);
     int error = open_rules(&state);
     if (error == 0) error = read_rules(&state, text, &mistake);
     if (error < 0) place_words(&mistake, why, why_size);
@@ -235,10 +236,40 @@ static int read_file(struct yd_element *element, struct limiter *state, const ch
     return yd_element_fail(element, error, "%s:%s", path, words);
 }
 
+struct defining {
+    struct limiter *state;
+    struct yd_mistake mistake;
+};
+
+static int add_defined(void *arg, struct yd_str pattern, const struct yd_limit_clause *clause)
+{
+    struct defining *defining = arg;
+    struct yd_str copy = yd_arena_str(&defining->state->arena, pattern);
+    if (!copy.data) return YD_ENOMEM;
+    struct yd_token name = {.type = YD_TOKEN_NAME, .size = copy.size, .text = copy};
+    return add_rule(defining->state, copy, &name, clause, &defining->mistake);
+}
+
+/* What a definition of packets limits; it has been checked as a whole. */
+static int read_definition(struct yd_element *element, struct limiter *state, const char *path)
+{
+    const struct yd_plan_options options = {.closely = true};
+    struct defining defining = {.state = state};
+    struct yd_plan *plan;
+    int error = yd_definition_open(element, path, &options, &plan);
+    if (error < 0) return error;
+    error = yd_plan_each_limits(plan, add_defined, &defining);
+    yd_plan_destroy(plan);
+    if (error == 0) return 0;
+    const char *why = defining.mistake.error ? defining.mistake.message : yd_error_text(error);
+    return yd_element_fail(element, error, "%s: %s", path, why);
+}
+
 static int set_up(struct yd_element *element, struct limiter *state)
 {
     const struct yd_args *args = yd_element_args(element);
     const struct yd_arg *list = yd_args_find(args, "rules"), *file = yd_args_find(args, "file");
+    const struct yd_arg *definition = yd_args_find(args, "definition");
     struct yd_mistake mistake;
     struct yd_str set = yd_args_text(args, "set");
     size_t number;
@@ -247,7 +278,9 @@ static int set_up(struct yd_element *element, struct limiter *state)
     state->set_from = yd_args_text(args, "set_from");
     int error = open_rules(state);
     if (error == 0)
-        error = file ? read_file(element, state, file->text.data) : read_list(state, list, &number, &mistake);
+        error = definition ? read_definition(element, state, definition->text.data)
+                : file     ? read_file(element, state, file->text.data)
+                           : read_list(state, list, &number, &mistake);
     if (error < 0) return error;
     if (set.size && !yd_limits_use(state->limits, set))
         return yd_element_fail(element, YD_EINVAL, "set: no rule has limits of a set '%.*s'", YD_STR_FMT(set));
@@ -669,6 +702,10 @@ static const struct yd_param_class params[] = {
      .type = YD_PARAM_TEXT,
      .flags = YD_PARAM_READS,
      .doc = "Or a file of such lines; read at the start."},
+    {.name = "definition",
+     .type = YD_PARAM_TEXT,
+     .flags = YD_PARAM_READS,
+     .doc = "Or the file that `Decom` works by: what its `limits` say."},
     {.name = "set", .type = YD_PARAM_TEXT, .doc = "The set of limits that is in use at the beginning."},
     {.name = "set_from",
      .type = YD_PARAM_TEXT,

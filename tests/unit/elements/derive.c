@@ -170,6 +170,26 @@ static void a_file_of_rules_is_read_and_its_mistakes_have_a_line(void **state)
     tested_close(&t);
 }
 
+static void a_definition_says_what_is_derived(void **state)
+{
+    (void)state;
+    struct tested t;
+    struct yd_trail trail = {0};
+    tested_open(&t);
+    put_file(&t, "r.ydm",
+             "definition r\npacket p\n  x u8\n  on bool8\nderive twice = p.x * 2\nderive far = twice > 4 && p.on\n");
+    t.listen_to = "d";
+    tested_start(&t, DERIVE("definition: \"r.ydm\""));
+    tested_feed(&t, "d", samples("r.p.x", 3, 1));
+    expect_out(&t, "d.output SAMPLE r.twice 6\n");
+    tested_stop(&t);
+    put_file(&t, "r.ydm", "packet p\n  x u8\nderive twice = p.y * 2\n");
+    assert_true(tested_try(&t, DERIVE("definition: \"r.ydm\""), &trail) < 0);
+    if (!strstr(yd_trail_text(&trail), "r.ydm:3:16: ")) fail_msg("%s", yd_trail_text(&trail));
+    tested_stop(&t);
+    tested_close(&t);
+}
+
 static void a_window_goes_on_after_a_crash_as_if_there_had_been_none(void **state)
 {
     (void)state;
@@ -345,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_tombstone_forgets_what_was_remembered),
         cmocka_unit_test(mistakes_are_refused_before_anything_runs),
         cmocka_unit_test(a_file_of_rules_is_read_and_its_mistakes_have_a_line),
+        cmocka_unit_test(a_definition_says_what_is_derived),
         cmocka_unit_test(a_window_goes_on_after_a_crash_as_if_there_had_been_none),
         cmocka_unit_test(rules_leave_nothing_behind_without_memory),
         cmocka_unit_test(a_script_sees_its_inputs_together_and_makes_what_it_returns),

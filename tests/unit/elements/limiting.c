@@ -174,6 +174,25 @@ static void a_file_of_limits_is_read_and_its_mistakes_have_a_line(void **state)
     tested_close(&t);
 }
 
+static void a_definition_says_what_is_limited(void **state)
+{
+    (void)state;
+    struct tested t;
+    tested_open(&t);
+    put_file(&t, "r.ydm", "definition r\npacket p\n  x u8 limits red ..10\n  y u8\nlimits p.y red ..1\n");
+    t.listen_to = "l";
+    tested_start(&t, LIMITS("definition: \"r.ydm\""));
+    tested_feed(&t, "l", samples("r.p.y", 2, 1));
+    tested_feed(&t, "l", samples("r.p.z", 2, 1));
+    expect_out(&t, "l.output STATE r.p.y 2 transition red high: 2, limit above 1\n"
+                   "l.output STATE r.p.y 2 red high: 2, limit above 1\n");
+    tested_feed(&t, "l", samples("r.p.x", 11, 2));
+    expect_out(&t, "l.output STATE r.p.x 2 transition red high: 11, limit above 10\n"
+                   "l.output STATE r.p.x 2 red high: 11, limit above 10\n");
+    tested_stop(&t);
+    tested_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +205,7 @@ int main(void)
         cmocka_unit_test(tombstones_forget_and_names_beyond_the_limit_are_rejected),
         cmocka_unit_test(mistakes_are_refused_before_anything_runs),
         cmocka_unit_test(a_file_of_limits_is_read_and_its_mistakes_have_a_line),
+        cmocka_unit_test(a_definition_says_what_is_limited),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
