@@ -77,7 +77,8 @@ static void complete(const char *example, struct yd_buf *to)
 
 static int read_text(void *arg, const char *path, char **ret_text, size_t *ret_size)
 {
-    if (!strstr(path, ".yd")) return YD_ENOENT; /* what a parameter names: opening it will tell */
+    if (!strstr(path, ".yd") || strstr(path, ".ydm"))
+        return YD_ENOENT; /* what a parameter names: opening it will tell */
     *ret_text = strdup(arg);
     *ret_size = strlen(arg);
     return 0;

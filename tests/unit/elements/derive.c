@@ -134,8 +134,8 @@ static void a_tombstone_forgets_what_was_remembered(void **state)
 static void mistakes_are_refused_before_anything_runs(void **state)
 {
     (void)state;
-    expect_refused(DERIVE(""), "give either rules or file or lua");
-    expect_refused(DERIVE("rules: [\"a = b\"], file: \"x\""), "give either rules or file or lua");
+    expect_refused(DERIVE(""), "give either rules or file or definition or lua");
+    expect_refused(DERIVE("rules: [\"a = b\"], file: \"x\""), "give either rules or file or definition or lua");
     expect_refused(DERIVE("rules: [5]"), "rules, number 1, 1:1: a rule is a text");
     expect_refused(DERIVE("rules: [\"a = b\", \"c = rat(a)\"]"),
                    "rules, number 2, 1:5: no function is called 'rat' (did you mean 'rate'?)");
@@ -349,7 +349,7 @@ static void a_script_says_at_the_start_what_is_wrong_with_it(void **state)
     if (!strstr(yd_trail_text(&trail), "none.lua")) fail_msg("%s", yd_trail_text(&trail));
     tested_stop(&t);
     tested_close(&t);
-    expect_refused(DERIVE("rules: [\"a = b\"], lua: \"x\""), "give either rules or file or lua");
+    expect_refused(DERIVE("rules: [\"a = b\"], lua: \"x\""), "give either rules or file or definition or lua");
 }
 
 int main(void)

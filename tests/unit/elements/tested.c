@@ -64,7 +64,9 @@ const struct yd_classes *tested_classes;
 
 static int read_text(void *arg, const char *path, char **ret_text, size_t *ret_size)
 {
-    if (!strstr(path, ".yd")) return YD_ENOENT; /* what a parameter names: opening it will tell */
+    size_t size = strlen(path);
+    if (size < 3 || strcmp(path + size - 3, ".yd") != 0)
+        return YD_ENOENT; /* what a parameter names: opening it will tell */
     *ret_text = strdup(arg);
     *ret_size = strlen(arg);
     return *ret_text ? 0 : YD_ENOMEM;

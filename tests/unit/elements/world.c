@@ -49,7 +49,8 @@ static void finished(void *arg, int exit_code)
 
 static int read_text(void *arg, const char *path, char **ret_text, size_t *ret_size)
 {
-    if (!strstr(path, ".yd")) return YD_ENOENT; /* what a parameter names: opening it will tell */
+    if (!strstr(path, ".yd") || strstr(path, ".ydm"))
+        return YD_ENOENT; /* what a parameter names: opening it will tell */
     *ret_text = strdup(arg);
     *ret_size = strlen(arg);
     return 0;
