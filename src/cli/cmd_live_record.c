@@ -225,9 +225,11 @@ static void report(const struct recording *r)
     if (r->args->json)
         printf("{\"values\":%llu,\"missed\":%llu,\"first\":%llu,\"next\":%llu}\n", (unsigned long long)r->values,
                (unsigned long long)r->missed, (unsigned long long)first, (unsigned long long)r->next);
-    else
+    else if (r->next)
         printf("%llu values recorded, %llu missed; seqnos %llu to %llu\n", (unsigned long long)r->values,
-               (unsigned long long)r->missed, (unsigned long long)first, (unsigned long long)r->next);
+               (unsigned long long)r->missed, (unsigned long long)first, (unsigned long long)r->next - 1);
+    else
+        printf("nothing came\n");
 }
 
 static int open_log(struct recording *r, const char *dir)
