@@ -14,7 +14,7 @@ def escape(text):
 def commands():
     listed = subprocess.run([yarder, '--help'], capture_output=True, text=True, check=True).stdout
     for line in listed.splitlines():
-        found = re.match(r'^  ((?:log |decom )?\w+) +\S', line)
+        found = re.match(r'^  ((?:(?:log|live|decom) )?\w+) +\S', line)
         if found:
             yield found.group(1)
 

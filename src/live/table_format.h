@@ -20,8 +20,8 @@
  * generation until it is full. An entry below `count` never changes. Its `chain` covers all names up to and with its
  * own: a reader that finds in a new generation, at the last index it knew, the chain it knew, keeps all its indexes.
  *
- * A table that takes over from another of the same id and writer has its names at the same indexes, and of each that had
- * a value the newest as value 1: who had got it goes on behind it.
+ * A table that takes over from another of the same id and writer has its names at the same indexes, and of each that
+ * had a value the newest as value 1: who had got it goes on behind it.
  *
  * value v of a measurement (1, 2, 3 …) is in slot v mod N. Slot.seq is 0 while it is being written, then v. `head` is
  * the newest complete v; 0: none yet. With N slots the last N values are there to be read, or N-1 while the next is

@@ -1,5 +1,5 @@
-/* Scripts from any bytes: read or refused with a line, called with any values; what they keep is saved, loaded and saved
- * alike; and any bytes as what was saved. */
+/* Scripts from any bytes: read or refused with a line, called with any values; what they keep is saved, loaded and
+ * saved alike; and any bytes as what was saved. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -46,8 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (yd_script_open("f.lua", text, &options, YD_STR(""), why, sizeof why, &script) == 0) {
         use(script, data, size);
         yd_script_save(script, &saved);
-        if (!saved.failed && yd_script_open("f.lua", YD_STR(keeps), &options, yd_buf_view(&saved), why, sizeof why,
-                                            &other) == 0) {
+        if (!saved.failed &&
+            yd_script_open("f.lua", YD_STR(keeps), &options, yd_buf_view(&saved), why, sizeof why, &other) == 0) {
             yd_script_save(other, &again);
             must(again.failed || saved.size <= 1 || yd_str_eq(yd_buf_view(&saved), yd_buf_view(&again)));
             yd_script_destroy(other);
