@@ -32,6 +32,7 @@
     X(native) \
     X(null) \
     X(opentsdb) \
+    X(pace) \
     X(pcap) \
     X(print) \
     X(relabel) \

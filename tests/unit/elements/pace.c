@@ -1,0 +1,137 @@
+/* Pace: what passes, what is held, when it goes; what survives. */
+#include "tested.h"
+
+#define PACE(args, body)                                                                                               \
+    "g :: Graphite(listen: \"127.0.0.1:1\") -> p :: Pace(" args ") -> Null()\ntest \"t\" {\n" body "}\n"
+
+static void the_first_passes_and_the_newest_of_the_rest_comes_in_its_turn(void **state)
+{
+    (void)state;
+    expect_passes(PACE("every: 10s",
+                       "  feed p [ { name: \"a\", value: 1 } ]\n  expect p == [ { name: \"a\", value: 1 } ]\n"
+                       "  feed p [ { name: \"a\", value: 2 }, { name: \"b\", value: 7 }, { name: \"a\", value: 3 } ]\n"
+                       "  expect p == [ { name: \"b\", value: 7 } ]\n"
+                       "  advance 4s\n  expect p empty\n"
+                       "  feed p [ { name: \"a\", value: 4 } ]\n  expect p empty\n"
+                       "  advance 20s\n  expect p == [ { name: \"a\", value: 4 } ]\n"
+                       "  advance 1m\n  expect p empty\n"
+                       "  feed p [ { name: \"a\", value: 5 } ]\n  expect p == [ { name: \"a\", value: 5 } ]\n"));
+}
+
+static void a_rate_is_a_time_between_two(void **state)
+{
+    (void)state;
+    expect_passes(PACE("rate: 0.1/s", "  feed p [ { name: \"a\", value: 1 }, { name: \"a\", value: 2 } ]\n"
+                                      "  expect p == [ { name: \"a\", value: 1 } ]\n  advance 9s\n  expect p empty\n"
+                                      "  advance 3s\n  expect p == [ { name: \"a\", value: 2 } ]\n"));
+}
+
+static void amounts_and_what_happens_are_never_held(void **state)
+{
+    (void)state;
+    expect_passes(PACE("every: 10s",
+                       "  feed p [ { name: \"a\", kind: tally, value: 1 }, { name: \"a\", kind: tally, value: "
+                       "2 }, { name: \"a\", kind: event, value: \"x\" }, { name: \"a\", kind: event, value: "
+                       "\"y\" } ]\n  expect p count 4\n"));
+}
+
+static void only_what_matches_is_paced(void **state)
+{
+    (void)state;
+    expect_passes(
+        PACE("every: 10s, match: \"imu.*\"",
+             "  feed p [ { name: \"imu.x\", value: 1 }, { name: \"imu.x\", value: 2 }, { name: \"t\", value: 1 }, "
+             "{ name: \"t\", value: 2 } ]\n  expect p count 3\n"
+             "  advance 20s\n  expect p == [ { name: \"imu.x\", value: 2 } ]\n"));
+}
+
+static void kinds_of_a_name_are_paced_apart_and_text_is_held_whole(void **state)
+{
+    (void)state;
+    expect_passes(
+        PACE("every: 10s",
+             "  feed p [ { name: \"a\", value: 1 }, { name: \"a\", kind: fact, value: \"one\" },"
+             " { name: \"a\", kind: fact, value: \"twenty-two\" }, { name: \"a\", kind: fact, value: \"3\" } ]\n"
+             "  expect p count 2\n  advance 20s\n"
+             "  expect p == [ { name: \"a\", kind: fact, value: \"3\" } ]\n"));
+}
+
+static void one_of_rate_and_every_is_wanted(void **state)
+{
+    (void)state;
+    expect_refused("Lines() -> Pace() -> Null()\n", "rate or every");
+    expect_refused("Lines() -> Pace(rate: 1/s, every: 1s) -> Null()\n", "rate or every");
+    expect_refused("Lines() -> Pace(rate: 1/s, match: \"a b=c=d,,\") -> Null()\n", "match");
+}
+
+static void more_names_than_series_are_rejected_and_the_rest_goes_on(void **state)
+{
+    (void)state;
+    struct tested t;
+    tested_open(&t);
+    tested_start(&t, "g :: Graphite(listen: \"127.0.0.1:1\") -> p :: Pace(every: 10s, series: 2) -> Null()\n");
+    t.listen_to = "p";
+    tested_feed(&t, "p", samples("a", 1, 1));
+    tested_feed(&t, "p", samples("b", 1, 1));
+    tested_feed(&t, "p", samples("c", 1, 1));
+    tested_run(&t, 1000000);
+    expect_out(&t, "p.output SAMPLE a 1\np.output SAMPLE b 1\n");
+    assert_int_equal(reason_of(&t, "p", "`series` is reached"), 1);
+    tested_close(&t);
+}
+
+static void what_was_folded_is_counted_and_what_is_held_goes_at_the_end(void **state)
+{
+    (void)state;
+    struct tested t;
+    tested_open(&t);
+    tested_start(&t, "g :: Graphite(listen: \"127.0.0.1:1\") -> p :: Pace(every: 1h) -> Null()\n");
+    t.listen_to = "p";
+    tested_feed(&t, "p", samples("a", 1, 10));
+    tested_run(&t, 1000000);
+    expect_out(&t, "p.output SAMPLE a 1\n");
+    struct yd_input_stat input = input_of(&t, "p", "input");
+    assert_int_equal(input.received, 10);
+    assert_int_equal(input.folded, 8);
+    tested_drain(&t);
+    tested_end(&t);
+    expect_out(&t, "p.output SAMPLE a 10\n");
+    tested_close(&t);
+}
+
+static void what_is_held_survives_a_crash(void **state)
+{
+    (void)state;
+    static const char topology[] = "g :: Graphite(listen: \"127.0.0.1:1\") -> p :: Pace(every: 1h) -> Null()\n";
+    struct tested t;
+    tested_open(&t);
+    tested_start(&t, topology);
+    t.listen_to = "p";
+    tested_feed(&t, "p", samples("a", 1, 5));
+    tested_run(&t, INT64_C(10) * 1000000000); /* saved meanwhile */
+    expect_out(&t, "p.output SAMPLE a 1\n");
+    tested_crash(&t);
+    tested_start(&t, topology);
+    t.listen_to = "p";
+    tested_run(&t, INT64_C(10) * 1000000000);
+    expect_out(&t, "");
+    tested_run(&t, INT64_C(3700) * 1000000000);
+    expect_out(&t, "p.output SAMPLE a 5\n");
+    tested_close(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_passes_and_the_newest_of_the_rest_comes_in_its_turn),
+        cmocka_unit_test(a_rate_is_a_time_between_two),
+        cmocka_unit_test(amounts_and_what_happens_are_never_held),
+        cmocka_unit_test(only_what_matches_is_paced),
+        cmocka_unit_test(kinds_of_a_name_are_paced_apart_and_text_is_held_whole),
+        cmocka_unit_test(one_of_rate_and_every_is_wanted),
+        cmocka_unit_test(more_names_than_series_are_rejected_and_the_rest_goes_on),
+        cmocka_unit_test(what_was_folded_is_counted_and_what_is_held_goes_at_the_end),
+        cmocka_unit_test(what_is_held_survives_a_crash),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
