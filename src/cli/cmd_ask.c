@@ -1,4 +1,4 @@
-/* yarder ask: a question to an element that remembers: State, Facts, Events, Window, Forget, Cardinality. */
+/* yarder ask: a question to an element that remembers: State, Facts, Events, Window, Forget, Cardinality, Broker. */
 #include <stdio.h>
 #include <stdlib.h>
 

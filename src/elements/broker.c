@@ -15,11 +15,12 @@
 #include "elements/brokers.h"
 #include "elements/classes.h"
 #include "elements/live_access.h"
+#include "elements/rows.h"
 #include "flow/run.h"
 #include "io/loop.h"
 #include "live/door_format.h"
 
-enum { INPUT };
+enum { PORT_INPUT, PORT_QUERY };
 enum { REASON_SIZE, REASON_TYPE, REASON_NAMES, REASON_NAME };
 enum { COMMAND_CALL = 1 };
 #define KINDS   (YD_KINDS_NUMERIC | YD_KIND_BIT(YD_STATE) | YD_KIND_BIT(YD_FACT))
@@ -55,13 +56,20 @@ static const char *const reasons[] = {[REASON_SIZE] = "value larger than value_s
                                       NULL};
 
 static const struct yd_port_class ports[] = {
-    [INPUT] = {.name = "input",
-               .direction = YD_IN,
-               .mode = YD_PUSH,
-               .kinds = YD_KINDS_ALL,
-               .needs = KINDS,
-               .flags = YD_PORT_REQUIRED,
-               .doc = "Values. EVENTs, PACKETs and ROWs are no measurements: they are passed over, counted as folded."},
+    [PORT_INPUT] =
+        {.name = "input",
+         .direction = YD_IN,
+         .mode = YD_PUSH,
+         .kinds = YD_KINDS_ALL,
+         .needs = KINDS,
+         .flags = YD_PORT_REQUIRED,
+         .doc = "Values. EVENTs, PACKETs and ROWs are no measurements: they are passed over, counted as folded."},
+    [PORT_QUERY] = {.name = "query",
+                    .direction = YD_IN,
+                    .mode = YD_QUERY,
+                    .schema = "rows",
+                    .doc = "Answers `applications`: of each one that is there what it has subscribed to, got and lost, "
+                           "and where; then of all that have left, together."},
     {.name = NULL}};
 
 static const struct yd_param_class params[] = {
@@ -242,9 +250,58 @@ static enum yd_turn_result on_batch(struct state *state, const struct yd_batch *
     return YD_DONE;
 }
 
+/* ---- questions ---- */
+
+static int fill_counts(struct yd_builder *builder, const atomic_ullong *passed, const atomic_ullong *paced,
+                       const atomic_ullong *overrun, const atomic_ullong *unplaced)
+{
+    int error = yd_rows_cell_u64(builder, "passed", atomic_load_explicit(passed, memory_order_relaxed));
+    if (error == 0) error = yd_rows_cell_u64(builder, "paced", atomic_load_explicit(paced, memory_order_relaxed));
+    if (error == 0) error = yd_rows_cell_u64(builder, "overrun", atomic_load_explicit(overrun, memory_order_relaxed));
+    return error ? error : yd_rows_cell_u64(builder, "unplaced", atomic_load_explicit(unplaced, memory_order_relaxed));
+}
+
+static int fill_member(struct yd_builder *builder, const void *arg)
+{
+    const struct yd_broker_member *member = arg;
+    struct yd_str application = yd_str_of(member->application); /* what it says of itself: anything */
+    if (!yd_text_utf8(application)) application = YD_STR("?");
+    int error = yd_rows_cell_text(builder, "application", application);
+    if (error == 0) error = yd_rows_cell_u64(builder, "user", member->uid);
+    if (error == 0) error = yd_rows_cell_u64(builder, "priority", atomic_load(&member->priority));
+    if (error == 0) error = yd_rows_cell_u64(builder, "subscriptions", atomic_load(&member->subscriptions));
+    if (error == 0) error = yd_rows_cell_u64(builder, "names", atomic_load(&member->names));
+    return error ? error : fill_counts(builder, &member->passed, &member->paced, &member->overrun, &member->unplaced);
+}
+
+static int fill_ended(struct yd_builder *builder, const void *arg)
+{
+    const struct yd_broker *broker = arg;
+    return fill_counts(builder, &broker->ended_passed, &broker->ended_paced, &broker->ended_overrun,
+                       &broker->ended_unplaced);
+}
+
+static enum yd_turn_result answer(const struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    struct yd_broker *broker = state->broker;
+    struct yd_rows rows;
+    if (!yd_rows_op(input->batch, "applications")) return yd_rows_unknown(input, out, "applications");
+    yd_rows_begin(&rows, input, out);
+    yd_lock_take(&broker->lock);
+    for (const struct yd_broker_member *member = broker->members; member; member = member->next) {
+        char name[32];
+        int size = snprintf(name, sizeof name, "process.%d", (int)member->process);
+        yd_rows_add(&rows, (struct yd_str){name, (size_t)size}, input->wall_ns, fill_member, member);
+    }
+    yd_lock_give(&broker->lock);
+    yd_rows_add(&rows, YD_STR("ended"), input->wall_ns, fill_ended, broker);
+    return yd_rows_end(&rows);
+}
+
 static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
 {
-    return input->type == YD_INPUT_BATCH ? on_batch(opaque, input->batch, out) : YD_DONE;
+    if (input->type == YD_INPUT_BATCH) return on_batch(opaque, input->batch, out);
+    return input->type == YD_INPUT_QUERY ? answer(opaque, input, out) : YD_DONE;
 }
 
 /* ---- the door ---- */

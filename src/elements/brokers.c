@@ -21,7 +21,7 @@
 
 #define BUDGET 2048 /* events a turn */
 
-enum { ENV_WORK = YD_ENV_USER, ENV_ENTER, ENV_LEAVE, ENV_ASK };
+enum { ENV_WORK = YD_ENV_USER, ENV_ENTER, ENV_LEAVE, ENV_ASK, ENV_END };
 enum { TIMER_DUE = 1 };
 
 /* ---- what is shared ---- */
@@ -123,6 +123,8 @@ static enum yd_turn caller_receive(void *state, struct yd_envelope *envelope, st
         if (member->next_called) member->next_called->prev_called = member->prev_called;
         member_unref(member); /* that of ENTER; the envelope has its own */
         return YD_TURN_DONE;
+    case ENV_END:
+        return YD_TURN_STOP;
     default:
         return YD_TURN_DONE;
     }
@@ -166,9 +168,14 @@ int yd_broker_start(struct yd_broker *broker)
     return error;
 }
 
+/* By a word, not by yd_kill: a process that is killed before its first turn has no fini. */
 static void end(struct yd_system *system, yd_pid pid)
 {
-    if (pid != YD_NOBODY) (void)yd_kill(system, pid); /* no memory: it ends with the system */
+    struct yd_envelope *envelope = pid != YD_NOBODY ? yd_envelope_new(system, pid, ENV_END, YD_SYSTEM) : NULL;
+    if (envelope)
+        (void)yd_send(system, envelope); /* it may have ended by itself */
+    else if (pid != YD_NOBODY)
+        (void)yd_kill(system, pid); /* nor for this: it ends with the system */
 }
 
 void yd_broker_stop(struct yd_broker *broker)
@@ -310,6 +317,8 @@ static enum yd_turn application_receive(void *state, struct yd_envelope *envelop
     case ENV_WORK:
     case YD_ENV_TIMER:
         return work(application, out);
+    case ENV_END:
+        return YD_TURN_STOP;
     default:
         return YD_TURN_DONE;
     }

@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """The element Broker in real runs: a thousand applications, most of which never read, some stopped or killed."""
+import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 
-from harness import Daemon, check_identity, main, wait_for
+from harness import Daemon, check_identity, free_port, main, wait_for, yarder
 
 HELPER = os.environ['BROKER_HELPER']
 TOPOLOGY = '''
 graphite :: Graphite(listen: "127.0.0.1:{graphite}")
 graphite -> broker :: Broker(ring: 16MiB)
+native :: Native(listen: "127.0.0.1:{native}")
 '''
 
 
@@ -30,6 +33,21 @@ class Helper:
         out, _ = self.process.communicate(timeout=seconds)
         assert self.process.returncode == 0, self.process.returncode
         return [tuple(map(int, line.split())) for line in out.splitlines()]
+
+
+def daemon_in(folder, **more):
+    return Daemon(folder, TOPOLOGY, ports={name: free_port() for name in ('native', 'graphite')}, **more)
+
+
+def applications(daemon):
+    out = yarder('ask', 'broker', 'applications', '--at', f'127.0.0.1:{daemon.ports["native"]}', '--json', check=0).stdout
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def settled(daemon, total):
+    """Each application that is there has been served everything."""
+    wait_for(lambda: all(r['passed'] + r['paced'] + r['overrun'] == total for r in applications(daemon) if r['name'] != 'ended'),
+             why='everything served', pause=0.1)
 
 
 def address(daemon):
@@ -61,7 +79,7 @@ def resident(daemon):
 def a_thousand_that_never_read_cost_the_healthy_ones_nothing(folder):
     """1,000 applications that do not read, one stopped, one killed: others get every value in order, and all counts are exact"""
     last = 20000
-    with Daemon(folder, TOPOLOGY) as daemon:
+    with daemon_in(folder) as daemon:
         where = address(daemon)
         idle = [Helper(daemon, 'idle', where, 'n', 4096, 0, 250) for _ in range(4)]
         stopped = Helper(daemon, 'idle', where, 'n', 8 << 20, 0, 1)
@@ -78,6 +96,7 @@ def a_thousand_that_never_read_cost_the_healthy_ones_nothing(folder):
             assert (got, lost, broken) == (last, 0, 0), (got, lost, broken)
             assert (passed, paced, overrun, unplaced) == (last, 0, 0, 0)
         wait_for(lambda: taken(daemon) == last, why='everything taken')
+        settled(daemon, last)
         stopped.process.send_signal(signal.SIGCONT)
         (got, lost, passed, _, overrun, _, broken), = stopped.reports()
         assert (got, lost, passed, overrun, broken) == (last, 0, last, 0, 0), (got, lost, passed, overrun, broken)
@@ -94,7 +113,7 @@ def who_comes_and_goes_leaves_nothing_behind(folder):
     """1,000 applications come and go, a third of them killed: no descriptor and no memory of theirs stays"""
     # So few descriptors that one left behind by each would be noticed: 100 take 300 of them.
     prefix = ['sh', '-c', 'ulimit -n 700; exec "$@"', 'sh']
-    with Daemon(folder, TOPOLOGY, prefix=prefix) as daemon:
+    with daemon_in(folder, prefix=prefix) as daemon:
         where = address(daemon)
 
         def round_of(kill):
@@ -118,19 +137,82 @@ def who_comes_and_goes_leaves_nothing_behind(folder):
 
 def at_most_so_many_a_second(folder):
     """A rate of 10 a second: no more come, and those held back are counted exactly"""
-    with Daemon(folder, TOPOLOGY) as daemon:
+    with daemon_in(folder) as daemon:
         helper = Helper(daemon, 'idle', address(daemon), 'n', 65536, 10, 3).ready()
         send(daemon, b'n', 1, 5000)
         wait_for(lambda: taken(daemon) == 5000, why='everything taken')
+        settled(daemon, 5000)
         for got, lost, passed, paced, overrun, _, broken in helper.reports():
             assert got == passed and lost == 0 and broken == 0
             assert passed + paced + overrun == 5000 and overrun == 0 and 10 <= passed <= 200, (passed, paced, overrun)
         daemon.stop()
 
 
+def each_application_is_told_of(folder):
+    """`yarder ask` tells of each application what it got and where it lost, and of those who left their sum"""
+    with daemon_in(folder) as daemon:
+        helper = Helper(daemon, 'idle', address(daemon), 'n', 65536, 10, 2).ready()
+
+        send(daemon, b'n', 1, 1000)
+        wait_for(lambda: taken(daemon) == 1000, why='everything taken')
+        settled(daemon, 1000)
+        there = applications(daemon)
+        assert len(there) == 3 and there[2]['name'] == 'ended', there
+        for row in there[:2]:
+            assert row['name'] == f'process.{helper.process.pid}' and row['application'] == 'broker_helper', row
+            assert (row['subscriptions'], row['names'], row['overrun'], row['unplaced']) == (1, 1, 0, 0), row
+        assert len(helper.reports()) == 2
+        wait_for(lambda: len(applications(daemon)) == 1, why='both gone')
+        ended, = applications(daemon)
+        assert ended['passed'] + ended['paced'] == 2000, ended
+        daemon.stop()
+
+
+def nonsense_at_the_door_harms_nobody(folder):
+    """Wrong sizes, unknown types, a pattern that does not end, rates that are none: refused or shown out, others go on"""
+    with daemon_in(folder) as daemon:
+        helper = Helper(daemon, 'read', address(daemon), 'n', 65536, 0, 100).ready()
+
+        def come():
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            s.settimeout(10)
+            s.connect(address(daemon))
+            s.send(head(1) + b'x'.ljust(64, b'\0'))
+            s.recv(4096)
+            return s
+
+        def head(kind, correlation=7):
+            return struct.pack('=IHHQ', 0x524f4459, 1, kind, correlation)
+
+        def subscribe(rate=0.0, ring=0, names=0, mode=1, priority=0, pattern=b'n'):
+            return head(5) + struct.pack('=dQIHH', rate, ring, names, mode, priority) + pattern.ljust(1024, b'\0')
+
+        for bad in [subscribe(rate=float('nan')), subscribe(rate=-1.0), subscribe(rate=1e-300), subscribe(priority=10),
+                    subscribe(pattern=b'x' * 1024), subscribe(pattern=b'a b=c=d,,'), head(8) + bytes(8), head(8) + b'\xff' * 8]:
+            with come() as s:
+                s.send(bad)
+                answer = s.recv(4096)
+                assert struct.unpack_from('=IHH', answer)[2] == 3, answer[:16]
+        for bad in [subscribe()[:-1], head(5), head(7), head(8) + bytes(9), b'x' * 300]:
+            with come() as s:
+                s.send(bad)
+                assert s.recv(4096) == b'', bad[:16]
+        with come() as s:  # unknown ones are passed over; the greatest sizes are bounded
+            s.send(head(99) + bytes(100))
+            s.send(head(7) + bytes(8))
+            s.send(subscribe(ring=2**64 - 1, names=2**32 - 1, rate=1e300))
+            assert struct.unpack_from('=IHH', s.recv(4096))[2] == 6
+            for _ in range(5):
+                s.send(head(7) + struct.pack('=Q', 1))
+        send(daemon, b'n', 1, 100)
+        (got, lost, _, _, _, _, broken), = helper.reports()
+        assert (got, lost, broken) == (100, 0, 0)
+        daemon.stop()
+
+
 def subscriptions_are_made_again_by_themselves(folder):
     """The daemon is killed and comes back: an application goes on reading, without a word to it"""
-    with Daemon(folder, TOPOLOGY) as daemon:
+    with daemon_in(folder) as daemon:
         helper = Helper(daemon, 'read', address(daemon), 'n', 1 << 20, 0, 100).ready()
         daemon.kill()
         daemon.start()
@@ -149,4 +231,5 @@ def subscriptions_are_made_again_by_themselves(folder):
 
 if __name__ == '__main__':
     main(a_thousand_that_never_read_cost_the_healthy_ones_nothing, who_comes_and_goes_leaves_nothing_behind,
-         at_most_so_many_a_second, subscriptions_are_made_again_by_themselves)
+         at_most_so_many_a_second, each_application_is_told_of, nonsense_at_the_door_harms_nobody,
+         subscriptions_are_made_again_by_themselves)
