@@ -38,6 +38,13 @@ double now_ns(void)
     return (double)at.tv_sec * 1e9 + (double)at.tv_nsec;
 }
 
+long sleeps(void)
+{
+    struct rusage used = {0};
+    (void)getrusage(RUSAGE_SELF, &used);
+    return used.ru_nvcsw;
+}
+
 static int by_size(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -306,13 +313,14 @@ static void futex_us(struct series *to)
     wait_ready(1);
     uint32_t i = 0;
     for (int sample = 0; sample < SLEPT_SAMPLES; sample++) {
+        long before = sleeps();
         double began = now_ns();
         for (uint32_t last = i + SLEPT; i < last; i++) {
             __atomic_store_n(a, i + 1, __ATOMIC_RELEASE);
             futex(a, FUTEX_WAKE, 1);
             while (__atomic_load_n(b, __ATOMIC_ACQUIRE) == i) futex(b, FUTEX_WAIT, i);
         }
-        bench_add(to, (now_ns() - began) / SLEPT / 1e3);
+        if (sleeps() - before >= SLEPT) bench_add(to, (now_ns() - began) / SLEPT / 1e3);
     }
     (void)end(pid);
 }
@@ -362,13 +370,14 @@ static void asleep_us(struct series *to)
     wait_ready(1);
     uint64_t i = 0;
     for (int sample = 0; sample < SLEPT_SAMPLES; sample++) {
+        long before = sleeps();
         double began = now_ns();
         for (uint64_t last = i + SLEPT; i < last;) {
             bytes[0] = ++i;
             (void)yd_live_triple_put(&there, 0, YD_BLOB, 0, bytes, 64);
             while (take_asleep(&reader) != i) continue;
         }
-        bench_add(to, (now_ns() - began) / SLEPT / 1e3);
+        if (sleeps() - before >= SLEPT) bench_add(to, (now_ns() - began) / SLEPT / 1e3);
     }
     (void)end(pid);
     yd_live_triple_destroy(&there);
@@ -456,14 +465,15 @@ int main(int argc, char **argv)
     say("floor: futex, there and back", FUTEX, "us", NULL, 0);
     say("64 bytes there and back, triple buffers, asleep", ASLEEP, "us", "futex", m[ASLEEP] / m[FUTEX]);
     say("64 bytes there and back in order (rings), asleep", RING_ASLEEP, "us", "futex", m[RING_ASLEEP] / m[FUTEX]);
-    say("64 bytes in order, lossless, ring of 256 KiB", STREAM, "ns", NULL, 0);
-    say("64 bytes in order, lossless, ring of 4 MiB", STREAM_LARGE, "ns", NULL, 0);
+    say("64 bytes in order, lossless, ring of 256 KiB", STREAM, "ns", "a line", m[STREAM] / m[LINE]);
+    say("64 bytes in order, lossless, ring of 4 MiB", STREAM_LARGE, "ns", "a line", m[STREAM_LARGE] / m[LINE]);
     say("  CPU time of both ends", STREAM_LARGE_CPU, "ns", NULL, 0);
     if (!has_zmq) {
         printf("ZeroMQ is not there (run ./dev bench live)\n");
         return 0;
     }
     say("peer: ZeroMQ PUSH-PULL over ipc://", ZMQ, "ns", "ours, 256 KiB", m[ZMQ] / m[STREAM]);
+    printf("%-80s %6.2f x ours, 4 MiB\n", "", m[ZMQ] / m[STREAM_LARGE]);
     say("  CPU time of both ends", ZMQ_CPU, "ns", "ours, 4 MiB", m[ZMQ_CPU] / m[STREAM_LARGE_CPU]);
     say("peer: ZeroMQ PAIR over ipc://, there and back", ZMQ_ROUND, "us", "ours in order, asleep",
         m[ZMQ_ROUND] / m[RING_ASLEEP]);
