@@ -80,19 +80,24 @@ static void XMLCALL on_begin(void *opaque, const XML_Char *name, const XML_Char 
         stop(reader, YD_EFORMAT);
         return;
     }
-    size_t count = 0;
-    while (attributes[count]) count += 2;
-    struct yd__xml *node = yd_arena_zero(reader->arena, sizeof *node);
-    const char **copies = yd_arena_get(reader->arena, (count + 1) * sizeof *copies);
-    if (!node || !copies) {
+    /* The node, its attributes and their texts in one piece. */
+    size_t count = 0, size = sizeof(struct yd__xml);
+    for (; attributes[count]; count++) size += sizeof(char *) + strlen(attributes[count]) + 1;
+    struct yd__xml *node = yd_arena_get(reader->arena, size + sizeof(char *));
+    if (!node) {
         stop(reader, YD_ENOMEM);
         return;
     }
+    *node = (struct yd__xml){0};
+    const char **copies = (const char **)(node + 1);
+    char *to = (char *)(copies + count + 1);
     for (size_t i = 0; i < count; i++) {
         /* xmlns and xmlns:xtce keep their whole name. */
         bool whole = i % 2 || strncmp(attributes[i], "xmlns", 5) == 0;
-        copies[i] = yd_arena_cstr(reader->arena, yd_str_of(whole ? attributes[i] : behind_prefix(attributes[i])));
-        if (!copies[i]) stop(reader, YD_ENOMEM);
+        const char *from = whole ? attributes[i] : behind_prefix(attributes[i]);
+        size_t length = strlen(from) + 1;
+        copies[i] = memcpy(to, from, length);
+        to += length;
     }
     copies[count] = NULL;
     node->attributes = copies;

@@ -138,14 +138,14 @@ static uint64_t hash_of(enum xtce_kind kind, const void *in, struct yd_str name)
 
 static void grow(struct xtce *xtce)
 {
-    size_t size = xtce->table_size ? xtce->table_size * 2 : 1024;
-    struct xtce_named *table = xtce_piece(xtce, size * sizeof *table);
+    size_t size = xtce->table_size ? xtce->table_size * 4 : 4096;
+    struct xtce_slot *table = xtce_piece(xtce, size * sizeof *table);
     for (size_t i = 0; i < xtce->table_size; i++) {
-        const struct xtce_named *item = &xtce->table[i];
-        if (!item->what) continue;
-        size_t at = hash_of(item->kind, item->in, item->name) & (size - 1);
-        while (table[at].what) at = (at + 1) & (size - 1);
-        table[at] = *item;
+        struct xtce_slot slot = xtce->table[i];
+        if (!slot.item) continue;
+        size_t at = slot.hash & (size - 1);
+        while (table[at].item) at = (at + 1) & (size - 1);
+        table[at] = slot;
     }
     xtce->table = table;
     xtce->table_size = size;
@@ -154,15 +154,19 @@ static void grow(struct xtce *xtce)
 struct xtce_named *xtce_find(struct xtce *xtce, enum xtce_kind kind, const void *in, struct yd_str name, bool add)
 {
     if (xtce->table_count * 2 >= xtce->table_size) grow(xtce);
-    size_t mask = xtce->table_size - 1, at = hash_of(kind, in, name) & mask;
-    for (; xtce->table[at].what; at = (at + 1) & mask) {
-        struct xtce_named *item = &xtce->table[at];
-        if (item->kind == kind && item->in == in && yd_str_eq(item->name, name)) return item;
+    uint64_t hash = hash_of(kind, in, name);
+    size_t mask = xtce->table_size - 1, at = hash & mask;
+    for (; xtce->table[at].item; at = (at + 1) & mask) {
+        struct xtce_named *item = xtce->table[at].item;
+        if (xtce->table[at].hash == hash && item->kind == kind && item->in == in && yd_str_eq(item->name, name))
+            return item;
     }
     if (!add) return NULL;
+    struct xtce_named *made = xtce_piece(xtce, sizeof *made);
     xtce->table_count++;
-    xtce->table[at] = (struct xtce_named){kind, in, name, NULL};
-    return &xtce->table[at]; /* the caller fills `what` at once */
+    *made = (struct xtce_named){kind, in, name, NULL};
+    xtce->table[at] = (struct xtce_slot){made, hash};
+    return made;
 }
 
 /* "Power/Volts" from here: through systems below `in` as far as there are slashes. */

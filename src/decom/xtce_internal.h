@@ -87,13 +87,17 @@ struct xtce_named {
     void *what;
 };
 
+struct xtce_slot {
+    struct xtce_named *item;
+    uint64_t hash;
+};
 struct xtce {
     struct yd_def *def;
     struct yd_arena arena; /* what is only needed while reading */
     struct yd_diagnostics *diagnostics;
     struct xtce_system *root;
     uint32_t system_count;
-    struct xtce_named *table;
+    struct xtce_slot *table;
     size_t table_size, table_count;
     struct xtce_type *types, *types_last;
     struct xtce_parameter *parameters, *parameters_last;
