@@ -43,6 +43,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_log_follow,
     &cmd_log_promote,
     &cmd_decom_check,
+    &cmd_decom_convert,
     &cmd_decom_explain,
     &cmd_sim,
     &cmd_completion,
