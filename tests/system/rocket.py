@@ -9,7 +9,7 @@ import struct
 import subprocess
 import time
 
-from harness import ROOT, YARDER, Daemon, Skip, check_identity, free_port, main, wait_for, yarder
+from harness import ROOT, YARDER, Daemon, check_identity, free_port, main, wait_for, yarder
 from rawlog import Small, free_udp_port
 
 EXAMPLES = os.path.join(ROOT, 'examples')
@@ -104,7 +104,7 @@ def live(daemon, name):
 
 
 def the_same_values_everywhere(folder):
-    """what the simulator sent is in the metrics log, in order, behind Grafana's port, in shared memory and in its C example:
+    """what the simulator sent is in the metrics log, in its replay, behind Grafana's port, in shared memory, in the C example:
     equal to the last bit; raw packets logged + counted drops = sent, and the losses made on purpose are told"""
     with vehicle(folder) as daemon:
         summary, values = sim(daemon, '--duration', '3s', '--loss', '0.03', '--seed', '7')
@@ -173,6 +173,14 @@ def the_same_values_everywhere(folder):
                 assert shown[name] == (str(value).lower() if isinstance(value, bool) else value), (name, shown[name], value)
             else:
                 assert bits(float(shown[name])) == bits(value), (name, shown[name], value)
+        # Replayed: the same values in the same order.
+        replayed = yarder('replay', 'metrics', '--as-fast', '--json', '--data', daemon.data, check=0).stdout
+        again = {}
+        for r in map(json.loads, replayed.splitlines()):
+            if r['kind'] == 'SAMPLE':
+                again.setdefault(r['name'], []).append(bits(r['value']))
+        for name, wanted in names.items():
+            assert again[name] == wanted, (name, len(again[name]), len(wanted))
         check_identity(daemon.status())
         daemon.stop()
 
