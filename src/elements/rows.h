@@ -14,7 +14,7 @@
  *   forget_list     -                                        the pattern          kinds, since, dropped
  *   forget_end      match                                    "forget"             ended
  *   cardinality     -                                        the rule             known, refused, sample
- *   applications    -                                        process.PID, ended   subscriptions, names, passed, overrun …
+ *   applications    -                                        process.PID, ended   subscriptions, names, passed, overrun
  *
  * Times are ns since 1970. More than `max` (100000) answers: YD_ETOOBIG, with what to narrow. */
 #ifndef ELEMENTS_ROWS_H

@@ -11,7 +11,7 @@ ALL = ('run', 'check', 'fmt', 'graph', 'route', 'elements', 'test', 'put', 'send
        'log tail', 'log verify', 'log get', 'log dump', 'log repair', 'log salvage', 'log backup',
        'live ls', 'live get', 'live watch', 'live stat', 'live record', 'replay',
        'log restore', 'log tombstone', 'log append', 'log subscribe', 'log create', 'log cursors', 'log follow', 'log promote',
-       'decom check', 'decom explain',
+       'decom check', 'decom convert', 'decom explain',
        'sim',
        'completion', 'version')
 

@@ -296,8 +296,18 @@ def bells_rung(folder, daemon, name, reader):
     return [line for line in open(trace) if 'futex(' in line and '_PRIVATE' not in line]
 
 
+def own_proc():
+    """Whether /proc shows our processes."""
+    try:
+        return os.readlink('/proc/self') == str(os.getpid())
+    except OSError:
+        return False
+
+
 def publishing_makes_no_call_while_nobody_waits(folder):
     """strace: not one futex call on the shared bells while nobody sleeps; with a sleeping reader there are"""
+    if not own_proc():
+        raise Skip("/proc is another container's: strace cannot find the daemon's threads")
     with Daemon(folder, TOPOLOGY) as daemon:
         try:
             quiet = bells_rung(folder, daemon, 'quiet', None)
