@@ -181,7 +181,7 @@ static void put_epoch(struct writer *writer, const struct yd_def_type *type)
         return;
     }
     char text[64];
-    yd_text_put_time(text, sizeof text, type->epoch_ns);
+    text[yd_text_put_time(text, sizeof text - 1, type->epoch_ns)] = 0;
     yd_buf_printf(writer->to, "\"%s\"%s", text, type->counts_leaps ? " tai" : "");
 }
 
@@ -272,7 +272,7 @@ static void put_range(struct writer *writer, const char *word, const struct yd_l
 static void put_duration(struct writer *writer, const char *word, int64_t ns)
 {
     char text[64];
-    yd_text_put_duration(text, sizeof text, ns);
+    text[yd_text_put_duration(text, sizeof text - 1, ns)] = 0;
     yd_buf_printf(writer->to, " %s %s", word, text);
 }
 
