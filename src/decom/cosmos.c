@@ -390,7 +390,7 @@ static void take_segment(struct cosmos *cosmos)
     bool good = true;
     for (uint32_t i = 2; good && i < cosmos->count; i++) {
         good = real(cosmos, i, &term);
-        put_number(&own, term);
+        if (good) put_number(&own, term);
         if (i + 1 < cosmos->count) yd_buf_cstr(&own, " + float(x) * (");
     }
     for (uint32_t i = 3; i < cosmos->count; i++) yd_buf_char(&own, ')');

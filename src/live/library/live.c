@@ -5,7 +5,6 @@
 #include "live/library/internal.h"
 
 #include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
@@ -369,7 +368,7 @@ int yd_live_get_i64(struct yd_live_item *item, int64_t *ret)
         *ret = value.i64;
         return 0;
     case YD_F64:
-        if (!(value.f64 >= -0x1p63 && value.f64 < 0x1p63) || value.f64 != trunc(value.f64)) return YD_ERANGE;
+        if (!(value.f64 >= -0x1p63 && value.f64 < 0x1p63) || (double)(int64_t)value.f64 != value.f64) return YD_ERANGE;
         *ret = (int64_t)value.f64;
         return 0;
     default:
@@ -392,7 +391,7 @@ int yd_live_get_u64(struct yd_live_item *item, uint64_t *ret)
         *ret = value.u64;
         return 0;
     case YD_F64:
-        if (!(value.f64 >= 0 && value.f64 < 0x1p64) || value.f64 != trunc(value.f64)) return YD_ERANGE;
+        if (!(value.f64 >= 0 && value.f64 < 0x1p64) || (double)(uint64_t)value.f64 != value.f64) return YD_ERANGE;
         *ret = (uint64_t)value.f64;
         return 0;
     default:
