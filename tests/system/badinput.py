@@ -49,12 +49,14 @@ def rejects_are_told_by_reason_and_peer(folder):
             send('127.9.9.9', b'no.value\n' * 200 + b'bad.value x\n')
         for i in range(300):
             send(f'127.0.{i // 250}.{i % 250 + 1}', b'no.value\n')
-        send('127.9.9.9', b'\x1b[31mred\x07\n')
 
         def pump():
             return next(p for p in daemon.element('graphite')['inputs'] if p['name'] == 'pump')
 
-        wait_for(lambda: pump()['rejected'] == 5 * 201 + 300 + 1, why='the rejects')
+        # Connections are read on several executors: what is to be the last is sent when the others have been counted.
+        wait_for(lambda: pump()['rejected'] == 5 * 201 + 300, why='the rejects')
+        send('127.9.9.9', b'\x1b[31mred\x07\n')
+        wait_for(lambda: pump()['rejected'] == 5 * 201 + 300 + 1, why='the last one')
         element = daemon.element('graphite')
         reasons = {r['reason']: r['rejected'] for r in element['reasons'] if r['rejected']}
         peers = element['peers']
