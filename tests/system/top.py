@@ -113,8 +113,12 @@ last -> metrics :: Log(stream: "metrics")
 '''
     with Daemon(folder, topology=topology, args=['--plugin', slow]) as daemon, flood(daemon):
         assert 'slow, busy' in named(daemon, 'element', 'slow')['text']
-        shares = {e['name']: e for e in daemon.status()['elements']}
-        assert shares['first']['waiting_output_ns'] > 0 and shares['slow']['waiting_output_ns'] < shares['slow']['busy_ns'], shares
+        # The element may be named before the queue in front of it is full: asked until the one before it is held up.
+        def shares():
+            elements = {e['name']: e for e in daemon.status()['elements']}
+            return elements if elements['first']['waiting_output_ns'] > 0 else None
+        slow_share = wait_for(shares, seconds=40, why='that the element before it waits for room')['slow']
+        assert slow_share['waiting_output_ns'] < slow_share['busy_ns'], slow_share
         # What stood in the queue before it is told with its size.
         waits = top(daemon, '--waits')
         line = next(line for line in waits.splitlines() if line.strip().startswith('slow.input'))
