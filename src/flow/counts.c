@@ -160,6 +160,13 @@ static void publish_wire(struct yd__flow_wire *wire)
     to->ended = out->ended;
 }
 
+/* Credit goes back by quarters of the window: what is consumed and not yet returned is no longer in flight. */
+static void publish_receiver(struct yd__flow_wire *wire)
+{
+    wire->in.seen_bytes = wire->in.unreturned_bytes;
+    wire->in.seen_records = wire->in.unreturned_records;
+}
+
 void yd__counts_publish(struct yd_element *e, int64_t now)
 {
     struct yd__published *to = &e->published;
@@ -187,10 +194,13 @@ void yd__counts_publish(struct yd_element *e, int64_t now)
     to->stat.pump_count = to->pumps ? yd_pump_count(e->pump) : 0;
     to->stat.pumps = to->pumps;
     for (size_t p = 0; p < e->port_count; p++) {
-        if (e->class->ports[p].direction != YD_OUT || e->class->ports[p].mode != YD_PUSH) continue;
+        if (e->class->ports[p].mode != YD_PUSH) continue;
         for (uint32_t i = 0; i < e->ports[p].wire_count; i++) {
             struct yd__flow_wire *wire = &e->run->wires[e->ports[p].wires[i]];
-            if (!wire->def->is_cursor) publish_wire(wire);
+            if (e->class->ports[p].direction == YD_IN)
+                publish_receiver(wire);
+            else if (!wire->def->is_cursor)
+                publish_wire(wire);
         }
     }
     yd_lock_give(&e->lock);
@@ -259,6 +269,17 @@ static void visit_element(struct yd_element *e, const struct yd_run_stat_visit *
     yd_lock_give(&e->lock);
 }
 
+/* Both ends publish between turns of their own: while records flow the two moments differ, and less than nothing is
+ * nothing; when they rest it is exact. */
+static void take_off_consumed(struct yd_run *run, const struct yd__flow_wire *wire, struct yd_wire_stat *stat)
+{
+    struct yd_element *to = &run->elements[wire->def->to];
+    yd_lock_take(&to->lock);
+    stat->in_flight_bytes -= YD_MIN(stat->in_flight_bytes, wire->in.seen_bytes);
+    stat->in_flight_records -= YD_MIN(stat->in_flight_records, wire->in.seen_records);
+    yd_lock_give(&to->lock);
+}
+
 void yd_run_stat(struct yd_run *run, const struct yd_run_stat_visit *visit)
 {
     for (uint32_t i = 0; visit->element && i < run->element_count; i++) visit_element(&run->elements[i], visit);
@@ -271,6 +292,7 @@ void yd_run_stat(struct yd_run *run, const struct yd_run_stat_visit *visit)
         yd_lock_take(lock);
         struct yd_wire_stat stat = wire->published;
         yd_lock_give(lock);
+        take_off_consumed(run, wire, &stat);
         visit->wire(visit->arg, &stat);
     }
 }

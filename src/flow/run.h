@@ -115,7 +115,7 @@ struct yd_wire_stat {
     uint64_t batches, records, bytes;            /* sent */
     uint64_t dropped;                            /* records, by `full` or by an end that is gone */
     uint64_t queued_bytes, queued_records;       /* waiting at the sender's end */
-    uint64_t in_flight_bytes, in_flight_records; /* sent, and not yet consumed as far as the sender knows */
+    uint64_t in_flight_bytes, in_flight_records; /* sent, and not yet consumed; 0 when all rests */
     uint64_t spilled;                            /* records that went by way of the disk */
     bool is_cursor, ended;
     uint64_t read, acknowledged, saved, end; /* cursor: seqnos; end: of the stream at its read level */

@@ -6,7 +6,8 @@
  *
  * The Log is anonymous (DATA/spill/WIRE), has one cursor, and keeps nothing that has been acknowledged. Upstream's
  * tickets are answered when their range is durable here: from then on the spill is the source. What is left of an
- * earlier run is sent first. When the disk takes no more, the wire is as one with `block`; with `spill_drop` as one
+ * earlier run is sent first. What waits for the disk takes as much memory as the wire's `queue` says (1 to 64 MiB; 64
+ * when it says nothing). When the disk takes no more, the wire is as one with `block`; with `spill_drop` as one
  * with `drop_old`, so that nothing at all can stop its sender. Everything here runs in the sender's process; the disk's
  * part on the log's thread and the cursor's lane. */
 #include <stdio.h>
@@ -36,6 +37,9 @@ static int open_log(struct yd__spill *spill, struct yd_trail *trail)
                                      .clock_arg = run,
                                      .retain_ns = YD_NS_PER_S,
                                      .cursor_expiry_ns = INT64_MAX / 2};
+    /* Who gives a wire little memory means all of it: what waits for the disk, too. A MiB is what writing needs. */
+    uint64_t memory = YD_MAX(def->queue_bytes, UINT64_C(1) << 20);
+    if (def->queue_bytes) options.queue_bytes_max = options.memory_bytes_max = YD_MIN(memory, UINT64_C(64) << 20);
     struct yd_log_recovery recovery;
     int error = yd_log_open(&options, &spill->log, &recovery, trail);
     free(name);

@@ -33,6 +33,8 @@ static void a_cursor_brings_everything_then_end(void **state)
     struct yd_wire_stat stat = world_wire_stat(&w, 1);
     assert_int_equal(stat.acknowledged, 5000);
     assert_int_equal(stat.saved, 5000);
+    assert_int_equal(stat.in_flight_records, 0);
+    assert_int_equal(world_wire_stat(&w, 0).in_flight_records, 0);
     assert_true(stat.ended);
     world_check_identity(&w);
     world_fini(&w);

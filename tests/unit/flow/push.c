@@ -26,6 +26,10 @@ static void all_arrives_in_order_and_the_run_ends_by_itself(void **state)
     assert_int_equal(seen->values[999], 999);
     world_check_identity(&w);
     assert_int_equal(world_input(&w, c, "in").consumed, 1000);
+    for (uint32_t wire = 0; wire < 2; wire++) { /* nearly all of the window, and no credit came back for it */
+        assert_int_equal(world_wire_stat(&w, wire).in_flight_records, 0);
+        assert_int_equal(world_wire_stat(&w, wire).in_flight_bytes, 0);
+    }
     world_fini(&w);
     seen_clear();
 }
