@@ -107,10 +107,16 @@ static int by_first(const void *left, const void *right)
     return (a->first > b->first) - (a->first < b->first);
 }
 
-static bool compile_labels(struct yd__compiler *compiler, const struct yd_def_type *type, struct yd__field *field)
+static bool compile_labels(struct yd__compiler *compiler, struct yd_def_type *type, struct yd__field *field)
 {
     enum { DENSE_MAX = 256 };
     uint32_t count = 0;
+    if (!type->labels && type->label_else.size) { /* one label for all */
+        bool minus = type->encoding == YD_DEF_TWOS || type->encoding == YD_DEF_ONES ||
+                     type->encoding == YD_DEF_SIGN_MAGNITUDE || type->encoding == YD_DEF_OFFSET_BINARY;
+        if (!yd_def_label(compiler->def, type, minus ? INT64_MIN : 0, INT64_MAX, type->label_else, type->place))
+            longjmp(compiler->out_of_memory, 1);
+    }
     for (const struct yd_def_label *label = type->labels; label; label = label->next) count++;
     if (!count) return true;
     if (!yd__is_number(type) || type->encoding == YD_DEF_IEEE || type->encoding == YD_DEF_MIL1750A)

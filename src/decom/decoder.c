@@ -226,7 +226,9 @@ static struct yd__counter *counter_of(struct yd_decoder *decoder, uint64_t key, 
 }
 
 /* Counters go up by one and wrap. One that goes back less than half of its range is late or doubled; that is no loss.
- */
+ * When it goes on from there, far from where it was, its source has begun anew, and is followed there (as RFC 3550 A.1
+ * does); what was lost between is not known. */
+#define LATE_MAX 100
 static int follow(struct yd_decoder *decoder, const struct yd__sequence *sequence)
 {
     const struct yd_decom_value *registers = decoder->machine.registers;
@@ -241,9 +243,18 @@ static int follow(struct yd_decoder *decoder, const struct yd__sequence *sequenc
         return 0;
     }
     if (step == 0 || step > mask / 2 + 1) {
-        decoder->counts.repeated++;
+        bool goes_on = counter->went_back && ((now - counter->back) & mask) == 1;
+        counter->went_back = step && mask - step + 1 > LATE_MAX;
+        counter->back = now;
+        if (goes_on && counter->went_back) {
+            counter->went_back = false;
+            counter->last = now;
+        } else {
+            decoder->counts.repeated++;
+        }
         return 0;
     }
+    counter->went_back = false;
     counter->last = now;
     if (step == 1) return 0;
     decoder->counts.lost += step - 1;

@@ -14,7 +14,8 @@ struct yd__heads {   /* of a program, in the batch at hand */
 struct yd__counter { /* of a sequence */
     uint64_t key, by;
     uint64_t last;
-    bool used, primed;
+    uint64_t back; /* where it stood when it last went far back */
+    bool used, primed, went_back;
 };
 
 struct yd__stream { /* of a commutated frame */

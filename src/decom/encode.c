@@ -372,7 +372,8 @@ static int put_text(struct yd_encoder *encoder, const struct yd__step *step, uin
         size = to_charset(type, answer.value.bytes, content, ask.room);
     whole = type->extent == YD_DEF_FIXED ? most : size + prefix;
     uint32_t width = type->extent == YD_DEF_TERMINATED ? type->terminator_size : 0;
-    for (size_t i = 0; width && i + width <= size; i += width)
+    bool wide = type->charset == YD_DEF_UTF16BE || type->charset == YD_DEF_UTF16LE;
+    for (size_t i = 0; width && i + width <= size; i += wide ? 2 : 1)
         if (memcmp(content + i, type->terminator, width) == 0) size = i; /* it would end there */
     if (width) whole = size + width;
     if ((r = room_for(encoder, step, *at, whole * 8))) return r;

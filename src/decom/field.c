@@ -353,11 +353,11 @@ static struct yd_decom_value interpolate(const struct yd__calibration *c, double
         else
             high = middle;
     }
-    if (isnan(x)) return real(x);
     if (c->kind == YD_DEF_TABLE) {
         if (low && c->a[low - 1] == x) return real(c->b[low - 1]);
         return (struct yd_decom_value){.why = "not in its table"};
     }
+    if (isnan(x)) return real(x);
     bool outside = low == 0 || (low == c->a_count && x > c->a[c->a_count - 1]);
     struct yd_decom_value value;
     uint32_t at = low ? low - 1 : 0;

@@ -114,6 +114,12 @@ static uint32_t names_before(const struct yd__step *step, uint64_t i, uint64_t c
     return (uint32_t)i * step->stride;
 }
 
+/* Elements of a list to the end: whole rows, of which the packet may say that they have no columns. */
+static uint64_t rows_in(const struct yd__step *step, uint64_t room, uint64_t columns)
+{
+    return columns ? YD_MIN(room / columns, step->dimension[0].max) * columns : 0;
+}
+
 int yd__step_number(struct yd__machine *machine, const struct yd__step *step, uint32_t shift)
 {
     uint64_t at, count, columns;
@@ -123,7 +129,7 @@ int yd__step_number(struct yd__machine *machine, const struct yd__step *step, ui
     if (!place(machine, step, &at)) return 1 + YD_DECOM_TRUNCATED;
     uint32_t bits = step->field.bits;
     uint64_t room = (machine->size_bits - at) / bits;
-    if (step->to_end) count = YD_MIN(room / columns, step->dimension[0].max) * columns;
+    if (step->to_end) count = rows_in(step, room, columns);
     if (count > room) return 1 + YD_DECOM_TRUNCATED;
     for (uint64_t i = 0; i < count; i++, at += bits) {
         machine->element = (uint32_t)i;
@@ -143,7 +149,9 @@ int yd__step_time(struct yd__machine *machine, const struct yd__step *step, uint
     if (r) return r;
     if (!place(machine, step, &at)) return 1 + YD_DECOM_TRUNCATED;
     uint32_t bytes = yd__time_bytes(step->field.type);
-    if (count > (machine->size_bits - at) / 8 / bytes) return 1 + YD_DECOM_TRUNCATED;
+    uint64_t room = (machine->size_bits - at) / 8 / bytes;
+    if (step->to_end) count = rows_in(step, room, columns);
+    if (count > room) return 1 + YD_DECOM_TRUNCATED;
     for (uint64_t i = 0; i < count; i++, at += bytes * 8) {
         uint8_t copy[24];
         for (uint32_t j = 0; j < bytes; j++)
@@ -175,9 +183,11 @@ static int extent_of(struct yd__machine *machine, const struct yd__step *step, u
         if (size > step->size.max) return 1 + YD_DECOM_COUNT;
         *ret_skip = bytes;
     } else if (type->extent == YD_DEF_TERMINATED) {
+        /* Two bytes of UTF-16 end it where a character begins; any other two, anywhere. */
+        bool wide = type->charset == YD_DEF_UTF16BE || type->charset == YD_DEF_UTF16LE;
         uint32_t width = type->terminator_size;
         uint64_t most = YD_MIN(left, step->size.max + width), i = 0;
-        for (;; i += width) {
+        for (;; i += wide ? 2 : 1) {
             if (i + width > most) return 1 + (left < step->size.max + width ? YD_DECOM_TRUNCATED : YD_DECOM_TERMINATOR);
             bool ends = true;
             for (uint32_t j = 0; j < width; j++)
@@ -214,7 +224,7 @@ int yd__step_bytes(struct yd__machine *machine, const struct yd__step *step, uin
     if (!place(machine, step, &at)) return 1 + YD_DECOM_TRUNCATED;
     for (uint64_t i = 0; i < count; i++) {
         uint64_t skip, size, whole;
-        if (step->to_end && (i >= step->dimension[0].max || at + 8 > machine->size_bits)) break;
+        if (step->to_end && i % columns == 0 && at + 8 > machine->size_bits) break;
         if ((r = extent_of(machine, step, at, &skip, &size, &whole))) return r;
         struct yd_str bytes = {(const char *)machine->data + at / 8 + skip, size};
         char *room = NULL;
@@ -250,7 +260,7 @@ int yd__step_group(struct yd__machine *machine, const struct yd__step *step, uin
     machine->at = at;
     for (uint64_t i = 0; i < count; i++) {
         uint64_t before = machine->at;
-        if (step->to_end && before >= machine->size_bits) break;
+        if (step->to_end && i % columns == 0 && before >= machine->size_bits) break;
         if (++machine->work > YD__WORK_MAX) return 1 + YD_DECOM_TOO_MUCH;
         machine->group = before;
         for (uint32_t j = 0; j < step->child_count; j++) {

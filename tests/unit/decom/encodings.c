@@ -136,6 +136,9 @@ static void texts_end_in_four_ways(void **state)
     expect_field("text(until 0)", "41 42 43 00 44", "ABC");
     expect_field("text(until \"\\n\")", "41 42 0a 44", "AB");
     expect_field("text(until 0x0d0a)", "41 42 0d 0a 44", "AB");
+    expect_field("text(until 0x0d0a)", "41 42 43 0d 0a 44", "ABC"); /* it begins at any byte */
+    expect_field("text(until 0x0d0a)", "41 0d 0d 0a 44", "A\r");
+    expect_field("text(until 0x0000) charset utf16be", "01 00 00 41 00 00 44", "ĀA"); /* where a character begins */
     expect_field("text(prefix u8)", "02 41 42 43", "AB");
     expect_field("text(prefix u16le)", "02 00 41 42 43", "AB");
     expect_field("text(rest)", "41 42 43", "ABC");
@@ -181,10 +184,14 @@ static void raw_values_become_engineering_values(void **state)
     expect_field("u8 steps(0 1, 10 2)", "0a", "2");
     expect_field("u8 table(1 1.5, 3 2.5)", "03", "2.5");
     expect_field("u8 table(1 1.5, 3 2.5)", "02", "nil?");
+    expect_field("f32 table(1 1.5, 3 2.5)", "7f c0 00 00", "nil?");
     expect_field("u8 { 0 OFF, 1 ON, 2..9 \"VERY ON\" }", "01", "ON");
     expect_field("u8 { 0 OFF, 1 ON, 2..9 \"VERY ON\" }", "05", "VERY ON");
     expect_field("u8 { 0 OFF, 1 ON }", "05", "5?");
     expect_field("u8 { 0 OFF, else HM }", "05", "HM");
+    expect_field("u8 { else HM }", "05", "HM");
+    expect_field("u64 { else HM }", "ff ff ff ff ff ff ff ff", "HM");
+    expect_field("i8 { else HM }", "85", "HM");
     expect_field("i16 { -5..-1 LOW, 0 ZERO, 1000..2000 HIGH }", "ff fd", "LOW");
     expect_field("i16 { -5..-1 LOW, 0 ZERO, 1000..2000 HIGH }", "05 dc", "HIGH");
     expect_field("bool", "80", "true");

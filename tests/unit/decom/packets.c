@@ -205,6 +205,37 @@ static void counters_tell_what_is_missing(void **state)
     decoded_fini(&decoded);
 }
 
+static void a_source_that_begins_anew_is_followed_there(void **state)
+{
+    (void)state;
+    struct decoded decoded;
+    const char *ydm = "packet p\n  n u32 sequence hidden\n  x u8\n";
+    decode_raw(&decoded, ydm, "00010000 01 | 00000000 02 | 00000001 03 | 00000004 04", false);
+    assert_string_equal(decoded.lines.data, "p.x=1\np.x=2\np.x=3\nlost packet=p=2 TALLY\np.x=4\n");
+    assert_int_equal(decoded.counts.repeated, 1);
+    decoded_fini(&decoded);
+    /* Late ones that are two in a row have not begun anew. */
+    decode_raw(&decoded, ydm, "00010000 01 | 0000fff0 02 | 0000fff1 03 | 00010001 04", false);
+    assert_string_equal(decoded.lines.data, "p.x=1\np.x=2\np.x=3\np.x=4\n");
+    assert_int_equal(decoded.counts.repeated, 2);
+    decoded_fini(&decoded);
+}
+
+static void rows_to_the_end_may_have_no_columns(void **state)
+{
+    (void)state;
+    expect("packet p\n  n u8\n  x u8[*][n, max 4]\n", "02 01 02 03 04",
+           "p.n=2\np.x.0.0=1\np.x.0.1=2\np.x.1.0=3\np.x.1.1=4\n");
+    expect("packet p\n  n u8\n  x u8[*][n, max 4]\n", "00", "p.n=0\n");
+    expect_rejected("packet p\n  n u8\n  x u8[*][n, max 4]\n", "00 01", YD_DECOM_TOO_LONG);
+    expect_rejected("packet p\n  n u8\n  x cds(2, 0)[*][n, max 4]\n", "00 01", YD_DECOM_TOO_LONG);
+    expect("packet p\n  x cuc(1, 0)[*] since unix\n", "01 02", "p.x.0=1000000000\np.x.1=2000000000\n");
+    expect("packet p\n  x text(1)[*, max 2][2]\n", "41 42 43 44", "p.x.0.0=A\np.x.0.1=B\np.x.1.0=C\np.x.1.1=D\n");
+    expect_rejected("packet p\n  x text(1)[*][2]\n", "41 42 43", YD_DECOM_TRUNCATED);
+    expect_rejected("packet p\n  g group[*][2]\n    a u8\n", "41 42 43", YD_DECOM_TRUNCATED);
+    expect("packet p\n  n u8\n  g group[*][n, max 4]\n    a u8\n", "00", "p.n=0\n");
+}
+
 static void a_packet_larger_than_a_batch_is_cut_not_lost(void **state)
 {
     (void)state;
@@ -292,6 +323,8 @@ int main(void)
         cmocka_unit_test(names_can_be_chosen_and_fields_hidden),
         cmocka_unit_test(a_stamp_is_the_time_of_the_whole_packet),
         cmocka_unit_test(counters_tell_what_is_missing),
+        cmocka_unit_test(a_source_that_begins_anew_is_followed_there),
+        cmocka_unit_test(rows_to_the_end_may_have_no_columns),
         cmocka_unit_test(a_packet_larger_than_a_batch_is_cut_not_lost),
         cmocka_unit_test(frames_are_found_and_their_words_sorted_out),
         cmocka_unit_test(frames_may_begin_in_any_bit_and_come_in_any_pieces),
