@@ -187,8 +187,10 @@ def main(*tests):
         except Exception:
             failed += 1
             print(f'not ok {number} - {name}')
+            # Also on stderr: a summary of failed tests shows that, and leaves comments out.
             for line in traceback.format_exc().splitlines():
                 print(f'# {line}', flush=True)
+                print(line[:4000], file=sys.stderr, flush=True)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     sys.exit(1 if failed else 0)
