@@ -110,12 +110,13 @@ static int add_name(struct yd_live_feed *feed, struct yd__subscription *s, uint3
     }
     /* Pairs with the release of head in end_slot (table_write.c): events up to here are in the source's ring. */
     uint64_t seq = existed ? __atomic_load_n(cell.head, __ATOMIC_ACQUIRE) : 0;
+    if (!s->every && seq) seq--; /* the newest that is there is its own */
     *entry = (struct yd__feed_entry){.subscription = s,
                                      .of_subscription = s->entries,
                                      .index = index,
                                      .own = own,
                                      .since = INT64_MIN / 2,
-                                     .seq = s->every ? seq : 0};
+                                     .seq = seq};
     s->entries = entry;
     s->counts.names++;
     put_entry(feed, entry);
@@ -151,7 +152,9 @@ int yd_live_feed_create(struct yd_live_source *source, uint64_t id, struct yd_li
     feed->bell.region.fd = -1;
     feed->value_room = YD__SEQUENCE_SIZE + YD_ALIGN_UP((size_t)options->value_max, 8);
     feed->value = yd_alloc_zero(NULL, feed->value_room);
-    int error = feed->value ? yd_live_bell_create(id, options->generation, options->now_ns, &feed->bell) : YD_ENOMEM;
+    feed->newest = yd_alloc_zero(NULL, feed->value_room);
+    int error = feed->value && feed->newest ? yd_live_bell_create(id, options->generation, options->now_ns, &feed->bell)
+                                            : YD_ENOMEM;
     if (error) {
         yd_live_feed_destroy(feed);
         return error;
@@ -192,6 +195,7 @@ void yd_live_feed_destroy(struct yd_live_feed *feed)
     yd_alloc_put(NULL, feed->slots, feed->slot_count * sizeof *feed->slots);
     yd_alloc_put(NULL, feed->wanted, feed->wanted_words * sizeof *feed->wanted);
     yd_alloc_put(NULL, feed->value, feed->value_room);
+    yd_alloc_put(NULL, feed->newest, feed->value_room);
     yd_alloc_put(NULL, feed, sizeof *feed);
 }
 
@@ -264,7 +268,7 @@ static int begin(struct yd_live_feed *feed, struct yd__subscription *s, int64_t 
     for (uint32_t index = 0; index < feed->scanned && !error; index++) error = add_name(feed, s, index, true);
     if (error) return error;
     for (struct yd__feed_entry *entry = s->entries; entry && !s->every; entry = entry->of_subscription)
-        yd__feed_send_newest(feed, entry, mono_ns);
+        (void)yd__feed_send_newest(feed, entry, mono_ns); /* or never had a value */
     yd__feed_flush(feed);
     return 0;
 }

@@ -6,6 +6,7 @@
  * ring, in order, at most `rate` a second of each name. `latest`: the newest value of each name lies in the table, and
  * changes at most `rate` times a second. What is not passed on is counted, by reason and exactly; for a subscription
  *   published since it began = passed + paced + overrun + unplaced + what lies ahead of the feed
+ * and of `latest` the newest that was there when it began counts as well.
  * An application that does not read is overrun in its own ring, and sees by how much; nobody waits for it.
  *
  * One thread at a time. Its bell has a word for each subscription. */

@@ -55,7 +55,7 @@ struct yd_live_feed {
     struct yd__feed_entry **slots; /* open addressing by index: the first entry */
     uint32_t slot_count, slots_used;
     struct yd_live_feed_counts ended; /* of subscriptions that are no more */
-    uint8_t *value;
+    uint8_t *value, *newest;          /* the event at hand; what the table has */
     size_t value_room;
 };
 
@@ -70,7 +70,8 @@ static inline bool yd__feed_wants(const struct yd_live_feed *feed, uint32_t inde
 
 /* feed_run.c */
 int yd__feed_start(struct yd_live_feed *feed); /* from what comes next */
-void yd__feed_send_newest(struct yd_live_feed *feed, struct yd__feed_entry *entry, int64_t mono_ns);
+/* false: the table has nothing newer than what was dealt with. */
+bool yd__feed_send_newest(struct yd_live_feed *feed, struct yd__feed_entry *entry, int64_t mono_ns);
 void yd__feed_flush(struct yd_live_feed *feed); /* what was handed on may be read; bells ring */
 
 #endif

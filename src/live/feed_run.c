@@ -29,29 +29,38 @@ static void cool(struct yd__feed_entry *entry, int64_t until)
     s->cooling_end = &entry->cooling;
 }
 
-void yd__feed_send_newest(struct yd_live_feed *feed, struct yd__feed_entry *entry, int64_t mono_ns)
+/* `bytes`: the value with its sequence in front, as in the source's ring. */
+static void send_latest(struct yd__feed_entry *entry, const struct yd_live_value *value, const uint8_t *bytes,
+                        int64_t mono_ns)
 {
     struct yd__subscription *s = entry->subscription;
+    uint64_t came = value->seq - entry->seq;
+    entry->seq = value->seq;
+    if (entry->own == YD__NOT_PLACED) {
+        s->counts.unplaced += came;
+        return;
+    }
+    (void)yd_live_table_set(s->table, entry->own, value->time_ns, (enum yd_type)value->type, value->flags, bytes,
+                            YD__SEQUENCE_SIZE + value->size); /* room and index are its own */
+    s->counts.paced += came - 1;
+    s->counts.passed++;
+    s->dirty = true;
+    if (s->span) cool(entry, mono_ns + s->span);
+}
+
+bool yd__feed_send_newest(struct yd_live_feed *feed, struct yd__feed_entry *entry, int64_t mono_ns)
+{
     struct yd_live_cell cell;
     struct yd_live_cursor cursor = {0};
     struct yd_live_value value;
     uint32_t room = (uint32_t)(feed->value_room - YD__SEQUENCE_SIZE);
     if (yd_live_table_view_cell(yd_live_source_view(feed->source), entry->index, &cell) ||
-        yd_live_cell_get(&cell, &cursor, feed->value + YD__SEQUENCE_SIZE, room, &value) != 1 || value.seq <= entry->seq)
-        return;
-    if (entry->own == YD__NOT_PLACED) {
-        s->counts.unplaced += value.seq - entry->seq;
-        entry->seq = value.seq;
-        return;
-    }
-    memcpy(feed->value, &value.seq, YD__SEQUENCE_SIZE);
-    (void)yd_live_table_set(s->table, entry->own, value.time_ns, (enum yd_type)value.type, value.flags, feed->value,
-                            YD__SEQUENCE_SIZE + value.size);       /* room and index are its own */
-    if (entry->seq) s->counts.paced += value.seq - entry->seq - 1; /* what was before the first one is not ours */
-    s->counts.passed++;
-    entry->seq = value.seq;
-    s->dirty = true;
-    if (s->span) cool(entry, mono_ns + s->span);
+        yd_live_cell_get(&cell, &cursor, feed->newest + YD__SEQUENCE_SIZE, room, &value) != 1 ||
+        value.seq <= entry->seq)
+        return false;
+    memcpy(feed->newest, &value.seq, YD__SEQUENCE_SIZE);
+    send_latest(entry, &value, feed->newest, mono_ns);
+    return true;
 }
 
 /* Those whose time is over: sent again, when there is something newer. */
@@ -63,8 +72,10 @@ static void send_due(struct yd_live_feed *feed, struct yd__subscription *s, int6
         if (!s->cooling) s->cooling_end = &s->cooling;
         entry->is_cooling = false;
         if (!entry->is_pending) continue;
-        yd__feed_send_newest(feed, entry, mono_ns);
         --*events;
+        if (yd__feed_send_newest(feed, entry, mono_ns)) continue;
+        cool(entry, mono_ns + s->span); /* the table does not have it yet: at its next turn */
+        entry->is_pending = true;
     }
 }
 
@@ -100,6 +111,22 @@ static void send_event(struct yd_live_feed *feed, struct yd__feed_entry *entry, 
 
 /* ---- the walk ---- */
 
+/* The table may not have it yet (source.c): then the event itself is the newest. */
+static void take_latest(struct yd_live_feed *feed, struct yd__feed_entry *entry, const struct yd_live_event *event,
+                        uint64_t seq, int64_t mono_ns)
+{
+    if (entry->is_cooling) {
+        entry->is_pending = true;
+    } else if (!yd__feed_send_newest(feed, entry, mono_ns)) {
+        struct yd_live_value value = {.seq = seq,
+                                      .time_ns = event->time_ns,
+                                      .size = event->size - YD__SEQUENCE_SIZE,
+                                      .flags = event->flags,
+                                      .type = event->type};
+        send_latest(entry, &value, feed->value, mono_ns);
+    }
+}
+
 static void take(struct yd_live_feed *feed, const struct yd_live_event *event, int64_t mono_ns)
 {
     uint64_t seq;
@@ -107,10 +134,7 @@ static void take(struct yd_live_feed *feed, const struct yd_live_event *event, i
     for (struct yd__feed_entry *entry = yd__feed_find(feed, event->index); entry; entry = entry->next) {
         if (seq <= entry->seq) continue;
         if (!entry->subscription->every) {
-            if (entry->is_cooling)
-                entry->is_pending = true;
-            else
-                yd__feed_send_newest(feed, entry, mono_ns);
+            take_latest(feed, entry, event, seq, mono_ns);
             continue;
         }
         entry->subscription->counts.overrun += seq - entry->seq - 1;
@@ -136,8 +160,8 @@ static bool count_gaps(struct yd_live_feed *feed, int64_t mono_ns)
                 entry->seq = seq;
             } else if (entry->is_cooling) {
                 entry->is_pending = true;
-            } else {
-                yd__feed_send_newest(feed, entry, mono_ns);
+            } else if (!yd__feed_send_newest(feed, entry, mono_ns)) {
+                return false; /* overtaken again and again */
             }
         }
     }

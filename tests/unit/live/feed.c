@@ -2,6 +2,7 @@
 #include "testing.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include "live/atomic.h"
 #include "live/feed.h"
@@ -424,11 +425,65 @@ static void subscriptions_end_alone_and_their_counts_stay(void **state)
     yd_live_source_destroy(source);
 }
 
+/* Of one measurement an application may want every value and, more urgently, the newest: the one is not in the way of
+ * the other. */
+static void every_and_latest_of_one_name_do_not_mix(void **state)
+{
+    (void)state;
+    struct yd_live_source *source = make_source(65536);
+    struct yd_live_feed *feed = make_feed(source);
+    struct yd_live_feed_request urgent = latest("a", 0);
+    urgent.priority = 5;
+    struct client now = subscribe(feed, urgent), all = subscribe(feed, every("a"));
+    for (uint64_t i = 1; i <= 3; i++) put(source, "a", 10 + i);
+    (void)yd_live_feed_run(feed, 1, 100);
+    assert_int_equal(newest(&now, "a", NULL), 13);
+    for (uint64_t i = 1; i <= 3; i++) expect(&all, "a", i, 10 + i);
+    expect_nothing(&all);
+    go(&now);
+    go(&all);
+    yd_live_feed_destroy(feed);
+    yd_live_source_destroy(source);
+}
+
+static void what_latest_does_not_hand_on_is_counted_from_its_beginning_on(void **state)
+{
+    (void)state;
+    struct yd_live_source *source = make_source(65536);
+    struct yd_live_feed *feed = make_feed(source);
+    struct yd_live_feed_request request = latest("*", 0);
+    for (uint64_t i = 1; i <= 100; i++) put(source, "old", i);
+    struct client client = subscribe(feed, request);
+    request.names_max = 1;
+    struct client narrow = subscribe(feed, request);
+    put(source, "old", 101);
+    for (uint64_t i = 1; i <= 5; i++) put(source, "new", i); /* four of them are not the newest any more */
+    (void)yd_live_feed_run(feed, 1, 100);
+    struct yd_live_feed_counts wide_counts = counts(feed, &client), narrow_counts = counts(feed, &narrow);
+    assert_int_equal(wide_counts.passed + wide_counts.paced, 1 + 1 + 5);
+    assert_int_equal(wide_counts.passed, 3);
+    assert_int_equal(wide_counts.unplaced, 0);
+    assert_int_equal(narrow_counts.passed, 2);
+    assert_int_equal(narrow_counts.unplaced, 5);
+    assert_int_equal(narrow_counts.paced, 0);
+    go(&client);
+    go(&narrow);
+    request.pattern = yd_str_of("o*");
+    request.names_max = 0;
+    struct client late = subscribe(feed, request);
+    assert_int_equal(counts(feed, &late).passed, 1); /* the newest, and not what was before */
+    assert_int_equal(counts(feed, &late).paced, 0);
+    go(&late);
+    yd_live_feed_destroy(feed);
+    yd_live_source_destroy(source);
+}
+
 /* ---- beside a writer that does not wait ---- */
 
 struct race {
     struct yd_live_source *source;
     uint32_t ended;
+    uint64_t got;
 };
 
 static void *write_all(void *arg)
@@ -487,6 +542,41 @@ static void a_writer_that_never_waits_and_feeds_beside_it_lose_nothing_uncounted
     yd_live_source_destroy(race.source);
 }
 
+/* The event lies in the ring a moment before the table has its value: who comes in that moment must not lose it. */
+static void *write_one_at_a_time(void *arg)
+{
+    struct race *race = arg;
+    for (uint64_t i = 1; i <= 20000; i++) {
+        put(race->source, "a", i);
+        while (yd__load(&race->got, ACQUIRE) < i && !yd__load(&race->ended, ACQUIRE)) sched_yield();
+    }
+    return NULL;
+}
+
+static void the_latest_arrives_though_nothing_follows_it(void **state)
+{
+    (void)state;
+    struct race race = {.source = make_source(32768)};
+    struct yd_live_feed *feed = make_feed(race.source);
+    struct client client = subscribe(feed, latest("a", 0));
+    pthread_t thread;
+    uint64_t idle = 0;
+    assert_int_equal(pthread_create(&thread, NULL, write_one_at_a_time, &race), 0);
+    while (race.got < 20000 && idle < 10000000) {
+        (void)yd_live_feed_run(feed, 1, 256);
+        uint64_t value = newest(&client, "a", NULL);
+        idle = value > race.got ? 0 : idle + 1;
+        if (value > race.got) yd__store(&race.got, value, RELEASE);
+        if (idle % 1024 == 1023) sched_yield();
+    }
+    yd__store(&race.ended, 1, RELEASE);
+    (void)pthread_join(thread, NULL);
+    assert_int_equal(race.got, 20000);
+    go(&client);
+    yd_live_feed_destroy(feed);
+    yd_live_source_destroy(race.source);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -501,7 +591,10 @@ int main(void)
         cmocka_unit_test(names_beyond_the_bound_are_counted_not_placed),
         cmocka_unit_test(what_makes_no_sense_is_refused_and_leaves_nothing),
         cmocka_unit_test(subscriptions_end_alone_and_their_counts_stay),
+        cmocka_unit_test(what_latest_does_not_hand_on_is_counted_from_its_beginning_on),
+        cmocka_unit_test(every_and_latest_of_one_name_do_not_mix),
         cmocka_unit_test(a_writer_that_never_waits_and_feeds_beside_it_lose_nothing_uncounted),
+        cmocka_unit_test(the_latest_arrives_though_nothing_follows_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
