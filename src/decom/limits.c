@@ -19,6 +19,7 @@
 #define SETS_MAX   64
 #define NOWHERE    UINT32_MAX
 #define SAVED_FORM 1
+#define SET_BACK   (60 * YD_NS_PER_S)
 
 struct limit {
     uint32_t set; /* 0: without one */
@@ -43,7 +44,7 @@ struct item {
     enum yd_limit_state state;
     uint32_t run;
     struct cause run_cause;
-    int64_t run_since, time, since, heard, due;
+    int64_t run_since, time, since, heard, judged, due;
     double number;
 };
 struct yd_limits {
@@ -504,10 +505,19 @@ bool yd_limits_update(struct yd_limits *limits, uint32_t index, const struct yd_
     struct item *item = &limits->items[index];
     const struct yd_limit_clause *clause = clause_of(limits, item);
     bool changed = false, at_once = !item->known || item->stale || item->other_set;
-    if (reading->type == YD_NIL || (reading->type == YD_F64 && !isfinite(reading->f64)) || !clause) return false;
+    bool nothing_said = !clause && !(item->known && item->other_set);
+    if (reading->type == YD_NIL || (reading->type == YD_F64 && !isfinite(reading->f64))) return false;
     if (heard_ns > item->heard || !item->known) item->heard = heard_ns;
-    if (item->known && time_ns < item->time) return false;
-    struct cause cause = judge(clause, item, reading, time_ns);
+    if (nothing_said) return false;
+    if (item->known && time_ns < item->time) {
+        if ((__int128)heard_ns - item->judged < SET_BACK) return false;
+        item->has_number = false; /* its clock was set back: from here on */
+        item->run = 0;
+    }
+    item->judged = heard_ns;
+    /* Without limits in this set nothing is wrong by them any more. */
+    struct cause cause =
+        clause ? judge(clause, item, reading, time_ns) : (struct cause){YD_LIMIT_GREEN, YD_LIMIT_BY_SET, NAN, 0};
     if (at_once) {
         changed = !item->known || item->stale || cause.state != item->state;
         if (changed) change(item, index, &cause, reading, time_ns, ret_change);
@@ -669,6 +679,7 @@ int yd_limits_load(struct yd_limits *limits, uint32_t index, struct yd_str from)
                           .time = saved.time,
                           .since = saved.since,
                           .heard = saved.heard,
+                          .judged = saved.heard,
                           .number = saved.number};
     schedule(limits, index);
     return 0;

@@ -83,8 +83,9 @@ int yd_limits_define(struct yd_limits *limits, uint32_t *rule, const struct yd_l
 /* A measurement under a rule. YD_ENOMEM, YD_EFULL. Numbers of items given up are used again. */
 int yd_limits_watch(struct yd_limits *limits, uint32_t rule, uint32_t *ret_item);
 void yd_limits_unwatch(struct yd_limits *limits, uint32_t item);
-/* From here on the clauses of this set count, in rules that have none for it those without a set. Each item is judged
- * by them with its next value, persist and hysteresis aside. False: no rule knows it. */
+/* From here on the clauses of this set count, in rules that have none for it those without a set, if there are any:
+ * otherwise all is green. Each item is judged by them with its next value, persist and hysteresis aside. False: no rule
+ * knows it. */
 bool yd_limits_use(struct yd_limits *limits, struct yd_str set);
 struct yd_str yd_limits_set(const struct yd_limits *limits); /* in use; empty: none */
 
@@ -100,7 +101,7 @@ struct yd_limit_change {
 };
 /* A reading of an item: true when that changed its state. time_ns: the value's, heard_ns: the time by which silence is
  * judged (clock.h), which only goes forward. A reading without a value is not judged and breaks no silence; one older
- * than the last counts as heard only. */
+ * than the last counts as heard only, until for a minute nothing else came: then its clock was set back. */
 bool yd_limits_update(struct yd_limits *limits, uint32_t item, const struct yd_reading *reading, int64_t time_ns,
                       int64_t heard_ns, struct yd_limit_change *ret_change);
 /* Who is silent for too long by now, one a call, in the order in which they are due; false: nobody. */

@@ -208,7 +208,7 @@ struct yd__wire_in {
     uint64_t outstanding_bytes, outstanding_records; /* received, not consumed */
     uint64_t unreturned_bytes, unreturned_records;   /* consumed, credit not yet returned */
     bool want, ended;
-    uint64_t outstanding_bytes_max; /* for tests: the most there ever was */
+    uint64_t outstanding_bytes_max;    /* for tests: the most there ever was */
     uint64_t seen_bytes, seen_records; /* unreturned, as published: under the receiving element's lock */
 };
 struct yd__flow_wire {

@@ -270,6 +270,42 @@ static void another_set_counts_from_the_next_value_on(void **state)
     close_watched(&w);
 }
 
+static void a_set_without_limits_ends_what_another_said(void **state)
+{
+    (void)state;
+    struct watched w;
+    uint32_t other = YD_LIMIT_NEW;
+    open_watched(&w, (const char *const[]){"limits set ascent red 0..10 stale 5s", NULL});
+    struct yd_limit_clause orbit = parsed("limits set orbit red 0..1");
+    assert_int_equal(yd_limits_define(w.limits, &other, &orbit), 0);
+    read_one(&w, 0, yd_reading_f64(50, 0));
+    assert_true(yd_limits_use(w.limits, YD_STR("ascent")));
+    read_one(&w, 1, yd_reading_f64(50, 0));
+    assert_true(yd_limits_use(w.limits, YD_STR("orbit")));
+    read_one(&w, 2, yd_reading_f64(50, 0));
+    read_one(&w, 20, yd_reading_f64(60, 0));
+    assert_true(yd_limits_use(w.limits, YD_STR("ascent")));
+    read_one(&w, 21, yd_reading_f64(50, 0));
+    expect_said(&w, "1 new>red high: 50, limit above 10 range; 2 red high>green: 50 set; 21 green>red high: 50, limit "
+                    "above 10 range");
+    close_watched(&w);
+}
+
+static void a_clock_that_was_set_back_is_followed_after_a_minute(void **state)
+{
+    (void)state;
+    struct watched w;
+    struct yd_limit_change change;
+    open_watched(&w, (const char *const[]){"limits red 0..10 persist 2", NULL});
+    read_one(&w, 0, yd_reading_f64(5, 0));
+    struct yd_reading good = yd_reading_f64(5, 0), bad = yd_reading_f64(50, 0);
+    assert_false(yd_limits_update(w.limits, w.item, &good, 3600 * YD_NS_PER_S, 1 * YD_NS_PER_S, &change));
+    for (int64_t at = 2; at < 70; at++)
+        if (yd_limits_update(w.limits, w.item, &bad, at * YD_NS_PER_S, at * YD_NS_PER_S, &change)) say(&w, &change);
+    expect_said(&w, "0 new>green: 5 return; 62 green>red high: 50, limit above 10 range");
+    close_watched(&w);
+}
+
 static void late_values_and_nan_are_not_judged(void **state)
 {
     (void)state;
@@ -381,6 +417,8 @@ int main(void)
         cmocka_unit_test(words_and_truth_values_alarm),
         cmocka_unit_test(silence_is_told_once_when_it_was_due_and_the_next_value_ends_it),
         cmocka_unit_test(another_set_counts_from_the_next_value_on),
+        cmocka_unit_test(a_set_without_limits_ends_what_another_said),
+        cmocka_unit_test(a_clock_that_was_set_back_is_followed_after_a_minute),
         cmocka_unit_test(late_values_and_nan_are_not_judged),
         cmocka_unit_test(many_fall_silent_in_their_order_and_saved_ones_go_on),
         cmocka_unit_test(without_memory_nothing_is_left_behind),
