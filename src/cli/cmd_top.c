@@ -3,6 +3,7 @@
  * busy: inside its code; waiting for output: what it sends to is full; waiting for input: the rest.
  *
  *   top_times.c: what passed between two status documents ─▶ here: tables, rejects
+ *                                                         ─▶ top_applications.c: who subscribed at a Broker
  *                                                         ─▶ top_waits.c: locks, queues, disks; top_bottleneck.c */
 #include <jansson.h>
 #include <stdio.h>
@@ -136,6 +137,7 @@ static void print_table(json_t *status, json_t *before)
         print_latency(element, before ? top_find(before, json_string_value(json_object_get(element, "name"))) : NULL,
                       &said);
     if (said) printf("\n");
+    top_print_applications(status, before);
     json_array_foreach (json_object_get(status, "elements"), index, element) print_crashes(element);
     json_array_foreach (json_object_get(status, "wires"), index, wire) print_wire(wire);
     struct top_bottleneck bottleneck;
@@ -148,8 +150,7 @@ static void print_table(json_t *status, json_t *before)
 #define SAMPLES_SHOWN 10 /* of each element, the newest; all hundred: --json */
 #define PEERS_SHOWN   10 /* of each reason, those with most */
 
-/* What a stranger sent, on a terminal: nothing of it is obeyed. */
-static void put_shown(struct yd_buf *to, const char *text)
+void top_put_shown(struct yd_buf *to, const char *text)
 {
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
         bool control = *c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0);
@@ -167,7 +168,7 @@ static void print_samples(json_t *samples)
         json_t *sample = json_array_get(samples, i);
         struct yd_buf text;
         yd_buf_init(&text, NULL);
-        put_shown(&text, top_word(sample, "text"));
+        top_put_shown(&text, top_word(sample, "text"));
         printf("  %s  %s  %s: %.*s\n", top_word(sample, "time"), top_word(sample, "peer"), top_word(sample, "reason"),
                (int)text.size, text.size ? text.data : "");
         yd_buf_fini(&text);
@@ -233,6 +234,7 @@ static void print_json(json_t *status, json_t *before)
 static void print(struct cli_args *args, json_t *status, json_t *before, bool clears)
 {
     if (clears && !args->json) printf("\x1b[H\x1b[2J");
+    top_judge_applications(status, before);
     if (args->json)
         print_json(status, before);
     else if (cli_given(args, "rejects"))
@@ -262,6 +264,7 @@ static int run(struct cli_args *args)
         nanosleep(&pause, NULL);
         json_decref(before);
         before = status;
+        top_forget_gone(before);
         status = NULL;
         code = fetch(args, data ? data : "./data", &text, &status);
     }
@@ -293,13 +296,18 @@ const struct cli_command cmd_top = {
         "came in from outside until it was done with them: until a Log had them durable, until queries to a History "
         "see\n"
         "them (behind a Log: since they were appended), by records.\n"
+        "Applications are the programs that subscribed at a Broker: what they were given, read, have not read yet, "
+        "and\n"
+        "missed: each value that was lost to them, wherever (in the memory they did not read in time, or before it).\n"
+        "Their state: reads; slow: misses values; silent: does not read what is there; stopped, by a signal or a\n"
+        "debugger; gone. What their rate leaves out is no loss: PACED.\n"
         "Executors are the threads: the time they spent in elements, at sockets (reading and parsing is there), "
         "or\n"
         "asleep.\n"
         "--waits: for each input how long batches waited before the element looked at them; each lock that somebody\n"
         "found taken, how often and how long (one that is not listed was never fought over); how long jobs waited for\n"
         "a file thread and took; how long streams' disks were written and synced.\n"
-        "With --json: the whole status document, a line each, and the bottleneck.",
+        "With --json: the whole status document, a line each, with the bottleneck and the state of each application.",
     .example = "  yarder top\n  yarder top --waits\n  yarder top --over 5s\n  yarder top --rejects\n  yarder top "
                "--once --json | jq '.elements[] | {name, inputs}'",
     .options = options,

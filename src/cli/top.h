@@ -39,6 +39,14 @@ json_t *top_find_wait(json_t *before, json_t *wait);
 double top_wait_ns(json_t *wait, json_t *was);
 void top_print_waits(json_t *status, json_t *before);
 
+/* Programs that are served: each gets a `state`, and those of `before` that are not there any more are put in, as
+ * "gone". After that they are printed, those that miss most first. */
+void top_judge_applications(json_t *status, json_t *before);
+void top_forget_gone(json_t *status); /* before it is somebody's `before` */
+void top_print_applications(json_t *status, json_t *before);
+/* What a stranger sent, on a terminal: nothing of it is obeyed. */
+void top_put_shown(struct yd_buf *to, const char *text);
+
 /* What holds the others up. `what`: "element", "disk", "sockets", "held up", "none". */
 struct top_bottleneck {
     const char *what;

@@ -18,6 +18,7 @@
 #include "elements/rows.h"
 #include "flow/run.h"
 #include "io/loop.h"
+#include "io/pass.h"
 #include "live/door_format.h"
 
 enum { PORT_INPUT, PORT_QUERY };
@@ -31,6 +32,7 @@ struct state {
     struct yd_broker *broker;
     struct yd_live_source *source; /* the broker's */
     struct yd_live_table *empty;   /* what the door hands out */
+    struct yd_applications tells;  /* the run of those who are there */
     uint32_t value_max;
     struct yd_live_bell bells[YD_LIVE_BELLS_MAX];
     struct yd_live_access access[YD_LIVE_BELLS_MAX];
@@ -69,7 +71,8 @@ static const struct yd_port_class ports[] = {
                     .mode = YD_QUERY,
                     .schema = "rows",
                     .doc = "Answers `applications`: of each one that is there what it has subscribed to, got and lost, "
-                           "and where; then of all that have left, together."},
+                           "and where; then of all that have left, together. `got`, `lost` and `unread` are as the "
+                           "application says."},
     {.name = NULL}};
 
 static const struct yd_param_class params[] = {
@@ -108,6 +111,82 @@ static const struct yd_param_class params[] = {
      .max = 1 << 20,
      .doc = "Applications that may be there at a time."},
     {.name = NULL}};
+
+/* ---- looking ---- */
+
+/* What it says of itself: anything. */
+static const char *application_of(const struct yd_broker_member *member)
+{
+    return yd_text_utf8(yd_str_of(member->application)) ? member->application : "?";
+}
+
+/* Under the broker's lock. */
+static struct yd_live_feed_said said_by(const struct yd_broker_member *member, uint64_t *ret_unread)
+{
+    struct yd_live_feed_said said = {0};
+    if (member->watch.page) said = yd_live_feed_said(&member->watch);
+    uint64_t ordered = atomic_load_explicit(&member->ordered, memory_order_relaxed);
+    *ret_unread = ordered > said.ordered ? ordered - said.ordered : 0; /* he may have read what is not counted yet */
+    return said;
+}
+
+struct shown { /* copied, so that nobody waits for the lock while they are told */
+    struct yd_application_stat stat;
+    char name[64];
+};
+
+static void copy_member(const struct yd_broker_member *member, struct shown *shown)
+{
+    struct yd_application_stat stat = {
+        .id = member->id, .process = member->process, .user = member->uid, .priority = atomic_load(&member->priority)};
+    struct yd_live_feed_said said = said_by(member, &stat.unread);
+    stat.subscriptions = atomic_load_explicit(&member->subscriptions, memory_order_relaxed);
+    stat.names = atomic_load_explicit(&member->names, memory_order_relaxed);
+    stat.passed = atomic_load_explicit(&member->passed, memory_order_relaxed);
+    stat.paced = atomic_load_explicit(&member->paced, memory_order_relaxed);
+    stat.overrun = atomic_load_explicit(&member->overrun, memory_order_relaxed);
+    stat.unplaced = atomic_load_explicit(&member->unplaced, memory_order_relaxed);
+    stat.got = said.got;
+    stat.lost = said.lost;
+    shown->stat = stat;
+    (void)snprintf(shown->name, sizeof shown->name, "%s", application_of(member));
+}
+
+static void tell_members(struct yd_broker *broker, const char *element, const struct yd_application_visit *visit)
+{
+    size_t count = 0, room = atomic_load(&broker->count) + 16u;
+    struct shown *shown = malloc(room * sizeof *shown); /* no memory: none are told this time */
+    if (!shown) return;
+    yd_lock_take(&broker->lock);
+    for (const struct yd_broker_member *member = broker->members; member && count < room; member = member->next)
+        copy_member(member, &shown[count++]);
+    yd_lock_give(&broker->lock);
+    for (size_t i = 0; i < count; i++) {
+        shown[i].stat.element = element;
+        shown[i].stat.name = shown[i].name;
+        shown[i].stat.is_stopped = yd_pass_is_stopped(shown[i].stat.process);
+        visit->application(visit->arg, &shown[i].stat);
+    }
+    free(shown);
+}
+
+static void tell_all(void *arg, const struct yd_application_visit *visit)
+{
+    const struct state *state = arg;
+    struct yd_broker *broker = state->broker;
+    const char *element = yd_element_name(state->element);
+    if (visit->application) tell_members(broker, element, visit);
+    if (!visit->ended) return;
+    struct yd_ended_stat stat = {.element = element,
+                                 .count = atomic_load(&broker->ended_count),
+                                 .passed = atomic_load(&broker->ended_passed),
+                                 .paced = atomic_load(&broker->ended_paced),
+                                 .overrun = atomic_load(&broker->ended_overrun),
+                                 .unplaced = atomic_load(&broker->ended_unplaced),
+                                 .got = atomic_load(&broker->ended_got),
+                                 .lost = atomic_load(&broker->ended_lost)};
+    visit->ended(visit->arg, &stat);
+}
 
 /* ---- opening ---- */
 
@@ -175,12 +254,17 @@ static int open_broker(struct yd_element *element, void *opaque)
     if (error < 0) return error;
     error = make_source(state, &options);
     if (error < 0) return yd_element_fail(element, error, "shared memory: %s", yd_error_text(error));
-    return make_access(state, &options);
+    error = make_access(state, &options);
+    if (error < 0) return error;
+    state->tells = (struct yd_applications){.walk = tell_all, .arg = state};
+    yd_run_tell_applications(yd_element_run(element), &state->tells);
+    return 0;
 }
 
 static void close_broker(void *opaque)
 {
     struct state *state = opaque;
+    if (state->element) yd_run_forget_applications(yd_element_run(state->element), &state->tells);
     if (state->empty) yd_live_table_set_state(state->empty, YD__LIVE_CLOSED);
     yd_live_table_destroy(state->empty);
     for (unsigned i = 0; i < state->access_count; i++) yd_live_bell_destroy(&state->bells[i]);
@@ -252,6 +336,12 @@ static enum yd_turn_result on_batch(struct state *state, const struct yd_batch *
 
 /* ---- questions ---- */
 
+struct told { /* of a member, while its broker is locked */
+    const struct yd_broker_member *member;
+    struct yd_live_feed_said said;
+    uint64_t unread;
+};
+
 static int fill_counts(struct yd_builder *builder, const atomic_ullong *passed, const atomic_ullong *paced,
                        const atomic_ullong *overrun, const atomic_ullong *unplaced)
 {
@@ -263,22 +353,27 @@ static int fill_counts(struct yd_builder *builder, const atomic_ullong *passed, 
 
 static int fill_member(struct yd_builder *builder, const void *arg)
 {
-    const struct yd_broker_member *member = arg;
-    struct yd_str application = yd_str_of(member->application); /* what it says of itself: anything */
-    if (!yd_text_utf8(application)) application = YD_STR("?");
-    int error = yd_rows_cell_text(builder, "application", application);
+    const struct told *told = arg;
+    const struct yd_broker_member *member = told->member;
+    int error = yd_rows_cell_text(builder, "application", yd_str_of(application_of(member)));
     if (error == 0) error = yd_rows_cell_u64(builder, "user", member->uid);
     if (error == 0) error = yd_rows_cell_u64(builder, "priority", atomic_load(&member->priority));
     if (error == 0) error = yd_rows_cell_u64(builder, "subscriptions", atomic_load(&member->subscriptions));
     if (error == 0) error = yd_rows_cell_u64(builder, "names", atomic_load(&member->names));
-    return error ? error : fill_counts(builder, &member->passed, &member->paced, &member->overrun, &member->unplaced);
+    if (error == 0) error = fill_counts(builder, &member->passed, &member->paced, &member->overrun, &member->unplaced);
+    if (error == 0) error = yd_rows_cell_u64(builder, "got", told->said.got);
+    if (error == 0) error = yd_rows_cell_u64(builder, "lost", told->said.lost);
+    return error ? error : yd_rows_cell_u64(builder, "unread", told->unread);
 }
 
 static int fill_ended(struct yd_builder *builder, const void *arg)
 {
     const struct yd_broker *broker = arg;
-    return fill_counts(builder, &broker->ended_passed, &broker->ended_paced, &broker->ended_overrun,
-                       &broker->ended_unplaced);
+    int error = fill_counts(builder, &broker->ended_passed, &broker->ended_paced, &broker->ended_overrun,
+                            &broker->ended_unplaced);
+    if (error == 0) error = yd_rows_cell_u64(builder, "got", atomic_load(&broker->ended_got));
+    if (error == 0) error = yd_rows_cell_u64(builder, "lost", atomic_load(&broker->ended_lost));
+    return error ? error : yd_rows_cell_u64(builder, "count", atomic_load(&broker->ended_count));
 }
 
 static enum yd_turn_result answer(const struct state *state, struct yd_input *input, struct yd_out *out)
@@ -291,7 +386,9 @@ static enum yd_turn_result answer(const struct state *state, struct yd_input *in
     for (const struct yd_broker_member *member = broker->members; member; member = member->next) {
         char name[32];
         int size = snprintf(name, sizeof name, "process.%d", (int)member->process);
-        yd_rows_add(&rows, (struct yd_str){name, (size_t)size}, input->wall_ns, fill_member, member);
+        struct told told = {.member = member};
+        told.said = said_by(member, &told.unread);
+        yd_rows_add(&rows, (struct yd_str){name, (size_t)size}, input->wall_ns, fill_member, &told);
     }
     yd_lock_give(&broker->lock);
     yd_rows_add(&rows, YD_STR("ended"), input->wall_ns, fill_ended, broker);

@@ -202,6 +202,7 @@ static void publish_counts(struct application *application)
     atomic_store_explicit(&member->paced, counts.paced, memory_order_relaxed);
     atomic_store_explicit(&member->overrun, counts.overrun, memory_order_relaxed);
     atomic_store_explicit(&member->unplaced, counts.unplaced, memory_order_relaxed);
+    atomic_store_explicit(&member->ordered, counts.ordered, memory_order_relaxed);
     atomic_store_explicit(&member->priority, yd_live_feed_priority(application->feed), memory_order_relaxed);
 }
 
@@ -295,6 +296,17 @@ static void tell_counts(struct application *application, const struct yd__door_s
     (void)answer(application, &message, sizeof message, NULL, 0);
 }
 
+/* For who looks at what the application says of itself. */
+static void publish_watch(const struct application *application)
+{
+    struct yd_broker_member *member = application->member;
+    if (!application->feed) return;
+    struct yd_live_feed_watch watch = yd_live_feed_watch(application->feed);
+    yd_lock_take(&member->broker->lock);
+    member->watch = watch;
+    yd_lock_give(&member->broker->lock);
+}
+
 /* Sizes were looked at by yd_broker_ask. */
 static void ask(struct application *application, const void *message, struct yd_outbox *out)
 {
@@ -303,6 +315,7 @@ static void ask(struct application *application, const void *message, struct yd_
     if (head->type == YD__DOOR_COUNT) tell_counts(application, message);
     if (head->type == YD__DOOR_UNSUBSCRIBE && application->feed)
         (void)yd_live_feed_unsubscribe(application->feed, ((const struct yd__door_subscription *)message)->id);
+    if (head->type != YD__DOOR_COUNT) publish_watch(application);
 }
 
 static enum yd_turn application_receive(void *state, struct yd_envelope *envelope, struct yd_outbox *out)
@@ -335,8 +348,12 @@ static void application_fini(void *state)
         atomic_fetch_add(&broker->ended_paced, counts.paced);
         atomic_fetch_add(&broker->ended_overrun, counts.overrun);
         atomic_fetch_add(&broker->ended_unplaced, counts.unplaced);
+        struct yd_live_feed_watch watch = yd_live_feed_watch(application->feed);
+        struct yd_live_feed_said said = yd_live_feed_said(&watch);
+        atomic_fetch_add(&broker->ended_got, said.got);
+        atomic_fetch_add(&broker->ended_lost, said.lost);
     }
-    yd_live_feed_destroy(application->feed);
+    atomic_fetch_add(&broker->ended_count, 1);
     (void)shutdown(application->fd, SHUT_RDWR); /* if we fail he is to come again */
     (void)close(application->fd);
     yd_lock_take(&broker->lock);
@@ -346,6 +363,7 @@ static void application_fini(void *state)
         broker->members = member->next;
     if (member->next) member->next->prev = member->prev;
     yd_lock_give(&broker->lock);
+    yd_live_feed_destroy(application->feed); /* nobody looks at it any more */
     atomic_fetch_sub(&broker->count, 1);
     member_unref(member);
     free(application);
@@ -362,6 +380,7 @@ static struct yd_broker_member *make_member(struct yd_broker *broker, const stru
     struct yd_broker_member *member = calloc(1, sizeof *member);
     if (!member) return NULL;
     member->broker = broker;
+    member->id = client->id;
     member->process = client->pid;
     member->uid = client->uid;
     member->access = access;

@@ -22,13 +22,15 @@ struct yd_broker_member {
     struct yd_broker_member *next_called, *prev_called; /* the caller's */
     yd_pid pid;
     char application[64];
+    uint64_t id; /* the client's at the door */
     int32_t process;
     uint32_t uid;
     unsigned access; /* which entry let it in */
     atomic_uint refs;
     atomic_uint scheduled; /* it has been called and did not begin yet */
     atomic_uint priority;
-    atomic_ullong subscriptions, names, passed, paced, overrun, unplaced;
+    atomic_ullong subscriptions, names, passed, paced, overrun, unplaced, ordered;
+    struct yd_live_feed_watch watch; /* under the broker's lock; page NULL: no feed yet */
 };
 
 struct yd_broker {
@@ -41,7 +43,8 @@ struct yd_broker {
     struct yd_lock lock;
     struct yd_broker_member *members; /* under the lock */
     atomic_uint count;
-    atomic_ullong ended_passed, ended_paced, ended_overrun, ended_unplaced; /* of those who have left */
+    /* Of those who have left. */
+    atomic_ullong ended_count, ended_passed, ended_paced, ended_overrun, ended_unplaced, ended_got, ended_lost;
 };
 
 /* Takes the source. NULL: no memory; the source is destroyed. */

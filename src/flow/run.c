@@ -627,6 +627,7 @@ static void free_run(struct yd_run *run)
     free(run->cursors);
     yd_streams_destroy(run->streams);
     free(run->data);
+    yd_lock_fini(&run->applications_lock);
     yd_lock_fini(&run->say_lock);
     free(run);
 }
@@ -653,6 +654,7 @@ int yd_run_start(const struct yd_run_options *options, struct yd_run **ret_run, 
     run->element_count = (uint32_t)options->topology->node_count;
     run->wire_count = (uint32_t)options->topology->wire_count;
     yd_lock_init(&run->say_lock);
+    yd_lock_init(&run->applications_lock);
     run->data = strdup(options->data ? options->data : "data");
     int error = run->data ? yd_streams_create(&run->streams) : YD_ENOMEM;
     if (error >= 0) error = setup(run);

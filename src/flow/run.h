@@ -134,6 +134,40 @@ void yd_run_stat(struct yd_run *run, const struct yd_run_stat_visit *visit);
 /* Walks what can be waited for: locks, file threads, the disks of streams. What elements wait for is in their stats.
  * Any thread; takes no lock that it tells of but the list of streams. */
 void yd_run_waits(struct yd_run *run, const struct yd_wait_visit *visit);
+
+/* A program that an element serves, and what it got. passed = got + lost + unread, of those in order. */
+struct yd_application_stat {
+    const char *element, *name; /* as it calls itself: anything */
+    uint64_t id;                /* one who comes later, or beside it, has another */
+    int32_t process;
+    uint32_t user;
+    unsigned priority;
+    uint64_t subscriptions, names;
+    uint64_t passed, paced, overrun, unplaced; /* values handed on; left out by its rate; lost on the way, by where */
+    uint64_t got, lost, unread;                /* as it says: read; overwritten before it read them; and the rest */
+    bool is_stopped;                           /* its process is, by a signal or a debugger */
+};
+struct yd_ended_stat { /* of all that have left an element, together */
+    const char *element;
+    uint64_t count, passed, paced, overrun, unplaced, got, lost;
+};
+struct yd_application_visit {
+    void (*application)(void *arg, const struct yd_application_stat *stat);
+    void (*ended)(void *arg, const struct yd_ended_stat *stat);
+    void *arg;
+};
+/* How an element tells of them: from its open until its close, which must forget it (once not told: is quiet). `walk`
+ * is called by any thread. */
+struct yd_applications {
+    struct yd_applications *next; /* the run's */
+    void (*walk)(void *arg, const struct yd_application_visit *visit);
+    void *arg;
+};
+void yd_run_tell_applications(struct yd_run *run, struct yd_applications *of);
+void yd_run_forget_applications(struct yd_run *run, struct yd_applications *of);
+/* All of all elements. Any thread. */
+void yd_run_applications(struct yd_run *run, const struct yd_application_visit *visit);
+
 /* Asks, and waits until all have answered or the time is over (not from an executor; simulated: asks only, step on). */
 int yd_run_stat_wait(struct yd_run *run, int64_t timeout_ns);
 

@@ -752,6 +752,8 @@ struct yd_run {
     uint64_t (*world_random)(void *run); /* for the logs of the runtime's own; arg: the run */
     int64_t (*world_wall)(void *run);
     struct yd_lock say_lock;
+    struct yd_lock applications_lock;
+    struct yd_applications *applications; /* under that */
     atomic_uint stat_waits;
 };
 void yd__run_one_ended(struct yd_run *run); /* an element or a cursor wire */

@@ -64,5 +64,6 @@ void yd_run_waits(struct yd_run *run, const struct yd_wait_visit *visit)
         }
     }
     yd_wait_lock(visit, "run", "lines to the operator", &run->say_lock);
+    yd_wait_lock(visit, "run", "list of applications", &run->applications_lock);
     yd_system_waits(run->options.system, visit);
 }

@@ -7,6 +7,7 @@
 #include "io/pass.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -119,6 +120,19 @@ bool yd_pass_in_group(int fd, const struct yd_pass_peer *peer, gid_t group)
     (void)fd;
 #endif
     return false;
+}
+
+bool yd_pass_is_stopped(int32_t pid)
+{
+    char path[40], text[256];
+    if (pid <= 0) return false; /* of another namespace */
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0) (void)close(fd);
+    text[size > 0 ? size : 0] = 0;
+    const char *state = strrchr(text, ')'); /* the name may hold anything, but no field after it a parenthesis */
+    return state && (strncmp(state, ") T", 3) == 0 || strncmp(state, ") t", 3) == 0);
 }
 
 int yd_pass_send(int fd, const void *message, size_t size, const int *fds, unsigned count)

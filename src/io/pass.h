@@ -23,6 +23,8 @@ void yd_pass_unlisten(const char *path, int fd); /* closes, and removes the name
 int yd_pass_accept(int listener, int *ret_fd, struct yd_pass_peer *ret_peer); /* YD_EAGAIN: nobody waits */
 /* Is he in this group, as main or further one? */
 bool yd_pass_in_group(int fd, const struct yd_pass_peer *peer, gid_t group);
+/* Is his process stopped now, by a signal or a debugger? false, too, where /proc does not tell. */
+bool yd_pass_is_stopped(int32_t pid);
 /* YD_ENOENT, YD_ECONNREFUSED: nobody listens; YD_EAGAIN: he has more who wait than he can take; YD_EPERM. */
 int yd_pass_connect(const char *path, int *ret_fd);
 /* One message, whole or not at all. YD_EAGAIN: the peer does not read. The descriptors stay the caller's. */

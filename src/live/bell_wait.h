@@ -30,6 +30,10 @@ static inline uint32_t *yd_live_bell_word(const struct yd_live_mapping *bell, ui
 {
     return &((struct yd__bell_page *)(uintptr_t)bell->header)->words[word % YD__BELL_WORDS].word;
 }
+static inline struct yd__bell_said *yd_live_bell_said(const struct yd_live_mapping *bell, uint32_t word)
+{
+    return &((struct yd__bell_page *)(uintptr_t)bell->header)->said[word % YD__BELL_WORDS];
+}
 static inline struct yd_live_sleep yd_live_bell_arm(const struct yd_live_mapping *bell, uint32_t word)
 {
     uint32_t *at = yd_live_bell_word(bell, word);

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <unistd.h>
 
+#include "live/atomic.h"
+
 #define NAMES_DEFAULT UINT32_C(65536)
 #define RING_DEFAULT  (UINT64_C(64) << 10)
 #define RING_MAX      (UINT64_C(1) << 30)
@@ -283,6 +285,25 @@ static void unlink_subscription(struct yd_live_feed *feed, struct yd__subscripti
     if (feed->slot_count) put_all(feed);
 }
 
+static uint64_t words_of(const struct yd_live_feed *feed, bool every_alone)
+{
+    uint64_t words = 0;
+    for (const struct yd__subscription *s = feed->subscriptions; s; s = s->next)
+        if (s->every || !every_alone) words |= UINT64_C(1) << s->word;
+    return words;
+}
+
+/* One of its own, while there are as many; the library does not ask for more. */
+static uint32_t word_for(const struct yd_live_feed *feed, uint64_t id)
+{
+    uint64_t free = ~words_of(feed, false);
+    uint32_t word = free ? (uint32_t)__builtin_ctzll(free) : (uint32_t)(id % YD__BELL_WORDS);
+    struct yd__bell_said *said = &feed->bell.page->said[word];
+    yd__store(&said->got, 0, RELAXED); /* of who had it before */
+    yd__store(&said->lost, 0, RELAXED);
+    return word;
+}
+
 int yd_live_feed_subscribe(struct yd_live_feed *feed, const struct yd_live_feed_request *request, int64_t mono_ns,
                            int64_t wall_ns, struct yd_live_feed_grant *ret_grant)
 {
@@ -293,7 +314,7 @@ int yd_live_feed_subscribe(struct yd_live_feed *feed, const struct yd_live_feed_
     if (!s) return YD_ENOMEM;
     uint32_t capacity = yd_live_source_options(feed->source)->measurements;
     s->id = ++feed->next_id;
-    s->word = (uint32_t)(s->id % YD__BELL_WORDS);
+    s->word = word_for(feed, s->id);
     s->every = request->every;
     s->priority = request->priority;
     s->allowed = request->allowed;
@@ -341,6 +362,8 @@ int yd_live_feed_unsubscribe(struct yd_live_feed *feed, uint64_t id)
     unlink_subscription(feed, s);
     add_counts(&feed->ended, &s->counts);
     uint32_t word = s->word;
+    feed->ended_got += yd__load(&feed->bell.page->said[word].got, RELAXED);
+    feed->ended_lost += yd__load(&feed->bell.page->said[word].lost, RELAXED);
     put_away(s);
     yd_live_bell_ring(&feed->bell, word);
     return 0;
@@ -362,6 +385,7 @@ struct yd_live_feed_counts yd_live_feed_total(const struct yd_live_feed *feed)
     for (const struct yd__subscription *s = feed->subscriptions; s; s = s->next) {
         add_counts(&total, &s->counts);
         total.names += s->counts.names;
+        if (s->every) total.ordered += s->counts.passed;
     }
     return total;
 }
@@ -377,4 +401,27 @@ unsigned yd_live_feed_priority(const struct yd_live_feed *feed)
     for (const struct yd__subscription *s = feed->subscriptions; s; s = s->next)
         if (s->priority > priority) priority = s->priority;
     return priority;
+}
+
+struct yd_live_feed_watch yd_live_feed_watch(const struct yd_live_feed *feed)
+{
+    return (struct yd_live_feed_watch){.page = feed->bell.page,
+                                       .words = words_of(feed, false),
+                                       .ordered_words = words_of(feed, true),
+                                       .ended_got = feed->ended_got,
+                                       .ended_lost = feed->ended_lost};
+}
+
+struct yd_live_feed_said yd_live_feed_said(const struct yd_live_feed_watch *watch)
+{
+    struct yd_live_feed_said said = {.got = watch->ended_got, .lost = watch->ended_lost};
+    for (uint64_t words = watch->words; words; words &= words - 1) {
+        unsigned word = (unsigned)__builtin_ctzll(words);
+        uint64_t got = yd__load(&watch->page->said[word].got, RELAXED); /* figures alone: nothing is behind them */
+        uint64_t lost = yd__load(&watch->page->said[word].lost, RELAXED);
+        said.got += got;
+        said.lost += lost;
+        if (watch->ordered_words >> word & 1) said.ordered += got + lost;
+    }
+    return said;
 }

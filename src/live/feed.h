@@ -43,6 +43,21 @@ struct yd_live_feed_counts {
     uint64_t paced;    /* more than `rate`; of `latest`: newer ones came before their turn */
     uint64_t overrun;  /* the feed was too slow for the source's ring */
     uint64_t unplaced; /* of names beyond names_max */
+    uint64_t ordered;  /* of `passed`: in order, by subscriptions that are there */
+};
+
+/* Where the application says how far it has read (bell_format.h). To be copied by the feed's thread whenever
+ * subscriptions have changed; then of use to any thread, as long as the feed lives. */
+struct yd__bell_page;
+struct yd_live_feed_watch {
+    const struct yd__bell_page *page;
+    uint64_t words, ordered_words;  /* of all subscriptions, of those in order */
+    uint64_t ended_got, ended_lost; /* as was said by those that have ended */
+};
+/* As the application says: anything may stand there. */
+struct yd_live_feed_said {
+    uint64_t got, lost;
+    uint64_t ordered; /* got + lost of subscriptions in order that are there */
 };
 
 struct yd_live_feed;
@@ -62,5 +77,7 @@ int yd_live_feed_counts(const struct yd_live_feed *feed, uint64_t id, struct yd_
 struct yd_live_feed_counts yd_live_feed_total(const struct yd_live_feed *feed);
 size_t yd_live_feed_size(const struct yd_live_feed *feed);       /* subscriptions */
 unsigned yd_live_feed_priority(const struct yd_live_feed *feed); /* the greatest of its subscriptions */
+struct yd_live_feed_watch yd_live_feed_watch(const struct yd_live_feed *feed);
+struct yd_live_feed_said yd_live_feed_said(const struct yd_live_feed_watch *watch);
 
 #endif

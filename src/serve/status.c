@@ -280,6 +280,57 @@ static void write_wait(void *arg, const struct yd_wait *wait)
     yd_json_object_end(json);
 }
 
+static void write_application(void *arg, const struct yd_application_stat *stat)
+{
+    struct yd_json *json = arg;
+    yd_json_object(json);
+    key_text(json, "element", stat->element);
+    key_text(json, "name", stat->name);
+    key_u64(json, "id", stat->id);
+    key_i64(json, "process", stat->process);
+    key_u64(json, "user", stat->user);
+    yd_json_key(json, "stopped");
+    yd_json_bool(json, stat->is_stopped);
+    key_u64(json, "priority", stat->priority);
+    key_u64(json, "subscriptions", stat->subscriptions);
+    key_u64(json, "names", stat->names);
+    key_u64(json, "passed", stat->passed);
+    key_u64(json, "paced", stat->paced);
+    key_u64(json, "overrun", stat->overrun);
+    key_u64(json, "unplaced", stat->unplaced);
+    key_u64(json, "got", stat->got);
+    key_u64(json, "lost", stat->lost);
+    key_u64(json, "unread", stat->unread);
+    yd_json_object_end(json);
+}
+
+static void write_ended(void *arg, const struct yd_ended_stat *stat)
+{
+    struct yd_json *json = arg;
+    yd_json_object(json);
+    key_text(json, "element", stat->element);
+    key_u64(json, "count", stat->count);
+    key_u64(json, "passed", stat->passed);
+    key_u64(json, "paced", stat->paced);
+    key_u64(json, "overrun", stat->overrun);
+    key_u64(json, "unplaced", stat->unplaced);
+    key_u64(json, "got", stat->got);
+    key_u64(json, "lost", stat->lost);
+    yd_json_object_end(json);
+}
+
+static void write_applications(struct yd_json *json, struct yd_run *run)
+{
+    yd_json_key(json, "applications");
+    yd_json_array(json);
+    yd_run_applications(run, &(struct yd_application_visit){.application = write_application, .arg = json});
+    yd_json_array_end(json);
+    yd_json_key(json, "applications_ended");
+    yd_json_array(json);
+    yd_run_applications(run, &(struct yd_application_visit){.ended = write_ended, .arg = json});
+    yd_json_array_end(json);
+}
+
 static void write_document(struct yd_status *status, struct yd_buf *to)
 {
     struct yd_json json;
@@ -309,6 +360,7 @@ static void write_document(struct yd_status *status, struct yd_buf *to)
     yd_json_array(&json);
     yd_run_waits(status->options.run, &(struct yd_wait_visit){write_wait, &json});
     yd_json_array_end(&json);
+    write_applications(&json, status->options.run);
     yd_status_write(status->options.run, &json);
     yd_json_object_end(&json);
     yd_buf_char(to, '\n');

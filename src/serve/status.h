@@ -5,7 +5,9 @@
  *
  *   { "version", "pid", "data", "topology", "state", "started", "listens": [{element, what, address}],
  *     "uptime_ns", "executors": [{turns_ns, sockets_ns, asleep_ns, …}], "waits": [{what: lock | queue | work | write |
- * sync, of, part, element, since_ns, spent: histogram}], "elements": [{name, class, life, blocked, busy_ns,
+ * sync, of, part, element, since_ns, spent: histogram}], "applications": [{element, name, id, process, user, stopped,
+ * priority, subscriptions, names, passed, paced, overrun, unplaced, got, lost, unread}], "applications_ended":
+ * [{element, count, passed, …}], "elements": [{name, class, life, blocked, busy_ns,
  * waiting_input_ns, waiting_output_ns, …, inputs: [{name, received, consumed, rejected, dropped, queued, …}], outputs,
  * reasons, peers, samples}], "wires": [{from, to, …}] } */
 #ifndef SERVE_STATUS_H

@@ -6,8 +6,9 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
-from harness import Daemon, check_identity, free_port, main, wait_for, yarder
+from harness import YARDER, Daemon, check_identity, free_port, main, wait_for, yarder
 
 HELPER = os.environ['BROKER_HELPER']
 TOPOLOGY = '''
@@ -168,6 +169,62 @@ def each_application_is_told_of(folder):
         daemon.stop()
 
 
+def top_shows_who_subscribed_and_how_they_fare(folder):
+    """`yarder top` has a line for each application: what it was given, read and missed, and whether it is slow, silent, stopped or gone"""
+    with daemon_in(folder) as daemon:
+        def shown(*args):
+            return json.loads(yarder('top', '--data', daemon.data, '--json', *args).stdout)
+
+        def the(helper, *args):
+            return next(a for a in shown(*args)['applications'] if a['process'] == helper.process.pid)
+
+        small = Helper(daemon, 'idle', address(daemon), 'n', 4096, 0, 1).ready()
+        large = Helper(daemon, 'idle', address(daemon), 'n', 1 << 20, 0, 1).ready()
+
+        def read(helper):
+            helper.process.stdin.write('r')
+            helper.process.stdin.flush()
+            assert helper.process.stdout.readline() == 'read\n'
+
+        send(daemon, b'n', 1, 1000)
+        settled(daemon, 1000)
+        for helper in (small, large):
+            a = the(helper, '--over', '100ms')
+            assert (a['element'], a['name'], a['subscriptions'], a['names']) == ('broker', 'broker_helper', 1, 1), a
+            assert (a['passed'], a['got'], a['unread'], a['missed'], a['state']) == (1000, 0, 1000, 0, 'silent'), a
+            read(helper)
+        a = the(small, '--once')
+        assert a['state'] == 'slow' and a['unread'] == 0 and a['got'] + a['lost'] == 1000 and a['missed'] == a['lost'] > 800, a
+        a = the(large, '--once')
+        assert (a['state'], a['got'], a['unread'], a['missed'], a['lost']) == ('reads', 1000, 0, 0, 0), a
+        told = next(r for r in applications(daemon) if r['name'] == f'process.{small.process.pid}')
+        assert told['got'] + told['lost'] == 1000 and told['unread'] == 0, told
+        if resident(daemon) is not None:  # /proc is of these processes
+            large.process.send_signal(signal.SIGSTOP)
+            wait_for(lambda: the(large, '--once')['state'] == 'stopped', why='stopped is shown')
+            large.process.send_signal(signal.SIGCONT)
+        text = yarder('top', '--data', daemon.data, '--once').stdout
+        rows = [line.split() for line in text.splitlines() if line.startswith('broker_helper')]
+        assert [row[2] for row in rows] == [str(small.process.pid), str(large.process.pid)], text  # who misses most, first
+        large.process.kill()
+        large.process.wait()
+        wait_for(lambda: len(applications(daemon)) == 2, why='it has gone')
+        ended, = shown('--once')['applications_ended']
+        assert (ended['count'], ended['passed'], ended['got'], ended['lost']) == (1, 1000, 1000, 0), ended
+        assert '1 have left; they were given 1000 values, and missed 0.' in yarder('top', '--data', daemon.data, '--once').stdout
+
+        def seen_gone():  # between two pictures, of which the first may come too late
+            helper = Helper(daemon, 'idle', address(daemon), 'n', 4096, 0, 1).ready()
+            over = subprocess.Popen([YARDER, 'top', '--data', daemon.data, '--json', '--over', '500ms'], stdout=subprocess.PIPE, text=True)
+            daemon.children.append(over)
+            time.sleep(0.25)
+            helper.process.kill()
+            out, _ = over.communicate(timeout=30)
+            return [a for a in json.loads(out)['applications'] if (a['process'], a['state']) == (helper.process.pid, 'gone')]
+        wait_for(seen_gone, seconds=40, why='one that left is shown as gone')
+        daemon.stop()
+
+
 def nonsense_at_the_door_harms_nobody(folder):
     """Wrong sizes, unknown types, a pattern that does not end, rates that are none: refused or shown out, others go on"""
     with daemon_in(folder) as daemon:
@@ -231,5 +288,5 @@ def subscriptions_are_made_again_by_themselves(folder):
 
 if __name__ == '__main__':
     main(a_thousand_that_never_read_cost_the_healthy_ones_nothing, who_comes_and_goes_leaves_nothing_behind,
-         at_most_so_many_a_second, each_application_is_told_of, nonsense_at_the_door_harms_nobody,
+         at_most_so_many_a_second, each_application_is_told_of, top_shows_who_subscribed_and_how_they_fare, nonsense_at_the_door_harms_nobody,
          subscriptions_are_made_again_by_themselves)

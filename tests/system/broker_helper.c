@@ -1,7 +1,8 @@
 /* Applications of a Broker, for broker.py.
  *
  *   broker_helper read ADDRESS PATTERN RING RATE LAST: every value until one is LAST; checks order and completeness
- *   broker_helper idle ADDRESS PATTERN RING RATE COUNT: so many applications that subscribe and do not read
+ *   broker_helper idle ADDRESS PATTERN RING RATE COUNT: so many applications that subscribe and read when there is a
+ *       byte of input, then it says "read"
  *
  * Both say "ready" when they have subscribed, and at the end, idle ones when their input ends, a line for each
  * application: got, lost, passed, paced, overrun, unplaced, broken (values out of order or torn). */
@@ -89,7 +90,11 @@ static int stay(char **argv)
     if (error) return 1;
     puts("ready");
     fflush(stdout);
-    while (read(0, &byte, 1) == 1) continue;
+    while (read(0, &byte, 1) == 1) {
+        for (size_t i = 0; i < count && !error; i++) error = take_all(&applications[i]);
+        puts("read");
+        fflush(stdout);
+    }
     for (size_t i = 0; i < count && !error; i++) {
         error = take_all(&applications[i]);
         if (!error) error = report(&applications[i]);

@@ -348,6 +348,9 @@ static int give(struct yd_live_subscription *s, uint32_t index, struct yd_live_u
     measured->seq = value->seq;
     if (to) memcpy(to, s->value + SEQUENCE, value->size < room ? value->size : room);
     s->got++;
+    struct yd__bell_said *said = yd_live_bell_said(&s->current->bell, s->current->word);
+    yd__store(&said->got, s->got, RELAXED); /* for who looks at the daemon */
+    yd__store(&said->lost, s->lost, RELAXED);
     return 1;
 }
 
