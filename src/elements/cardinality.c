@@ -430,12 +430,11 @@ const struct yd_element_class yd_class_cardinality = {
         "A record of a name that is known passes, always. A new name passes, and is known from then on, if every rule "
         "that matches it has room; else its records are rejected, by reason, with samples.\n\n"
         "- Counts and what is known survive restarts.\n"
-        "- A peer is the address that a name came from, without its port: behind `Graphite`, `OpenTsdb`, `Influx` and "
-        "`RemoteWrite`, with `Filter`, `Route`, `Relabel` or another `Cardinality` between at most. Elsewhere (behind "
-        "a Log, "
-        "say) it is the value of a tag `peer`; without one all share one limit. Of a name that two bring in one batch "
-        "it is "
-        "the first.\n"
+        "- A peer is the address that a name came from, without its port: behind `Graphite`, `GraphitePickle`, "
+        "`OpenTsdb`, `Influx`, `RemoteWrite`, `Collectd`, `Statsd` and `Tsdp`, with `Filter`, `Route`, `Relabel` or "
+        "another `Cardinality` between at most. Elsewhere (behind a Log, say) it is the value of a tag `peer`; without "
+        "one all share one limit. Of a name that two bring in one batch it is the first; of a sum of StatsD's whoever "
+        "brought its name first.\n"
         "- Names are remembered by a hash of 64 bits: of a million, two are taken for one with a chance of 1 in 40 "
         "million.\n",
     .example = "metrics -> Cardinality(rules: [{ by: \"host\", max: 1000 }, { max: 10000, per: 1h }]) -> Print()",

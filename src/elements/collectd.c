@@ -258,6 +258,7 @@ static void on_reject(void *arg, enum yd_collectd_reason reason, uint64_t record
 static void on_datagram(void *arg, struct yd_str bytes)
 {
     struct pump *pump = arg;
+    yd_collectd_origin(pump->collectd, yd_address_host(yd_str_of(pump->in.from)));
     yd_collectd_packet(pump->collectd, bytes, yd_pump_wall(pump->pump));
 }
 

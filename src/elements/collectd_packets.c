@@ -120,6 +120,11 @@ static struct yd_str key_of(struct context *context)
 
 /* ---- records ---- */
 
+void yd_collectd_origin(struct yd_collectd *collectd, struct yd_str peer)
+{
+    yd_builder_origin(collectd->spellings.builder, peer);
+}
+
 void yd_collectd_flush(struct yd_collectd *collectd)
 {
     struct yd_batch *batch;

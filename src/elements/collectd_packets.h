@@ -86,6 +86,8 @@ int yd_collectd_create(const struct yd_collectd_options *options, struct yd_coll
 void yd_collectd_destroy(struct yd_collectd *collectd); /* NULL is quiet */
 /* One datagram. Values and messages without a time get now_ns. What is gathered stays until yd_collectd_flush. */
 void yd_collectd_packet(struct yd_collectd *collectd, struct yd_str packet, int64_t now_ns);
+/* Whose bytes come next: names that these bring first are this peer's (yd_batch_origin). */
+void yd_collectd_origin(struct yd_collectd *collectd, struct yd_str peer);
 void yd_collectd_flush(struct yd_collectd *collectd);
 
 #endif

@@ -137,6 +137,7 @@ static int64_t take(void *arg, struct yd_streams_peer *peer, struct yd_str bytes
     struct pump *pump = arg;
     size_t used;
     pump->from = peer->name;
+    yd_pickle_origin(pump->pickle, yd_address_host(yd_str_of(peer->name)));
     int r = yd_pickle_take(pump->pickle, bytes, yd_pump_wall(pump->pump), &used);
     return r < 0 ? r : (int64_t)used;
 }

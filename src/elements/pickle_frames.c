@@ -102,6 +102,11 @@ static int take_point(struct yd_pickle *pickle, uint32_t node, int64_t now_ns, s
     return r == 0 ? 0 : refuse(r == YD_ENOMEM ? YD_PICKLE_NO_MEMORY : YD_PICKLE_BAD_NAME);
 }
 
+void yd_pickle_origin(struct yd_pickle *pickle, struct yd_str peer)
+{
+    yd_builder_origin(pickle->spellings.builder, peer);
+}
+
 void yd_pickle_flush(struct yd_pickle *pickle)
 {
     struct yd_batch *batch;

@@ -56,6 +56,8 @@ void yd_pickle_destroy(struct yd_pickle *pickle); /* NULL is quiet */
 int yd_pickle_take(struct yd_pickle *pickle, struct yd_str bytes, int64_t now_ns, size_t *ret_used);
 /* One pickle without its size. Times -1 and 0 are now_ns. What is gathered stays until yd_pickle_flush. */
 void yd_pickle_parse(struct yd_pickle *pickle, struct yd_str text, int64_t now_ns);
+/* Whose bytes come next: names that these bring first are this peer's (yd_batch_origin). */
+void yd_pickle_origin(struct yd_pickle *pickle, struct yd_str peer);
 void yd_pickle_flush(struct yd_pickle *pickle);
 
 #endif

@@ -242,13 +242,14 @@ static void emit_built(struct state *state)
         state->lost += records;
 }
 
-static void say(void *arg, struct yd_str name, enum yd_kind kind, double value)
+static void say(void *arg, struct yd_str name, struct yd_str peer, enum yd_kind kind, double value)
 {
     struct state *state = arg;
     uint32_t index;
     int r = YD_EFULL;
     for (int turn = 0; turn < 2 && r == YD_EFULL; turn++) {
         if (turn) emit_built(state);
+        yd_builder_origin(state->builder, peer);
         r = yd_builder_name(state->builder, name, &index);
         if (r == 0)
             r = yd_builder_add(state->builder, state->time_ns, index, kind, YD_F64, 0, (union yd_value){.f64 = value});
@@ -287,8 +288,9 @@ static void take(struct state *state, struct yd_batch *batch, int64_t mono_ns, s
     uint64_t folded = 0;
     state->out = out;
     for (uint32_t i = 0; i < view->count; i++) {
-        int r = yd_statsd_sums_add(&state->sums, view, i, mono_ns);
+        int r = yd_statsd_sums_add(&state->sums, batch, i, mono_ns);
         if (r == YD_EINVAL) {
+            yd_builder_origin(state->builder, yd_batch_origin(batch, view->records[i].name));
             if (yd_builder_copy(state->builder, view, i) == YD_EFULL) {
                 emit_built(state);
                 if (yd_builder_copy(state->builder, view, i) < 0) state->lost++;
@@ -393,10 +395,16 @@ static void on_reject(void *arg, enum yd_statsd_reason reason, struct yd_str lin
     yd_reject(pump->pump, pump->rejects, REJECTS, reason, yd_statsd_reasons[reason], line, yd_str_of(pump->from));
 }
 
+static void from(struct pump *pump, const char *peer)
+{
+    pump->from = peer;
+    yd_statsd_origin(pump->statsd, yd_address_host(yd_str_of(peer)));
+}
+
 static void on_datagram(void *arg, struct yd_str bytes)
 {
     struct pump *pump = arg;
-    pump->from = pump->in.from;
+    from(pump, pump->in.from);
     (void)yd_statsd_parse(pump->statsd, bytes, yd_pump_wall(pump->pump));
 }
 
@@ -410,7 +418,7 @@ static int64_t take_lines(void *arg, struct yd_streams_peer *peer, struct yd_str
 {
     struct pump *pump = arg;
     size_t used = 0;
-    pump->from = peer->name;
+    from(pump, peer->name);
     if (peer->skipping) {
         const char *end = memchr(bytes.data, '\n', bytes.size);
         if (!end) return (int64_t)bytes.size;
@@ -442,7 +450,7 @@ static int64_t take_lines(void *arg, struct yd_streams_peer *peer, struct yd_str
 static void take_last(void *arg, struct yd_streams_peer *peer, struct yd_str rest, bool in_order)
 {
     struct pump *pump = arg;
-    pump->from = peer->name;
+    from(pump, peer->name);
     if (in_order)
         (void)yd_statsd_parse(pump->statsd, rest, yd_pump_wall(pump->pump));
     else

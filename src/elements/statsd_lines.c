@@ -77,6 +77,11 @@ void yd_statsd_destroy(struct yd_statsd *statsd)
     yd_alloc_put(statsd->options.alloc, statsd, sizeof *statsd);
 }
 
+void yd_statsd_origin(struct yd_statsd *statsd, struct yd_str peer)
+{
+    yd_builder_origin(statsd->spellings.builder, peer);
+}
+
 void yd_statsd_flush(struct yd_statsd *statsd)
 {
     struct yd_batch *batch;

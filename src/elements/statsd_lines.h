@@ -69,6 +69,8 @@ void yd_statsd_destroy(struct yd_statsd *statsd); /* NULL is quiet */
 /* All lines of a text, a datagram's; the last one needs no end. Returns the lines seen, empty ones not counted. Records
  * have the time now_ns, or their own (DogStatsD's T and d:). What is gathered stays until yd_statsd_flush. */
 uint64_t yd_statsd_parse(struct yd_statsd *statsd, struct yd_str text, int64_t now_ns);
+/* Whose bytes come next: names that these bring first are this peer's (yd_batch_origin). */
+void yd_statsd_origin(struct yd_statsd *statsd, struct yd_str peer);
 void yd_statsd_flush(struct yd_statsd *statsd);
 
 #endif

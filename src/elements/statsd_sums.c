@@ -8,8 +8,11 @@
 #include "base/text.h"
 #include <yarder/name.h>
 
+#define PEERS_MAX 65536
+
 struct series {
     struct yd_table_item head;
+    const struct yd_table_item *peer;      /* NULL: not known */
     int64_t last_ns;                       /* something came */
     bool fresh;                            /* since the last flush */
     double value;                          /* counter: the sum; gauge: it */
@@ -25,6 +28,7 @@ void yd_statsd_sums_init(struct yd_statsd_sums *sums, const struct yd_statsd_sum
     *sums = (struct yd_statsd_sums){.options = *options};
     for (unsigned kind = 0; kind < YD_STATSD_KINDS; kind++)
         yd_table_init(&sums->tables[kind], options->alloc, sizeof(struct series), options->series_max);
+    yd_table_init(&sums->peers, options->alloc, sizeof(struct yd_table_item), PEERS_MAX);
 }
 
 static void empty(struct yd_statsd_sums *sums, struct series *series)
@@ -43,6 +47,7 @@ void yd_statsd_sums_fini(struct yd_statsd_sums *sums)
         for (uint32_t i = 0; i < table->count; i++) empty(sums, (struct series *)table->items[i]);
         if (table->item_size) yd_table_fini(table);
     }
+    if (sums->peers.item_size) yd_table_fini(&sums->peers);
 }
 
 /* ---- adding ---- */
@@ -105,8 +110,16 @@ static bool kind_of(const struct yd_record *record, enum yd_statsd_kind *ret)
     }
 }
 
-int yd_statsd_sums_add(struct yd_statsd_sums *sums, const struct yd_view *view, uint32_t index, int64_t now_ns)
+static const struct yd_table_item *peer_of(struct yd_statsd_sums *sums, struct yd_str peer)
 {
+    const struct yd_table_item *item;
+    if (!peer.size || yd_table_add(&sums->peers, peer, yd_hash_str(peer), &item) < 0) return NULL;
+    return item;
+}
+
+int yd_statsd_sums_add(struct yd_statsd_sums *sums, const struct yd_batch *batch, uint32_t index, int64_t now_ns)
+{
+    const struct yd_view *view = &batch->view;
     const struct yd_record *record = &view->records[index];
     enum yd_statsd_kind kind;
     struct series *series;
@@ -114,6 +127,7 @@ int yd_statsd_sums_add(struct yd_statsd_sums *sums, const struct yd_view *view, 
     int r =
         yd_table_add(&sums->tables[kind], yd_view_name(view, record->name), view->names[record->name].hash, &series);
     if (r < 0) return r;
+    if (r > 0) series->peer = peer_of(sums, yd_batch_origin(batch, record->name));
     series->last_ns = now_ns;
     series->fresh = true;
     switch (kind) {
@@ -137,9 +151,9 @@ int yd_statsd_sums_add(struct yd_statsd_sums *sums, const struct yd_view *view, 
 
 struct saying {
     struct yd_statsd_sums *sums;
-    void (*say)(void *arg, struct yd_str name, enum yd_kind kind, double value);
+    void (*say)(void *arg, struct yd_str name, struct yd_str peer, enum yd_kind kind, double value);
     void *arg;
-    struct yd_str name;
+    struct yd_str name, peer;
     const char *prefix;
 };
 
@@ -157,7 +171,7 @@ static void say(const struct saying *saying, enum yd_kind kind, double value, co
         saying->sums->unsaid++;
         return;
     }
-    saying->say(saying->arg, (struct yd_str){text, (size_t)size}, kind, value);
+    saying->say(saying->arg, (struct yd_str){text, (size_t)size}, saying->peer, kind, value);
 }
 
 static int by_value(const void *a, const void *b)
@@ -247,7 +261,9 @@ static void say_series(const struct saying *saying, enum yd_statsd_kind kind, st
 }
 
 void yd_statsd_sums_flush(struct yd_statsd_sums *sums, double seconds, int64_t now_ns,
-                          void (*say_)(void *arg, struct yd_str name, enum yd_kind kind, double value), void *arg)
+                          void (*say_)(void *arg, struct yd_str name, struct yd_str peer, enum yd_kind kind,
+                                       double value),
+                          void *arg)
 {
     for (unsigned kind = 0; kind < YD_STATSD_KINDS; kind++) {
         struct yd_table *table = &sums->tables[kind];
@@ -255,6 +271,7 @@ void yd_statsd_sums_flush(struct yd_statsd_sums *sums, double seconds, int64_t n
         for (uint32_t i = table->count; i-- > 0;) { /* from the end: removing moves the last one */
             struct series *series = (struct series *)table->items[i];
             saying.name = series->head.name;
+            saying.peer = series->peer ? series->peer->name : YD_STR("");
             if (series->fresh || sums->options.send_idle)
                 say_series(&saying, (enum yd_statsd_kind)kind, series, seconds);
             if (now_ns - series->last_ns >= sums->options.forget_ns) {

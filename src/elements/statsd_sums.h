@@ -35,18 +35,21 @@ struct yd_statsd_sums_options {
 struct yd_statsd_sums {
     struct yd_statsd_sums_options options;
     struct yd_table tables[YD_STATSD_KINDS];
-    uint64_t over;   /* values beyond values_max and members beyond members_max, since asked */
-    uint64_t unsaid; /* of a flush: not a finite number, or its name would be too long; since asked */
+    struct yd_table peers; /* who brought names; more of them than fit are not known */
+    uint64_t over;         /* values beyond values_max and members beyond members_max, since asked */
+    uint64_t unsaid;       /* of a flush: not a finite number, or its name would be too long; since asked */
 };
 void yd_statsd_sums_init(struct yd_statsd_sums *sums, const struct yd_statsd_sums_options *options);
 void yd_statsd_sums_fini(struct yd_statsd_sums *sums);
 
 /* Record `index` of a batch made by yd_statsd_parse. 0; YD_EFULL: too many names; YD_ENOMEM; YD_EINVAL: it is none of
  * the four kinds (events and checks). now_ns: monotonic, for forgetting. */
-int yd_statsd_sums_add(struct yd_statsd_sums *sums, const struct yd_view *view, uint32_t index, int64_t now_ns);
-/* Says all of it at time_ns, over the seconds since the last flush, and begins anew. say: one value; TALLY or SAMPLE.
- */
+int yd_statsd_sums_add(struct yd_statsd_sums *sums, const struct yd_batch *batch, uint32_t index, int64_t now_ns);
+/* Says all of it at time_ns, over the seconds since the last flush, and begins anew. say: one value; TALLY or SAMPLE;
+ * `peer` is who brought its name first, size 0: not known. */
 void yd_statsd_sums_flush(struct yd_statsd_sums *sums, double seconds, int64_t now_ns,
-                          void (*say)(void *arg, struct yd_str name, enum yd_kind kind, double value), void *arg);
+                          void (*say)(void *arg, struct yd_str name, struct yd_str peer, enum yd_kind kind,
+                                      double value),
+                          void *arg);
 
 #endif

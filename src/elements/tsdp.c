@@ -241,6 +241,7 @@ static int64_t take(void *arg, struct yd_streams_peer *peer, struct yd_str bytes
     struct pump *pump = arg;
     size_t used;
     pump->from = peer->name;
+    yd_tsdp_origin(pump->tsdp, yd_address_host(yd_str_of(peer->name)));
     int r = yd_tsdp_take(pump->tsdp, bytes, yd_pump_wall(pump->pump), &used);
     return r < 0 ? r : (int64_t)used;
 }
@@ -258,6 +259,7 @@ static void on_datagram(void *arg, struct yd_str bytes)
     struct pump *pump = arg;
     size_t used;
     pump->from = pump->in.from;
+    yd_tsdp_origin(pump->tsdp, yd_address_host(yd_str_of(pump->from)));
     if (yd_tsdp_take(pump->tsdp, bytes, yd_pump_wall(pump->pump), &used) == 0 && used < bytes.size)
         on_reject(pump, YD_TSDP_CUT_SHORT, (struct yd_str){bytes.data + used, bytes.size - used});
 }

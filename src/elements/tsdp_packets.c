@@ -199,6 +199,11 @@ static int canonical(void *arg, struct yd_str text, struct yd_str none, char *to
 
 /* ---- records ---- */
 
+void yd_tsdp_origin(struct yd_tsdp *tsdp, struct yd_str peer)
+{
+    yd_builder_origin(tsdp->spellings.builder, peer);
+}
+
 void yd_tsdp_flush(struct yd_tsdp *tsdp)
 {
     struct yd_batch *batch;

@@ -70,6 +70,8 @@ void yd_tsdp_destroy(struct yd_tsdp *tsdp); /* NULL is quiet */
 /* The whole messages at the front of `bytes`: *ret_used of them. YD_ETOOBIG: what comes next is larger than a message
  * may be, which was rejected: there is no way to go on. What is gathered stays until yd_tsdp_flush. */
 int yd_tsdp_take(struct yd_tsdp *tsdp, struct yd_str bytes, int64_t now_ns, size_t *ret_used);
+/* Whose bytes come next: names that these bring first are this peer's (yd_batch_origin). */
+void yd_tsdp_origin(struct yd_tsdp *tsdp, struct yd_str peer);
 void yd_tsdp_flush(struct yd_tsdp *tsdp);
 
 #endif

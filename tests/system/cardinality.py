@@ -1,6 +1,8 @@
 """Limits on new series by peer: one floods distinct names, the other keeps flowing; exact counts by peer."""
 import json
+import pickle
 import socket
+import struct
 import time
 
 from harness import Daemon, free_port, check_identity, main, wait_for, yarder
@@ -66,4 +68,69 @@ def one_who_floods_stops_nobody_else(folder):
         assert limit['outputs'][0]['records'] == 2 and rows(daemon) == {'127.0.0.3': (100, 1)}, (limit, rows(daemon))
 
 
-main(one_who_floods_stops_nobody_else)
+def pickled(names, now):
+    body = pickle.dumps([(name, (now, 1)) for name in names], 2)
+    return struct.pack('!L', len(body)) + body
+
+
+def collected(names, now):
+    def part(kind, body):
+        return struct.pack('>HH', kind, 4 + len(body)) + body
+
+    def text(kind, value):
+        return part(kind, value.encode() + b'\0')
+    values = part(6, struct.pack('>HB', 1, 1) + struct.pack('<d', 1.0))
+    return b''.join(text(0, 'h') + part(1, struct.pack('>Q', now)) + text(2, name) + text(4, 'gauge') + values for name in names)
+
+
+def submitted(names, now):
+    def frame(kind, data, final=False):
+        return struct.pack('>H', final << 15 | kind << 12 | len(data)) + data
+    return b''.join(struct.pack('>BBH', 1 << 4 | 1, 0, 1) + frame(2, name.encode()) + frame(6, struct.pack('>Q', now * 1000)) +
+                    frame(1, struct.pack('>d', 1.0), True) for name in names)
+
+
+def counted(names, now):
+    return ''.join(f'{name}:1|c\n' for name in names).encode()
+
+
+WAYS = {'GraphitePickle': (pickled, 'tcp'), 'Collectd': (collected, 'udp'), 'Tsdp': (submitted, 'udp'), 'Statsd': (counted, 'udp')}
+EACH_WAY = '''
+pickles :: GraphitePickle(listen: "127.0.0.1:{GraphitePickle}")
+collectd :: Collectd(listen: "127.0.0.1:{Collectd}", types: ["types.db"])
+tsdp :: Tsdp(listen: "", udp: "127.0.0.1:{Tsdp}")
+statsd :: Statsd(listen: "127.0.0.1:{Statsd}", flush: 100ms, idle: "drop", forget: 0s)
+pickles -> GraphitePickle_limit :: Cardinality(rules: [{ by: "peer", max: 4 }]) -> Null()
+collectd -> Collectd_limit :: Cardinality(rules: [{ by: "peer", max: 4 }]) -> Null()
+tsdp -> Tsdp_limit :: Cardinality(rules: [{ by: "peer", max: 4 }]) -> Null()
+statsd -> Statsd_limit :: Cardinality(rules: [{ by: "peer", max: 4 }]) -> Null()
+native :: Native(listen: "127.0.0.1:{native}")
+'''
+
+
+def every_way_in_knows_its_peers(folder):
+    """pickles, collectd's packets, TSDP and StatsD's sums are told apart by who brought a name, too"""
+    with open(f'{folder}/types.db', 'w') as f:
+        f.write('gauge value:GAUGE:U:U\n')
+    ports = {way: free_port() for way in WAYS} | {'native': free_port()}
+    with Daemon(folder, topology=EACH_WAY, ports=ports) as daemon:
+        now = int(time.time())
+        for way, (bytes_of, kind) in WAYS.items():
+            came = 0
+            for source, names in (('127.0.0.2', ['a', 'b']), ('127.0.0.3', [f'n{i}' for i in range(10)]), ('127.0.0.2', ['c', 'd'])):
+                per = 2 if way == 'Statsd' else 1  # a counter is said as its count and its rate
+                with socket.socket(socket.AF_INET, socket.SOCK_STREAM if kind == 'tcp' else socket.SOCK_DGRAM) as s:
+                    s.bind((source, 0))
+                    s.connect(('127.0.0.1', ports[way]))
+                    s.sendall(bytes_of(names, now))
+                came += len(names) * per
+                wait_for(lambda: daemon.element(f'{way}_limit')['inputs'][0]['received'] >= came, why=f'{way}: {came}')
+            text = yarder('ask', f'{way}_limit', 'cardinality', '--at', f'127.0.0.1:{ports["native"]}', '--json', check=0).stdout
+            told = {row['value']: (row['known'], row['refused']) for row in map(json.loads, text.splitlines()) if 'value' in row}
+            # Of StatsD's sums two a name: 127.0.0.2 has 8, 127.0.0.3 has 20, and each has room for 4.
+            wanted = {'127.0.0.2': (4, 4), '127.0.0.3': (4, 16)} if way == 'Statsd' else {'127.0.0.3': (4, 6)}
+            assert told == wanted, (way, told)
+        check_identity(daemon.status())
+
+
+main(one_who_floods_stops_nobody_else, every_way_in_knows_its_peers)

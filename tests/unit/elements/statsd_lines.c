@@ -244,7 +244,7 @@ static void sum_batch(void *arg, struct yd_batch *batch, uint32_t records)
     struct summing *summing = arg;
     (void)records;
     for (uint32_t i = 0; i < batch->view.count; i++) {
-        int r = yd_statsd_sums_add(&summing->sums, &batch->view, i, summing->now_ns);
+        int r = yd_statsd_sums_add(&summing->sums, batch, i, summing->now_ns);
         if (r < 0) summing->error = r;
     }
     yd_batch_unref(batch);
@@ -256,9 +256,10 @@ static void no_reject(void *arg, enum yd_statsd_reason reason, struct yd_str lin
     fail_msg("%s", yd_statsd_reasons[reason]);
 }
 
-static void hear_sum(void *arg, struct yd_str name, enum yd_kind kind, double value)
+static void hear_sum(void *arg, struct yd_str name, struct yd_str peer, enum yd_kind kind, double value)
 {
     struct summing *summing = arg;
+    assert_int_equal(peer.size, 0); /* nobody was named */
     char number[32];
     say(&summing->text, kind == YD_TALLY ? "tally " : "");
     yd_buf_str(&summing->text, name);
