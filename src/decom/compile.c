@@ -616,7 +616,8 @@ static void compile(struct yd__compiler *compiler)
     make_nodes(compiler);
     for (uint32_t i = 0; i < compiler->info_count; i++) refer_entries(compiler, &compiler->infos[i]);
     make_programs(compiler);
-    yd__compile_texts(compiler);
+    yd__compile_names(compiler);
+    yd__compile_rules(compiler);
     if (!compiler->plan->packet_count && !compiler->diagnostics->errors && !compiler->partial)
         yd_def_error(compiler->diagnostics, YD_D_EMPTY, nowhere, "", "the definition has no packet");
 }

@@ -67,10 +67,18 @@ const struct yd__condition *yd__compile_condition(struct yd__compiler *compiler,
                                                   const struct yd_def_condition *condition,
                                                   const struct yd__scope *from);
 
-/* compile_texts.c: expressions and limits, which have languages of their own. Wrong ones are said. */
+/* compile_texts.c: expressions, which have a language of their own. Wrong ones are said. */
 bool yd__compile_expression(struct yd__compiler *compiler, struct yd__info *info, const struct yd__scope *scope,
                             const struct yd_def_calibration *source, struct yd__calibration *to);
-void yd__compile_texts(struct yd__compiler *compiler);
+/* What is wrong in a text that begins at `place`. */
+void yd__say_mistake(struct yd__compiler *compiler, enum yd_def_code code, struct yd_place place,
+                     const struct yd_mistake *mistake);
+
+/* compile_names.c: all measurements by their whole names; those that would be the same are said. */
+void yd__compile_names(struct yd__compiler *compiler);
+
+/* compile_rules.c: what is derived and limited, checked so that Derive and Limits find nothing more. */
+void yd__compile_rules(struct yd__compiler *compiler);
 
 /* compile_program.c */
 struct yd__program *yd__compile_program(struct yd__compiler *compiler, struct yd__info *info);

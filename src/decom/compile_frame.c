@@ -126,9 +126,12 @@ static void add_field(struct frames *frames, const struct yd_def_entry *entry)
         bool has_raw =
             compiler->plan->raw && (entry->type->calibrations || entry->type->labels || entry->type->boolean);
         field->name = program->name_count;
+        program->sources[program->name_count] = entry;
         program->names[program->name_count++] = yd_str_of(field->path);
         if (has_raw) {
             field->raw_name = program->name_count;
+            program->sources[program->name_count] = entry;
+            program->types[program->name_count] = YD__RAW_NAME;
             program->names[program->name_count++] = yd_str_of(yd__path(compiler, field->path, YD_STR("raw")));
         }
     }
@@ -204,6 +207,7 @@ void yd__compile_frame(struct yd__compiler *compiler, struct yd__info *info)
     for (const struct yd_def_entry *entry = container->entries.first; entry; entry = entry->next) count++;
     program->names = yd__piece(compiler, (2 * count + 1) * sizeof *program->names);
     program->types = yd__piece(compiler, 2 * count + 1);
+    program->sources = yd__piece(compiler, (2 * count + 1) * sizeof *program->sources);
     struct frames frames = {.compiler = compiler, .info = info, .frame = frame};
     for (const struct yd_def_entry *entry = container->entries.first; entry; entry = entry->next)
         if (entry->type) add_field(&frames, entry);

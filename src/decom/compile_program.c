@@ -56,23 +56,27 @@ static bool has_raw(const struct builder *builder, const struct yd_def_type *typ
            (type->calibrations || type->labels || type->boolean || type->epoch != YD_DEF_EPOCH_NONE);
 }
 
-static uint32_t add_name(struct builder *builder, struct yd_str name, uint8_t type)
+static uint32_t add_name(struct builder *builder, const struct yd_def_entry *entry, struct yd_str name, uint8_t type)
 {
     struct yd__program *program = builder->program;
     if (program->name_count == program->name_capacity) {
         uint32_t more = program->name_capacity ? program->name_capacity * 2 : 32;
         struct yd_str *names = yd__piece(builder->compiler, more * sizeof *names);
         uint8_t *types = yd__piece(builder->compiler, more);
+        const struct yd_def_entry **sources = yd__piece(builder->compiler, more * sizeof *sources);
         if (program->name_count) {
             memcpy(names, program->names, program->name_count * sizeof *names);
             memcpy(types, program->types, program->name_count);
+            memcpy(sources, program->sources, program->name_count * sizeof *sources);
         }
         program->names = names;
         program->types = types;
+        program->sources = sources;
         program->name_capacity = more;
     }
     program->names[program->name_count] = name;
     program->types[program->name_count] = type;
+    program->sources[program->name_count] = entry;
     return program->name_count++;
 }
 
@@ -135,9 +139,9 @@ static void name_entry(struct builder *builder, const struct yd_def_entry *entry
                 name_entry(builder, child, yd__path(builder->compiler, own, child->name));
             continue;
         }
-        add_name(builder, yd_str_of(own), 0);
+        add_name(builder, entry, yd_str_of(own), 0);
         if (has_raw(builder, entry->type))
-            add_name(builder, yd_str_of(yd__path(builder->compiler, own, YD_STR("raw"))), YD__RAW_NAME);
+            add_name(builder, entry, yd_str_of(yd__path(builder->compiler, own, YD_STR("raw"))), YD__RAW_NAME);
     }
 }
 
@@ -388,9 +392,9 @@ static void add_fixed(struct builder *builder, const struct yd_def_entry *entry,
     double c0 = 0, c1 = 0;
     bool number = yd__is_number(entry->type);
     if (is_published(entry)) {
-        name = add_name(builder, yd_str_of(path), 0);
+        name = add_name(builder, entry, yd_str_of(path), 0);
         if (has_raw(builder, entry->type))
-            add_name(builder, yd_str_of(yd__path(builder->compiler, path, YD_STR("raw"))), YD__RAW_NAME);
+            add_name(builder, entry, yd_str_of(yd__path(builder->compiler, path, YD_STR("raw"))), YD__RAW_NAME);
     }
     if (number && !entry->stamp && !closely && name != YD__NONE && lane_of(field, at, &lane, &c0, &c1)) {
         builder->program->types[name] = lane_type(lane, field);

@@ -1,14 +1,17 @@
-/* Expressions and limits stand in a definition as texts of their own languages (expression.h, limits.h). Here they are
- * read once, so that what is wrong in them is said with everything else, at its place. */
-#include "base/text.h"
+/* Calibrations that are expressions: texts of a language of their own (expression.h), read once, so that what is wrong
+ * in them is said with everything else, at its place. What is derived and limited: compile_rules.c. */
 #include "decom/compile.h"
 
-/* Where `mistake` is, when its text begins at `place`: on one line, since texts end with theirs. */
-static void say(struct yd__compiler *compiler, enum yd_def_code code, struct yd_place place,
-                const struct yd_mistake *mistake)
+void yd__say_mistake(struct yd__compiler *compiler, enum yd_def_code code, struct yd_place place,
+                     const struct yd_mistake *mistake)
 {
     if (compiler->partial && mistake->error == YD_ENOENT) return;
-    place.column += mistake->line <= 1 && mistake->column ? mistake->column - 1 : 0;
+    if (mistake->line > 1) { /* the text goes on over lines, in brackets */
+        place.line += mistake->line - 1;
+        place.column = mistake->column;
+    } else {
+        place.column += mistake->column ? mistake->column - 1 : 0;
+    }
     place.length = YD_MAX(mistake->size, 1u);
     yd_def_error(compiler->diagnostics, code, place, "", "%s", mistake->message);
     if (*mistake->help) yd_def_help(compiler->diagnostics, "%s", mistake->help);
@@ -80,7 +83,7 @@ bool yd__compile_expression(struct yd__compiler *compiler, struct yd__info *info
     int r = yd_expression_compile(source->text, &names, compiler->arena->alloc, NULL, &expression, &mistake);
     if (r == YD_ENOMEM) longjmp(compiler->out_of_memory, 1);
     if (r < 0) {
-        say(compiler, YD_D_CALIBRATION, source->place, &mistake);
+        yd__say_mistake(compiler, YD_D_CALIBRATION, source->place, &mistake);
         return false;
     }
     keep(compiler, expression);
@@ -95,98 +98,4 @@ bool yd__compile_expression(struct yd__compiler *compiler, struct yd__info *info
     to->slots = slots;
     to->slot_count = asking.count;
     return true;
-}
-
-/* ---- derived values and limits ---- */
-
-/* Measurements by name, with the definition's in front or without. */
-static int find_measurement(void *opaque, struct yd_str name, uint32_t *ret_slot, enum yd_type *ret_type)
-{
-    const struct yd__compiler *compiler = opaque;
-    struct yd_str prefix = compiler->def->name;
-    bool whole = prefix.size && name.size > prefix.size && yd_str_starts(name, prefix) && name.data[prefix.size] == '.';
-    struct yd_str rest = whole ? (struct yd_str){name.data + prefix.size + 1, name.size - prefix.size - 1} : name;
-    *ret_slot = 0; /* one for each: the type is inferred by slot */
-    *ret_type = YD_NIL;
-    for (const struct yd_def_derived *derived = compiler->def->derived; derived; derived = derived->next, ++*ret_slot)
-        if (yd_str_eq(derived->name, rest)) return 0;
-    for (uint32_t i = 0; i < compiler->plan->packet_count; i++) {
-        const struct yd__program *program = compiler->plan->packets[i];
-        for (uint32_t j = 0; j < program->name_count; j++, ++*ret_slot) {
-            struct yd_str other = program->names[j];
-            if (yd_str_eq(other, name)) return 0;
-            if (prefix.size && other.size > prefix.size + 1 &&
-                yd_str_eq((struct yd_str){other.data + prefix.size + 1, other.size - prefix.size - 1}, name))
-                return 0;
-        }
-    }
-    return YD_ENOENT;
-}
-
-static struct yd_str known_measurement(void *opaque, size_t index)
-{
-    const struct yd__compiler *compiler = opaque;
-    for (uint32_t i = 0; i < compiler->plan->packet_count; i++) {
-        const struct yd__program *program = compiler->plan->packets[i];
-        if (index < program->name_count) return program->names[index];
-        index -= program->name_count;
-    }
-    return (struct yd_str){0};
-}
-
-static void read_limits(struct yd__compiler *compiler, struct yd_def_limits *limits)
-{
-    for (; limits; limits = limits->next) {
-        if (limits->unsupported)
-            yd_def_warn(compiler->diagnostics, YD_D_UNSUPPORTED, limits->place, "", "these limits are not judged: %s",
-                        limits->unsupported);
-        uint32_t slot;
-        enum yd_type type;
-        if (!compiler->partial && limits->measurement.size &&
-            find_measurement(compiler, limits->measurement, &slot, &type) < 0) {
-            struct yd_nearest nearest;
-            yd_nearest_init(&nearest, limits->measurement);
-            struct yd_str name;
-            for (size_t i = 0; (name = known_measurement(compiler, i)).size; i++) yd_nearest_add(&nearest, name);
-            yd_def_error(compiler->diagnostics, YD_D_FIELD, limits->place, "", "there is no measurement '%.*s'",
-                         YD_STR_FMT(limits->measurement));
-            yd_nearest_help(&nearest, compiler->diagnostics, NULL);
-        }
-        struct yd_mistake mistake;
-        if (limits->text.size && yd_limit_parse(limits->text, NULL, &limits->clause, &mistake) < 0)
-            say(compiler, YD_D_LIMITS, limits->place, &mistake);
-    }
-}
-
-static void read_entries(struct yd__compiler *compiler, const struct yd_def_entries *entries, unsigned depth)
-{
-    for (const struct yd_def_entry *entry = entries->first; entry && depth < 32; entry = entry->next) {
-        read_limits(compiler, entry->limits);
-        if (entry->type && entry->type->encoding == YD_DEF_GROUP)
-            read_entries(compiler, &entry->type->entries, depth + 1);
-    }
-}
-
-void yd__compile_texts(struct yd__compiler *compiler)
-{
-    struct yd_expression_names names = {compiler, find_measurement, known_measurement};
-    for (const struct yd_def_derived *derived = compiler->def->derived; derived; derived = derived->next) {
-        struct yd_expression *expression;
-        struct yd_mistake mistake;
-        read_limits(compiler, derived->limits);
-        if (derived->unsupported) {
-            yd_def_warn(compiler->diagnostics, YD_D_UNSUPPORTED, derived->place, "", "'%.*s' is not derived: %s",
-                        YD_STR_FMT(derived->name), derived->unsupported);
-            continue;
-        }
-        int r = yd_expression_compile(derived->text, &names, compiler->arena->alloc, NULL, &expression, &mistake);
-        if (r == YD_ENOMEM) longjmp(compiler->out_of_memory, 1);
-        if (r < 0)
-            say(compiler, YD_D_DERIVED, derived->text_place, &mistake);
-        else
-            yd_expression_destroy(expression);
-    }
-    read_limits(compiler, compiler->def->limits);
-    for (const struct yd_def_container *container = compiler->def->containers; container; container = container->next)
-        read_entries(compiler, &container->entries, 0);
 }

@@ -13,6 +13,16 @@
 #include "decom/decoder_internal.h"
 
 #define SEQUENCES_MAX 65536
+#define SIZE_DEFAULT  (1u << 20)
+
+/* Records and names of its lanes; half a batch is what always fits into an empty one. */
+static bool is_wide(const struct yd__program *program, size_t batch_size)
+{
+    enum { RECORD = 160 };
+    size_t size = 0;
+    for (uint32_t i = 0; i < program->lanes.count; i++) size += RECORD + program->names[program->lanes.names[i]].size;
+    return size > batch_size / 2;
+}
 
 int yd_decoder_create(const struct yd_plan *plan, const struct yd_decoder_options *options, struct yd_alloc *alloc,
                       struct yd_decoder **ret_decoder)
@@ -20,7 +30,9 @@ int yd_decoder_create(const struct yd_plan *plan, const struct yd_decoder_option
     struct yd_decoder *decoder = yd_alloc_zero(alloc, sizeof *decoder);
     if (!decoder) return YD_ENOMEM;
     *decoder = (struct yd_decoder){.plan = plan, .options = *options, .alloc = alloc, .stamp = 1};
-    struct yd_builder_options builder = {.size_max = options->size_max, .alloc = alloc};
+    uint32_t size_max = options->size_max ? options->size_max : SIZE_DEFAULT;
+    decoder->value_max = size_max - size_max / 8;
+    struct yd_builder_options builder = {.size_max = size_max, .alloc = alloc};
     int r = yd_builder_create(&builder, &decoder->builder);
     if (r == 0) r = yd__machine_init(&decoder->machine, plan, alloc);
     size_t heads = (plan->packet_count + 1) * sizeof *decoder->heads;
@@ -30,7 +42,12 @@ int yd_decoder_create(const struct yd_plan *plan, const struct yd_decoder_option
         decoder->heads[i].lanes = yd_alloc_zero(alloc, (program->lanes.count + 1) * sizeof(uint64_t));
         decoder->heads[i].names = yd_alloc_zero(alloc, (program->name_count + 1) * sizeof(uint32_t));
         if (!decoder->heads[i].lanes || !decoder->heads[i].names) r = YD_ENOMEM;
+        decoder->heads[i].wide = is_wide(program, size_max);
+        if (decoder->heads[i].wide) decoder->wide_count = YD_MAX(decoder->wide_count, program->lanes.count);
     }
+    if (r == 0 && decoder->wide_count &&
+        !(decoder->wide = yd_alloc_zero(alloc, decoder->wide_count * sizeof *decoder->wide)))
+        r = YD_ENOMEM;
     if (r < 0)
         yd_decoder_destroy(decoder);
     else
@@ -47,6 +64,7 @@ void yd_decoder_destroy(struct yd_decoder *decoder)
         yd_alloc_put(decoder->alloc, decoder->heads[i].names, (plan->packets[i]->name_count + 1) * sizeof(uint32_t));
     }
     yd_alloc_put(decoder->alloc, decoder->heads, (plan->packet_count + 1) * sizeof *decoder->heads);
+    yd_alloc_put(decoder->alloc, decoder->wide, decoder->wide_count * sizeof *decoder->wide);
     yd_alloc_put(decoder->alloc, decoder->stream.data, decoder->stream.capacity);
     yd_alloc_put(decoder->alloc, decoder->counters, decoder->counter_capacity * sizeof *decoder->counters);
     if (decoder->machine.plan) yd__machine_fini(&decoder->machine);
@@ -120,12 +138,41 @@ static int make_room(struct yd_decoder *decoder, uint32_t count)
     return decoder->room_size < count ? YD_EFULL : 0;
 }
 
+/* To `records` of lanes->count, their values alone. */
+static void run_lanes(const struct yd_decoder *decoder, const struct yd__lanes *lanes, struct yd_record *records)
+{
+    const struct yd__machine *machine = &decoder->machine;
+    if (YD_LIKELY(machine->size >= lanes->least)) {
+        yd__lanes_run(lanes, machine->data, records);
+        return;
+    }
+    uint8_t copy[8] = {0}; /* only a packet of less than eight bytes comes here */
+    memcpy(copy, machine->data, machine->size);
+    yd__lanes_run(lanes, copy, records);
+}
+
+/* More than a batch holds: value by value, a batch that is full goes out in between. */
+static int write_wide(struct yd_decoder *decoder, const struct yd__program *program)
+{
+    const struct yd__lanes *lanes = &program->lanes;
+    run_lanes(decoder, lanes, decoder->wide);
+    for (uint32_t i = 0; i < lanes->count; i++) {
+        uint32_t name = lanes->names[i];
+        struct yd__staged staged = {name, {.type = (enum yd_type)(program->types[name] & ~YD__RAW_NAME)}};
+        staged.value.u64 = decoder->wide[i].value.u64;
+        int r = yd__decoder_write(decoder, program, &staged);
+        if (r < 0) return r;
+    }
+    return 0;
+}
+
 static int write_lanes(struct yd_decoder *decoder, const struct yd__program *program)
 {
     const struct yd__machine *machine = &decoder->machine;
     const struct yd__lanes *lanes = &program->lanes;
     struct yd__heads *heads = &decoder->heads[program->index];
     if (!lanes->count) return 0;
+    if (heads->wide) return write_wide(decoder, program);
     for (int turn = 0;; turn++) {
         int r = heads->stamp == decoder->stamp ? 0 : make_heads(decoder, program);
         if (r == 0) r = make_room(decoder, lanes->count);
@@ -138,13 +185,7 @@ static int write_lanes(struct yd_decoder *decoder, const struct yd__program *pro
         records[i].time_ns = machine->time_ns;
         memcpy(&records[i].name, &heads->lanes[i], 8);
     }
-    if (YD_LIKELY(machine->size >= lanes->least)) {
-        yd__lanes_run(lanes, machine->data, records);
-    } else {
-        uint8_t copy[8] = {0}; /* only a packet of less than eight bytes comes here */
-        memcpy(copy, machine->data, machine->size);
-        yd__lanes_run(lanes, copy, records);
-    }
+    run_lanes(decoder, lanes, records);
     decoder->room_used += lanes->count;
     return 0;
 }
@@ -270,6 +311,20 @@ static int reject(struct yd_decoder *decoder, int result)
     return result;
 }
 
+/* A text that no batch can hold. */
+static bool all_fit(const struct yd_decoder *decoder)
+{
+    const struct yd__machine *machine = &decoder->machine;
+    if (YD_LIKELY(machine->size <= decoder->value_max / 4))
+        return true; /* texts grow when converted, fourfold at most */
+    for (uint32_t i = 0; i < machine->staged_count; i++) {
+        const struct yd_decom_value *value = &machine->staged[i].value;
+        bool bytes = value->type == YD_TEXT || value->type == YD_BLOB;
+        if (bytes && value->bytes.size > decoder->value_max) return false;
+    }
+    return true;
+}
+
 int yd_decoder_take(struct yd_decoder *decoder, int64_t time_ns, struct yd_str packet)
 {
     struct yd__machine *machine = &decoder->machine;
@@ -285,6 +340,7 @@ int yd_decoder_take(struct yd_decoder *decoder, int64_t time_ns, struct yd_str p
     machine->staged_count = 0;
     if (r == 0) r = yd__check_size(machine, program);
     if (r == 0) r = yd__run_steps(machine, program);
+    if (r == 0 && !all_fit(decoder)) r = 1 + YD_DECOM_COUNT;
     if (r > 0) return reject(decoder, r);
     if (r < 0) return r;
     for (uint32_t i = 0; r == 0 && i < program->sequence_count; i++) r = follow(decoder, &program->sequences[i]);

@@ -10,6 +10,7 @@ struct yd__heads {   /* of a program, in the batch at hand */
     uint64_t stamp;  /* of the batch that lanes are for */
     uint64_t names_stamp;
     uint64_t packets;
+    bool wide; /* its lanes may need more than a batch: they go out one by one */
 };
 struct yd__counter { /* of a sequence */
     uint64_t key, by;
@@ -37,6 +38,9 @@ struct yd_decoder {
     uint64_t stamp;          /* counts batches, from 1 */
     struct yd_record *room;  /* reserved, not yet committed */
     uint32_t room_size, room_used;
+    struct yd_record *wide; /* the lanes of a wide packet, before they are written; as many as the widest has */
+    uint32_t wide_count;
+    size_t value_max;             /* bytes of a text, so that each fits a batch */
     struct yd__counter *counters; /* open addressing */
     uint32_t counter_count, counter_capacity;
     struct yd_decoder_counts counts;

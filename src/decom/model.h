@@ -153,9 +153,10 @@ enum yd_def_epoch {
  * somebody wrote, and the compiler reads it (limits.h has the language). Several: one for each named set. */
 struct yd_def_limits {
     struct yd_def_limits *next;
-    struct yd_place place;     /* of the text's first character, when there is one */
-    struct yd_str measurement; /* of a top-level `limits NAME …`; "": the entry it hangs on */
-    struct yd_str text;        /* "": the clause is filled */
+    struct yd_place place;      /* of the text's first character, when there is one */
+    struct yd_place name_place; /* of `measurement` */
+    struct yd_str measurement;  /* of a top-level `limits NAME …`; "": the entry it hangs on */
+    struct yd_str text;         /* "": the clause is filled */
     struct yd_limit_clause clause;
     const char *unsupported;
 };

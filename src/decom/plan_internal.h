@@ -77,6 +77,7 @@ struct yd__program {
     uint64_t least_bits; /* of a packet: up to the furthest end of what has a fixed place */
     struct yd_str *names;
     uint8_t *types; /* of each name: enum yd_type it has when it is in a lane; YD__RAW_NAME set: a raw value's */
+    const struct yd_def_entry **sources; /* of each name: the field it is of */
     uint32_t name_count, name_capacity;
     const struct yd__sequence *sequences;
     uint32_t sequence_count;
@@ -108,8 +109,24 @@ struct yd__expressions { /* memory that is not the arena's */
     struct yd__expressions *next;
     struct yd_expression *expression;
 };
+/* A measurement that there is, by its whole name: of a field, or derived. */
+struct yd__measured {
+    struct yd_str name;
+    const struct yd_def_entry *entry; /* NULL: derived */
+    const struct yd_def_derived *derived;
+    const struct yd__program *program; /* that has it first */
+    struct yd__given *given;           /* `limits NAME` for it, the compiler's */
+    enum yd_type type;                 /* of a derived one: once its expression is compiled */
+    bool is_raw;                       /* the raw value of its field */
+};
+struct yd__measurements {
+    struct yd__measured *items;
+    uint32_t *slots; /* open addressing: index + 1; 0: free */
+    uint32_t count, mask;
+};
 struct yd_plan {
     struct yd_def *def;
+    struct yd__measurements measurements;
     struct yd__expressions *expressions;
     bool raw, closely;
     struct yd_arena arena;
@@ -120,6 +137,9 @@ struct yd_plan {
     uint32_t sequence_count;
     struct yd__frame *frame; /* NULL: packets are packets */
 };
+
+/* As it is written, or with the definition's name in front. NULL: there is none. */
+struct yd__measured *yd__measured_find(const struct yd_plan *plan, struct yd_str name);
 
 /* One packet being looked at. */
 struct yd__staged {

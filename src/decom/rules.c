@@ -7,32 +7,11 @@
 
 /* ---- names ---- */
 
-static bool is_measurement(const struct yd_plan *plan, struct yd_str name)
-{
-    struct yd_str prefix = plan->def->name;
-    size_t front = prefix.size ? prefix.size + 1 : 0;
-    for (uint32_t i = 0; i < plan->packet_count; i++)
-        for (uint32_t j = 0; j < plan->packets[i]->name_count; j++)
-            if (yd_str_eq(plan->packets[i]->names[j], name)) return true;
-    if (name.size <= front || !yd_str_starts(name, prefix)) return false;
-    struct yd_str rest = {name.data + front, name.size - front};
-    for (const struct yd_def_derived *derived = plan->def->derived; derived; derived = derived->next)
-        if (yd_str_eq(derived->name, rest)) return true;
-    return false;
-}
-
 /* With the definition's name in front, where that makes a measurement of it. */
 static void put_whole(const struct yd_plan *plan, struct yd_str name, struct yd_buf *to)
 {
-    struct yd_str prefix = plan->def->name;
-    size_t begin = to->size;
-    if (prefix.size) yd_buf_printf(to, "%.*s.", YD_STR_FMT(prefix));
-    yd_buf_str(to, name);
-    if (to->failed || !prefix.size) return;
-    struct yd_str whole = {to->data + begin, to->size - begin};
-    if (!is_measurement(plan, name) && is_measurement(plan, whole)) return;
-    to->size = begin;
-    yd_buf_str(to, name);
+    const struct yd__measured *found = yd__measured_find(plan, name);
+    yd_buf_str(to, found ? found->name : name);
 }
 
 /* ---- derived measurements ---- */

@@ -9,6 +9,8 @@
 
 #include "decom/plan.h"
 
+#define YD_RULES_MAX 4096 /* derived values of a definition, rules of a Derive */
+
 /* A line for each derived measurement, all names whole. YD_ENOMEM. */
 int yd_plan_derive_rules(const struct yd_plan *plan, struct yd_buf *to);
 /* Each clause with the name it is for; of the elements of a list that may be of any length, a pattern. What visit

@@ -455,6 +455,7 @@ static bool take_limits_declaration(struct yd__ydm *ydm)
     struct yd_def_limits *limits = yd_def_limits(ydm->def, NULL, place);
     if (!limits) return false;
     limits->measurement = yd_def_text(ydm->def, name);
+    limits->name_place = place;
     if (!yd__ydm_limits(ydm, limits)) return false;
     return !yd__ydm_more(ydm) || yd__ydm_unexpected(ydm, "the end of the line");
 }

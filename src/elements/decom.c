@@ -78,8 +78,16 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
 
 static int check_file(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size)
 {
+    const struct yd_plan_options options = {.raw = yd_args_bool(args, "raw")};
+    char words[YD_DEFINITION_WHY];
+    struct yd_plan *plan;
     (void)param;
-    return yd_definition_check(args, text, why, why_size);
+    int r = yd_definition_read(yd_args_text(args, "definition").data, text, &options, words, &plan);
+    if (r < 0)
+        (void)snprintf(why, why_size, "%s", words);
+    else
+        yd_plan_destroy(plan);
+    return r;
 }
 
 /* ---- the element ---- */
@@ -108,7 +116,9 @@ static int open_decom(struct yd_element *element, void *opaque)
     state->element = element;
     const struct yd_args *args = yd_element_args(element);
     const struct yd_plan_options plan = {.raw = yd_args_bool(args, "raw")};
-    int r = yd_definition_open(element, yd_args_text(args, "definition").data, &plan, &state->plan);
+    char why[YD_DEFINITION_WHY];
+    int r = yd_definition_open(yd_element_fs(element), yd_args_text(args, "definition").data, &plan, why, &state->plan);
+    if (r < 0) return yd_element_fail(element, r, "definition: %s", why);
     struct yd_decoder_options options = {.arg = state, .batch = on_batch};
     if (r == 0) {
         r = yd_decoder_create(state->plan, &options, NULL, &state->decoder);

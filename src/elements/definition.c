@@ -20,36 +20,36 @@ static void first_mistake(const struct yd_diagnostics *diagnostics, int error, c
     }
 }
 
-int yd_definition_check(const struct yd_args *args, struct yd_str text, char *why, size_t why_size)
+int yd_definition_read(const char *path, struct yd_str text, const struct yd_plan_options *options, char *why,
+                       struct yd_plan **ret_plan)
 {
-    const struct yd_plan_options options = {0};
     struct yd_diagnostics diagnostics;
-    struct yd_plan *plan;
     yd_diagnostics_init(&diagnostics, NULL);
-    int r = yd_plan_read(yd_args_text(args, "definition").data, text, &options, &diagnostics, &plan);
-    if (r < 0)
-        first_mistake(&diagnostics, r, why, why_size);
-    else
-        yd_plan_destroy(plan);
+    int r = yd_plan_read(path, text, options, &diagnostics, ret_plan);
+    if (r < 0) first_mistake(&diagnostics, r, why, YD_DEFINITION_WHY);
     yd_diagnostics_fini(&diagnostics);
     return r;
 }
 
-int yd_definition_open(struct yd_element *element, const char *path, const struct yd_plan_options *options,
+int yd_definition_open(struct yd_fs *fs, const char *path, const struct yd_plan_options *options, char *why,
                        struct yd_plan **ret_plan)
 {
-    struct yd_diagnostics diagnostics;
-    char *text, why[600];
+    char *text;
     size_t size;
-    int r = yd_fs_read_all(yd_element_fs(element), path, YD_PLAN_FILE_MAX, &text, &size);
-    if (r < 0) return yd_element_fail(element, r, "definition: %s: %s", path, yd_error_text(r));
-    yd_diagnostics_init(&diagnostics, NULL);
-    r = yd_plan_read(path, (struct yd_str){text, size}, options, &diagnostics, ret_plan);
+    int r = yd_fs_read_all(fs, path, YD_PLAN_FILE_MAX, &text, &size);
     if (r < 0) {
-        first_mistake(&diagnostics, r, why, sizeof why);
-        r = yd_element_fail(element, r, "%s:%s", path, why);
+        (void)snprintf(why, YD_DEFINITION_WHY, "%s: %s", path, yd_error_text(r));
+        return r;
     }
-    yd_diagnostics_fini(&diagnostics);
+    size_t front = strlen(path) + 1;
+    char first[YD_DEFINITION_WHY];
+    r = yd_definition_read(path, (struct yd_str){text, size}, options, first, ret_plan);
     free(text);
+    if (r == 0) return 0;
+    front = YD_MIN(front, (size_t)YD_DEFINITION_WHY / 2);
+    memcpy(why, path, front - 1);
+    why[front - 1] = ':';
+    memcpy(why + front, first, YD_DEFINITION_WHY - front);
+    why[YD_DEFINITION_WHY - 1] = 0;
     return r;
 }

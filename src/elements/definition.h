@@ -5,11 +5,16 @@
 #include <yarder/element.h>
 
 #include "decom/rules.h"
+#include "io/file.h"
 
-/* Reads and compiles the file; a mistake in it is said with its place, the first one of them. */
-int yd_definition_open(struct yd_element *element, const char *path, const struct yd_plan_options *options,
+#define YD_DEFINITION_WHY 600
+
+/* Compiles the text of the file `path`. On a mistake `why` (YD_DEFINITION_WHY bytes) tells the first one with its
+ * place, as check_file wants it. */
+int yd_definition_read(const char *path, struct yd_str text, const struct yd_plan_options *options, char *why,
                        struct yd_plan **ret_plan);
-/* What is wrong with it, as check_file wants it said. */
-int yd_definition_check(const struct yd_args *args, struct yd_str text, char *why, size_t why_size);
+/* The same with the file as it is now. `why` begins with the path. */
+int yd_definition_open(struct yd_fs *fs, const char *path, const struct yd_plan_options *options, char *why,
+                       struct yd_plan **ret_plan);
 
 #endif

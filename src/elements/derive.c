@@ -104,12 +104,51 @@ static int read_rules(struct yd_derive_rules *rules, struct yd_str text, struct 
     return error < 0 ? error : yd_derive_rules_finish(rules, mistake, &source);
 }
 
+/* What a definition of packets derives; it has been checked as a whole. */
+static int take_plan(struct yd_derive_rules *rules, const struct yd_plan *plan, char *why)
+{
+    struct yd_mistake mistake = {0};
+    struct yd_buf text;
+    size_t source;
+    yd_buf_init(&text, NULL);
+    int error = yd_plan_derive_rules(plan, &text);
+    if (error == 0) error = yd_derive_rules_read(rules, yd_buf_view(&text), &mistake);
+    if (error == 0) error = yd_derive_rules_finish(rules, &mistake, &source);
+    yd_buf_fini(&text);
+    if (error < 0) {
+        (void)snprintf(why, YD_DEFINITION_WHY, " %s", mistake.error ? mistake.message : yd_error_text(error));
+        return error;
+    }
+    if (rules->rule_count) return 0;
+    (void)snprintf(why, YD_DEFINITION_WHY,
+                   " it derives nothing: write  derive NAME = EXPRESSION  in it, or take this Derive out");
+    return YD_EINVAL;
+}
+
+static const struct yd_plan_options closely = {.closely = true};
+
+static int check_definition(const struct yd_args *args, struct yd_str text, char *why, size_t why_size)
+{
+    struct yd_derive_rules rules;
+    char words[YD_DEFINITION_WHY];
+    struct yd_plan *plan;
+    int error = yd_definition_read(yd_args_text(args, "definition").data, text, &closely, words, &plan);
+    if (error == 0) {
+        yd_derive_rules_init(&rules, NULL);
+        error = take_plan(&rules, plan, words);
+        yd_derive_rules_fini(&rules);
+        yd_plan_destroy(plan);
+    }
+    if (error < 0) (void)snprintf(why, why_size, "%s", words);
+    return error;
+}
+
 static int check_file(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size)
 {
     struct yd_derive_rules rules;
     struct yd_mistake mistake;
     if (strcmp(param, "lua") == 0) return yd_derive_script_check(args, text, why, why_size);
-    if (strcmp(param, "definition") == 0) return yd_definition_check(args, text, why, why_size);
+    if (strcmp(param, "definition") == 0) return check_definition(args, text, why, why_size);
     yd_derive_rules_init(&rules, NULL);
     int error = read_rules(&rules, text, &mistake);
     yd_derive_rules_fini(&rules);
@@ -132,24 +171,15 @@ static int read_file(struct yd_element *element, struct derive *derive, const ch
     return yd_element_fail(element, error, "%s:%s", path, words);
 }
 
-/* What a definition of packets derives; it has been checked as a whole. */
 static int read_definition(struct yd_element *element, struct derive *derive, const char *path)
 {
-    const struct yd_plan_options options = {.closely = true};
-    struct yd_mistake mistake = {0};
+    char why[YD_DEFINITION_WHY];
     struct yd_plan *plan;
-    struct yd_buf text;
-    size_t source;
-    int error = yd_definition_open(element, path, &options, &plan);
-    if (error < 0) return error;
-    yd_buf_init(&text, NULL);
-    error = yd_plan_derive_rules(plan, &text);
-    if (error == 0) error = yd_derive_rules_read(&derive->rules, yd_buf_view(&text), &mistake);
-    if (error == 0) error = yd_derive_rules_finish(&derive->rules, &mistake, &source);
-    yd_buf_fini(&text);
+    int error = yd_definition_open(yd_element_fs(element), path, &closely, why, &plan);
+    if (error < 0) return yd_element_fail(element, error, "definition: %s", why);
+    error = take_plan(&derive->rules, plan, why);
     yd_plan_destroy(plan);
-    if (error == 0) return 0;
-    return yd_element_fail(element, error, "%s: %s", path, mistake.error ? mistake.message : yd_error_text(error));
+    return error < 0 ? yd_element_fail(element, error, "definition: %s:%s", path, why) : 0;
 }
 
 static int set_up(struct yd_element *element, struct derive *derive)

@@ -10,8 +10,9 @@
 
 #include "base/hash.h"
 #include "decom/expression.h"
+#include "decom/rules.h"
 
-#define YD_DERIVE_RULES_MAX 4096
+#define YD_DERIVE_RULES_MAX YD_RULES_MAX
 #define YD_DERIVE_OUTSIDE   UINT32_MAX
 
 struct yd_derive_rule {

@@ -28,14 +28,14 @@
 enum { PORT_INPUT, PORT_OUTPUT, PORT_QUERY };
 enum { TIMER_SILENCE = 1 };
 enum { REASON_NAMES, REASON_MEMORY };
-#define RULES_MAX   4096
+#define RULES_MAX   (1u << 20)
+#define WILD_MAX    4096 /* rules whose name has wildcards: each name that comes is held against all of them */
 #define FILE_MAX    (4u << 20)
 #define SUMMARY_MAX 400
 #define SAVED_FORM  1
 
 struct named_rule {
-    struct yd_pattern *pattern;
-    struct yd_str text; /* of the pattern: a rule's other sets stand under the same one */
+    struct yd_pattern *pattern; /* NULL: the name itself, with whatever tags */
     uint32_t rule;
 };
 struct watched {
@@ -46,8 +46,10 @@ struct watched {
 };
 struct limiter {
     struct yd_limits *limits;
-    struct named_rule *rules;
-    uint32_t rule_count;
+    struct yd_intern texts;   /* of the rules' names, in their order: a rule's other sets stand under the same one */
+    struct named_rule *rules; /* by the text's number */
+    uint32_t rule_room, rule_count;
+    uint32_t *wild, wild_count; /* rules whose name is a pattern */
     struct yd_arena arena;
     struct yd_table table;
     struct watched **by_item;
@@ -62,29 +64,47 @@ struct limiter {
 
 /* ---- rules ---- */
 
-static struct named_rule *rule_of_pattern(struct limiter *state, struct yd_str text)
+/* Without anything that means something in patterns: it is what the metric of a name is, letter by letter. */
+static bool is_plain(struct yd_str text)
 {
-    for (uint32_t i = 0; i < state->rule_count; i++)
-        if (yd_str_eq(state->rules[i].text, text)) return &state->rules[i];
-    return NULL;
+    for (size_t i = 0; i < text.size; i++)
+        if (strchr("*?\\ ,=", text.data[i]) || (unsigned char)text.data[i] < 0x20) return false;
+    return text.size > 0;
+}
+
+static int new_rule(struct limiter *state, struct yd_str all, const struct yd_token *name, uint32_t at,
+                    struct yd_mistake *mistake)
+{
+    struct named_rule made = {.rule = YD_LIMIT_NEW};
+    bool wild = !is_plain(name->text);
+    if (at == RULES_MAX || (wild && state->wild_count == WILD_MAX))
+        return yd_mistake_say(mistake, YD_ETOOBIG, all, name->offset, name->size, "more than %u rules%s",
+                              wild ? WILD_MAX : RULES_MAX, wild ? " whose names have wildcards" : "");
+    int error = wild ? yd_pattern_compile(name->text, &made.pattern) : 0;
+    if (error == YD_ENOMEM) return error;
+    if (error < 0)
+        return yd_mistake_say(mistake, YD_EFORMAT, all, name->offset, name->size, "this is not a name pattern");
+    if (wild) state->wild[state->wild_count++] = at;
+    state->rules[at] = made;
+    state->rule_count = at + 1;
+    return 0;
 }
 
 static int add_rule(struct limiter *state, struct yd_str all, const struct yd_token *name,
                     const struct yd_limit_clause *clause, struct yd_mistake *mistake)
 {
-    struct named_rule *rule = rule_of_pattern(state, name->text);
-    if (!rule && state->rule_count == RULES_MAX)
-        return yd_mistake_say(mistake, YD_ETOOBIG, all, name->offset, name->size, "more than %d rules", RULES_MAX);
-    if (!rule) {
-        rule = &state->rules[state->rule_count];
-        *rule = (struct named_rule){.text = name->text, .rule = YD_LIMIT_NEW};
-        int error = yd_pattern_compile(name->text, &rule->pattern);
-        if (error == YD_ENOMEM) return error;
-        if (error < 0)
-            return yd_mistake_say(mistake, YD_EFORMAT, all, name->offset, name->size, "this is not a name pattern");
-        state->rule_count++;
+    uint32_t at;
+    if (state->rule_count == state->rule_room) {
+        uint32_t room = YD_MAX(64u, state->rule_room * 2);
+        struct named_rule *grown = realloc(state->rules, room * sizeof *grown);
+        if (!grown) return YD_ENOMEM;
+        state->rules = grown;
+        state->rule_room = room;
     }
-    int error = yd_limits_define(state->limits, &rule->rule, clause);
+    int error = yd_intern_add(&state->texts, name->text, &at);
+    if (error == 1) error = new_rule(state, all, name, at, mistake);
+    if (error < 0) return error;
+    error = yd_limits_define(state->limits, &state->rules[at].rule, clause);
     if (error == YD_EEXIST)
         return yd_mistake_say(mistake, error, all, name->offset, name->size, "'%.*s' has limits for this set already",
                               (int)YD_MIN(name->text.size, (size_t)100), name->text.data);
@@ -151,8 +171,9 @@ static int open_rules(struct limiter *state)
     yd_arena_init(&state->arena, NULL);
     yd_buf_init(&state->cache, NULL);
     state->opened = true;
-    state->rules = calloc(RULES_MAX, sizeof *state->rules);
-    if (!state->rules) return YD_ENOMEM;
+    yd_intern_init(&state->texts, NULL, 0);
+    state->wild = calloc(WILD_MAX, sizeof *state->wild);
+    if (!state->wild) return YD_ENOMEM;
     return yd_limits_create(NULL, &state->limits);
 }
 
@@ -160,6 +181,8 @@ static void close_rules(struct limiter *state)
 {
     for (uint32_t i = 0; i < state->rule_count; i++) yd_pattern_destroy(state->rules[i].pattern);
     free(state->rules);
+    free(state->wild);
+    yd_intern_fini(&state->texts);
     yd_limits_destroy(state->limits);
     yd_arena_fini(&state->arena);
     yd_buf_fini(&state->cache);
@@ -204,19 +227,66 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
     return YD_EINVAL;
 }
 
+struct defining {
+    struct limiter *state;
+    struct yd_mistake mistake;
+};
+
+static int add_defined(void *arg, struct yd_str pattern, const struct yd_limit_clause *clause)
+{
+    struct defining *defining = arg;
+    struct yd_str copy = yd_arena_str(&defining->state->arena, pattern);
+    if (!copy.data) return YD_ENOMEM;
+    struct yd_token name = {.type = YD_TOKEN_NAME, .size = copy.size, .text = copy};
+    return add_rule(defining->state, copy, &name, clause, &defining->mistake);
+}
+
+/* What a definition of packets limits; it has been checked as a whole. */
+static int take_plan(struct limiter *state, const struct yd_plan *plan, char *why)
+{
+    struct defining defining = {.state = state};
+    int error = yd_plan_each_limits(plan, add_defined, &defining);
+    if (error < 0) {
+        const char *words = defining.mistake.error ? defining.mistake.message : yd_error_text(error);
+        (void)snprintf(why, YD_DEFINITION_WHY, " %s", words);
+        return error;
+    }
+    if (state->rule_count) return 0;
+    (void)snprintf(
+        why, YD_DEFINITION_WHY,
+        " it limits nothing: write  limits yellow 10..90 red 0..100  behind a field, or take this Limits out");
+    return YD_EINVAL;
+}
+
+static int check_set(const struct limiter *state, struct yd_str set, char *why)
+{
+    if (!set.size || yd_limits_use(state->limits, set)) return 0;
+    (void)snprintf(why, YD_DEFINITION_WHY, " no rule has limits of a set '%.*s': write  limits set %.*s red 0..100",
+                   (int)YD_MIN(set.size, (size_t)100), set.data, (int)YD_MIN(set.size, (size_t)100), set.data);
+    return YD_EINVAL;
+}
+
+static const struct yd_plan_options closely = {.closely = true};
+
 static int check_file(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size)
 {
-    const struct yd_arg *set = yd_args_find(args, "set");
     struct limiter state = {0};
     struct yd_mistake mistake = {0};
-    if (strcmp(param, "definition") == 0) return yd_definition_check(args, text, why, why_size);
+    char words[YD_DEFINITION_WHY] = "";
+    struct yd_plan *plan;
     int error = open_rules(&state);
-    if (error == 0) error = read_rules(&state, text, &mistake);
-    if (error < 0) place_words(&mistake, why, why_size);
-    if (error == 0 && set && set->text.size && !yd_limits_use(state.limits, set->text)) {
-        (void)snprintf(why, why_size, " no rule has limits of a set '%.*s'", YD_STR_FMT(set->text));
-        error = YD_EINVAL;
+    if (error == 0 && strcmp(param, "definition") == 0) {
+        error = yd_definition_read(yd_args_text(args, "definition").data, text, &closely, words, &plan);
+        if (error == 0) {
+            error = take_plan(&state, plan, words);
+            yd_plan_destroy(plan);
+        }
+    } else if (error == 0) {
+        error = read_rules(&state, text, &mistake);
+        if (error < 0) place_words(&mistake, words, sizeof words);
     }
+    if (error == 0) error = check_set(&state, yd_args_text(args, "set"), words);
+    if (error < 0) (void)snprintf(why, why_size, "%s", words);
     close_rules(&state);
     return error;
 }
@@ -236,33 +306,15 @@ static int read_file(struct yd_element *element, struct limiter *state, const ch
     return yd_element_fail(element, error, "%s:%s", path, words);
 }
 
-struct defining {
-    struct limiter *state;
-    struct yd_mistake mistake;
-};
-
-static int add_defined(void *arg, struct yd_str pattern, const struct yd_limit_clause *clause)
-{
-    struct defining *defining = arg;
-    struct yd_str copy = yd_arena_str(&defining->state->arena, pattern);
-    if (!copy.data) return YD_ENOMEM;
-    struct yd_token name = {.type = YD_TOKEN_NAME, .size = copy.size, .text = copy};
-    return add_rule(defining->state, copy, &name, clause, &defining->mistake);
-}
-
-/* What a definition of packets limits; it has been checked as a whole. */
 static int read_definition(struct yd_element *element, struct limiter *state, const char *path)
 {
-    const struct yd_plan_options options = {.closely = true};
-    struct defining defining = {.state = state};
+    char why[YD_DEFINITION_WHY];
     struct yd_plan *plan;
-    int error = yd_definition_open(element, path, &options, &plan);
-    if (error < 0) return error;
-    error = yd_plan_each_limits(plan, add_defined, &defining);
+    int error = yd_definition_open(yd_element_fs(element), path, &closely, why, &plan);
+    if (error < 0) return yd_element_fail(element, error, "definition: %s", why);
+    error = take_plan(state, plan, why);
     yd_plan_destroy(plan);
-    if (error == 0) return 0;
-    const char *why = defining.mistake.error ? defining.mistake.message : yd_error_text(error);
-    return yd_element_fail(element, error, "%s: %s", path, why);
+    return error < 0 ? yd_element_fail(element, error, "definition: %s:%s", path, why) : 0;
 }
 
 static int set_up(struct yd_element *element, struct limiter *state)
@@ -271,7 +323,7 @@ static int set_up(struct yd_element *element, struct limiter *state)
     const struct yd_arg *list = yd_args_find(args, "rules"), *file = yd_args_find(args, "file");
     const struct yd_arg *definition = yd_args_find(args, "definition");
     struct yd_mistake mistake;
-    struct yd_str set = yd_args_text(args, "set");
+    char why[YD_DEFINITION_WHY];
     size_t number;
     yd_table_init(&state->table, NULL, sizeof(struct watched), (uint64_t)yd_args_int(args, "names"));
     state->pass = yd_args_bool(args, "pass");
@@ -282,8 +334,8 @@ static int set_up(struct yd_element *element, struct limiter *state)
                 : file     ? read_file(element, state, file->text.data)
                            : read_list(state, list, &number, &mistake);
     if (error < 0) return error;
-    if (set.size && !yd_limits_use(state->limits, set))
-        return yd_element_fail(element, YD_EINVAL, "set: no rule has limits of a set '%.*s'", YD_STR_FMT(set));
+    error = check_set(state, yd_args_text(args, "set"), why);
+    if (error < 0) return yd_element_fail(element, error, "set:%s", why);
     return yd_builder_create(NULL, &state->builder);
 }
 
@@ -305,10 +357,21 @@ static int open_limiter(struct yd_element *element, void *opaque)
 
 /* ---- names ---- */
 
+/* The first rule that matches: the one of just this name, or a pattern before it. */
+static uint32_t rule_of(const struct limiter *state, struct yd_str name)
+{
+    const char *tags = name.size ? memchr(name.data, ' ', name.size) : NULL;
+    struct yd_str metric = {name.data, tags ? (size_t)(tags - name.data) : name.size};
+    uint32_t own = yd_intern_find(&state->texts, metric); /* YD_INTERN_NONE is behind all rules */
+    if (own < state->rule_count && state->rules[own].pattern) own = YD_INTERN_NONE;
+    for (uint32_t i = 0; i < state->wild_count && state->wild[i] < own; i++)
+        if (yd_pattern_match(state->rules[state->wild[i]].pattern, name)) return state->wild[i];
+    return own;
+}
+
 static int watch(struct limiter *state, struct watched *watched)
 {
-    uint32_t i = 0;
-    while (i < state->rule_count && !yd_pattern_match(state->rules[i].pattern, watched->head.name)) i++;
+    uint32_t i = rule_of(state, watched->head.name);
     watched->has_rule = i < state->rule_count;
     if (!watched->has_rule) return 0;
     int error = yd_limits_watch(state->limits, state->rules[i].rule, &watched->item);

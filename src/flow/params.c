@@ -1,6 +1,7 @@
 /* Parameters: of the file (with --set), of compounds, of elements, and the options of `with`. Each list of `name:
  * value` is held against the list of what there is; unknown, doubled, missing and deprecated ones are said here, types
  * by values.c. */
+#include <ctype.h>
 #include <stdio.h>
 
 #include "flow/expand.h"
@@ -164,6 +165,34 @@ static void ask_class(struct yd__work *work, struct yd__node *node)
                why[0] ? why : "its parameters do not go together");
 }
 
+/* The place that `why` begins with, LINE:COLUMN, shown in the file itself: as far as a word goes there. */
+static void show_place(struct yd__work *work, const char *path, struct yd_str text, const char *why)
+{
+    unsigned line, column, length = 0;
+    if (sscanf(why, "%u:%u:", &line, &column) != 2 || line == 0 || column == 0) return;
+    struct yd_diagnostics *diagnostics = work->diagnostics;
+    uint32_t file = 0;
+    while (file < diagnostics->source_count && strcmp(diagnostics->sources[file].path, path) != 0) file++;
+    if (file == diagnostics->source_count) file = yd__source_add(work, path, text);
+    const char *at = text.data, *end = text.data + text.size;
+    for (unsigned i = 1; i < line && at; i++) at = (at = memchr(at, '\n', (size_t)(end - at))) ? at + 1 : NULL;
+    for (unsigned i = 1; i < column && at && at < end && *at != '\n'; i++) /* columns are characters */
+        for (at++; at < end && (*at & 0xc0) == 0x80;) at++;
+    while (at && at + length < end && (isalnum((unsigned char)at[length]) || at[length] == '_' || at[length] == '.'))
+        length++;
+    yd__note(work, (struct yd_place){file, line, column, length ? length : 1}, "here");
+}
+
+/* Elements that work by the same file: its mistake is said once. */
+static bool was_said(const struct yd__work *work, const char *message)
+{
+    for (size_t i = 0; i < work->diagnostics->count; i++)
+        if (work->diagnostics->items[i].code == YD_Y_FILE_WRONG &&
+            strcmp(work->diagnostics->items[i].message, message) == 0)
+            return true;
+    return false;
+}
+
 /* What its files hold. Where they cannot be read is not where it will run, perhaps: opening them will tell. */
 static void ask_files(struct yd__work *work, struct yd__node *node)
 {
@@ -180,7 +209,10 @@ static void ask_files(struct yd__work *work, struct yd__node *node)
         if (error >= 0 || error == YD_ENOMEM) continue;
         why[sizeof why - 1] = 0;
         node->args_ok = false;
-        yd__report(work, YD_Y_FILE_WRONG, node->arg_places[at], "", "%s:%s", args->items[at].text.data, why);
+        const char *path = args->items[at].text.data, *message = yd__printf(work, "%s:%s", path, why);
+        if (was_said(work, message)) continue;
+        yd__report(work, YD_Y_FILE_WRONG, node->arg_places[at], "", "%s", message);
+        show_place(work, path, text, why);
     }
 }
 

@@ -257,6 +257,85 @@ static void a_packet_larger_than_a_batch_is_cut_not_lost(void **state)
     yd_buf_fini(&hex);
 }
 
+struct wide {
+    uint32_t batches, values;
+    uint64_t sum;
+    bool in_order;
+};
+
+static void take_wide(void *arg, struct yd_batch *batch)
+{
+    struct wide *wide = arg;
+    wide->batches++;
+    for (uint32_t i = 0; i < batch->view.count; i++, wide->values++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "p.f%u", wide->values % 20000);
+        wide->in_order &= yd_str_eq(yd_view_name(&batch->view, batch->view.records[i].name), yd_str_of(name));
+        wide->sum += batch->view.records[i].value.u64;
+    }
+    yd_batch_unref(batch);
+}
+
+/* Names and records of these fields are more than a batch, though each has a fixed place and a plain type. */
+static void more_plain_fields_than_a_batch_holds_are_cut_not_lost(void **state)
+{
+    enum { FIELDS = 20000 };
+    struct decoded decoded = {0};
+    struct wide wide = {.in_order = true};
+    struct yd_decoder *decoder;
+    struct yd_buf text, packet;
+    uint64_t sum = 0;
+    (void)state;
+    yd_buf_init(&text, NULL);
+    yd_buf_init(&packet, NULL);
+    yd_buf_init(&decoded.errors, NULL);
+    yd_buf_cstr(&text, "packet p\n");
+    for (unsigned i = 0; i < FIELDS; i++) {
+        yd_buf_printf(&text, "  f%u u8\n", i);
+        yd_buf_char(&packet, (char)(i * 7));
+        sum += (uint8_t)(i * 7);
+    }
+    yd_buf_char(&text, 0);
+    struct yd_plan *plan = decoded_plan(&decoded, text.data, false);
+    assert_non_null(plan);
+    struct yd_decoder_options options = {.arg = &wide, .batch = take_wide};
+    assert_int_equal(yd_decoder_create(plan, &options, NULL, &decoder), 0);
+    for (int i = 0; i < 3; i++) assert_int_equal(yd_decoder_take(decoder, 1, yd_buf_view(&packet)), 0);
+    assert_int_equal(yd_decoder_flush(decoder), 0);
+    assert_int_equal(wide.values, 3 * FIELDS);
+    assert_int_equal(wide.sum, 3 * sum);
+    assert_true(wide.in_order && wide.batches > 1);
+    yd_decoder_destroy(decoder);
+    yd_plan_destroy(plan);
+    yd_buf_fini(&decoded.errors);
+    yd_buf_fini(&packet);
+    yd_buf_fini(&text);
+}
+
+static void bytes_that_no_batch_holds_are_refused_and_the_next_packet_is_decoded(void **state)
+{
+    enum { SIZE = 3 << 20 };
+    struct decoded decoded = {0};
+    struct wide wide = {0};
+    struct yd_decoder *decoder;
+    char *bytes = calloc(1, SIZE);
+    (void)state;
+    assert_non_null(bytes);
+    yd_buf_init(&decoded.errors, NULL);
+    struct yd_plan *plan = decoded_plan(&decoded, "packet p\n  a u8\n  rest bytes(rest, max 10000000)\n", false);
+    assert_non_null(plan);
+    struct yd_decoder_options options = {.arg = &wide, .batch = take_wide};
+    assert_int_equal(yd_decoder_create(plan, &options, NULL, &decoder), 0);
+    assert_int_equal(yd_decoder_take(decoder, 1, (struct yd_str){bytes, SIZE}), 1 + YD_DECOM_COUNT);
+    assert_int_equal(yd_decoder_take(decoder, 1, (struct yd_str){bytes, SIZE / 4}), 0);
+    assert_int_equal(yd_decoder_flush(decoder), 0);
+    assert_int_equal(wide.values, 2);
+    yd_decoder_destroy(decoder);
+    yd_plan_destroy(plan);
+    yd_buf_fini(&decoded.errors);
+    free(bytes);
+}
+
 #define PCM                                                                                                            \
     "definition v\nframe pcm\n  sync 0xfe6b\n  minor 8 words of 8\n  major 4 by sfid\n  sfid u8 word 3\n  a i16 word " \
     "4 + 6\n"                                                                                                          \
@@ -326,6 +405,8 @@ int main(void)
         cmocka_unit_test(a_source_that_begins_anew_is_followed_there),
         cmocka_unit_test(rows_to_the_end_may_have_no_columns),
         cmocka_unit_test(a_packet_larger_than_a_batch_is_cut_not_lost),
+        cmocka_unit_test(more_plain_fields_than_a_batch_holds_are_cut_not_lost),
+        cmocka_unit_test(bytes_that_no_batch_holds_are_refused_and_the_next_packet_is_decoded),
         cmocka_unit_test(frames_are_found_and_their_words_sorted_out),
         cmocka_unit_test(frames_may_begin_in_any_bit_and_come_in_any_pieces),
         cmocka_unit_test(noise_between_frames_costs_the_noise),

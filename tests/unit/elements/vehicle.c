@@ -35,11 +35,22 @@ static void begin(struct tested *t, const char *listen_to, const char *more)
     tested_start(t, text);
 }
 
-static void feed(struct tested *t, int64_t time_ns, const char *hex)
+static void feed_bytes(struct tested *t, int64_t time_ns, struct yd_str bytes)
 {
     struct yd_builder *builder;
     struct yd_batch *batch;
     uint32_t name;
+    assert_int_equal(yd_builder_create(NULL, &builder), 0);
+    assert_int_equal(yd_builder_name(builder, YD_STR("packet"), &name), 0);
+    assert_int_equal(yd_builder_add_bytes(builder, time_ns, name, YD_PACKET, YD_BLOB, 0, bytes), 0);
+    assert_int_equal(yd_builder_seal(builder, &batch), 0);
+    yd_builder_destroy(builder);
+    tested_feed(t, "decom", batch);
+    tested_run(t, YD_NS_PER_MS);
+}
+
+static void feed(struct tested *t, int64_t time_ns, const char *hex)
+{
     char bytes[64];
     size_t size = 0;
     for (; hex[2 * size]; size++) {
@@ -47,14 +58,7 @@ static void feed(struct tested *t, int64_t time_ns, const char *hex)
         assert_int_equal(sscanf(hex + 2 * size, "%2x", &byte), 1);
         bytes[size] = (char)byte;
     }
-    assert_int_equal(yd_builder_create(NULL, &builder), 0);
-    assert_int_equal(yd_builder_name(builder, YD_STR("packet"), &name), 0);
-    assert_int_equal(yd_builder_add_bytes(builder, time_ns, name, YD_PACKET, YD_BLOB, 0, (struct yd_str){bytes, size}),
-                     0);
-    assert_int_equal(yd_builder_seal(builder, &batch), 0);
-    yd_builder_destroy(builder);
-    tested_feed(t, "decom", batch);
-    tested_run(t, YD_NS_PER_MS);
+    feed_bytes(t, time_ns, (struct yd_str){bytes, size});
 }
 
 static void finish(struct tested *t)
@@ -161,14 +165,49 @@ static void what_is_wrong_with_a_definition_is_said(void **state)
 #define PACKET       "definition r\npacket p\n  x u8\n"
     refused(DERIVE, NULL, "r.ydm");
     refused(DERIVE, PACKET "derive y = p.z\n", "r.ydm:4:12: no measurement is called 'p.z'");
-    refused(DERIVE, PACKET "derive a = r.b\nderive b = a + p.x\n", "rules go in a circle: r.a -> r.b -> r.a");
+    refused(DERIVE, PACKET "derive a = r.b\nderive b = a + p.x\n",
+            "r.ydm:4:8: derived values go in a circle: a -> b -> a");
+    refused(DERIVE, PACKET "derive a = b + p.x\nderive b = c\nderive c = a\n", "go in a circle: a -> b -> c -> a");
+    refused(DERIVE, PACKET "derive p.x = 1\n", "r.ydm:4:8: 'r.p.x' is a field already");
+    refused(DERIVE, PACKET, "r.ydm: it derives nothing: write  derive NAME = EXPRESSION");
+    refused(LIMITS(""), PACKET, "r.ydm: it limits nothing: write  limits yellow");
     refused(DERIVE, PACKET "derive a = p.x > 1\nderive b = a * 2\n", "wants a number, this is true or false");
-    refused(LIMITS(""), PACKET "limits p.x red ..1\nlimits r.p.x red ..2\n", "has limits for this set already");
+    refused(LIMITS(""), PACKET "limits p.x red ..1\nlimits r.p.x red ..2\n", "r.ydm:5:14: there are limits already");
+    refused(LIMITS(""), PACKET "    limits red 0..1\n    limits set up red 0..2\n    limits set up red 0..1\n",
+            "r.ydm:6:12: these limits are for the set 'up'");
     refused(LIMITS(", set: \"up\""), PACKET "limits p.x red ..1\n", "no rule has limits of a set 'up'");
     expect_refused("g :: Graphite(listen: \"127.0.0.1:0\") -> Limits(definition: \"r.ydm\", file: \"x\") -> Null()\n",
                    "give either rules or file or definition");
     expect_refused("g :: Graphite(listen: \"127.0.0.1:0\") -> Derive(definition: \"r.ydm\", file: \"x\") -> Null()\n",
                    "give either rules or file or definition or lua");
+}
+
+/* Each by its own name: none is searched for. */
+static void ten_thousand_fields_have_limits_each(void **state)
+{
+    enum { FIELDS = 10000 };
+    struct yd_buf text;
+    struct tested t;
+    (void)state;
+    tested_open(&t);
+    t.listen_to = "limits";
+    yd_buf_init(&text, NULL);
+    yd_buf_cstr(&text, "definition r\npacket p\n");
+    for (int i = 0; i < FIELDS; i++) yd_buf_printf(&text, "  f%d u8 limits red ..%d\n", i, i == FIELDS - 1 ? 1 : 2);
+    yd_buf_char(&text, 0);
+    put(&t, "r.ydm", text.data);
+    tested_start(&t, "u :: Udp(listen: \"127.0.0.1:5000\") -> decom :: Decom(definition: \"r.ydm\")\n"
+                     "  -> limits :: Limits(definition: \"r.ydm\") -> Null()\n");
+    yd_buf_clear(&text);
+    for (int i = 0; i < FIELDS; i++) yd_buf_char(&text, 2);
+    feed_bytes(&t, 1, yd_buf_view(&text));
+    tested_run(&t, YD_NS_PER_S);
+    const char *out = tested_out(&t), *alarm = strstr(out, "transition red high");
+    if (!alarm) fail_msg("%.300s %s", out, t.said);
+    assert_non_null(strstr(out, "STATE r.p.f9999 2 transition red high: 2, limit above 1\n"));
+    assert_null(strstr(alarm + 1, "transition red"));
+    yd_buf_fini(&text);
+    finish(&t);
 }
 
 int main(void)
@@ -179,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_named_set_joins_the_limits_of_its_field),
         cmocka_unit_test(limits_out_of_xtce_are_judged),
         cmocka_unit_test(what_is_wrong_with_a_definition_is_said),
+        cmocka_unit_test(ten_thousand_fields_have_limits_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
