@@ -1,6 +1,7 @@
 /* io/pass.c: Unix sockets that pass descriptors. libc only.
  *
  *   listen: bind NAME.new ─ listen ─ rename to NAME          a name that is there answers
+ *   unlisten: the name, if it is this socket's still ─ close   so nobody can have taken it over in between
  *
  * What can fail: the usual of sockets; a peer that does not read (YD_EAGAIN, the caller decides); a message that brings
  * more than was asked for, whose descriptors are closed here so that nobody can fill our table. */
@@ -43,52 +44,81 @@ int yd_pass_connect(const char *path, int *ret_fd)
     return 0;
 }
 
-static int bind_beside(const char *path, mode_t mode, int fd, struct yd_trail *trail)
+static int bind_beside(const char *path, mode_t mode, struct yd_pass_listener *listener, struct yd_trail *trail)
 {
     char beside[sizeof((struct sockaddr_un *)0)->sun_path];
     struct sockaddr_un address;
+    struct stat stat;
     if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
         return yd_trail_add(trail, YD_ETOOBIG, "%s: longer than the %zu bytes that an address of a socket can have",
                             path, sizeof beside - 5);
     int error = address_of(beside, &address);
     if (error) return error;
     (void)unlink(beside); /* of one who died between the two steps below */
-    if (bind(fd, (struct sockaddr *)&address, sizeof address))
+    if (bind(listener->fd, (struct sockaddr *)&address, sizeof address))
         return yd_trail_add(trail, yd_error_from_errno(errno), "%s: %s", beside, strerror(errno));
-    if (chmod(beside, mode) || listen(fd, BACKLOG) || rename(beside, path)) {
+    if (chmod(beside, mode) || listen(listener->fd, BACKLOG) || lstat(beside, &stat) || rename(beside, path)) {
         error = yd_trail_add(trail, yd_error_from_errno(errno), "%s: %s", path, strerror(errno));
         (void)unlink(beside);
-    }
-    return error;
-}
-
-int yd_pass_listen(const char *path, mode_t mode, int *ret_fd, struct yd_trail *trail)
-{
-    int fd = -1;
-    int answer = yd_pass_connect(path, &fd);
-    if (answer == 0) (void)close(fd);
-    if (answer == 0 || answer == YD_EAGAIN) {
-        return yd_trail_add(trail, YD_EADDRINUSE, "%s: somebody answers there already", path);
-    }
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return yd_trail_add(trail, yd_error_from_errno(errno), "%s: %s", path, strerror(errno));
-    int error = bind_beside(path, mode, fd, trail);
-    if (error) {
-        (void)close(fd);
         return error;
     }
-    *ret_fd = fd;
+    listener->device = stat.st_dev;
+    listener->inode = stat.st_ino;
     return 0;
 }
 
-void yd_pass_unlisten(const char *path, int fd)
+/* 0: nobody, or a socket that nobody answers at any more. What is anything else is not ours to take away. */
+static int who_is_there(const char *path)
 {
-    int other;
+    struct sockaddr_un address;
+    struct stat stat_;
+    int error = address_of(path, &address);
+    if (error == YD_ETOOBIG) return 0; /* said when it is bound */
+    if (error) return error;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return yd_error_from_errno(errno);
+    int answer = connect(fd, (struct sockaddr *)&address, sizeof address) ? errno : 0;
     (void)close(fd);
-    /* Closed: who answers now has taken the name over. */
-    int answer = yd_pass_connect(path, &other);
-    if (answer == 0) (void)close(other);
-    if (answer != 0 && answer != YD_EAGAIN) (void)unlink(path);
+    switch (answer) {
+    case ENOENT:
+    case ENOTDIR:
+        return 0;
+    case ECONNREFUSED:
+        return stat(path, &stat_) || S_ISSOCK(stat_.st_mode) ? 0 : YD_EEXIST;
+    case EACCES:
+        return YD_EPERM;
+    default: /* EAGAIN: he has many who wait; EPROTOTYPE: a service of another kind */
+        return YD_EADDRINUSE;
+    }
+}
+
+int yd_pass_listen(const char *path, mode_t mode, struct yd_pass_listener *ret, struct yd_trail *trail)
+{
+    int there = who_is_there(path);
+    if (there)
+        return yd_trail_add(trail, there, "%s: %s", path,
+                            there == YD_EADDRINUSE ? "somebody answers there already"
+                            : there == YD_EEXIST   ? "there is something that is no socket"
+                                                   : yd_error_text(there));
+    struct yd_pass_listener listener = {.fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (listener.fd < 0) return yd_trail_add(trail, yd_error_from_errno(errno), "%s: %s", path, strerror(errno));
+    int error = bind_beside(path, mode, &listener, trail);
+    if (error) {
+        (void)close(listener.fd);
+        return error;
+    }
+    *ret = listener;
+    return 0;
+}
+
+void yd_pass_unlisten(const char *path, struct yd_pass_listener *listener)
+{
+    struct stat stat;
+    /* Before it is closed: as long as we answer nobody takes the name over between the look and the removal. */
+    if (lstat(path, &stat) == 0 && stat.st_dev == listener->device && stat.st_ino == listener->inode)
+        (void)unlink(path);
+    (void)close(listener->fd);
+    listener->fd = -1;
 }
 
 int yd_pass_accept(int listener, int *ret_fd, struct yd_pass_peer *ret_peer)
@@ -157,20 +187,23 @@ int yd_pass_send(int fd, const void *message, size_t size, const int *fds, unsig
     return sent < 0 ? yd_error_from_errno(errno) : 0;
 }
 
-/* Those that came, as many as there is room for; the others are closed. */
-static unsigned take_fds(struct msghdr *header, int *fds, unsigned room)
+/* Those that came, as many as there is room for; the others are closed: *ret_more. */
+static unsigned take_fds(struct msghdr *header, int *fds, unsigned room, bool *ret_more)
 {
     unsigned count = 0;
+    *ret_more = false;
     for (struct cmsghdr *at = CMSG_FIRSTHDR(header); at; at = CMSG_NXTHDR(header, at)) {
         if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
         size_t came = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         for (size_t i = 0; i < came; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(at) + i * sizeof fd, sizeof fd);
-            if (count < room)
+            if (count < room) {
                 fds[count++] = fd;
-            else
+            } else {
                 (void)close(fd);
+                *ret_more = true;
+            }
         }
     }
     return count;
@@ -189,8 +222,9 @@ int yd_pass_recv(int fd, void *to, size_t room, size_t *ret_size, int *fds, unsi
     do size = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (size < 0 && errno == EINTR);
     if (size < 0) return yd_error_from_errno(errno);
-    unsigned count = take_fds(&header, fds, room_fds);
-    bool cut = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+    bool more;
+    unsigned count = take_fds(&header, fds, room_fds, &more);
+    bool cut = more || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
     if (size == 0 || cut) {
         while (count) (void)close(fds[--count]);
         return cut ? YD_ETOOBIG : YD_EEOF;

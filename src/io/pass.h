@@ -15,11 +15,18 @@ struct yd_pass_peer { /* as the kernel knows him, at the time of connecting */
     gid_t gid;
 };
 
+struct yd_pass_listener {
+    int fd;
+    dev_t device; /* of its name: what another one has bound there since is not ours to remove */
+    ino_t inode;
+};
+
 /* Listens at `path`. The name appears only once connecting works (bound beside it, then renamed), so whoever watches
- * the folder may connect at once. A name nobody answers at any more is replaced. YD_EADDRINUSE; YD_ETOOBIG: the path is
- * longer than such addresses can be. */
-int yd_pass_listen(const char *path, mode_t mode, int *ret_fd, struct yd_trail *trail);
-void yd_pass_unlisten(const char *path, int fd); /* closes, and removes the name if it is still this socket's */
+ * the folder may connect at once. A socket nobody answers at any more is replaced. YD_EADDRINUSE; YD_EEXIST: what is
+ * there is no socket; YD_EPERM; YD_ETOOBIG: the path is longer than such addresses can be. */
+int yd_pass_listen(const char *path, mode_t mode, struct yd_pass_listener *ret, struct yd_trail *trail);
+/* Removes the name if it is still this socket's, and closes. */
+void yd_pass_unlisten(const char *path, struct yd_pass_listener *listener);
 int yd_pass_accept(int listener, int *ret_fd, struct yd_pass_peer *ret_peer); /* YD_EAGAIN: nobody waits */
 /* Is he in this group, as main or further one? */
 bool yd_pass_in_group(int fd, const struct yd_pass_peer *peer, gid_t group);

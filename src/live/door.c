@@ -36,7 +36,8 @@ struct client {
 
 struct yd_live_door {
     char *path;
-    int listener, epoll, table_fd;
+    struct yd_pass_listener listener;
+    int epoll, table_fd;
     int spare; /* given up for a moment when descriptors run out, to turn one away instead of spinning */
     uint64_t generation, id;
     struct yd_live_access *access;
@@ -72,7 +73,7 @@ int yd_live_door_open(const struct yd_live_door_options *options, struct yd_live
 {
     struct yd_live_door *door = yd_alloc_zero(NULL, sizeof *door);
     if (!door) return YD_ENOMEM;
-    door->listener = door->epoll = door->table_fd = -1;
+    door->listener.fd = door->epoll = door->table_fd = -1;
     door->spare = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
     door->generation = options->table->header->generation;
     door->id = options->table->header->id;
@@ -88,7 +89,7 @@ int yd_live_door_open(const struct yd_live_door_options *options, struct yd_live
     }
     if (!error) error = yd_pass_listen(options->path, options->access_count > 1 ? 0666 : 0600, &door->listener, trail);
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = LISTENER};
-    if (!error && epoll_ctl(door->epoll, EPOLL_CTL_ADD, door->listener, &event)) error = yd_error_from_errno(errno);
+    if (!error && epoll_ctl(door->epoll, EPOLL_CTL_ADD, door->listener.fd, &event)) error = yd_error_from_errno(errno);
     if (error) {
         yd_live_door_close(door);
         return error;
@@ -119,7 +120,7 @@ void yd_live_door_close(struct yd_live_door *door)
     if (!door) return;
     for (uint32_t slot = 0; slot < door->used; slot++)
         if (door->clients[slot].fd >= 0) leave(door, slot);
-    if (door->listener >= 0) yd_pass_unlisten(door->path, door->listener);
+    if (door->listener.fd >= 0) yd_pass_unlisten(door->path, &door->listener);
     if (door->epoll >= 0) (void)close(door->epoll);
     if (door->spare >= 0) (void)close(door->spare);
     if (door->table_fd >= 0) (void)close(door->table_fd);
@@ -202,7 +203,7 @@ static void accept_all(struct yd_live_door *door)
     struct yd_pass_peer peer;
     int fd;
     for (int accepted = 0; accepted < ACCEPTS_MAX; accepted++) {
-        int error = yd_pass_accept(door->listener, &fd, &peer);
+        int error = yd_pass_accept(door->listener.fd, &fd, &peer);
         if (error == YD_EAGAIN) return;
         if (error == 0) {
             come_in(door, fd, &peer);
@@ -210,7 +211,7 @@ static void accept_all(struct yd_live_door *door)
         }
         /* No descriptor for him: he would wait, and keep us awake, for ever. */
         if (door->spare >= 0) (void)close(door->spare);
-        if (yd_pass_accept(door->listener, &fd, &peer) == 0)
+        if (yd_pass_accept(door->listener.fd, &fd, &peer) == 0)
             refuse(door, fd, &peer, YD_EFULL, "no descriptors are left (ulimit -n)");
         door->spare = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
         return;

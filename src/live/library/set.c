@@ -56,17 +56,16 @@ static int add(struct yd_live_set *set, struct yd_str name)
     return 0;
 }
 
-/* What has come since. */
+/* What has come since. Each look may go over to other memory, where `position` is 0 again (next_generation). */
 static int refresh(struct yd_live_set *set)
 {
     struct yd_str name;
-    uint32_t position = set->position;
-    while (yd_live_names(set->live, set->pattern, &position, &name) == 1) {
+    while (yd_live_names(set->live, set->pattern, &set->position, &name) == 1) {
         int error = add(set, name);
-        if (error) return error;
-        set->position = position;
+        if (!error) continue;
+        if (set->position) set->position--; /* this one again */
+        return error;
     }
-    set->position = position;
     return 0;
 }
 

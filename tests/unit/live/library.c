@@ -2,10 +2,12 @@
 #include "testing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "io/loop.h"
@@ -391,6 +393,37 @@ static void a_set_finds_names_that_come_later_also_after_a_restart(void **state)
     kill_writer(&writer);
 }
 
+/* Names are looked at as far as there are any; in other memory they begin anew, whoever takes it over. */
+static void a_set_that_only_looks_finds_the_names_of_a_successor(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    publish(&writer, "tank.a", 1, 1);
+    publish(&writer, "tank.b", 1, 1);
+    struct yd_live *live = attach();
+    struct yd_live_set *set;
+    struct yd_live_item *item;
+    struct yd_live_value value;
+    assert_int_equal(yd_live_follow_matching(live, "tank.*", &set), 0);
+    while (yd_live_set_ready(set, &item) == 1) assert_int_equal(yd_live_get(item, NULL, 0, &value), 1);
+    kill_writer(&writer);
+    writer = start(2);
+    publish(&writer, "tank.c", 3, 1);
+    publish(&writer, "tank.d", 4, 1);
+    unsigned seen = 0;
+    for (int tries = 0; seen < 2 && tries < 10000; tries++) {
+        if (yd_live_set_ready(set, &item) != 1) {
+            usleep(1000);
+            continue;
+        }
+        assert_int_equal(yd_live_get(item, NULL, 0, &value), 1);
+        seen++;
+    }
+    assert_int_equal(seen, 2);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
 static void a_descriptor_is_readable_when_something_came(void **state)
 {
     (void)state;
@@ -509,15 +542,93 @@ static void an_address_in_use_is_refused_and_a_dead_ones_is_taken(void **state)
     (void)state;
     struct writer writer = start(1);
     struct yd_trail trail = {0};
-    int fd;
-    assert_int_equal(yd_pass_listen(path, 0600, &fd, &trail), YD_EADDRINUSE);
+    struct yd_pass_listener listener;
+    assert_int_equal(yd_pass_listen(path, 0600, &listener, &trail), YD_EADDRINUSE);
     kill_writer(&writer);
     assert_int_equal(access(path, F_OK), 0); /* left behind */
-    assert_int_equal(yd_pass_listen(path, 0600, &fd, &trail), 0);
+    assert_int_equal(yd_pass_listen(path, 0600, &listener, &trail), 0);
     struct stat stat_;
     assert_int_equal(stat(path, &stat_), 0);
     assert_int_equal(stat_.st_mode & 0777, 0600);
-    yd_pass_unlisten(path, fd);
+    yd_pass_unlisten(path, &listener);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+static unsigned open_descriptors(void)
+{
+    unsigned count = 0;
+    for (int fd = 0; fd < 1024; fd++) count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void a_message_with_more_descriptors_than_wanted_is_gone_with_all_of_them(void **state)
+{
+    (void)state;
+    int ends[2], fds[4];
+    unsigned count;
+    size_t size;
+    char to[16];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+    const int sent[3] = {ends[0], ends[0], ends[0]};
+    unsigned before = open_descriptors();
+    assert_int_equal(yd_pass_send(ends[0], "x", 1, sent, 3), 0);
+    assert_int_equal(yd_pass_recv(ends[1], to, sizeof to, &size, fds, 2, &count), YD_ETOOBIG);
+    assert_int_equal(yd_pass_send(ends[0], "x", 1, sent, 1), 0);
+    assert_int_equal(yd_pass_recv(ends[1], to, sizeof to, &size, NULL, 0, &count), YD_ETOOBIG);
+    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(yd_pass_send(ends[0], "x", 1, sent, 3), 0);
+    assert_int_equal(yd_pass_recv(ends[1], to, sizeof to, &size, fds, 3, &count), 0);
+    assert_int_equal(count, 3);
+    assert_int_equal(open_descriptors(), before + 3);
+    while (count) close(fds[--count]);
+    close(ends[0]), close(ends[1]);
+}
+
+/* Nobody but us may take a name away: what is there and is no socket of ours that died stays. */
+static void what_lies_at_the_address_and_is_no_dead_socket_stays(void **state)
+{
+    (void)state;
+    struct yd_trail trail = {0};
+    struct stat before, after;
+    struct yd_pass_listener listener;
+    int file = open(path, O_CREAT | O_WRONLY | O_EXCL, 0600);
+    assert_true(file >= 0);
+    assert_int_equal(write(file, "dear", 4), 4);
+    close(file);
+    assert_int_equal(stat(path, &before), 0);
+    assert_int_equal(yd_pass_listen(path, 0600, &listener, &trail), YD_EEXIST);
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    unlink(path);
+    /* Another service that listens there, of another type of socket. */
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    int other = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(other, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(other, 1), 0);
+    assert_int_equal(stat(path, &before), 0);
+    yd_trail_clear(&trail);
+    assert_int_equal(yd_pass_listen(path, 0600, &listener, &trail), YD_EADDRINUSE);
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    close(other);
+    unlink(path);
+}
+
+/* Who stops must not take a successor's name along: it is his only as long as he answers. */
+static void a_name_that_was_taken_over_is_left_to_its_new_owner(void **state)
+{
+    (void)state;
+    struct yd_trail trail = {0};
+    struct yd_pass_listener first, second;
+    int fd;
+    assert_int_equal(yd_pass_listen(path, 0600, &first, &trail), 0);
+    unlink(path); /* somebody cleans up */
+    assert_int_equal(yd_pass_listen(path, 0600, &second, &trail), 0);
+    yd_pass_unlisten(path, &first);
+    assert_int_equal(yd_pass_connect(path, &fd), 0);
+    close(fd);
+    yd_pass_unlisten(path, &second);
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
@@ -548,12 +659,16 @@ int main(void)
         cmocka_unit_test(a_killed_writer_that_comes_back_is_followed_into_its_new_memory),
         cmocka_unit_test(a_table_that_is_replaced_takes_its_readers_along),
         cmocka_unit_test(a_set_finds_names_that_come_later_also_after_a_restart),
+        cmocka_unit_test(a_set_that_only_looks_finds_the_names_of_a_successor),
         cmocka_unit_test(a_descriptor_is_readable_when_something_came),
         cmocka_unit_test(who_is_not_on_the_list_is_refused_with_the_reason),
         cmocka_unit_test(too_many_readers_are_refused_and_room_comes_back),
         cmocka_unit_test(nonsense_at_the_door_harms_nobody),
         cmocka_unit_test(who_waits_for_an_absent_writer_gets_it_when_it_comes),
         cmocka_unit_test(an_address_in_use_is_refused_and_a_dead_ones_is_taken),
+        cmocka_unit_test(a_message_with_more_descriptors_than_wanted_is_gone_with_all_of_them),
+        cmocka_unit_test(what_lies_at_the_address_and_is_no_dead_socket_stays),
+        cmocka_unit_test(a_name_that_was_taken_over_is_left_to_its_new_owner),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
