@@ -12,10 +12,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/base.h"
 #include "live/atomic.h"
+
+#ifdef MFD_NOEXEC_SEAL
+#define NOEXEC_SEAL MFD_NOEXEC_SEAL
+#else
+#define NOEXEC_SEAL 8u /* of <linux/memfd.h> since 6.3 */
+#endif
 
 static size_t read_small(const char *path, char *to, size_t size)
 {
@@ -47,6 +54,19 @@ static void fill_identity(struct yd__live_header *header)
     }
 }
 
+/* Nobody runs it: said where the kernel lets us (6.3), which may insist (vm.memfd_noexec). Its mode is for who opens it
+ * again by /proc: a client whose descriptor is for reading gets none for writing, with which he could have the kernel
+ * fill the reserved room. */
+static int make_memory(const char *label, bool writable, int *ret_fd)
+{
+    int fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING | NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) fd = memfd_create(label, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0) return errno == ENOSYS || errno == EINVAL ? YD_ENOTSUP : yd_error_from_errno(errno);
+    (void)fchmod(fd, writable ? 0600 : 0400); /* ours, just made */
+    *ret_fd = fd;
+    return 0;
+}
+
 static int map_and_seal(int fd, uint64_t size, bool writable, struct yd__live_header **ret_header)
 {
     if (ftruncate(fd, (off_t)size)) return yd_error_from_errno(errno);
@@ -65,10 +85,11 @@ int yd_live_region_create(const struct yd_live_region_options *options, struct y
 {
     if (options->size < YD__LIVE_HEADER_SIZE || options->size > YD__LIVE_SIZE_MAX) return YD_EINVAL;
     uint64_t size = YD_ALIGN_UP(options->size, YD__LIVE_HEADER_SIZE);
-    int fd = memfd_create(options->label ? options->label : "yarder-live", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0) return errno == ENOSYS || errno == EINVAL ? YD_ENOTSUP : YD_ENOMEM;
+    int fd = -1;
+    int error = make_memory(options->label ? options->label : "yarder-live", options->writable, &fd);
+    if (error) return error;
     struct yd__live_header *header = NULL;
-    int error = map_and_seal(fd, size, options->writable, &header);
+    error = map_and_seal(fd, size, options->writable, &header);
     if (error) {
         (void)close(fd);
         return error;

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -346,9 +347,55 @@ static void a_sealed_region_cannot_be_written_shrunk_or_mapped_again_for_writing
     assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
     assert_int_equal(mprotect((void *)(uintptr_t)w.mapping.header, 4096, PROT_READ | PROT_WRITE), -1);
     assert_int_equal(yd_live_region_reader_fd(yd_live_table_region(w.table), &reader), 0);
-    assert_true(fallocate(reader, 0, 0, 4096) != 0 || pwrite(reader, "x", 1, 0) < 0);
+    assert_int_equal(fallocate(reader, 0, 0, 4096), -1); /* a client cannot make us pay for what is reserved */
+    assert_int_equal(pwrite(reader, "x", 1, 0), -1);
     close(reader);
+    /* Nor one who opens it anew by /proc, where its mode counts. */
+    struct stat stat;
+    assert_int_equal(fstat(fd, &stat), 0);
+    assert_int_equal(stat.st_mode & 07777, 0400);
+    assert_int_equal(fstat(w.bell.region.fd, &stat), 0);
+    assert_int_equal(stat.st_mode & 07777, 0600);
     assert_true(ftruncate(w.bell.region.fd, 0) != 0);
+    end_world(&w);
+}
+
+/* vm.memfd_noexec may insist on it. */
+static void a_region_is_not_to_be_run_where_the_kernel_can_say_so(void **state)
+{
+    (void)state;
+    enum { NOEXEC_SEAL = 8, SEAL_EXEC = 0x20 };
+    int fd = memfd_create("probe", MFD_ALLOW_SEALING | NOEXEC_SEAL);
+    if (fd < 0) skip(); /* before Linux 6.3 */
+    close(fd);
+    struct world w;
+    make_world(&w);
+    assert_int_equal(fcntl(yd_live_table_region(w.table)->fd, F_GET_SEALS) & SEAL_EXEC, SEAL_EXEC);
+    end_world(&w);
+}
+
+/* Pid and start time: field 22 of /proc/self/stat, counted here from the other end of the line's first half. */
+static void a_writer_is_named_by_its_pid_and_when_it_started(void **state)
+{
+    (void)state;
+    char line[1024] = "", *at;
+    FILE *file = fopen("/proc/self/stat", "r");
+    if (!file || !fgets(line, sizeof line, file) || atoi(line) != getpid()) {
+        if (file) fclose(file);
+        skip(); /* of other processes than ours */
+    }
+    fclose(file);
+    unsigned long long start = 0;
+    at = strrchr(line, ')');
+    assert_non_null(at);
+    assert_int_equal(
+        sscanf(at + 2, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &start), 1);
+    assert_true(start > 0);
+    struct world w;
+    make_world(&w);
+    const struct yd__live_header *header = yd_live_table_region(w.table)->header;
+    assert_true(header->writer_pid == getpid());
+    assert_true(header->writer_start == start);
     end_world(&w);
 }
 
@@ -468,6 +515,8 @@ int main(void)
         cmocka_unit_test(killed_and_stopped_ends_leave_no_torn_value_and_hold_nobody_up),
         cmocka_unit_test(the_writer_makes_no_system_call_while_nobody_waits),
         cmocka_unit_test(a_sealed_region_cannot_be_written_shrunk_or_mapped_again_for_writing),
+        cmocka_unit_test(a_region_is_not_to_be_run_where_the_kernel_can_say_so),
+        cmocka_unit_test(a_writer_is_named_by_its_pid_and_when_it_started),
         cmocka_unit_test(foreign_and_damaged_regions_are_refused),
         cmocka_unit_test(a_client_that_scribbles_on_its_bell_costs_wakes_and_nothing_else),
     };
