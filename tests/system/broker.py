@@ -117,6 +117,9 @@ def who_comes_and_goes_leaves_nothing_behind(folder):
     with daemon_in(folder, prefix=prefix) as daemon:
         where = address(daemon)
 
+        def all_gone():
+            return [r['name'] for r in applications(daemon)] == ['ended']
+
         def round_of(kill):
             helper = Helper(daemon, 'idle', where, 'n', 4096, 0, 100).ready()
             send(daemon, b'n', 1, 500)
@@ -125,6 +128,7 @@ def who_comes_and_goes_leaves_nothing_behind(folder):
                 helper.process.wait()
             else:
                 assert len(helper.reports()) == 100
+            wait_for(all_gone, why='everybody gone')
 
         round_of(False)
         round_of(True)
@@ -139,13 +143,15 @@ def who_comes_and_goes_leaves_nothing_behind(folder):
 def at_most_so_many_a_second(folder):
     """A rate of 10 a second: no more come, and those held back are counted exactly"""
     with daemon_in(folder) as daemon:
+        began = time.monotonic()
         helper = Helper(daemon, 'idle', address(daemon), 'n', 65536, 10, 3).ready()
         send(daemon, b'n', 1, 5000)
         wait_for(lambda: taken(daemon) == 5000, why='everything taken')
         settled(daemon, 5000)
+        most = 20 + 10 * (time.monotonic() - began)
         for got, lost, passed, paced, overrun, _, broken in helper.reports():
             assert got == passed and lost == 0 and broken == 0
-            assert passed + paced + overrun == 5000 and overrun == 0 and 10 <= passed <= 200, (passed, paced, overrun)
+            assert passed + paced + overrun == 5000 and overrun == 0 and 10 <= passed <= most, (passed, paced, overrun, most)
         daemon.stop()
 
 
@@ -232,7 +238,7 @@ def nonsense_at_the_door_harms_nobody(folder):
 
         def come():
             s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            s.settimeout(10)
+            s.settimeout(60)
             s.connect(address(daemon))
             s.send(head(1) + b'x'.ljust(64, b'\0'))
             s.recv(4096)

@@ -41,6 +41,8 @@ def one_who_floods_stops_nobody_else(folder):
         for part in range(10):  # many connections, one address: the port does not make a peer
             send(daemon, '127.0.0.3', ''.join(f'flood.{part}.{i} 1 {now}\n' for i in range(1000)))
             send(daemon, '127.0.0.2', good)
+            # Connections are read on several executors: the first ones are to be those of the first part.
+            wait_for(lambda: daemon.element('limit')['inputs'][0]['received'] == 50 + (part + 1) * 1050, why=f'part {part}')
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:  # by datagrams it is the same peer
             s.bind(('127.0.0.3', 0))
             s.sendto(f'flood.udp 1 {now}\n'.encode(), ('127.0.0.1', daemon.ports['graphite']))

@@ -53,13 +53,13 @@ def collectd_shows_its_cpu(folder):
         try:
             names = wait_for(lambda: (n := daemon.http('/api/suggest?type=metrics&max=1000')[1])
                              and any(x.startswith('graphite.testhost.cpu-0') for x in n)
-                             and any(x.startswith('cpu.') for x in n) and n, seconds=20, why='collectd writing')
+                             and any(x.startswith('cpu.') for x in n) and n, why='collectd writing')
             graphite = next(n for n in names if n.startswith('graphite.testhost.cpu-0'))
             tsdb = next(n for n in names if n.startswith('cpu.'))
             wait_for(lambda: daemon.query(f'sum:{graphite}', start='5m-ago'), why=f'an answer for {graphite}')
             answer = wait_for(lambda: daemon.query(f'sum:{tsdb}{{fqdn=*}}', start='5m-ago'), why=f'an answer for {tsdb}')
             assert answer and answer[0]['tags']['fqdn'] == 'testhost', answer
-            assert 'collectd' in daemon.http('/api/suggest?type=tagv&q=coll')[1]
+            wait_for(lambda: 'collectd' in daemon.http('/api/suggest?type=tagv&q=coll')[1], why='the tag')
             status = daemon.status()
             check_identity(status)
             for element in status['elements']:

@@ -127,7 +127,7 @@ def colour_is_for_terminals(folder):
         except OSError:
             pass
         os.close(master)
-        assert child.wait(20) == 1
+        assert child.wait(90) == 1
         return text
     plain = {k: v for k, v in os.environ.items() if k != 'NO_COLOR'}
     assert b'\x1b[' in on_terminal(plain)
@@ -173,7 +173,7 @@ def every_command_speaks_json(folder):
         assert at('log', 'cat', 'metrics')['value'] == 9007199254740993
         assert at('log', 'tail', 'metrics', '--from', 'oldest', '--count', '1')['value'] == 9007199254740993
         daemon.process.send_signal(signal.SIGTERM)
-        assert daemon.process.wait(20) == 0
+        assert daemon.process.wait(90) == 0
         for line in daemon.stderr().splitlines():
             json.loads(line)
     plain = lambda *words: json.loads(run(folder, *words, '--json').stdout)

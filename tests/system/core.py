@@ -28,7 +28,7 @@ def append(d, records):
     """Durable when it returns."""
     lines = ''.join(json.dumps(r) + '\n' for r in records)
     done = subprocess.run([YARDER, 'log', 'append', 'core', '--records', '--at', f'127.0.0.1:{d.ports["native"]}'],
-                          input=lines, capture_output=True, text=True, timeout=60)
+                          input=lines, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done
 
 

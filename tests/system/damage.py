@@ -102,7 +102,7 @@ def a_plugin_that_crashes_takes_the_daemon_and_no_acknowledged_point(folder):
         daemon.start()
         points(daemon, 0, 50)
         daemon.lines('put kept 1 1 i=poison\n', port='tsdb')
-        assert daemon.process.wait(20) == -signal.SIGSEGV, daemon.process.returncode
+        assert daemon.process.wait(90) == -signal.SIGSEGV, daemon.process.returncode
         daemon.kill()
         with open(daemon.file) as f:
             without = f.read().replace('metrics -> Crashes()\n', '')

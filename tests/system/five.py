@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """One stream, five ways of reading it at once, and everything that can happen to it meanwhile."""
 import glob
+import json
 import os
 import subprocess
 import sys
@@ -76,7 +77,7 @@ def five_readers_see_the_same_bytes(folder):
     sizes = lambda: [output.size() for output in outputs]
     try:
         # All are there before anything happens: who asks a daemon for the first time while it is killed is told so.
-        wait_for(lambda: all(sizes()), seconds=60, why='that each of the five reads')
+        wait_for(lambda: all(sizes()), why='that each of the five reads')
         for round_ in range(1, ROUNDS + 1):
             feeding = threading.Thread(target=feed, args=(leader, round_))
             feeding.start()
@@ -93,7 +94,7 @@ def five_readers_see_the_same_bytes(folder):
         durable = wait_for(lambda: settled(leader.data), why='the last line on the disk')
         want = len(yarder('log', 'cat', 'metrics', '--json', '--data', leader.data, check=0, timeout=120).stdout.encode())
         try:
-            wait_for(lambda: all(size >= want for size in sizes()), seconds=60, why=f'{want} bytes from each')
+            wait_for(lambda: all(size >= want for size in sizes()), seconds=150, why=f'{want} bytes from each')
         except AssertionError as error:
             raise AssertionError(f'{error}: {dict(zip((o.name for o in outputs), sizes()))}') from None
         wait_for(lambda: glob.glob(stream + '/*.yzst') and glob.glob(copy + '/*.ylog'), why='twins')
@@ -116,13 +117,10 @@ def five_readers_see_the_same_bytes(folder):
 
 
 def settled(data):
-    """How many records are durable, once that does not change any more."""
-    import json
-    stat = lambda: json.loads(yarder('log', 'stat', 'metrics', '--json', '--data', data, check=0).stdout)['stat']
-    before = stat()
-    time.sleep(0.5)
-    after = stat()
-    return after['durable'] - after['first'] if before['durable'] == after['written'] == after['durable'] else 0
+    """How many records are durable, once those of the last round are: nothing comes behind them."""
+    last = yarder('log', 'cat', 'metrics', '--match', f'* round={ROUNDS + 1}', '--data', data, check=0).stdout
+    stat = json.loads(yarder('log', 'stat', 'metrics', '--json', '--data', data, check=0).stdout)['stat']
+    return stat['durable'] - stat['first'] if last.count('\n') == LINES else 0
 
 
 def place(a, b):

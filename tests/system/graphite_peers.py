@@ -130,7 +130,7 @@ def consumed(daemon):
 def read_back_equal(daemon, lines, names):
     """in the stream each line once, in its order; in the history of some names the last value of each second"""
     want = parsed(lines)
-    wait_for(lambda: consumed(daemon) >= len(lines) and sum(map(len, stored(daemon).values())) >= len(lines), seconds=30,
+    wait_for(lambda: consumed(daemon) >= len(lines) and sum(map(len, stored(daemon).values())) >= len(lines),
              pause=0.2, why=f'{len(lines)} lines')
     got = stored(daemon)
     for key, values in want.items():
@@ -167,7 +167,7 @@ def netdata_writes(folder):
         with open(folder + '/netdata.log', 'w') as log:
             netdata = subprocess.Popen([binary, '-D', '-c', folder + '/etc/netdata.conf'], stdout=log, stderr=log)
         try:
-            wait_for(lambda: tee.kept.count(b'\n') > 2000, seconds=60, why='netdata writing')
+            wait_for(lambda: tee.kept.count(b'\n') > 2000, why='netdata writing')
         except AssertionError:
             print('# ' + open(folder + '/netdata.log').read()[-2000:].replace('\n', '\n# '))
             raise
@@ -186,7 +186,7 @@ def passes_on(daemon, port):
             return False
         s.sendall(f'probe 1 {START}\n'.encode())
         try:
-            return wait_for(lambda: consumed(daemon) > 0, seconds=2, why='a line')
+            return wait_for(lambda: consumed(daemon) > 0, seconds=10, why='a line')
         except AssertionError:
             return False
 
@@ -199,7 +199,7 @@ def start_relay(folder, binary, daemon):
             relay = subprocess.Popen([binary, '-s', '-f', folder + '/relay.conf', '-p', str(port)], stdout=log, stderr=log)
         daemon.children.append(relay)
         try:
-            wait_for(lambda: 'listening on UNIX' in open(folder + '/relay.log').read(), seconds=10, why='the relay')
+            wait_for(lambda: 'listening on UNIX' in open(folder + '/relay.log').read(), seconds=30, why='the relay')
             if passes_on(daemon, port):
                 return relay, port
         except (AssertionError, OSError):

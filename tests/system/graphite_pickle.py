@@ -27,7 +27,7 @@ def frame(value, protocol=2):
 
 
 def connect(daemon):
-    return socket.create_connection(('127.0.0.1', daemon.ports['pickle']), timeout=10)
+    return socket.create_connection(('127.0.0.1', daemon.ports['pickle']), timeout=100)
 
 
 def points(daemon, name):

@@ -3,8 +3,10 @@
 A test file is a list of functions given to main(); each takes a fresh temporary folder. A docstring is the test's
 sentence. Raising Skip(reason) skips; anything else that is raised fails. YARDER names the program under test.
 """
+import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -25,29 +27,47 @@ class Skip(Exception):
     pass
 
 
+PORTS = range(10_000, 30_000)  # below those that the kernel gives to whoever connects, which would come between
+_taken = []
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """A port that nobody listens at, by TCP and by UDP, and that no other test, in whatever process, is given meanwhile."""
+    for _ in range(1000):
+        port = random.SystemRandom().choice(PORTS)
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f'\0yarder-test-port-{port}')  # ours until this process ends
+            for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
+                with socket.socket(socket.AF_INET, kind) as s:
+                    s.bind(('127.0.0.1', port))
+        except OSError:
+            name.close()
+            continue
+        _taken.append(name)
+        return port
+    raise AssertionError('no port is free')
 
 
-def wait_for(what, seconds=20, pause=0.02, why='it'):
-    """Polls a condition that another process brings about; returns its first true value."""
-    end = time.monotonic() + seconds
+def wait_for(what, seconds=90, pause=0.02, why='it'):
+    """Polls a condition that another process brings about; returns its first true value. What is looked at may not be there
+    yet, or not whole. The time is to end a test that fails, and says nothing of how long anything takes: a machine with
+    other work is slow."""
+    end, last = time.monotonic() + seconds, None
     while True:
         value = None
         try:
             value = what()
-        except (OSError, ValueError, KeyError):
-            pass
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            last = error
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f'{why} did not happen within {seconds} s')
+            raise AssertionError(f'{why} did not happen within {seconds} s') from last
         time.sleep(pause)
 
 
-def yarder(*args, check=None, cwd=None, timeout=60):
+def yarder(*args, check=None, cwd=None, timeout=200):
     done = subprocess.run([YARDER, *args], capture_output=True, text=True, cwd=cwd, timeout=timeout)
     if check is not None and done.returncode != check:
         raise AssertionError(f'yarder {" ".join(args)}: exit {done.returncode}, expected {check}\n{done.stdout}{done.stderr}')
@@ -94,7 +114,7 @@ class Daemon:
     def stderr(self):
         return open(os.path.join(self.folder, 'stderr.txt')).read()
 
-    def stop(self, expect=0, seconds=30):
+    def stop(self, expect=0, seconds=90):
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(seconds)
         self.process.stdout.close()
@@ -122,7 +142,7 @@ class Daemon:
     # ---- asking ----
     def status(self):
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(10)
+            s.settimeout(60)
             s.connect(os.path.relpath(self.data + '/status.sock'))
             chunks = []
             while chunk := s.recv(1 << 16):
@@ -132,7 +152,7 @@ class Daemon:
     def element(self, name):
         return next(e for e in self.status()['elements'] if e['name'] == name)
 
-    def http(self, path, body=None, headers=(), method=None, timeout=30):
+    def http(self, path, body=None, headers=(), method=None, timeout=100):
         """(status, parsed JSON or text) of a request to the OpenTSDB port."""
         data = None
         if body is not None:
@@ -144,6 +164,8 @@ class Daemon:
                 status, text = answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             status, text = error.code, error.read().decode()
+        except http.client.HTTPException as error:  # the daemon went in the middle of its answer
+            raise ConnectionError(repr(error)) from error
         try:
             return status, json.loads(text)
         except ValueError:
@@ -159,7 +181,7 @@ class Daemon:
             s.sendall(text.encode() if isinstance(text, str) else text)
             s.shutdown(socket.SHUT_WR)
             answer = b''
-            s.settimeout(10)
+            s.settimeout(60)
             while chunk := s.recv(4096):
                 answer += chunk
         return answer.decode()

@@ -77,7 +77,7 @@ def killed_anywhere_it_answers_as_a_model(folder):
             daemon.kill()
         daemon.start()
         wait_for(agrees, why='the answer of the model at the end')
-        assert glob.glob(daemon.data + '/history/history/*.block'), 'blocks were written'
+        wait_for(lambda: glob.glob(daemon.data + '/history/history/*.block'), why='a block')
         check_identity(daemon.status())
         daemon.stop()
     finally:
@@ -186,7 +186,7 @@ def a_small_memory_holds_more_than_it(folder):
     try:
         lines = ''.join(f'm;i={i} {rng.random()} {began + at}\n' for at in range(3000) for i in range(200))
         daemon.lines(lines)
-        wait_for(lambda: daemon.element('history')['inputs'][0]['consumed'] == 600_000, seconds=60, why='the last line')
+        wait_for(lambda: daemon.element('history')['inputs'][0]['consumed'] == 600_000, seconds=200, why='the last line')
         (got,) = daemon.query('zimsum:1h-count:m', start=began - 7200, end=began + 7200)
         assert sum(got['dps'].values()) == 600_000, got
         wait_for(lambda: glob.glob(daemon.data + '/history/history/*.block'), why='a block')

@@ -25,7 +25,7 @@ def daemon_in(folder):
 
 
 def ask(daemon, method, path, body=b'', headers=None):
-    connection = http.client.HTTPConnection('127.0.0.1', daemon.ports['influx'], timeout=10)
+    connection = http.client.HTTPConnection('127.0.0.1', daemon.ports['influx'], timeout=100)
     try:
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
@@ -45,7 +45,7 @@ def writes_are_stored_before_they_are_answered(folder):
         assert ask(daemon, 'POST', '/write?db=x&precision=s', b'cpu,host=a user=1.5,n=9007199254740993i %d\n' % START)[0] == 204
         packed = gzip.compress(b'cpu,host=a user=2 %d\n' % ((START + 1) * 1000))
         assert ask(daemon, 'POST', '/api/v2/write?org=o&bucket=b&precision=ms', packed, {'Content-Encoding': 'gzip'})[0] == 204
-        connection = http.client.HTTPConnection('127.0.0.1', daemon.ports['influx'], timeout=10)
+        connection = http.client.HTTPConnection('127.0.0.1', daemon.ports['influx'], timeout=100)
         connection.request('POST', '/write', (b'cpu,host=a user=%d %d\n' % (i, (START + i) * 10**9) for i in range(3, 6)),
                            encode_chunked=True, headers={'Transfer-Encoding': 'chunked'})
         assert connection.getresponse().status == 204
@@ -114,12 +114,12 @@ def the_influx_command_writes(folder):
     with daemon_in(folder) as daemon:
         base = [influx, '-host', '127.0.0.1', '-port', str(daemon.ports['influx'])]
         env = dict(os.environ, HOME=folder)
-        shown = subprocess.run([*base, '-execute', 'SHOW DATABASES'], capture_output=True, text=True, timeout=30, env=env)
+        shown = subprocess.run([*base, '-execute', 'SHOW DATABASES'], capture_output=True, text=True, timeout=120, env=env)
         assert shown.returncode == 0 and 'yarder' in shown.stdout, shown
         for i in range(3):
             done = subprocess.run([*base, '-database', 'yarder', '-execute',
                                    f'INSERT room,wing=east temp={20 + i}.5,name="a b" {START + i}000000000'],
-                                  capture_output=True, text=True, timeout=30, env=env)
+                                  capture_output=True, text=True, timeout=120, env=env)
             assert done.returncode == 0, done
         got = points(daemon, 'room_temp', '{wing=east}')
         assert got == {str(START + i): 20.5 + i for i in range(3)}, got

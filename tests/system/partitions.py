@@ -116,7 +116,7 @@ def one_hash(folder):
         given = ''.join(json.dumps({'name': name, 'value': 1}) + '\n' for name in names)
         for stream in ('made', 'metrics'):
             subprocess.run([YARDER, 'log', 'append', stream, '--records', *at(daemon)], input=given, text=True, check=True,
-                           capture_output=True, timeout=30)
+                           capture_output=True, timeout=120)
         _, by_client = read(daemon, 'made', 4)
         both, where = read(daemon, 'metrics', 4)  # fails by itself if a name is in two
         assert by_client == where and len(where) == 100, (by_client, where)
@@ -137,7 +137,7 @@ def the_name_is_all_of_them(folder):
         for round_ in range(2):
             daemon.lines(''.join(f'n{i % 10} {i} 1700000000\n' for i in range(round_ * 40, round_ * 40 + 40)))
             wait_for(lambda: sum(durable(daemon, 'metrics').values()) == round_ * 40 + 40, why='all are durable')
-        followed, _ = tail.communicate(timeout=20)
+        followed, _ = tail.communicate(timeout=120)
         printed = yarder('log', 'cat', 'metrics', *data, check=0).stdout
         assert sorted(followed.splitlines()) == sorted(printed.splitlines()) and len(printed.splitlines()) == 80, followed
         assert {line.split('/')[0] for line in printed.splitlines()} == {'0', '1', '2', '3'}, printed
@@ -270,7 +270,7 @@ def one_replica_of_four(folder):
 
         wait_for(followed, why='all four are followed')
         follow.terminate()
-        assert follow.wait(20) == 0
+        assert follow.wait(90) == 0
         assert yarder('log', 'cat', 'metrics', '--data', data, check=0).stdout == cat(leader, 'metrics')
         leader.stop()
 

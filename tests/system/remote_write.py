@@ -50,7 +50,7 @@ def snappy(data):
 
 
 def write(daemon, body, method='POST', path='/api/v1/write', encoding='snappy', type='application/x-protobuf', version='0.1.0'):
-    connection = http.client.HTTPConnection('127.0.0.1', daemon.ports['remote'], timeout=10)
+    connection = http.client.HTTPConnection('127.0.0.1', daemon.ports['remote'], timeout=100)
     try:
         connection.request(method, path, body, {'Content-Encoding': encoding, 'Content-Type': type,
                                                 'X-Prometheus-Remote-Write-Version': version})
@@ -140,8 +140,8 @@ scrape_configs:
             prometheus = subprocess.Popen([binary, '--config.file', folder + '/prometheus.yml', '--storage.tsdb.path', folder + '/tsdb',
                                            '--web.listen-address', f'127.0.0.1:{port}'], stdout=log, stderr=log)
         try:
-            wait_for(lambda: 1 in points(daemon, f'up{{job=self,instance=127.0.0.1:{port}}}').values(), seconds=60, why='up')
-            wait_for(lambda: points(daemon, 'prometheus_build_info{job=self}'), seconds=20, why='its build')
+            wait_for(lambda: 1 in points(daemon, f'up{{job=self,instance=127.0.0.1:{port}}}').values(), why='up')
+            wait_for(lambda: points(daemon, 'prometheus_build_info{job=self}'), why='its build')
             bad = {r['reason'] for r in daemon.element('remote')['reasons'] if r['rejected']}
             assert bad <= {'value not finite', 'staleness marker'}, bad
             check_identity(daemon.status())

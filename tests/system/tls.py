@@ -72,13 +72,13 @@ def strangers_are_refused(folder):
     """a certificate of another authority, of another host and no TLS at all are refused with a reason"""
     world(folder)
     with daemon(folder) as d:
-        wrong = yarder('log', 'ls', '--at', at(d), '--ca', f'{folder}/stranger.pem', '--timeout', '3s')
+        wrong = yarder('log', 'ls', '--at', at(d), '--ca', f'{folder}/stranger.pem', '--timeout', '30s')
         assert wrong.returncode == 1 and 'certificate' in wrong.stderr.lower(), wrong.stderr
         plain = yarder('log', 'ls', '--at', f'127.0.0.1:{d.ports["native"]}', '--timeout', '2s')
         assert plain.returncode == 1, plain.stderr
         with socket.create_connection(('127.0.0.1', d.ports['native'])) as s:
             s.sendall(b'GET / HTTP/1.1\r\n\r\n' * 100)
-            s.settimeout(10)
+            s.settimeout(60)
             while s.recv(4096):
                 pass
         good = yarder('log', 'ls', '--at', at(d), '--ca', f'{folder}/ca.pem', check=0)
@@ -102,17 +102,18 @@ def beyond_this_machine_certificates_are_enough(folder):
     for more, good in (('', False), (f', tls_ca: "{folder}/ca.pem"', True)):
         with open(folder + '/open.yd', 'w') as f:
             f.write((TOPOLOGY % (folder, folder, more)).replace('127.0.0.1:{native}', ':0'))
-        process = subprocess.Popen([YARDER, 'run', folder + '/open.yd', '--data', folder + '/open'], stderr=subprocess.PIPE,
-                                   stdout=subprocess.DEVNULL, text=True)
+        with open(folder + '/said', 'w') as err:
+            process = subprocess.Popen([YARDER, 'run', folder + '/open.yd', '--data', folder + '/open'], stderr=err,
+                                       stdout=subprocess.DEVNULL)
         try:
-            code = process.wait(2)
-            assert not good and code != 0, process.stderr.read()
-        except subprocess.TimeoutExpired:
-            assert good, 'it listens without asking anybody who he is'
+            wait_for(lambda: process.poll() is not None or os.path.exists(folder + '/open/status.sock'), why='the start or its end')
+            if good:
+                assert process.poll() is None, open(folder + '/said').read()
+            else:
+                assert process.wait(90) == 1 and 'client certificates' in open(folder + '/said').read(), open(folder + '/said').read()
         finally:
             process.kill()
             process.wait()
-            process.stderr.close()
 
 
 def much_data_and_a_slow_reader(folder):
@@ -127,10 +128,10 @@ def much_data_and_a_slow_reader(folder):
                    f'{folder}/ca.pem']
         slow = subprocess.Popen(command, stdout=subprocess.PIPE)
         time.sleep(0.3)
-        other = subprocess.run(command, capture_output=True, timeout=60)
+        other = subprocess.run(command, capture_output=True, timeout=250)
         assert other.returncode == 0 and other.stdout.count(b'\n') == 50 * 1024, other.stderr
         assert slow.stdout.read().count(b'\n') == 50 * 1024
-        assert slow.wait(30) == 0
+        assert slow.wait(200) == 0
         slow.stdout.close()
 
 
@@ -149,7 +150,7 @@ def a_kill_in_the_middle_is_survived(folder):
                 d.kill()
                 d.start()
         source.stdin.close()
-        assert source.wait(60) == 0
+        assert source.wait(200) == 0
         source.stdout.close()
         out = yarder('log', 'cat', 's', '--json', '--data', d.data, check=0).stdout
         assert [json.loads(line)['value'] for line in out.splitlines()] == [str(i) for i in range(20000)]
@@ -228,7 +229,7 @@ def followers_that_are_refused_say_why(folder):
         try:
             for name, (_, text) in cases.items():
                 try:
-                    wait_for(lambda n=name, t=text: t in said(folder, n))
+                    wait_for(lambda n=name, t=text: t in said(folder, n))  # `host` asks name servers, if there are any
                 except AssertionError:
                     raise AssertionError(f'{name}: {text!r} is not in: {said(folder, name)}')
                 assert processes[name].poll() is None, name + ' gave up'

@@ -91,7 +91,7 @@ def named(daemon, what, name=None):
         last[0] = json.loads(top(daemon, '--over', '500ms', '--json'))['bottleneck']
         return last[0]['what'] == what and (name is None or last[0]['name'] == name) and last[0]
     try:
-        return wait_for(is_it, seconds=40, why=f'that {what} {name} is named')
+        return wait_for(is_it, why=f'that {what} {name} is named')
     except AssertionError as error:
         raise AssertionError(f'{error}; last: {last[0]}\n{top(daemon, "--over", "500ms")}') from None
 
@@ -117,7 +117,7 @@ last -> metrics :: Log(stream: "metrics")
         def shares():
             elements = {e['name']: e for e in daemon.status()['elements']}
             return elements if elements['first']['waiting_output_ns'] > 0 else None
-        slow_share = wait_for(shares, seconds=40, why='that the element before it waits for room')['slow']
+        slow_share = wait_for(shares, why='that the element before it waits for room')['slow']
         assert slow_share['waiting_output_ns'] < slow_share['busy_ns'], slow_share
         # What stood in the queue before it is told with its size.
         waits = top(daemon, '--waits')
@@ -146,9 +146,9 @@ tsdb => history
         # What waits for a lock that this holds says so, or nobody did: the section is there either way.
         assert 'WAITED FOR A LOCK THAT WAS TAKEN' in waits, waits
         wait_for(lambda: daemon.query('none:yarder.wait_max_us{of=stream_metrics/0,what=sync}', start='1m-ago')[0]['dps'],
-                 why='what Self says of the syncs', seconds=40)
+                 why='what Self says of the syncs')
         wait_for(lambda: max(daemon.query('none:yarder.input.waited_count{element=metrics,input=input}', start='1m-ago')[0]['dps'].values()) > 0,
-                 why='how many batches waited before the Log', seconds=40)
+                 why='how many batches waited before the Log')
 
 
 def nothing_is_named_when_nothing_is_slow(folder):

@@ -52,7 +52,7 @@ def reasons(daemon):
 
 
 def closed(s):
-    s.settimeout(10)
+    s.settimeout(60)
     try:
         return s.recv(1) == b''
     except ConnectionResetError:  # with bytes of ours unread

@@ -26,12 +26,6 @@ for i in range(first, first + count):
 '''
 
 
-def free_udp_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
-
-
 def daemon_in(folder, port, more='', listen='127.0.0.1:{}'):
     return Daemon(folder, TOPOLOGY.replace('{listen}', listen.format(port)).replace('{more}', more), ports={'x': port})
 
@@ -53,7 +47,7 @@ def udp(daemon):
 
 def at_full_load_received_is_logged_plus_counted(folder):
     """40,000 datagrams of each of three senders, a small buffer: by their numbers each is in the log once, or counted"""
-    port, each = free_udp_port(), 40000
+    port, each = free_port(), 40000
     with daemon_in(folder, port, ', receive_buffer: 64KiB') as daemon:
         daemon.process.send_signal(signal.SIGSTOP)  # so that the kernel has to drop some
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
@@ -65,7 +59,7 @@ def at_full_load_received_is_logged_plus_counted(folder):
         for sender in senders:
             assert sender.wait(120) == 0
         total = 3 * each + 2000
-        wait_for(lambda: udp(daemon)[0]['received'] == total, why='everything received or counted', seconds=60)
+        wait_for(lambda: udp(daemon)[0]['received'] == total, why='everything received or counted')
         wait_for(lambda: udp(daemon)[0]['queued'] == 0, why='everything passed on')
         counts, reasons = udp(daemon)
         status = daemon.status()
@@ -84,7 +78,7 @@ def at_full_load_received_is_logged_plus_counted(folder):
 
 def what_arrived_before_the_stop_is_logged(folder):
     """SIGTERM behind a burst: what the kernel had is read first, and the times are the kernel's"""
-    port = free_udp_port()
+    port = free_port()
     with daemon_in(folder, port) as daemon, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.connect(('127.0.0.1', port))
         daemon.process.send_signal(signal.SIGSTOP)
@@ -95,7 +89,7 @@ def what_arrived_before_the_stop_is_logged(folder):
         time.sleep(0.3)  # the stamps must be of before it
         daemon.process.send_signal(signal.SIGTERM)
         daemon.process.send_signal(signal.SIGCONT)
-        daemon.stop()
+        assert daemon.process.wait(90) == 0, daemon.stderr()
         records = list(logged(folder))
         assert [int(r['blob'][:16], 16) for r in records] == list(range(1000)), len(records)
         first, last = (nanoseconds(records[i]['time']) for i in (0, -1))
@@ -111,7 +105,7 @@ def nanoseconds(text):
 
 def groups_are_joined(folder):
     """multicast at an interface, by two elements at one port"""
-    port = free_udp_port()
+    port = free_port()
     topology = f'''
 rocket :: Udp(listen: "239.255.77.7:{port}", interface: "lo", name: "rocket")
 other :: Udp(listen: "239.255.77.8:{port}", interface: "lo", name: "other")
@@ -126,16 +120,16 @@ other -> Null()
                 s.sendto(struct.pack('>Q', 100 + i), ('239.255.77.8', port))
         except OSError as error:
             raise Skip(f'no multicast here: {error}')
-        wait_for(lambda: udp(daemon)[0]['received'] == 10, why='ten of its own group')
-        other = daemon.element('other')['inputs'][0]
-        assert other['received'] == 10, other
+        wait_for(lambda: udp(daemon)[0]['received'] >= 10, why='ten of its own group')
+        wait_for(lambda: daemon.element('other')['inputs'][0]['received'] >= 10, why='ten of the other group')
+        assert udp(daemon)[0]['received'] == daemon.element('other')['inputs'][0]['received'] == 10
         daemon.stop()
         assert [int(r['blob'][:16], 16) for r in logged(folder)] == list(range(10))
 
 
 def strangers_and_odd_sizes_are_rejected(folder):
     """by reason, with their peer; good ones beside them are logged"""
-    port = free_udp_port()
+    port = free_port()
     with daemon_in(folder, port, ', sources: ["127.0.0.1"], min_size: 8B, max_size: 100B') as daemon:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as t:
             t.bind(('127.0.0.2', 0))
