@@ -69,6 +69,16 @@ struct yd_live_about {
 };
 int yd_live_about(struct yd_live *live, struct yd_live_about *ret); /* YD_EAGAIN: none ever */
 
+/* Who is at the daemon's door, or was since it opened. */
+struct yd_live_readers {
+    uint64_t attached;  /* now, this handle too */
+    uint64_t welcomed;  /* ever */
+    uint64_t refused;   /* not on the list, too many, not understood */
+    uint64_t shown_out; /* did not take what they were told */
+};
+/* Asks the daemon. YD_ECLOSED: it is not there; YD_ETIMEOUT. */
+int yd_live_readers(struct yd_live *live, struct yd_live_readers *ret);
+
 /* The measurement of that qualified name, which need not exist yet. The same name twice gives two items, each with its
  * own position. YD_EFORMAT: not a name. */
 int yd_live_follow(struct yd_live *live, const char *name, struct yd_live_item **ret_item);

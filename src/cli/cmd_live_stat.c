@@ -5,7 +5,9 @@
 #include "cli/live_cli.h"
 #include "io/loop.h"
 
-static void print_json(const struct yd_live_about *about, bool attached, const char *age)
+/* readers NULL: the daemon did not say. This command is not one of them. */
+static void print_json(const struct yd_live_about *about, const struct yd_live_readers *readers, bool attached,
+                       const char *age)
 {
     struct yd_buf text;
     struct yd_json json;
@@ -26,6 +28,16 @@ static void print_json(const struct yd_live_about *about, bool attached, const c
     yd_json_cstr(&json, age);
     yd_json_key(&json, "bytes_reserved");
     yd_json_u64(&json, about->bytes);
+    if (readers) {
+        yd_json_key(&json, "clients");
+        yd_json_u64(&json, readers->attached - 1);
+        yd_json_key(&json, "clients_welcomed");
+        yd_json_u64(&json, readers->welcomed - 1);
+        yd_json_key(&json, "clients_refused");
+        yd_json_u64(&json, readers->refused);
+        yd_json_key(&json, "clients_shown_out");
+        yd_json_u64(&json, readers->shown_out);
+    }
     yd_json_object_end(&json);
     printf("%.*s\n", (int)text.size, text.data);
     yd_buf_fini(&text);
@@ -45,13 +57,19 @@ static int run(struct cli_args *args)
     created[yd_text_put_time(created, sizeof created - 1, about.created_ns)] = '\0';
     bytes[yd_text_put_size(bytes, sizeof bytes - 1, about.bytes)] = '\0';
     age[cli_live_age(age, sizeof age, yd_clock_wall() - about.created_ns)] = '\0';
+    struct yd_live_readers readers;
+    bool told = yd_live_readers(live, &readers) == 0 && readers.attached && readers.welcomed;
     if (args->json)
-        print_json(&about, yd_live_attached(live), created);
+        print_json(&about, told ? &readers : NULL, yd_live_attached(live), created);
     else
         printf("measurements   %u, room for %u\ngeneration     %llu\nwriter         process %lld%s\n"
                "memory since   %s (%s)\nreserved       %s\n",
                about.names, about.names_max, (unsigned long long)about.generation, (long long)about.writer_pid,
                yd_live_attached(live) ? "" : ", gone", created, age, bytes);
+    if (told && !args->json)
+        printf("clients        %llu now, %llu ever; %llu were refused, %llu shown out\n",
+               (unsigned long long)readers.attached - 1, (unsigned long long)readers.welcomed - 1,
+               (unsigned long long)readers.refused, (unsigned long long)readers.shown_out);
     yd_live_close(live);
     return CLI_DONE;
 }
@@ -64,8 +82,9 @@ static const struct cli_option options[] = {
 const struct cli_command cmd_live_stat = {
     .name = "live stat",
     .usage = "[--data DIR] [--live NAME | --socket PATH]",
-    .summary = "shows a Live's memory: how many measurements, which generation, whose",
-    .doc = "What is reserved costs nothing until it is used. What the element received and rejected: `yarder top`.",
+    .summary = "shows a Live's memory: how many measurements, which generation, whose, and how many read it",
+    .doc = "Clients are the programs that are attached now; this command is not one of them. What is reserved costs "
+           "nothing until it is used. What the element received and rejected: `yarder top`.",
     .example = "  yarder live stat\n  yarder live stat --json | jq .writer_pid",
     .options = options,
     .run = run,

@@ -1,4 +1,5 @@
-/* cli/top_applications.c: the programs that subscribed at a Broker, in `yarder top`: what each was given, read and missed.
+/* cli/top_applications.c: the programs that subscribed at a Broker, in `yarder top`: what each was given, read and
+ * missed.
  *
  *   gone: was there in the picture before │ stopped: so says the kernel │ slow: missed values meanwhile
  *   silent: has unread values and read none meanwhile │ reads: all others      meanwhile: or ever, in a first picture
@@ -90,7 +91,7 @@ static void print_row(const struct row *row, double seconds)
     json_t *a = row->application;
     struct yd_buf name;
     char text[6][24];
-    double values[] = {top_number(a, "passed"), top_number(a, "got"), top_number(a, "unread"), missed_by(a),
+    double values[] = {top_number(a, "passed"), top_number(a, "got"),  top_number(a, "unread"), missed_by(a),
                        top_number(a, "paced"),  top_number(a, "names")};
     if (seconds > 0) {
         values[0] = YD_MAX(values[0] - top_number(row->was, "passed"), 0) / seconds;

@@ -243,6 +243,17 @@ static void welcome(struct client *client, const struct yd__door_hello *hello, s
     client->inside = true;
 }
 
+/* As all are welcomed by their uid or group alone, how many there are is no secret among them. */
+static bool tell_counts(const struct yd_live_door *door, const struct client *client, uint64_t correlation)
+{
+    struct yd__door_looked looked = {.head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_LOOKED, correlation},
+                                     .clients = door->counts.clients,
+                                     .welcomed = door->counts.welcomed,
+                                     .refused = door->counts.refused,
+                                     .shown_out = door->counts.shown_out};
+    return yd_pass_send(client->fd, &looked, sizeof looked, NULL, 0) == 0;
+}
+
 /* What the door itself does not answer. */
 static bool ask(struct yd_live_door *door, const struct client *client, const void *message, size_t size)
 {
@@ -252,8 +263,9 @@ static bool ask(struct yd_live_door *door, const struct client *client, const vo
                                  .pid = client->pid,
                                  .access = client->access,
                                  .application = client->application};
-    if (door->ask) return door->ask(door->arg, &who, message, size);
     const struct yd__door_head *head = message;
+    if (head->type == YD__DOOR_LOOK) return tell_counts(door, client, head->correlation);
+    if (door->ask) return door->ask(door->arg, &who, message, size);
     if (head->type != YD__DOOR_SUBSCRIBE) return true; /* of a later minor version */
     struct yd__door_refused refused = {.head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_REFUSED, head->correlation},
                                        .error = YD_ENOTSUP};

@@ -4,6 +4,9 @@
  *          ◀── WELCOME {generation, id} + descriptors: table, bell ──     or REFUSED {error, text}
  *          ◀── REPLACED {generation, id} + descriptor: table ──           whenever a larger table takes over
  *
+ * At any door, any number of times:
+ *   client ── LOOK ──▶       ◀── LOOKED {who is here, and was} ──       same correlation
+ *
  * At the door of a broker (its table is empty), any number of times:
  *   client ── SUBSCRIBE {mode, priority, rate, sizes, pattern} ──▶
  *          ◀── SUBSCRIBED {id, generation, word} + table, bell, ring when every ──     or REFUSED, same correlation
@@ -36,6 +39,8 @@ enum yd__door_type {
     YD__DOOR_UNSUBSCRIBE,
     YD__DOOR_COUNT,
     YD__DOOR_COUNTS,
+    YD__DOOR_LOOK,
+    YD__DOOR_LOOKED,
 };
 
 struct yd__door_head {
@@ -75,7 +80,7 @@ struct yd__door_subscribed {
     uint32_t word; /* of the bell */
     uint32_t mode;
 };
-struct yd__door_subscription { /* UNSUBSCRIBE, COUNT */
+struct yd__door_subscription { /* UNSUBSCRIBE, COUNT; LOOK, its id not used */
     struct yd__door_head head;
     uint64_t id;
 };
@@ -84,8 +89,14 @@ struct yd__door_counts { /* as struct yd_live_feed_counts */
     uint64_t id, names, passed, paced, overrun, unplaced;
 };
 
+struct yd__door_looked { /* as struct yd_live_door_counts */
+    struct yd__door_head head;
+    uint64_t clients, welcomed, refused, shown_out;
+};
+
 _Static_assert(sizeof(struct yd__door_subscribe) == 1064 && sizeof(struct yd__door_subscribed) == 40 &&
-                   sizeof(struct yd__door_subscription) == 24 && sizeof(struct yd__door_counts) == 64,
+                   sizeof(struct yd__door_subscription) == 24 && sizeof(struct yd__door_counts) == 64 &&
+                   sizeof(struct yd__door_looked) == 48,
                "the messages' layouts are the format");
 _Static_assert(sizeof(struct yd__door_head) == 16 && sizeof(struct yd__door_hello) == 80 &&
                    sizeof(struct yd__door_regions) == 32 && sizeof(struct yd__door_refused) == 216,

@@ -56,7 +56,7 @@ struct yd_live_feed {
     uint32_t slot_count, slots_used;
     struct yd_live_feed_counts ended; /* of subscriptions that are no more */
     uint64_t ended_got, ended_lost;
-    uint8_t *value, *newest;          /* the event at hand; what the table has */
+    uint8_t *value, *newest; /* the event at hand; what the table has */
     size_t value_room;
 };
 

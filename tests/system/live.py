@@ -101,6 +101,8 @@ def the_commands_show_what_is_there(folder):
         stat = json.loads(live(daemon, 'stat', '--json').stdout)
         assert stat['measurements'] == 2 and stat['writer_attached'] and stat['generation'] == listed[0]['generation']
         assert stat['writer_pid'] == daemon.process.pid
+        assert stat['clients'] == 0 and stat['clients_welcomed'] > 1, stat
+        assert 'clients        0 now, ' in live(daemon, 'stat').stdout
         live(daemon, 'get', check=2)
         live(daemon, 'get', ' =', check=2)
         live(daemon, 'watch', '--interval', '1ns', check=2)

@@ -67,7 +67,10 @@ struct yd_live {
     struct yd_live_subscription *subscriptions; /* under lock */
     unsigned subscription_count;
     uint64_t correlation; /* the newest used */
-    uint64_t mask;        /* atomic: words of the bells of all that is followed */
+    uint64_t looking;     /* under lock: correlation of a question who is there; 0: answered */
+    int look_error;       /* likewise */
+    struct yd_live_readers readers;
+    uint64_t mask; /* atomic: words of the bells of all that is followed */
     pthread_mutex_t lock;
     pthread_t helper;
     int stop;    /* eventfd: readable: end */
@@ -134,6 +137,7 @@ union yd__door_message {
     struct yd__door_refused refused;
     struct yd__door_subscribed subscribed;
     struct yd__door_counts counts;
+    struct yd__door_looked looked;
     char bytes[YD__DOOR_MESSAGE_MAX];
 };
 void yd__live_ask_all(struct yd_live *live);   /* under lock: those that were not asked for since we came in */

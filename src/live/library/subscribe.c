@@ -99,7 +99,8 @@ static int say(const struct yd_live *live, enum yd__door_type type, uint64_t cor
 {
     struct yd__door_subscription message = {.head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, (uint16_t)type, correlation},
                                             .id = id};
-    return live->door >= 0 ? yd_pass_send(live->door, &message, sizeof message, NULL, 0) : YD_ECLOSED;
+    int error = live->door >= 0 ? yd_pass_send(live->door, &message, sizeof message, NULL, 0) : YD_ECLOSED;
+    return error == YD_ECONNRESET ? YD_ECLOSED : error;
 }
 
 void yd__live_ask_all(struct yd_live *live)
@@ -116,6 +117,8 @@ void yd__live_ask_again(struct yd_live *live)
         if (s->counted) s->count_error = YD_ECLOSED;
         s->counted = 0;
     }
+    if (live->looking) live->look_error = YD_ECLOSED;
+    live->looking = 0;
 }
 
 /* Something that a program's thread may be waiting for: `news` is slept on. */
@@ -142,10 +145,19 @@ static void granted(struct yd_live *live, struct yd_live_subscription *s, const 
     if (replaced && --replaced->refs == 0) put_away(replaced);
 }
 
+static void looked(struct yd_live *live, const union yd__door_message *message)
+{
+    const struct yd__door_looked *looked = &message->looked;
+    live->looking = 0;
+    live->look_error = message->head.type == YD__DOOR_LOOKED ? 0 : YD_ENOTSUP;
+    live->readers = (struct yd_live_readers){looked->clients, looked->welcomed, looked->refused, looked->shown_out};
+}
+
 void yd__live_answered(struct yd_live *live, const union yd__door_message *message, const int *fds, unsigned count)
 {
     uint64_t correlation = message->head.correlation;
     (void)pthread_mutex_lock(&live->lock);
+    if (live->looking == correlation) looked(live, message);
     struct yd_live_subscription *s = live->subscriptions;
     while (s && s->question.head.correlation != correlation && s->counted != correlation) s = s->next;
     bool of_count = s && s->counted == correlation;
@@ -186,11 +198,10 @@ static int64_t mono_ns(void)
 }
 
 /* Sleeps, with the lock given up meanwhile, until is_there. YD_ETIMEOUT. */
-static int await(struct yd_live_subscription *s, bool (*is_there)(const struct yd_live_subscription *s))
+static int await(struct yd_live *live, bool (*is_there)(const void *arg), const void *arg)
 {
-    struct yd_live *live = s->live;
     int64_t until = mono_ns() + ANSWER_NS;
-    while (!is_there(s)) {
+    while (!is_there(arg)) {
         if (mono_ns() >= until) return YD_ETIMEOUT;
         struct yd_live_sleep word = {&live->news, yd__load(&live->news, ACQUIRE)};
         (void)pthread_mutex_unlock(&live->lock);
@@ -202,8 +213,9 @@ static int await(struct yd_live_subscription *s, bool (*is_there)(const struct y
 
 /* ---- life ---- */
 
-static bool is_answered(const struct yd_live_subscription *s)
+static bool is_answered(const void *arg)
 {
+    const struct yd_live_subscription *s = arg;
     return s->pending || s->error || !s->asked; /* not asked: nobody is there */
 }
 
@@ -246,7 +258,7 @@ int yd_live_subscribe(struct yd_live *live, const char *pattern, const struct yd
     live->subscriptions = s;
     live->subscription_count++;
     yd__live_ask_all(live);
-    error = live->door >= 0 && !s->asked ? YD_EBUSY : await(s, is_answered);
+    error = live->door >= 0 && !s->asked ? YD_EBUSY : await(live, is_answered, s);
     if (!error) error = s->error;
     char text[YD__DOOR_TEXT];
     (void)snprintf(text, sizeof text, "%s", s->text[0] ? s->text : "does not answer");
@@ -462,8 +474,9 @@ unsigned yd__live_arm_subscriptions(struct yd_live *live, struct yd_live_sleep *
 
 /* ---- counts ---- */
 
-static bool is_counted(const struct yd_live_subscription *s)
+static bool is_counted(const void *arg)
 {
+    const struct yd_live_subscription *s = arg;
     return s->counted == 0;
 }
 
@@ -476,12 +489,33 @@ int yd_live_subscription_counts(struct yd_live_subscription *s, struct yd_live_c
     s->count_error = 0;
     s->counted = error ? 0 : ++live->correlation;
     if (!error) error = say(live, YD__DOOR_COUNT, s->counted, newest->id);
-    if (!error) error = await(s, is_counted);
+    if (!error) error = await(live, is_counted, s);
     if (!error) error = s->count_error;
     s->counted = 0;
     *ret_counts = s->told;
     (void)pthread_mutex_unlock(&live->lock);
     ret_counts->got = s->got;
     ret_counts->lost = s->lost;
+    return error;
+}
+
+static bool is_looked(const void *arg)
+{
+    const struct yd_live *live = arg;
+    return live->looking == 0;
+}
+
+int yd_live_readers(struct yd_live *live, struct yd_live_readers *ret)
+{
+    (void)pthread_mutex_lock(&live->lock);
+    int error = live->door >= 0 ? 0 : YD_ECLOSED;
+    live->look_error = 0;
+    live->looking = error ? 0 : ++live->correlation;
+    if (!error) error = say(live, YD__DOOR_LOOK, live->looking, 0);
+    if (!error) error = await(live, is_looked, live);
+    if (!error) error = live->look_error;
+    live->looking = 0;
+    *ret = live->readers;
+    (void)pthread_mutex_unlock(&live->lock);
     return error;
 }

@@ -496,6 +496,28 @@ static void too_many_readers_are_refused_and_room_comes_back(void **state)
     kill_writer(&writer);
 }
 
+static void who_is_at_the_door_is_told_to_who_is_inside(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    struct yd_live *live = attach(), *other = attach();
+    struct yd_live_readers readers;
+    assert_int_equal(yd_live_readers(live, &readers), 0);
+    assert_int_equal(readers.attached, 2);
+    assert_int_equal(readers.welcomed, 2);
+    assert_int_equal(readers.refused, 0);
+    assert_int_equal(readers.shown_out, 0);
+    yd_live_close(other);
+    do assert_int_equal(yd_live_readers(live, &readers), 0);
+    while (readers.attached != 1); /* he hangs up, which the door sees after us perhaps */
+    assert_int_equal(readers.welcomed, 2);
+    kill_writer(&writer);
+    int error;
+    while ((error = yd_live_readers(live, &readers)) == 0) continue; /* an answer may still lie there */
+    assert_int_equal(error, YD_ECLOSED);
+    yd_live_close(live);
+}
+
 static void nonsense_at_the_door_harms_nobody(void **state)
 {
     (void)state;
@@ -663,6 +685,7 @@ int main(void)
         cmocka_unit_test(a_descriptor_is_readable_when_something_came),
         cmocka_unit_test(who_is_not_on_the_list_is_refused_with_the_reason),
         cmocka_unit_test(too_many_readers_are_refused_and_room_comes_back),
+        cmocka_unit_test(who_is_at_the_door_is_told_to_who_is_inside),
         cmocka_unit_test(nonsense_at_the_door_harms_nobody),
         cmocka_unit_test(who_waits_for_an_absent_writer_gets_it_when_it_comes),
         cmocka_unit_test(an_address_in_use_is_refused_and_a_dead_ones_is_taken),
