@@ -50,6 +50,8 @@ void yd__compile_calibrations(struct yd__compiler *compiler, struct yd__info *in
                               struct yd__field *field);
 bool yd__type_bits(const struct yd_def_type *type, uint64_t *ret_bits);    /* true: always so many */
 bool yd__entry_bits(const struct yd_def_entry *entry, uint64_t *ret_bits); /* likewise, all its elements */
+/* Can this field be its checksum? at: its bit, UINT64_MAX when nobody knows. What is wrong is said. */
+void yd__compile_check(struct yd__compiler *compiler, const struct yd_def_entry *entry, uint64_t at);
 bool yd__is_number(const struct yd_def_type *type);
 
 /* compile.c: the field that `path` means for who stands at `from` (NULL: for the container): of its own group first,

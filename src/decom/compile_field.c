@@ -294,3 +294,17 @@ const struct yd__field *yd__compile_field(struct yd__compiler *compiler, struct 
     type->compiled = good ? field : (void *)(uintptr_t)&broken;
     return good ? field : NULL;
 }
+
+void yd__compile_check(struct yd__compiler *compiler, const struct yd_def_entry *entry, uint64_t at)
+{
+    const struct yd_def_check *check = &entry->check;
+    uint32_t bits = yd_checksum_bits(check->kind);
+    const struct yd_def_type *type = entry->type;
+    if (type->encoding != YD_DEF_UNSIGNED || type->bits != bits || type->calibrations || entry->dimensions ||
+        entry->sequence || entry->has_constant || type->labels)
+        yd_def_error(compiler->diagnostics, YD_D_OPTION, check->place, "", "%s is one plain number of %u bits",
+                     yd_checksum_word(check->kind), bits);
+    else if ((check->end == YD_DEF_CHECK_FIELD && at != UINT64_MAX && check->from >= at / 8) ||
+             (check->end == YD_DEF_CHECK_AT && check->from >= check->to))
+        yd_def_error(compiler->diagnostics, YD_D_PLACE, check->place, "", "a checksum of no bytes");
+}

@@ -293,6 +293,7 @@ static void make_step(struct builder *builder, const struct yd_def_entry *entry,
                               .in_group = in_group,
                               .to_end = entry->to_end,
                               .stamp = entry->stamp,
+                              .checks = entry->check.kind != YD_CHECKSUM_NONE,
                               .offset = entry->offset_bits,
                               .reg = scope->reg,
                               .name = publishes ? name : YD__NONE,
@@ -396,7 +397,8 @@ static void add_fixed(struct builder *builder, const struct yd_def_entry *entry,
         if (has_raw(builder, entry->type))
             add_name(builder, entry, yd_str_of(yd__path(builder->compiler, path, YD_STR("raw"))), YD__RAW_NAME);
     }
-    if (number && !entry->stamp && !closely && name != YD__NONE && lane_of(field, at, &lane, &c0, &c1)) {
+    if (number && !entry->stamp && !entry->check.kind && !closely && name != YD__NONE &&
+        lane_of(field, at, &lane, &c0, &c1)) {
         builder->program->types[name] = lane_type(lane, field);
         add_lane(builder, (struct lane){lane, name, at, field->bits, c0, c1});
         if (has_raw(builder, entry->type)) {
@@ -514,6 +516,7 @@ static void add_entry(struct builder *builder, const struct yd_def_entry *entry,
         }
     }
     if (entry->sequence) add_sequence(builder, entry, scope_path);
+    if (entry->check.kind) yd__compile_check(compiler, entry, builder->known ? builder->at : UINT64_MAX);
     bool fixed = yd__entry_bits(entry, &bits) && yd__type_bits(type, &one);
     uint64_t count = fixed ? elements_max(entry) : 0;
     bool plain_group = type->encoding == YD_DEF_GROUP && !entry->dimensions && !entry->only_if && !entry->to_end;

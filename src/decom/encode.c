@@ -3,7 +3,8 @@
  *   forced   what the conditions on the way to this packet want of fields (apid == 3), solved once for each packet
  *   steps    in the decoder's order: place, condition, counts out of what was written before, then each value
  *   ends     fields placed from the end of the packet, when it is known where that is
- *   counters sequence fields, when what tells counters apart has been written */
+ *   counters sequence fields, when what tells counters apart has been written
+ *   checks   checksums, over all that has been written */
 #include "decom/encode.h"
 
 #include <stdio.h>
@@ -35,6 +36,7 @@ struct counter {
 struct pending {
     const struct yd__step *step;
     uint64_t at;
+    uint32_t shift;
 };
 struct yd_encoder {
     const struct yd_plan *plan;
@@ -46,8 +48,8 @@ struct yd_encoder {
     const struct target *target;
     struct counter *counters;
     uint32_t counter_count, counter_capacity;
-    struct pending ends[PENDING_MAX], sequences[PENDING_MAX];
-    uint32_t end_count, sequence_count;
+    struct pending ends[PENDING_MAX], sequences[PENDING_MAX], checks[PENDING_MAX];
+    uint32_t end_count, sequence_count, check_count;
     uint64_t furthest, saturated;
     char why[256];
 };
@@ -264,7 +266,12 @@ static int put_number(struct yd_encoder *encoder, const struct yd__step *step, u
     bool saturated = false;
     if (entry->sequence && !forced) {
         if (encoder->sequence_count == PENDING_MAX) return refuse(encoder, step->path, "too many sequence counters");
-        encoder->sequences[encoder->sequence_count++] = (struct pending){step, at};
+        encoder->sequences[encoder->sequence_count++] = (struct pending){step, at, 0};
+        return 0;
+    }
+    if (step->checks) {
+        if (encoder->check_count == PENDING_MAX) return refuse(encoder, step->path, "too many checksums");
+        encoder->checks[encoder->check_count++] = (struct pending){step, at, shift};
         return 0;
     }
     if (entry->has_constant) {
@@ -438,7 +445,7 @@ static int run(struct yd_encoder *encoder, const struct yd__step *step, uint32_t
     if (step->origin == YD__BEFORE_END) {
         if (encoder->end_count == PENDING_MAX || shift)
             return refuse(encoder, step->path, "placed from the end, and too many of them");
-        encoder->ends[encoder->end_count++] = (struct pending){step, 0};
+        encoder->ends[encoder->end_count++] = (struct pending){step, 0, 0};
         return 0;
     }
     int64_t from = step->origin == YD__AFTER ? (int64_t)machine->at : step->in_group ? (int64_t)machine->group : 0;
@@ -513,6 +520,34 @@ static int run_sequences(struct yd_encoder *encoder)
     return 0;
 }
 
+/* ---- checksums ---- */
+
+/* One may be of bytes that another one is among: as many rounds as there are make all of them right, unless two are of
+ * each other. */
+static int run_checks(struct yd_encoder *encoder, uint64_t size)
+{
+    uint32_t value = 0, changed = 1;
+    for (uint32_t round = 0; changed; round++) {
+        changed = 0;
+        for (uint32_t i = 0; i < encoder->check_count; i++) {
+            const struct yd__step *step = encoder->checks[i].step;
+            uint64_t at = encoder->checks[i].at;
+            if (!yd__check_value(&step->entry->check, encoder->room, size, at, &value))
+                return refuse(encoder, step->path, "a checksum of bytes that are not there");
+            changed += yd__field_bits(&step->field, encoder->room, size, at) != value;
+            yd__field_put(&step->field, value, encoder->room, at);
+        }
+        if (round > encoder->check_count) return refuse(encoder, "", "its checksums are of each other");
+    }
+    for (uint32_t i = 0; i < encoder->check_count; i++) {
+        const struct pending *check = &encoder->checks[i];
+        struct yd_encode_ask ask = ask_for(encoder, check->step, check->shift);
+        uint64_t bits = yd__field_bits(&check->step->field, encoder->room, size, check->at);
+        tell(encoder, check->step, &ask, yd__field_decode(&check->step->field, bits));
+    }
+    return 0;
+}
+
 /* ---- a packet ---- */
 
 int yd_encode(struct yd_encoder *encoder, uint32_t packet, struct yd_str *ret_bytes)
@@ -524,7 +559,7 @@ int yd_encode(struct yd_encoder *encoder, uint32_t packet, struct yd_str *ret_by
     if (target->why) return refuse(encoder, "", target->why);
     memset(encoder->room, 0, (encoder->furthest + 7) / 8 + 64);
     encoder->furthest = program->least_bits;
-    encoder->end_count = encoder->sequence_count = 0;
+    encoder->end_count = encoder->sequence_count = encoder->check_count = 0;
     machine->size = ROOM_SIZE;
     machine->size_bits = ROOM_SIZE * 8u;
     machine->data = encoder->room;
@@ -537,6 +572,7 @@ int yd_encode(struct yd_encoder *encoder, uint32_t packet, struct yd_str *ret_by
     if (r == 0) r = run_sequences(encoder);
     if (r) return r;
     if (!bits) return refuse(encoder, "", "it has no bytes");
+    if ((r = run_checks(encoder, bits / 8))) return r;
     machine->size = bits / 8;
     machine->size_bits = bits;
     machine->quiet = false;

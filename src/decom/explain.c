@@ -330,6 +330,7 @@ int yd_plan_explain(const struct yd_plan *plan, struct yd_str packet, struct yd_
             yd_buf_printf(to, ": at least %" PRIu64 " bytes are wanted", (program->least_bits + 7) / 8);
         if (program && r == 1 + YD_DECOM_TOO_LONG && !program->is_dynamic)
             yd_buf_printf(to, ": %" PRIu64 " bytes are wanted", (program->least_bits + 7) / 8);
+        if (r == 1 + YD_DECOM_CHECKSUM) yd_buf_printf(to, ": the bytes give %u", machine->checksum);
         yd_buf_char(to, '\n');
     }
     yd__machine_fini(machine);

@@ -25,6 +25,7 @@
 #define DECOM_MODEL_H
 
 #include "base/diagnostics.h"
+#include "decom/checksum.h"
 #include "decom/limits.h"
 
 /* ---- values and conditions ---- */
@@ -213,6 +214,14 @@ enum yd_def_origin {
     YD_DEF_START,    /* of the container's outermost parent: of the packet. In a group: of the group */
     YD_DEF_END,      /* offset_bits (negative) from the end of the packet */
 };
+enum yd_def_check_end { YD_DEF_CHECK_FIELD, YD_DEF_CHECK_AT, YD_DEF_CHECK_END };
+struct yd_def_check { /* a checksum of the packet's bytes `from` … `to`; where it lies among them it counts as zeros */
+    enum yd_checksum kind;
+    uint32_t from;
+    enum yd_def_check_end end; /* where the field begins; `to`; `to` bytes in front of the packet's end */
+    uint32_t to;
+    struct yd_place place;
+};
 struct yd_def_slot { /* commutated: where a piece of it is; pieces are put together first one highest */
     struct yd_def_slot *next;
     struct yd_place place;
@@ -237,6 +246,7 @@ struct yd_def_entry {
     struct yd_str published; /* another name than container.name; "": none */
     bool has_constant;       /* must be this (raw), else it is not this container */
     uint64_t constant;
+    struct yd_def_check check;     /* kind NONE: it is none */
     bool stamp;                    /* a time: that of all values of the packet */
     bool sequence;                 /* counts packets; wraps at its size */
     struct yd_def_ref sequence_by; /* counted for each value of this field apart; none: for each container apart */

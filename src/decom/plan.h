@@ -48,6 +48,7 @@ struct yd_str yd_plan_measurement_name(const struct yd_plan *plan, uint32_t pack
     X(COUNT, "a size or count in it is over its limit")                                                                \
     X(TERMINATOR, "a text in it does not end")                                                                         \
     X(UNSUPPORTED, "its container is not supported")                                                                   \
+    X(CHECKSUM, "its checksum is wrong")                                                                               \
     X(TOO_MUCH, "more values than a packet may have")                                                                  \
     X(NO_SYNC, "bytes without frame sync")                                                                             \
     X(NOT_BYTES, "no bytes at all")

@@ -36,6 +36,7 @@ struct yd__step {
     bool in_group; /* AT counts from the group's first bit */
     bool to_end;
     bool stamp;
+    bool checks;    /* it is a checksum: entry->check */
     int64_t offset; /* bits */
     const struct yd__condition *only_if;
     uint32_t reg;            /* takes the raw value; NONE */
@@ -159,6 +160,7 @@ struct yd__machine {
     int64_t time_ns;
     bool quiet;
     uint32_t work;
+    uint32_t checksum; /* what a wrong one would have been */
     struct yd_alloc *alloc;
     /* Explaining: told of each value, or of what was not there. */
     void (*trace)(void *arg, const struct yd__step *step, uint32_t index, uint64_t at, uint64_t bits,
@@ -181,6 +183,8 @@ int yd__check_size(const struct yd__machine *machine, const struct yd__program *
 int yd__step_number(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
 int yd__step_bytes(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
 int yd__step_time(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
+/* What a checksum that lies at bit `at` ought to be. False: what it is of is not inside of the packet. */
+bool yd__check_value(const struct yd_def_check *check, const uint8_t *data, uint64_t size, uint64_t at, uint32_t *ret);
 int yd__step_group(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
 
 #endif

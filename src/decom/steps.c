@@ -107,6 +107,30 @@ static bool is_off(struct yd__machine *machine, const struct yd__step *step)
     return true;
 }
 
+bool yd__check_value(const struct yd_def_check *check, const uint8_t *data, uint64_t size, uint64_t at, uint32_t *ret)
+{
+    uint64_t own = at / 8, behind = (at + yd_checksum_bits(check->kind) + 7) / 8, end = own;
+    if (check->end == YD_DEF_CHECK_AT) end = check->to;
+    if (check->end == YD_DEF_CHECK_END) end = size < check->to ? 0 : size - check->to;
+    if (check->from > end || end > size) return false;
+    static const uint8_t zeros[8] = {0};
+    struct yd_checksumming sum = yd_checksum_begin(check->kind);
+    uint64_t before = YD_MAX(check->from, YD_MIN(end, own)), after = YD_MIN(end, YD_MAX(behind, check->from));
+    yd_checksum_add(&sum, data + check->from, before - check->from);
+    if (after > before) yd_checksum_add(&sum, zeros, after - before);
+    if (end > after) yd_checksum_add(&sum, data + after, end - after);
+    *ret = yd_checksum_end(&sum);
+    return true;
+}
+
+/* A checksum has been read: is it right? */
+static int verify(struct yd__machine *machine, const struct yd__step *step, uint64_t at, uint64_t bits)
+{
+    if (!yd__check_value(&step->entry->check, machine->data, machine->size, at, &machine->checksum))
+        return 1 + YD_DECOM_TRUNCATED;
+    return bits == machine->checksum ? 0 : 1 + YD_DECOM_CHECKSUM;
+}
+
 /* Names in front of those of element i: rows have the room of their longest. */
 static uint32_t names_before(const struct yd__step *step, uint64_t i, uint64_t columns)
 {
@@ -135,6 +159,7 @@ int yd__step_number(struct yd__machine *machine, const struct yd__step *step, ui
         machine->element = (uint32_t)i;
         uint64_t read = yd__field_bits(&step->field, machine->data, machine->size, at);
         r = take(machine, step, shift + names_before(step, i, columns), at, bits, yd__field_decode(&step->field, read));
+        if (r == 0 && YD_UNLIKELY(step->checks) && !machine->quiet) r = verify(machine, step, at, read);
         if (r) return r;
     }
     machine->at = at;

@@ -423,6 +423,37 @@ static bool take_words(struct yd__ydm *ydm, struct yd_def_entry *entry)
     return true;
 }
 
+/* check crc16_ccitt   check crc32 from 4   check sum8 from 2 to 10   check crc32c from 8 to end - 4 */
+static bool take_check(struct yd__ydm *ydm, struct yd_def_check *check)
+{
+    struct yd_place place = ydm->at->place;
+    struct yd_str word;
+    struct yd_nearest nearest;
+    uint64_t number = 0;
+    if (!yd__ydm_word(ydm, "the name of a checksum, as crc16_ccitt", &word)) return false;
+    *check = (struct yd_def_check){.kind = yd_checksum_find(word), .place = place};
+    if (check->kind == YD_CHECKSUM_NONE) {
+        yd_def_error(ydm->diagnostics, YD_D_WORD, place, "", "there is no checksum '%.*s'", YD_STR_FMT(word));
+        yd_nearest_init(&nearest, word);
+        for (int i = 1; i < YD_CHECKSUM_COUNT; i++)
+            yd_nearest_add(&nearest, yd_str_of(yd_checksum_word((enum yd_checksum)i)));
+        yd_nearest_help(&nearest, ydm->diagnostics,
+                        "there are crc8, crc16_ccitt, crc16_xmodem, crc16_x25, crc16_modbus, crc16_arc, crc32, crc32c, "
+                        "sum8, sum16, xor8, fletcher16, adler32 and more");
+        return false;
+    }
+    if (yd__ydm_skip_word(ydm, "from")) {
+        if (!yd__ydm_u64(ydm, "its first byte", UINT32_MAX / 2, &number)) return false;
+        check->from = (uint32_t)number;
+    }
+    if (!yd__ydm_skip_word(ydm, "to")) return true;
+    check->end = yd__ydm_skip_word(ydm, "end") ? YD_DEF_CHECK_END : YD_DEF_CHECK_AT;
+    if (check->end == YD_DEF_CHECK_END && !yd__ydm_skip_mark(ydm, '-')) return true;
+    if (!yd__ydm_u64(ydm, "a byte: up to there, and without it", UINT32_MAX / 2, &number)) return false;
+    check->to = (uint32_t)number;
+    return true;
+}
+
 static bool only_in_fields(struct yd__ydm *ydm, const struct yd__ydm_options *options, const struct yd__ydm_token *word)
 {
     if (options->entry && !options->in_context) return true;
@@ -433,7 +464,7 @@ static bool only_in_fields(struct yd__ydm *ydm, const struct yd__ydm_options *op
 static const char *const option_words[] = {
     "at",    "order",   "msb0",        "lsb0",  "reversed", "scale", "offset", "poly", "rational", "spline",   "steps",
     "table", "calc",    "extrapolate", "unit",  "doc",      "as",    "hidden", "if",   "stamp",    "sequence", "limits",
-    "valid", "charset", "untrimmed",   "since", "bias",     "word",  "ns",     "us",   "ms",       "s"};
+    "valid", "charset", "untrimmed",   "since", "bias",     "word",  "ns",     "us",   "ms",       "s",        "check"};
 
 static bool unknown_option(struct yd__ydm *ydm, const struct yd__ydm_token *token)
 {
@@ -444,7 +475,7 @@ static bool unknown_option(struct yd__ydm *ydm, const struct yd__ydm_token *toke
     yd_nearest_help(
         &nearest, ydm->diagnostics,
         "options are at, scale, offset, unit, poly, spline, steps, table, rational, calc, limits, valid, if, as, "
-        "hidden, stamp, sequence, since, order, reversed, charset, doc");
+        "hidden, stamp, sequence, check, since, order, reversed, charset, doc");
     return false;
 }
 
@@ -534,7 +565,7 @@ static int take_field_option(struct yd__ydm *ydm, struct yd__ydm_options *option
 {
     struct yd_def_entry *entry = options->entry;
     const struct yd__ydm_token *token = &ydm->at[-1];
-    static const char *const words[] = {"at", "as", "hidden", "if", "stamp", "sequence", "limits", "word"};
+    static const char *const words[] = {"at", "as", "hidden", "if", "stamp", "sequence", "limits", "word", "check"};
     bool known = false, good = true;
     for (size_t i = 0; i < YD_COUNT(words); i++) known |= yd_str_eq(word, yd_str_of(words[i]));
     if (!known) return 0;
@@ -559,6 +590,8 @@ static int take_field_option(struct yd__ydm *ydm, struct yd__ydm_options *option
             if ((good = yd__ydm_word(ydm, "a field", &entry->sequence_by.name)))
                 entry->sequence_by.name = yd_def_text(ydm->def, entry->sequence_by.name);
         }
+    } else if (yd_str_eq(word, YD_STR("check"))) {
+        good = take_check(ydm, &entry->check);
     } else if (yd_str_eq(word, YD_STR("limits"))) {
         struct yd_def_limits *limits = yd_def_limits(ydm->def, entry, token->place);
         good = limits && yd__ydm_limits(ydm, limits);

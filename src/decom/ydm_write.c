@@ -415,6 +415,14 @@ static void put_entry(struct writer *writer, const struct yd_def_entry *entry, u
     if (entry->sequence) put(writer, " sequence");
     if (entry->sequence && entry->sequence_by.name.size)
         yd_buf_printf(writer->to, " by %.*s", YD_STR_FMT(entry->sequence_by.name));
+    if (entry->check.kind) {
+        yd_buf_printf(writer->to, " check %s", yd_checksum_word(entry->check.kind));
+        if (entry->check.from) yd_buf_printf(writer->to, " from %u", entry->check.from);
+        if (entry->check.end == YD_DEF_CHECK_AT) yd_buf_printf(writer->to, " to %u", entry->check.to);
+        if (entry->check.end == YD_DEF_CHECK_END) put(writer, " to end");
+        if (entry->check.end == YD_DEF_CHECK_END && entry->check.to)
+            yd_buf_printf(writer->to, " - %u", entry->check.to);
+    }
     if (entry->published.size) put(writer, " as "), put_quoted(writer, entry->published);
     if (doc.size) put(writer, " doc "), put_quoted(writer, doc);
     put(writer, "\n");

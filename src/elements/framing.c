@@ -2,7 +2,8 @@
  *
  * Sources: CCSDS 133.0-B-2 (space packet: three bits of version 000, a data length that is one less than the bytes
  * behind the six of the primary header), CCSDS 131.0-B-5 (attached sync marker 1ACFFC1D), CCSDS 132.0-B-3 (TM frame:
- * two bits of version 00; its error control field is the CRC of 4.1.6: x^16 + x^12 + x^5 + 1, begun with ones). */
+ * two bits of version 00; its error control field is the CRC of 4.1.6: x^16 + x^12 + x^5 + 1, begun with ones, which is
+ * `crc16_ccitt`). Checksums: decom/checksum.h. */
 #include "elements/framing_inner.h"
 
 #define SPACE_HEADER 6
@@ -45,21 +46,14 @@ void yd_framing_destroy(struct yd_framing *framing)
 
 /* ---- headers and words ---- */
 
-static uint16_t ccitt(struct yd_str bytes)
+bool yd__is_intact(const struct yd_framing_options *options, struct yd_str frame)
 {
-    uint16_t crc = 0xffff;
-    for (size_t i = 0; i < bytes.size; i++) {
-        uint16_t x = (uint16_t)((crc >> 8) ^ (uint8_t)bytes.data[i]);
-        x ^= x >> 4;
-        crc = (uint16_t)(crc << 8 ^ x << 12 ^ x << 5 ^ x);
-    }
-    return crc;
-}
-
-/* A frame with its own check behind it gives 0. */
-static bool is_intact(const struct yd_framing_options *options, struct yd_str frame)
-{
-    return !options->checksum || (frame.size >= 2 && ccitt(frame) == 0);
+    if (options->checksum == YD_CHECKSUM_NONE) return true;
+    uint32_t bytes = yd_checksum_bits(options->checksum) / 8, said = 0;
+    if (frame.size < bytes) return false;
+    const uint8_t *at = (const uint8_t *)frame.data + frame.size - bytes;
+    for (uint32_t i = 0; i < bytes; i++) said = said << 8 | at[options->checksum_little ? bytes - 1 - i : i];
+    return said == yd_checksum(options->checksum, frame.data, frame.size - bytes);
 }
 
 static struct yd__found no_frame(const struct yd_framing_options *options, struct yd_str shown,
@@ -89,8 +83,8 @@ static struct yd__found scan_fixed(const struct yd_framing_options *options, str
 {
     if (bytes.size < options->size) return yd__found_more(0);
     struct yd_str frame = {bytes.data, options->size};
-    return is_intact(options, frame) ? yd__found_frame(frame.size, frame)
-                                     : yd__found_bad(frame.size, frame, YD_UNFRAMED_CHECKSUM);
+    return yd__is_intact(options, frame) ? yd__found_frame(frame.size, frame)
+                                         : yd__found_bad(frame.size, frame, YD_UNFRAMED_CHECKSUM);
 }
 
 static struct yd__found scan_length(const struct yd_framing_options *options, struct yd_str bytes)
@@ -101,7 +95,8 @@ static struct yd__found scan_length(const struct yd_framing_options *options, st
     if (size == 0) return no_frame(options, (struct yd_str){bytes.data, header}, YD_UNFRAMED_LENGTH);
     if (bytes.size < size) return yd__found_more(0);
     struct yd_str frame = {bytes.data, size};
-    return is_intact(options, frame) ? yd__found_frame(size, frame) : yd__found_bad(size, frame, YD_UNFRAMED_CHECKSUM);
+    return yd__is_intact(options, frame) ? yd__found_frame(size, frame)
+                                         : yd__found_bad(size, frame, YD_UNFRAMED_CHECKSUM);
 }
 
 static struct yd__found scan_space_packet(const struct yd_framing_options *options, struct yd_str bytes)
@@ -114,7 +109,8 @@ static struct yd__found scan_space_packet(const struct yd_framing_options *optio
         return no_frame(options, (struct yd_str){bytes.data, SPACE_HEADER}, YD_UNFRAMED_TOO_LARGE);
     if (bytes.size < size) return yd__found_more(0);
     struct yd_str frame = {bytes.data, size};
-    return is_intact(options, frame) ? yd__found_frame(size, frame) : yd__found_bad(size, frame, YD_UNFRAMED_CHECKSUM);
+    return yd__is_intact(options, frame) ? yd__found_frame(size, frame)
+                                         : yd__found_bad(size, frame, YD_UNFRAMED_CHECKSUM);
 }
 
 /* How many bytes at the front do not begin the word, as far as they are here. */
@@ -145,7 +141,8 @@ static struct yd__found scan_sync(const struct yd_framing_options *options, stru
     if (bytes.size < size) return yd__found_more(0);
     struct yd_str frame = {bytes.data, size};
     struct yd_str behind = {bytes.data + options->sync_size, size - options->sync_size};
-    return is_intact(options, behind) ? yd__found_frame(size, frame) : yd__found_bad(1, frame, YD_UNFRAMED_CHECKSUM);
+    return yd__is_intact(options, behind) ? yd__found_frame(size, frame)
+                                          : yd__found_bad(1, frame, YD_UNFRAMED_CHECKSUM);
 }
 
 static struct yd__found scan_tm_frame(const struct yd_framing_options *options, struct yd_str bytes)
@@ -157,7 +154,8 @@ static struct yd__found scan_tm_frame(const struct yd_framing_options *options, 
         return yd__found_bad(1, (struct yd_str){bytes.data, options->sync_size + 1}, YD_UNFRAMED_HEADER);
     if (bytes.size < whole) return yd__found_more(0);
     struct yd_str frame = {bytes.data + options->sync_size, options->size};
-    return is_intact(options, frame) ? yd__found_frame(whole, frame) : yd__found_bad(1, frame, YD_UNFRAMED_CHECKSUM);
+    return yd__is_intact(options, frame) ? yd__found_frame(whole, frame)
+                                         : yd__found_bad(1, frame, YD_UNFRAMED_CHECKSUM);
 }
 
 static struct yd__found scan(struct yd__scan *scan, struct yd_str bytes)

@@ -17,6 +17,7 @@
 #include <yarder/element.h>
 
 #include "base/alloc.h"
+#include "decom/checksum.h"
 
 enum yd_framing_family {
     YD_FRAMING_FIXED,
@@ -50,10 +51,11 @@ enum yd_framing_reason {
 
 struct yd_framing_options {
     enum yd_framing_family family;
-    uint32_t size_max; /* of a frame as it is given out, before `strip` */
-    uint32_t size;     /* FIXED, TM_FRAME: of each frame; SYNC: with its word, 0: by the length field */
-    uint32_t strip;    /* leading bytes that are not given out */
-    bool checksum;     /* the last two bytes are CRC-16/CCITT-FALSE, high byte first, of all before (not of the sync) */
+    uint32_t size_max;         /* of a frame as it is given out, before `strip` */
+    uint32_t size;             /* FIXED, TM_FRAME: of each frame; SYNC: with its word, 0: by the length field */
+    uint32_t strip;            /* leading bytes that are not given out */
+    enum yd_checksum checksum; /* the last bytes, of all before them (but for the sync word) */
+    bool checksum_little;      /* they are lowest byte first */
     struct {
         uint32_t offset, size; /* from the frame's first byte; 1 to 4 bytes */
         bool little;
@@ -129,8 +131,13 @@ extern const char *const yd_framing_words[];
          .type = YD_PARAM_TEXT,                                                                                        \
          .initial = "\"none\"",                                                                                        \
          .oneof = yd_framing_checksums,                                                                                \
-         .doc = "`ccitt`: the last two bytes are a CRC-16/CCITT-FALSE, high byte first, of what is before them and "   \
-                "behind the sync word."},                                                                              \
+         .doc = "What the last bytes of a packet are, of what is before them and behind the sync word: `crc16_ccitt` " \
+                "(`ccitt`; CRC-16/CCITT-FALSE), `crc32` (IEEE 802.3), `crc32c`, sums and others of docs/ydm.md."},     \
+        {.name = "checksum_order",                                                                                     \
+         .type = YD_PARAM_TEXT,                                                                                        \
+         .initial = "\"big\"",                                                                                         \
+         .oneof = yd_framing_orders,                                                                                   \
+         .doc = "Its byte order."},                                                                                    \
         {.name = "crc_extra",                                                                                          \
          .type = YD_PARAM_MAP,                                                                                         \
          .initial = "{}",                                                                                              \

@@ -46,4 +46,6 @@ static inline struct yd__found yd__found_skip(size_t used)
     return (struct yd__found){YD__SKIP, used, {0}, 0};
 }
 
+bool yd__is_intact(const struct yd_framing_options *options, struct yd_str frame); /* its checksum, if it has one */
+
 #endif

@@ -12,7 +12,11 @@ const char *const yd_framing_words[] = {[YD_FRAMING_FIXED] = "fixed",       [YD_
                                         [YD_FRAMING_LINES] = "lines",       NULL};
 const char *const yd_framing_orders[] = {"big", "little", NULL};
 const char *const yd_framing_counts[] = {"rest", "packet", NULL};
-const char *const yd_framing_checksums[] = {"none", "ccitt", NULL};
+const char *const yd_framing_checksums[] = {"none",         "ccitt",     "crc8",      "crc8_maxim",    "crc16_ccitt",
+                                            "crc16_xmodem", "crc16_aug", "crc16_x25", "crc16_mcrf4xx", "crc16_kermit",
+                                            "crc16_modbus", "crc16_arc", "crc24",     "crc32",         "crc32_mpeg2",
+                                            "crc32c",       "sum8",      "sum16",     "sum32",         "xor8",
+                                            "fletcher16",   "adler32",   NULL};
 
 static int nibble(char c)
 {
@@ -57,7 +61,10 @@ static void read_all(const struct yd_args *args, struct yd_framing_options *opti
     options->size_max = (uint32_t)yd_args_int(args, "max_size");
     options->size = (uint32_t)yd_args_int(args, "size");
     options->strip = (uint32_t)yd_args_int(args, "strip");
-    options->checksum = yd_str_eq(yd_args_text(args, "checksum"), YD_STR("ccitt"));
+    struct yd_str checksum = yd_args_text(args, "checksum");
+    if (yd_str_eq(checksum, YD_STR("ccitt"))) checksum = YD_STR("crc16_ccitt"); /* its name before there were others */
+    options->checksum = yd_checksum_find(checksum);
+    options->checksum_little = yd_str_eq(yd_args_text(args, "checksum_order"), YD_STR("little"));
     options->length.offset = (uint32_t)yd_args_int(args, "length_offset");
     options->length.size = (uint32_t)yd_args_int(args, "length_size");
     options->length.little = yd_str_eq(yd_args_text(args, "length_order"), YD_STR("little"));
@@ -70,7 +77,7 @@ static const char *wrong_with(const struct yd_framing_options *o)
 {
     bool sized = o->family == YD_FRAMING_FIXED || o->family == YD_FRAMING_TM_FRAME;
     bool synced = o->family == YD_FRAMING_SYNC || o->family == YD_FRAMING_TM_FRAME;
-    bool checked = sized || synced || o->family == YD_FRAMING_LENGTH || o->family == YD_FRAMING_SPACE_PACKET;
+    bool checked = o->family != YD_FRAMING_MAVLINK && o->family != YD_FRAMING_LINES;
     if (sized && !o->size) return "`fixed` and `tm_frame` need `size`";
     if (o->size && !sized && o->family != YD_FRAMING_SYNC) return "`size` belongs to `fixed`, `tm_frame` and `sync`";
     if (o->size > o->size_max) return "`size` is above `max_size`";
@@ -78,7 +85,9 @@ static const char *wrong_with(const struct yd_framing_options *o)
     if (o->sync_size && !synced) return "`sync` belongs to `sync` and `tm_frame`";
     if (o->family == YD_FRAMING_SYNC && o->size && o->size <= o->sync_size) return "`size` counts the sync word, too";
     if (o->checksum && !checked) return "`checksum` does not go with this framing";
-    if (o->checksum && o->size && o->size < 2 + (o->family == YD_FRAMING_SYNC ? o->sync_size : 0))
+    if (o->checksum_little && !o->checksum) return "`checksum_order` is of a `checksum`";
+    if (o->checksum && o->size &&
+        o->size < yd_checksum_bits(o->checksum) / 8 + (o->family == YD_FRAMING_SYNC ? o->sync_size : 0))
         return "`size` has no room for the checksum";
     if (o->length.offset + o->length.size > o->size_max) return "the length field is beyond `max_size`";
     if (o->extra_count && o->family != YD_FRAMING_MAVLINK) return "`crc_extra` belongs to `mavlink`";

@@ -72,7 +72,9 @@ static struct yd__found scan_stuffed(struct yd__scan *scan, struct yd_str bytes,
     if (got < 0) return yd__found_bad(used, shown, YD_UNFRAMED_CODING);
     if ((uint64_t)got > scan->options->size_max) return yd__found_bad(used, shown, YD_UNFRAMED_TOO_LARGE);
     if (got == 0) return yd__found_pass(used);
-    return yd__found_frame(used, (struct yd_str){scan->room ? scan->room : bytes.data, (size_t)got});
+    struct yd_str frame = {scan->room ? scan->room : bytes.data, (size_t)got};
+    if (!yd__is_intact(scan->options, frame)) return yd__found_bad(used, shown, YD_UNFRAMED_CHECKSUM);
+    return yd__found_frame(used, frame);
 }
 
 struct yd__found yd__scan_cobs(struct yd__scan *scan, struct yd_str bytes)

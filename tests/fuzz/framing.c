@@ -51,7 +51,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct yd_framing_options options = {
         .family = (enum yd_framing_family)(data[0] % (YD_FRAMING_LINES + 1)),
         .size_max = data[1] & 1 ? 40 : 300,
-        .checksum = data[0] & 0x80,
+        .checksum = data[0] & 0x80 ? (enum yd_checksum)(data[1] % YD_CHECKSUM_COUNT) : YD_CHECKSUM_NONE,
+        .checksum_little = data[0] & 0x40,
         .length = {(data[1] >> 1) % 5, 1 + (data[1] >> 3) % 4, data[1] & 2, data[1] % 9 - 2},
         .sync = {0xeb, data[1]},
         .sync_size = 1 + (data[1] & 1),

@@ -178,6 +178,8 @@ static const char everything[] = "definition all\n"
                                  "  _ u2\n"
                                  "packet one : head when apid == 1 and not flags\n"
                                  "  t cuc(4, 2) since gps stamp\n"
+                                 "  whole u32 check crc32c from 4 to end\n"
+                                 "  upto u16be check crc16_x25 from 2 to 14\n"
                                  "  supply volt\n"
                                  "  mode state\n"
                                  "  at_home pos\n"
@@ -205,7 +207,7 @@ static const char everything[] = "definition all\n"
                                  "  name text(12) charset utf16be\n"
                                  "  line text(until \"\\n\", max 20)\n"
                                  "  tail text(prefix u16, max 64)[n2, max 4] if a > 5\n"
-                                 "  crc u16 at end - 2\n"
+                                 "  crc u16 at end - 2 check crc16_modbus\n"
                                  "  ...\n";
 
 static void what_is_told_is_what_is_decoded(void **state)

@@ -336,6 +336,29 @@ static void bytes_that_no_batch_holds_are_refused_and_the_next_packet_is_decoded
     free(bytes);
 }
 
+static void a_checksum_that_is_wrong_refuses_the_packet(void **state)
+{
+    (void)state;
+    const char *end =
+        "packet p\n  a u8\n  n u8 hidden\n  t text(n)\n  crc u16be at end - 2 hidden check crc16_ccitt from 1\n";
+    expect_rejected(end, "01 03 616263 0000", YD_DECOM_CHECKSUM);
+    expect_rejected(end, "01 03 616263 00", YD_DECOM_CHECKSUM);
+    expect_rejected("packet p\n  c u8\n  x u8 at end - 1 check sum8 from 3\n", "01 02", YD_DECOM_TRUNCATED);
+    /* What the catalogue says of "123456789": the checksum behind it, in front of it, and in the middle. */
+    expect("packet p\n  _ u8[9]\n  crc u32be check crc32\n", "31 32 33 34 35 36 37 38 39 cbf43926",
+           "p.crc=3421780262\n");
+    expect("packet p\n  crc u32le check crc32c from 4 to end\n  ...\n", "83 92 06 e3 31 32 33 34 35 36 37 38 39",
+           "p.crc=3808858755\n");
+    expect("packet p\n  id u8\n  s u8 check xor8 from 0 to 4\n  a u16\n  b u8\n", "01 07 02 04 ff",
+           "p.id=1\np.a=516\np.b=255\np.s=7\n");
+    expect_rejected("packet p\n  id u8\n  s u8 check xor8 from 0 to 4\n  a u16\n  b u8\n", "01 06 02 04 ff",
+                    YD_DECOM_CHECKSUM);
+    expect_refused("packet p\n  a u8\n  s u16 check sum8\n", "D047", "one plain number of 8 bits");
+    expect_refused("packet p\n  s u8 check sum8\n  a u8\n", "D042", "of no bytes");
+    expect_refused("packet p\n  a u8\n  s u8 check sum9\n", "D021", "did you mean 'sum8'");
+    expect_refused("type t u8 check sum8\npacket p\n  a t\n", "D047", "belongs to a field");
+}
+
 #define PCM                                                                                                            \
     "definition v\nframe pcm\n  sync 0xfe6b\n  minor 8 words of 8\n  major 4 by sfid\n  sfid u8 word 3\n  a i16 word " \
     "4 + 6\n"                                                                                                          \
@@ -407,6 +430,7 @@ int main(void)
         cmocka_unit_test(a_packet_larger_than_a_batch_is_cut_not_lost),
         cmocka_unit_test(more_plain_fields_than_a_batch_holds_are_cut_not_lost),
         cmocka_unit_test(bytes_that_no_batch_holds_are_refused_and_the_next_packet_is_decoded),
+        cmocka_unit_test(a_checksum_that_is_wrong_refuses_the_packet),
         cmocka_unit_test(frames_are_found_and_their_words_sorted_out),
         cmocka_unit_test(frames_may_begin_in_any_bit_and_come_in_any_pieces),
         cmocka_unit_test(noise_between_frames_costs_the_noise),

@@ -132,7 +132,7 @@ static void a_sync_word_is_found_again(void **state)
            "x\xeb\x90\1c",
            "frame eb90026162\nbad LENGTH\nskip 3\nframe eb900163\n");
     /* Behind a wrong checksum nothing is passed over: a good frame inside of what was none is found. */
-    sync.checksum = true;
+    sync.checksum = YD_CHECKSUM_CRC16_CCITT;
     EXPECT(&sync, "\xeb\x90\xb\xeb\x90\2\xc1\xb2zzzzzz", "bad CHECKSUM\nskip 2\nframe eb9002c1b2\nskip 6\n");
 }
 
@@ -149,7 +149,7 @@ static void ccsds_packets_and_frames(void **state)
     EXPECT(&tm, "x\x1a\xcf\xfc\x1dS4\x1a\xcf\xfc\x1d\1abc", "skip 1\nbad HEADER\nskip 5\nframe 01616263\n");
     EXPECT(&tm, "\x1a\xcf\xfc\x1d\7abc\x1a\xcf\xfc\x1d\1abc", "frame 07616263\nframe 01616263\n");
     tm.size = 11; /* the check value of CRC-16/CCITT-FALSE: 0x29b1 */
-    tm.checksum = true;
+    tm.checksum = YD_CHECKSUM_CRC16_CCITT;
     EXPECT(&tm,
            "\x1a\xcf\xfc\x1d"
            "123456789\x29\xb1",
@@ -158,6 +158,26 @@ static void ccsds_packets_and_frames(void **state)
            "\x1a\xcf\xfc\x1d"
            "123456789\x29\xb0",
            "bad CHECKSUM\nskip 14\n");
+}
+
+static void checksums_of_any_kind_and_order(void **state)
+{
+    (void)state;
+    struct yd_framing_options options = {
+        .family = YD_FRAMING_FIXED, .size = 13, .size_max = 64, .checksum = YD_CHECKSUM_CRC32};
+    EXPECT(&options,
+           "123456789\xcb\xf4\x39\x26"
+           "123456789\x26\x39\xf4\xcb",
+           "frame 313233343536373839cbf43926\nbad CHECKSUM\n");
+    options.checksum_little = true;
+    EXPECT(&options, "123456789\x26\x39\xf4\xcb", "frame 3132333435363738392639f4cb\n");
+    struct yd_framing_options cobs = {
+        .family = YD_FRAMING_COBS, .size_max = 64, .checksum = YD_CHECKSUM_CRC32C, .checksum_little = true};
+    EXPECT(&cobs,
+           "\x0e"
+           "123456789\x83\x92\x06\xe3\0\x0e"
+           "123456780\x83\x92\x06\xe3\0\2a\0",
+           "frame 313233343536373839839206e3\nbad CHECKSUM\nbad CHECKSUM\n");
 }
 
 static void mavlink_of_both_versions(void **state)
@@ -232,17 +252,26 @@ static void what_is_stuffed(void **state)
 /* ---- pieces ---- */
 
 static const struct yd_framing_options all[] = {
-    {.family = YD_FRAMING_FIXED, .size = 7, .size_max = 64, .checksum = true},
+    {.family = YD_FRAMING_FIXED, .size = 7, .size_max = 64, .checksum = YD_CHECKSUM_CRC16_CCITT},
     {.family = YD_FRAMING_LENGTH, .size_max = 64, .length = {1, 1, false, 2}, .slides = true},
-    {.family = YD_FRAMING_LENGTH, .size_max = 64, .length = {0, 2, true, 0}, .checksum = true, .slides = true},
-    {.family = YD_FRAMING_SYNC, .size = 9, .size_max = 64, .sync = {0}, .sync_size = 1, .checksum = true},
+    {.family = YD_FRAMING_LENGTH,
+     .size_max = 64,
+     .length = {0, 2, true, 0},
+     .checksum = YD_CHECKSUM_CRC16_CCITT,
+     .slides = true},
+    {.family = YD_FRAMING_SYNC,
+     .size = 9,
+     .size_max = 64,
+     .sync = {0},
+     .sync_size = 1,
+     .checksum = YD_CHECKSUM_CRC16_CCITT},
     {.family = YD_FRAMING_SYNC, .size_max = 64, .sync = {1, 1, 2}, .sync_size = 3, .length = {3, 1, false, 4}},
     {.family = YD_FRAMING_SYNC,
      .size_max = 64,
      .sync = {0, 0},
      .sync_size = 2,
      .length = {2, 1, false, 3},
-     .checksum = true},
+     .checksum = YD_CHECKSUM_CRC16_CCITT},
     {.family = YD_FRAMING_SPACE_PACKET, .size_max = 64, .slides = true},
     {.family = YD_FRAMING_TM_FRAME, .size = 6, .size_max = 64, .sync = {0, 1}, .sync_size = 2},
     {.family = YD_FRAMING_MAVLINK, .size_max = 280},
@@ -286,8 +315,12 @@ static void pieces_of_any_size_give_the_same(void **state)
 static void hostile_checksums_cost_a_bounded_time(void **state)
 {
     (void)state;
-    struct yd_framing_options sync = {
-        .family = YD_FRAMING_SYNC, .size = 1 << 16, .size_max = 1 << 16, .sync = {7}, .sync_size = 1, .checksum = true};
+    struct yd_framing_options sync = {.family = YD_FRAMING_SYNC,
+                                      .size = 1 << 16,
+                                      .size_max = 1 << 16,
+                                      .sync = {7},
+                                      .sync_size = 1,
+                                      .checksum = YD_CHECKSUM_CRC16_CCITT};
     size_t size = 1 << 21;
     char *bytes = malloc(size);
     struct yd_rng rng;
@@ -306,6 +339,7 @@ int main(void)
         cmocka_unit_test(fixed_and_length),
         cmocka_unit_test(a_sync_word_is_found_again),
         cmocka_unit_test(ccsds_packets_and_frames),
+        cmocka_unit_test(checksums_of_any_kind_and_order),
         cmocka_unit_test(mavlink_of_both_versions),
         cmocka_unit_test(what_is_stuffed),
         cmocka_unit_test(pieces_of_any_size_give_the_same),
