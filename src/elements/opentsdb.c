@@ -22,6 +22,9 @@
 
 #define QUESTIONS_MAX 4096
 #define PIECE         ((size_t)256 << 10)
+#define WRITTEN_MAX   64
+#define WRITTEN_BYTES ((size_t)1 << 20) /* of a batch; a larger one is read when the history has it */
+#define WRITTEN_NS    (2 * YD_NS_PER_S) /* by then the history has it */
 
 enum kind { QUERY, SUGGEST, LOOKUP, LAST, NOTES, GRAPHITE };
 
@@ -53,6 +56,11 @@ struct state {
     struct question *questions;
     unsigned count;
     uint64_t values; /* that Graphite's requests hold */
+    struct written {
+        struct yd_batch *batch; /* annotations: for who asks before the history has them */
+        int64_t mono_ns;
+    } written[WRITTEN_MAX]; /* a ring */
+    unsigned next_written;
 };
 
 static const char *const reasons[] = {
@@ -185,6 +193,7 @@ static void close(void *opaque)
         state->questions = question->next;
         free_question(question);
     }
+    for (unsigned i = 0; i < WRITTEN_MAX; i++) yd_batch_unref(state->written[i].batch);
     state->count = 0;
     yd_line_feed_destroy(state->feed);
     state->feed = NULL;
@@ -343,6 +352,27 @@ static void ask_last(struct state *state, struct question *question, struct yd_o
 
 /* ---- annotations ---- */
 
+static void keep_written(struct state *state, struct yd_batch *batch, int64_t mono_ns)
+{
+    struct written *written = &state->written[state->next_written++ % WRITTEN_MAX];
+    yd_batch_unref(written->batch);
+    *written = (struct written){yd_batch_ref(batch), mono_ns};
+}
+
+static void add_written(struct state *state, struct question *question, int64_t mono_ns)
+{
+    for (unsigned i = 0; i < WRITTEN_MAX; i++) {
+        struct written *written = &state->written[(state->next_written + i) % WRITTEN_MAX];
+        if (!written->batch) continue;
+        if (mono_ns - written->mono_ns > WRITTEN_NS) {
+            yd_batch_unref(written->batch);
+            written->batch = NULL;
+        } else if (yd_tsdb_notes_written(&question->notes, written->batch) < 0) {
+            question->answer.buf.failed = true;
+        }
+    }
+}
+
 /* What is to be written goes to the pump, which writes it as it writes puts, and answers when that is durable. */
 static void finish_notes(struct state *state, struct question *question, struct yd_out *out)
 {
@@ -360,6 +390,7 @@ static void finish_notes(struct state *state, struct question *question, struct 
         if (r == YD_ENOENT) forget(state, question);
         return;
     }
+    if (batch && batch->header.size <= WRITTEN_BYTES) keep_written(state, batch, yd_now_mono(out));
     reply->batch = batch;
     reply->buf = question->answer.buf;
     yd_buf_init(&question->answer.buf, NULL);
@@ -668,6 +699,7 @@ static void replied(struct state *state, struct yd_input *input, struct yd_out *
         question->sub++;
         ask_last(state, question, out);
     } else if (question->kind == NOTES) {
+        add_written(state, question, yd_now_mono(out));
         yd_tsdb_notes_replied(&question->notes);
         ask_notes(state, question, out);
     } else {

@@ -245,6 +245,40 @@ int yd_tsdb_notes_add(struct yd_tsdb_notes *notes, const struct yd_batch *batch)
     return notes->found.failed ? YD_ENOMEM : 0;
 }
 
+/* One change on top of what is known, if it is of this one. */
+static int put_over(struct yd_tsdb_notes *notes, struct yd_tsdb_note *item, struct yd_note changes, unsigned given)
+{
+    struct yd_note *note = &item->note;
+    if (changes.global != note->global || (!changes.global && changes.tsuid != note->tsuid)) return 0;
+    if (note->start_ns < changes.start_ns) return 0;
+    if (note->start_ns > (given & YD_NOTE_DELETE ? changes.end_ns : changes.start_ns)) return 0;
+    item->known = !(given & YD_NOTE_DELETE);
+    if (!item->known) changes = (struct yd_note){.start_ns = note->start_ns};
+    if (notes->method == YD_TSDB_PUT) return 0;
+    if (notes->method == YD_TSDB_GET) item->given = 0;
+    unsigned changed = given & (YD_NOTE_DELETE | YD_NOTE_REPLACE) ? ~item->given : given & ~item->given;
+    struct yd_str *to[] = {&note->description, &note->notes, &note->custom};
+    const struct yd_str from[] = {changes.description, changes.notes, changes.custom};
+    if (changed & YD_NOTE_END) note->end_ns = changes.end_ns;
+    for (unsigned i = 0; i < YD_COUNT(to); i++) {
+        if (!(changed & ((unsigned)YD_NOTE_DESCRIPTION << i))) continue;
+        *to[i] = from[i].size ? yd_arena_str(notes->arena, from[i]) : YD_STR("");
+        if (!to[i]->data) return YD_ENOMEM;
+    }
+    return 0;
+}
+
+int yd_tsdb_notes_written(struct yd_tsdb_notes *notes, const struct yd_batch *batch)
+{
+    int r = 0;
+    for (uint32_t i = 0; notes->items && r == 0 && i < batch->view.count; i++) {
+        struct yd_note note;
+        unsigned given;
+        if (yd_note_read(&batch->view, i, &note, &given)) r = put_over(notes, &notes->items[notes->at], note, given);
+    }
+    return r;
+}
+
 /* ---- the end ---- */
 
 /* Seconds where they are whole, as OpenTSDB wants them; else milliseconds. */

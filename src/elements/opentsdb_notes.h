@@ -9,7 +9,8 @@
  *   POST, PUT   annotation/bulk [{…},…]             all of them, answered as an array
  *   DELETE      annotation/bulk {startTime, endTime, tsuids, global}   how many
  *
- * Each read-modify-write reads what the history has now; the stream's order decides what is kept. */
+ * Each read-modify-write reads what the history has now, and what was written here a moment ago; the stream's order
+ * decides what is kept. */
 #ifndef ELEMENTS_OPENTSDB_NOTES_H
 #define ELEMENTS_OPENTSDB_NOTES_H
 
@@ -42,6 +43,9 @@ void yd_tsdb_notes_fini(struct yd_tsdb_notes *notes);
 /* The next question; false: there is none left. After its last reply: yd_tsdb_notes_replied. */
 bool yd_tsdb_notes_ask(const struct yd_tsdb_notes *notes, struct yd_ask *ret_ask);
 int yd_tsdb_notes_add(struct yd_tsdb_notes *notes, const struct yd_batch *batch);
+/* What was written a moment ago, in its order, between the last reply and yd_tsdb_notes_replied: the history may not
+ * have it yet. */
+int yd_tsdb_notes_written(struct yd_tsdb_notes *notes, const struct yd_batch *batch);
 void yd_tsdb_notes_replied(struct yd_tsdb_notes *notes);
 /* All replies are there. *ret_batch: what is to be written before the answer goes out; NULL: nothing. YD_ENOENT: there
  * is no such annotation. */

@@ -199,31 +199,45 @@ def annotations_are_written_and_read(folder):
                 'custom': {'owner': 'jdoe', 'build': 7}}
         whole = note(T + 30, 'Deploy', 'of web', T + 90, tsuid=tsuid, custom={'owner': 'jdoe', 'build': '7'})
         same(daemon.http('/api/annotation', body), (200, whole))
-        wait_for(lambda: here()[0] == 200, why='the annotation')
-        same(here(), (200, whole))
+        same(here(), (200, whole))  # at once, wherever the history is
         same(daemon.http('/api/annotation', {'startTime': T + 30, 'tsuid': tsuid}, method='GET'), (200, whole))
         # POST changes what is given, PUT sets all.
         whole['notes'] = 'of "web" \u00fc'
         same(daemon.http('/api/annotation', {'startTime': T + 30, 'tsuid': tsuid, 'notes': whole['notes']}), (200, whole))
-        wait_for(lambda: here() == (200, whole), why='the change')
+        same(here(), (200, whole))
         bare = note(T + 30, 'again', tsuid=tsuid)
         same(daemon.http('/api/annotation', {'startTime': T + 30, 'tsuid': tsuid, 'description': 'again'}, method='PUT'),
              (200, bare))
-        wait_for(lambda: here() == (200, bare), why='the replacement')
+        same(here(), (200, bare))
         same(daemon.http('/api/annotation', {'startTime': T + 30, 'tsuid': tsuid}), (304, ''))  # nothing to change
         # By arguments, with the verb in one too, as clients do that know GET only.
         global_ = note(T + 60, 'All')
         same(daemon.http(url('/api/annotation', start_time=T + 60, description='All', method_override='post')), (200, global_))
-        wait_for(lambda: daemon.http(url('/api/annotation', start_time=T + 60)) == (200, global_), why='the global one')
-        same(daemon.http(url('/api/annotations', start_time=T, end_time=T + 60)), (200, [global_]))
+        same(daemon.http(url('/api/annotation', start_time=T + 60)), (200, global_))
+        wait_for(lambda: daemon.http(url('/api/annotations', start_time=T, end_time=T + 60)) == (200, [global_]), why='the list')
         same(daemon.http(url('/api/annotations', start_time=T, end_time=T + 59)), (200, []))
         same(daemon.http(url('/api/v1/annotations', start_time=time.strftime('%Y/%m/%d', time.gmtime(T)))), (200, [global_]))
         same(here(method_override='delete'), (204, ''))
-        wait_for(lambda: here()[0] == 404, why='the deletion')
+        is_error(here(), 404)
         same(daemon.http('/api/annotation', {'startTime': T + 60}, method='DELETE'), (204, ''))
         wait_for(lambda: daemon.http(url('/api/annotations', start_time=T)) == (200, []), why='the other deletion')
         same(here(method_override='delete'), (204, ''))  # there is none any more
         check_identity(daemon.status())
+
+
+def changes_of_one_annotation_follow_each_other(folder):
+    """annotation: POSTs to one, each as soon as the one before is answered, answer all that was said, wherever the history is"""
+    with Cpus(folder) as daemon:
+        for n in range(20):
+            at, whole = T + n, note(T + n)
+            for name, value in (('description', f'd{n}'), ('notes', 'n'), ('endTime', T + 500), ('notes', f'N{n}')):
+                whole[name] = value
+                same(daemon.http('/api/annotation', {'startTime': at, name: value}), (200, whole))
+            same(daemon.http(url('/api/annotation', start_time=at)), (200, whole))
+            same(daemon.http('/api/annotation', {'startTime': at}, method='DELETE'), (204, ''))
+            same(daemon.http('/api/annotation', {'startTime': at, 'notes': 'anew'}), (200, note(at, notes='anew')))
+        wait_for(lambda: daemon.http(url('/api/annotations', start_time=T)) == (200, [note(T + n, notes='anew') for n in range(20)]),
+                 why='the history has them')
 
 
 def annotations_in_bulk(folder):
@@ -232,18 +246,23 @@ def annotations_in_bulk(folder):
         a, b = daemon.tsuid['a'], daemon.tsuid['b']
         written = [note(T + 10, 'one', tsuid=a), note(T + 20, 'two', tsuid=b), note(T + 30, 'three'), note(T + 40, 'four', tsuid=a)]
         same(daemon.http('/api/annotation/bulk', written), (200, written))
+        def folded(n):  # what was written before this global one is in the history when it is
+            same(daemon.http('/api/annotation', note(T + 100 + n, 'mark')), (200, note(T + 100 + n, 'mark')))
+            wait_for(lambda: daemon.http(url('/api/annotations', start_time=T + 100 + n)) == (200, [note(T + 100 + n, 'mark')]))
         at = lambda n: daemon.http(url('/api/annotation', start_time=n['startTime'], **({'tsuid': n['tsuid']} if 'tsuid' in n else {})))
-        wait_for(lambda: all(at(n) == (200, n) for n in written), why='all of them')
+        assert all(at(n) == (200, n) for n in written)
         changed = [dict(written[0], description='1'), dict(written[2], description='3')]
         same(daemon.http('/api/annotations/bulk', changed, method='PUT'), (200, changed))
-        wait_for(lambda: all(at(n) == (200, n) for n in changed), why='the changes')
+        assert all(at(n) == (200, n) for n in changed)
+        folded(0)
         body = {'startTime': T + 10, 'endTime': T + 20, 'tsuids': [a, b]}
         same(daemon.http('/api/annotation/bulk', body, method='DELETE'),
              (200, {'tsuids': [a, b], 'global': False, 'startTime': MS + 10000, 'endTime': MS + 20000, 'totalDeleted': 2}))
-        wait_for(lambda: [at(n)[0] for n in written] == [404, 404, 200, 200], why='the deletions')
+        assert [at(n)[0] for n in written] == [404, 404, 200, 200]
+        folded(1)
         same(daemon.http(url('/api/annotation/bulk', start_time=T, end_time=f'{MS + 40000}ms', tsuids=a, **{'global': 'true'}), method='DELETE'),
              (200, {'tsuids': [a], 'global': True, 'startTime': MS, 'endTime': MS + 40000, 'totalDeleted': 2}))
-        wait_for(lambda: [at(n)[0] for n in written] == [404] * 4, why='the last deletions')
+        assert [at(n)[0] for n in written] == [404] * 4
 
 
 def annotations_refused(folder):
@@ -454,5 +473,5 @@ def read(path):
 
 
 main(the_last_point_of_each_series, the_last_point_not_too_long_ago, the_last_points_of_many_series, the_last_point_refused, sub_queries_by_tsuid,
-     annotations_are_written_and_read, annotations_in_bulk, annotations_refused, annotations_in_answers,
+     annotations_are_written_and_read, changes_of_one_annotation_follow_each_other, annotations_in_bulk, annotations_refused, annotations_in_answers,
      annotations_survive_a_kill, calendar_intervals, numbers_that_json_does_not_know, what_goes_with_an_answer, what_is_too_much)
