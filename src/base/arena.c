@@ -7,7 +7,7 @@
 
 #define ALIGN     16
 #define CHUNK_MIN 4096
-#define CHUNK_MAX (1u << 20)
+#define CHUNK_MAX (2u << 20) /* a huge page, where the allocator gives such */
 
 struct yd_arena_chunk {
     struct yd_arena_chunk *next;

@@ -12,6 +12,7 @@
  * that combine none. Very long lines are cut around their carets. */
 #include "base/diagnostics.h"
 
+#include "base/large.h"
 #include "base/text.h"
 
 #define LINE_WIDTH_MAX 140
@@ -20,7 +21,7 @@
 void yd_diagnostics_init(struct yd_diagnostics *diagnostics, struct yd_alloc *alloc)
 {
     *diagnostics = (struct yd_diagnostics){0};
-    yd_arena_init(&diagnostics->arena, alloc);
+    yd_arena_init(&diagnostics->arena, alloc ? alloc : yd_alloc_large());
 }
 
 void yd_diagnostics_fini(struct yd_diagnostics *diagnostics)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/large.h"
 #include "decom/xtce.h"
 #include "decom/ydm.h"
 
@@ -627,7 +628,7 @@ int yd_plan_compile(struct yd_def *def, const struct yd_plan_options *options, s
 {
     const struct yd_plan_options given = options ? *options : (struct yd_plan_options){0};
     struct yd_arena arena;
-    yd_arena_init(&arena, given.alloc);
+    yd_arena_init(&arena, given.alloc ? given.alloc : yd_alloc_large());
     struct yd_plan *plan = yd_arena_zero(&arena, sizeof *plan);
     if (!plan) {
         yd_def_destroy(def);

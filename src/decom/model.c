@@ -4,10 +4,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/large.h"
+
 int yd_def_create(struct yd_alloc *alloc, struct yd_def **ret_def)
 {
     struct yd_arena arena;
-    yd_arena_init(&arena, alloc);
+    yd_arena_init(&arena, alloc ? alloc : yd_alloc_large());
     struct yd_def *def = yd_arena_zero(&arena, sizeof *def);
     if (!def) return YD_ENOMEM;
     def->arena = arena;

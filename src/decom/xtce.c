@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/large.h"
 #include "base/text.h"
 #include "decom/xtce_internal.h"
 
@@ -131,41 +132,52 @@ const char *xtce_why(struct xtce *xtce, const struct yd__xml *node, const char *
 
 /* ---- names ---- */
 
-static uint64_t hash_of(enum xtce_kind kind, const void *in, struct yd_str name)
+static uint32_t hash_of(enum xtce_kind kind, const void *in, struct yd_str name)
 {
-    return yd_hash_str(name) ^ yd_hash_id((uint64_t)(uintptr_t)in * 8 + kind);
+    return (uint32_t)((yd_hash_str(name) ^ yd_hash_id((uint64_t)(uintptr_t)in * 8 + kind)) >> 32);
 }
 
 static void grow(struct xtce *xtce)
 {
-    size_t size = xtce->table_size ? xtce->table_size * 4 : 4096;
-    struct xtce_slot *table = xtce_piece(xtce, size * sizeof *table);
+    size_t size = xtce->table_size ? xtce->table_size * 2 : 4096, mask = size - 1;
+    struct xtce_slot *table = yd_alloc_zero(xtce->arena.alloc, size * sizeof *table);
+    xtce_check(xtce, table);
     for (size_t i = 0; i < xtce->table_size; i++) {
         struct xtce_slot slot = xtce->table[i];
-        if (!slot.item) continue;
-        size_t at = slot.hash & (size - 1);
-        while (table[at].item) at = (at + 1) & (size - 1);
+        if (!slot.number) continue;
+        size_t at = slot.hash & mask;
+        while (table[at].number) at = (at + 1) & mask;
         table[at] = slot;
     }
+    yd_alloc_put(xtce->arena.alloc, xtce->table, xtce->table_size * sizeof *table);
     xtce->table = table;
     xtce->table_size = size;
 }
 
+static struct xtce_named *item_of(const struct xtce *xtce, uint32_t number)
+{
+    return &xtce->named[(number - 1) / XTCE_BLOCK][(number - 1) % XTCE_BLOCK];
+}
+
 struct xtce_named *xtce_find(struct xtce *xtce, enum xtce_kind kind, const void *in, struct yd_str name, bool add)
 {
-    if (xtce->table_count * 2 >= xtce->table_size) grow(xtce);
-    uint64_t hash = hash_of(kind, in, name);
+    if (xtce->table_count * 4 >= xtce->table_size * 3) grow(xtce);
+    uint32_t hash = hash_of(kind, in, name);
     size_t mask = xtce->table_size - 1, at = hash & mask;
-    for (; xtce->table[at].item; at = (at + 1) & mask) {
-        struct xtce_named *item = xtce->table[at].item;
-        if (xtce->table[at].hash == hash && item->kind == kind && item->in == in && yd_str_eq(item->name, name))
-            return item;
+    for (; xtce->table[at].number; at = (at + 1) & mask) {
+        if (xtce->table[at].hash != hash) continue;
+        struct xtce_named *item = item_of(xtce, xtce->table[at].number);
+        if (item->kind == kind && item->in == in && yd_str_eq(item->name, name)) return item;
     }
     if (!add) return NULL;
-    struct xtce_named *made = xtce_piece(xtce, sizeof *made);
-    xtce->table_count++;
+    size_t number = xtce->table_count, block = number / XTCE_BLOCK;
+    if (number % XTCE_BLOCK == 0) {
+        if (block == YD_COUNT(xtce->named)) longjmp(xtce->out_of_memory, 1); /* said long before, by who declares */
+        xtce->named[block] = xtce_piece(xtce, XTCE_BLOCK * sizeof **xtce->named);
+    }
+    xtce->table[at] = (struct xtce_slot){hash, (uint32_t)++xtce->table_count};
+    struct xtce_named *made = item_of(xtce, xtce->table[at].number);
     *made = (struct xtce_named){kind, in, name, NULL};
-    xtce->table[at] = (struct xtce_slot){made, hash};
     return made;
 }
 
@@ -223,33 +235,65 @@ void *xtce_resolve(struct xtce *xtce, enum xtce_kind kind, struct xtce_system *f
     return NULL;
 }
 
-struct yd_str xtce_word(struct xtce *xtce, enum xtce_kind kind, struct yd_str name)
+/* Does it say the same here, letter for letter? */
+static bool is_word(enum xtce_kind kind, struct yd_str name)
+{
+    bool begins = true;
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.data[i];
+        bool digit = c >= '0' && c <= '9', letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+        bool dot = kind == XTCE_OUTER_NAME && c == '.' && !begins && i + 1 < name.size;
+        if (!letter && !(digit && !begins) && !dot) return false;
+        begins = dot;
+    }
+    return name.size > 0;
+}
+
+static bool is_reserved(struct yd_str word)
 {
     static const char *const reserved[] = {"_", "x", "not", "and", "or", "in", "true", "false"};
+    for (size_t i = 0; word.size <= 5 && i < YD_COUNT(reserved); i++)
+        if (yd_str_eq(word, yd_str_of(reserved[i]))) return true;
+    return false;
+}
+
+struct yd_str xtce_word(struct xtce *xtce, enum xtce_kind kind, struct yd_str name)
+{
+    bool field = kind == XTCE_FIELD_NAME;
+    if (is_word(kind, name) && !(field && is_reserved(name))) { /* nearly always */
+        struct xtce_named *named = xtce_find(xtce, kind, NULL, name, true);
+        if (!named->what) return named->what = xtce, name;
+    }
     char *word = xtce_piece(xtce, name.size + 16);
     size_t size = 0;
-    bool dots = kind == XTCE_OUTER_NAME;
     for (size_t i = 0; i < name.size; i++) {
         char c = name.data[i];
         bool digit = c >= '0' && c <= '9', letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
         bool begins = size == 0 || word[size - 1] == '.';
         if (digit && begins) word[size++] = '_';
-        if (dots && c == '.' && !begins && i + 1 < name.size)
+        if (kind == XTCE_OUTER_NAME && c == '.' && !begins && i + 1 < name.size)
             word[size++] = c;
         else
             word[size++] = digit || letter ? c : '_';
     }
     if (!size) word[size++] = '_';
-    for (size_t i = 0; kind == XTCE_FIELD_NAME && i < YD_COUNT(reserved); i++)
-        if (yd_str_eq((struct yd_str){word, size}, yd_str_of(reserved[i]))) {
-            word[size++] = '_';
-            break;
-        }
+    if (field && is_reserved((struct yd_str){word, size})) word[size++] = '_';
     struct yd_str made = {word, size};
     for (unsigned count = 2; xtce_find(xtce, kind, NULL, made, false); count++)
         made.size = size + (size_t)snprintf(word + size, 12, "_%u", count % 1000000000);
-    xtce_find(xtce, kind, NULL, made, true)->what = word;
+    xtce_find(xtce, kind, NULL, made, true)->what = xtce;
     return made;
+}
+
+struct yd_str xtce_join(struct xtce *xtce, struct yd_str a, struct yd_str b)
+{
+    char *path = yd_arena_get(&xtce->arena, a.size + b.size + 2);
+    xtce_check(xtce, path);
+    if (a.size) memcpy(path, a.data, a.size);
+    path[a.size] = '.';
+    if (b.size) memcpy(path + a.size + 1, b.data, b.size);
+    path[a.size + 1 + b.size] = 0;
+    return (struct yd_str){path, a.size + 1 + b.size};
 }
 
 /* A name of the file: what has it, or a mistake. */
@@ -320,9 +364,7 @@ static void gather(struct xtce *xtce, struct xtce_system *parent, const struct y
     struct yd_str name = xtce_attribute(node, "name");
     *system = (struct xtce_system){.parent = parent, .name = name, .number = xtce->system_count++};
     if (parent) {
-        char *path = yd_arena_printf(&xtce->arena, "%.*s.%.*s", YD_STR_FMT(parent->path), YD_STR_FMT(name));
-        xtce_check(xtce, path);
-        system->path = yd_str_of(path);
+        system->path = xtce_join(xtce, parent->path, name);
         if (!declare(xtce, XTCE_SYSTEM, parent, node, system)) return;
     } else {
         system->path = name;
@@ -343,10 +385,8 @@ static void take_parameter(struct xtce *xtce, struct xtce_parameter *parameter)
 {
     const struct yd__xml *node = parameter->node;
     struct yd_str name = xtce_attribute(node, "name"), type = xtce_attribute(node, "parameterTypeRef");
-    char *path = yd_arena_printf(&xtce->arena, "%.*s.%.*s", YD_STR_FMT(parameter->system->path), YD_STR_FMT(name));
-    xtce_check(xtce, path);
     parameter->field = xtce_word(xtce, XTCE_FIELD_NAME, name);
-    parameter->published = xtce_word(xtce, XTCE_OUTER_NAME, yd_str_of(path));
+    parameter->published = xtce_word(xtce, XTCE_OUTER_NAME, xtce_join(xtce, parameter->system->path, name));
     for (const struct yd__xml *child = node->first; child; child = child->next)
         if (child->tag != XT_ParameterProperties) (void)xtce_is_aside(xtce, child);
     struct xtce_type *found = type.size ? xtce_resolve(xtce, XTCE_TYPE, parameter->system, type, NULL) : NULL;
@@ -409,7 +449,7 @@ int yd_xtce_read(const char *path, struct yd_str text, struct yd_alloc *alloc, s
     if (file == UINT32_MAX) return YD_ENOMEM;
     int r = yd_def_create(alloc, &xtce.def);
     if (r < 0) return r;
-    yd_arena_init(&xtce.arena, alloc);
+    yd_arena_init(&xtce.arena, alloc ? alloc : yd_alloc_large());
     r = yd__xml_read(text, file, tags, YD_COUNT(tags), &xtce.arena, diagnostics, &root);
     if (r == 0) {
         if (setjmp(xtce.out_of_memory))
@@ -420,6 +460,7 @@ int yd_xtce_read(const char *path, struct yd_str text, struct yd_alloc *alloc, s
     yd_def_sort(diagnostics);
     if (r == 0 && xtce.def->failed) r = YD_ENOMEM;
     if (r == 0 && diagnostics->errors > errors) r = YD_EFORMAT;
+    yd_alloc_put(xtce.arena.alloc, xtce.table, xtce.table_size * sizeof *xtce.table);
     yd_arena_fini(&xtce.arena);
     if (r < 0)
         yd_def_destroy(xtce.def);

@@ -18,18 +18,16 @@ struct yd_str xtce_path(struct xtce *xtce, const struct xtce_container *containe
 {
     for (unsigned depth = 0; container && depth < CONTAINERS_DEEP; container = container->parent, depth++) {
         const struct xtce_named *named = xtce_find(xtce, XTCE_HAS, container, parameter->field, false);
-        if (named) return *(const struct yd_str *)named->what;
+        if (named) return yd_str_of(named->what);
     }
     return YD_STR("");
 }
 
+/* path: terminated. */
 static void remember(struct xtce *xtce, const struct xtce_container *container, struct yd_str field, struct yd_str path)
 {
     struct xtce_named *named = xtce_find(xtce, XTCE_HAS, container, field, true);
-    if (named->what) return; /* the first one counts */
-    struct yd_str *kept = xtce_piece(xtce, sizeof *kept);
-    named->what = kept;
-    *kept = path;
+    if (!named->what) named->what = (void *)(uintptr_t)path.data; /* the first one counts */
 }
 
 /* ---- where an entry is ---- */
@@ -139,16 +137,6 @@ static void put_unknown(struct xtce *xtce, struct yd_def_entries *to, const stru
     entry->unsupported = why;
 }
 
-static void take_limits(struct xtce *xtce, const struct xtce_type *type, struct yd_def_entry *entry)
-{
-    for (const struct yd_def_limits *limits = type->limits; limits; limits = limits->next) {
-        struct yd_def_limits *copy = yd_def_limits(xtce->def, entry, limits->place);
-        xtce_check(xtce, copy);
-        *copy = *limits;
-        copy->next = NULL;
-    }
-}
-
 static void put_parameter(struct xtce *xtce, struct xtce_container *container, const struct yd__xml *node)
 {
     struct yd_str name = xtce_attribute(node, "parameterRef");
@@ -189,7 +177,8 @@ static void put_parameter(struct xtce *xtce, struct xtce_container *container, c
         }
     const char *why = take_details(xtce, &asks, node, entry);
     if (!entry->unsupported) entry->unsupported = why;
-    take_limits(xtce, type, entry);
+    entry->limits = type->limits; /* shared: a clause is large, and nobody adds to it */
+    entry->limits_last = type->limits_last;
     remember(xtce, container, field, entry->name);
 }
 
@@ -204,10 +193,8 @@ static void copy_entries(struct xtce *xtce, const struct xtce_container *from, s
         copy->next = NULL;
         if (xtce->table_count > ENTRIES_MAX * 4) longjmp(xtce->out_of_memory, 1);
         if (group.size) {
-            char *path = yd_arena_printf(&xtce->arena, "%.*s.%.*s", YD_STR_FMT(group), YD_STR_FMT(entry->name));
-            xtce_check(xtce, path);
             copy->published = YD_STR("");
-            remember(xtce, into, entry->name, yd_str_of(path));
+            remember(xtce, into, entry->name, xtce_join(xtce, group, entry->name));
         } else {
             if (xtce_find(xtce, XTCE_HAS, into, entry->name, false) && !yd_str_eq(entry->name, YD_STR("_")))
                 yd_def_error(xtce->diagnostics, YD_D_DUPLICATE, entry->place, "",
@@ -256,10 +243,8 @@ static void put_container(struct xtce *xtce, struct xtce_container *container, c
     entry->type = yd_def_type(xtce->def, YD_STR(""), node->place);
     xtce_check(xtce, entry->type);
     entry->type->encoding = YD_DEF_GROUP;
-    char *outer =
-        yd_arena_printf(&xtce->arena, "%.*s.%.*s", YD_STR_FMT(found->system->path), YD_STR_FMT(found->container->name));
-    xtce_check(xtce, outer);
-    entry->published = yd_def_text(xtce->def, xtce_word(xtce, XTCE_OUTER_NAME, yd_str_of(outer)));
+    struct yd_str outer = xtce_join(xtce, found->system->path, found->container->name);
+    entry->published = yd_def_text(xtce->def, xtce_word(xtce, XTCE_OUTER_NAME, outer));
     copy_entries(xtce, found, container, &entry->type->entries, entry->name);
     entry->unsupported = take_details(xtce, &asks, node, entry);
     if (!entry->type->entries.first)

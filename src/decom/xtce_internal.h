@@ -3,7 +3,7 @@
  *   xtce.c            systems, names, parameters       xtce_containers.c  containers, entries
  *   xtce_types.c      types and their encodings        xtce_match.c       conditions, amounts, calibrators, alarms
  *
- * Memory that runs out is one jump: only arenas hold any. */
+ * Memory that runs out is one jump: only the arenas and the table of names hold any. */
 #ifndef DECOM_XTCE_INTERNAL_H
 #define DECOM_XTCE_INTERNAL_H
 
@@ -87,9 +87,9 @@ struct xtce_named {
     void *what;
 };
 
-struct xtce_slot {
-    struct xtce_named *item;
-    uint64_t hash;
+#define XTCE_BLOCK 4096
+struct xtce_slot {         /* small: a lookup costs one line of the cache */
+    uint32_t hash, number; /* of the item, from 1; 0: free */
 };
 struct xtce {
     struct yd_def *def;
@@ -99,6 +99,7 @@ struct xtce {
     uint32_t system_count;
     struct xtce_slot *table;
     size_t table_size, table_count;
+    struct xtce_named *named[8192]; /* blocks of XTCE_BLOCK */
     struct xtce_type *types, *types_last;
     struct xtce_parameter *parameters, *parameters_last;
     struct xtce_container *containers, *containers_last;
@@ -124,8 +125,10 @@ struct xtce_named *xtce_find(struct xtce *xtce, enum xtce_kind kind, const void 
  */
 void *xtce_resolve(struct xtce *xtce, enum xtce_kind kind, struct xtce_system *from, struct yd_str name,
                    struct yd_str *ret_rest);
-/* A word of letters, digits and _ made of a name, which nothing else of that kind has. */
+/* A word of letters, digits and _ made of a name, which nothing else of that kind has; the name itself when it is one.
+ */
 struct yd_str xtce_word(struct xtce *xtce, enum xtce_kind kind, struct yd_str name);
+struct yd_str xtce_join(struct xtce *xtce, struct yd_str a, struct yd_str b); /* "a.b", terminated */
 
 /* ---- xtce_types.c ---- */
 /* The type, resolved; NULL: it is in a ring with itself (said). */

@@ -526,7 +526,8 @@ static const char *take_alarm(struct xtce *xtce, const struct yd__xml *node, str
 static void add_limits(struct xtce *xtce, struct xtce_type *type, const struct yd__xml *node,
                        const struct yd_limit_clause *clause, const char *why)
 {
-    struct yd_def_limits *limits = xtce_piece(xtce, sizeof *limits);
+    struct yd_def_limits *limits = yd_arena_get(&xtce->def->arena, sizeof *limits);
+    xtce_check(xtce, limits);
     *limits = (struct yd_def_limits){.place = node->place, .unsupported = why};
     limits->measurement = limits->text = YD_STR("");
     if (clause) limits->clause = *clause;
@@ -543,10 +544,10 @@ void xtce_alarms(struct xtce *xtce, struct xtce_type *type)
                          *context = xtce_child(type->node, XT_ContextAlarmList);
     if (usual || context) type->limits = type->limits_last = NULL;
     if (usual) {
-        struct yd_limit_clause *clause = xtce_piece(xtce, sizeof *clause);
-        const char *why = take_alarm(xtce, usual, clause);
-        bool any = clause->yellow.given || clause->red.given || clause->value_count;
-        if (why || any) add_limits(xtce, type, usual, clause, why);
+        struct yd_limit_clause clause = {0};
+        const char *why = take_alarm(xtce, usual, &clause);
+        bool any = clause.yellow.given || clause.red.given || clause.value_count;
+        if (why || any) add_limits(xtce, type, usual, &clause, why);
     }
     if (context) add_limits(xtce, type, context, NULL, xtce_why(xtce, context, "alarms in contexts"));
 }

@@ -249,6 +249,68 @@ static void elements_in_each_other_have_an_end(void **state)
     yd_buf_fini(&xml);
 }
 
+/* A size of two bytes, written in many ways; what is in front of it is longer than any piece that the parser gets. */
+static void texts_are_read_however_they_are_written(void **state)
+{
+    (void)state;
+    static const char *const sizes[] = {
+        "<FixedValue>16</FixedValue>",
+        "<FixedValue>\n  16\t</FixedValue>",
+        "<FixedValue>1<!-- six -->6</FixedValue>",
+        "<FixedValue><!-- two bytes -->16</FixedValue>",
+        "<FixedValue><![CDATA[16]]></FixedValue>",
+        "<FixedValue>&#49;&#x36;</FixedValue>",
+        "<FixedValue ><?what ever?> 16 </FixedValue >",
+        "<!-- <FixedValue>8</FixedValue> --> <FixedValue>16</FixedValue>",
+    };
+    struct yd_buf type, xml;
+    yd_buf_init(&type, NULL);
+    yd_buf_init(&xml, NULL);
+    for (size_t i = 0; i < YD_COUNT(sizes); i++) {
+        yd_buf_clear(&type);
+        yd_buf_printf(&type,
+                      "<BinaryParameterType name='T'><LongDescription>text &amp; more</LongDescription>"
+                      "<BinaryDataEncoding><SizeInBits>%s</SizeInBits></BinaryDataEncoding></BinaryParameterType>",
+                      sizes[i]);
+        yd_buf_char(&type, 0);
+        expect_type(type.data, "00 61 62", "6162");
+    }
+    yd_buf_cstr(&xml, "<SpaceSystem name='S' shortDescription='");
+    for (int i = 0; i < 300000; i++) yd_buf_cstr(&xml, i % 1000 ? "a" : "&lt;");
+    yd_buf_cstr(&xml, "' xmlns='http://www.omg.org/spec/XTCE/20180204'><TelemetryMetaData>");
+    yd_buf_cstr(&xml, "<ParameterTypeSet>" U8 "</ParameterTypeSet><ParameterSet>\n<Parameter name='n' "
+                      "parameterTypeRef='u9'/></ParameterSet>" END);
+    yd_buf_char(&xml, 0);
+    expect_refused(xml.data, "test.xml:2:1", "the type 'u9'");
+    yd_buf_fini(&type);
+    yd_buf_fini(&xml);
+}
+
+static void other_encodings_of_text_are_read(void **state)
+{
+    (void)state;
+    char narrow[4096], wide[8192];
+    one(narrow, sizeof narrow,
+        "<BinaryParameterType name='T'><BinaryDataEncoding><SizeInBits><FixedValue>16</FixedValue></SizeInBits>"
+        "</BinaryDataEncoding></BinaryParameterType>");
+    size_t size = strlen(narrow);
+    for (unsigned big = 0; big < 2; big++) {
+        memcpy(wide, big ? "\xfe\xff" : "\xff\xfe", 2);
+        for (size_t i = 0; i < size; i++) {
+            wide[2 + 2 * i] = big ? 0 : narrow[i];
+            wide[3 + 2 * i] = big ? narrow[i] : 0;
+        }
+        struct yd_diagnostics diagnostics;
+        struct yd_plan *plan = NULL;
+        yd_diagnostics_init(&diagnostics, NULL);
+        int r = yd_plan_read("test.xml", (struct yd_str){wide, 2 + 2 * size}, NULL, &diagnostics, &plan);
+        assert_int_equal(r, 0);
+        assert_int_equal(yd_plan_measurement_count(plan, 0), 2);
+        yd_plan_destroy(plan);
+        yd_diagnostics_fini(&diagnostics);
+    }
+}
+
 /* Letters changed, taken out and doubled: whatever it is then, it is read or refused. */
 static void a_damaged_file_never_breaks_the_reader(void **state)
 {
@@ -313,6 +375,8 @@ int main(void)
         cmocka_unit_test(containers_continue_include_and_repeat),
         cmocka_unit_test(mistakes_are_told_with_their_place),
         cmocka_unit_test(elements_in_each_other_have_an_end),
+        cmocka_unit_test(texts_are_read_however_they_are_written),
+        cmocka_unit_test(other_encodings_of_text_are_read),
         cmocka_unit_test(a_damaged_file_never_breaks_the_reader),
         cmocka_unit_test(memory_that_runs_out_is_told),
     };
