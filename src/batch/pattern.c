@@ -22,8 +22,7 @@ struct yd_pattern {
     struct {
         struct yd_str key;
         struct part value;
-    } tags[YD_NAME_TAGS_MAX];
-    char text[]; /* what the parts point into */
+    } tags[]; /* as many as there are '='; behind them the text that the parts point into */
 };
 
 struct source {
@@ -148,11 +147,14 @@ int yd_pattern_compile(struct yd_str text, struct yd_pattern **ret_pattern)
 {
     if (text.size > YD_NAME_SIZE_MAX) return YD_ETOOBIG;
     if (!yd_text_utf8(text)) return YD_EFORMAT;
-    size_t size = sizeof(struct yd_pattern) + text.size; /* no part is longer than it was written */
+    size_t tags = 0; /* at most: each has its '=' */
+    for (size_t i = 0; i < text.size && tags < YD_NAME_TAGS_MAX; i++) tags += text.data[i] == '=';
+    size_t before = sizeof(struct yd_pattern) + tags * sizeof((struct yd_pattern *)NULL)->tags[0];
+    size_t size = before + text.size; /* no part is longer than it was written */
     struct yd_pattern *pattern = yd_alloc_zero(NULL, size);
     if (!pattern) return YD_ENOMEM;
     pattern->size = size;
-    struct source source = {.text = text, .to = pattern->text};
+    struct source source = {.text = text, .to = (char *)pattern + before};
     int r = compile(&source, pattern);
     if (r < 0) {
         yd_pattern_destroy(pattern);

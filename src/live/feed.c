@@ -16,6 +16,8 @@
 #define RING_DEFAULT  (UINT64_C(64) << 10)
 #define RING_MAX      (UINT64_C(1) << 30)
 #define SECOND        INT64_C(1000000000)
+#define ENTRIES_MIN   16 /* in a block */
+#define ENTRIES_MAX   16384
 
 /* ---- entries by measurement ---- */
 
@@ -39,7 +41,8 @@ static void put_entry(struct yd_live_feed *feed, struct yd__feed_entry *entry)
     while (*link && (*link)->subscription->priority >= entry->subscription->priority) link = &(*link)->next;
     entry->next = *link;
     *link = entry;
-    feed->wanted[entry->index / 64] |= UINT64_C(1) << (entry->index % 64);
+    feed->wanted[entry->index / YD__WANTED_PAGE][entry->index % YD__WANTED_PAGE / 64] |= UINT64_C(1)
+                                                                                         << (entry->index % 64);
 }
 
 static int resize_slots(struct yd_live_feed *feed, uint32_t count)
@@ -56,23 +59,35 @@ static int resize_slots(struct yd_live_feed *feed, uint32_t count)
 static void put_all(struct yd_live_feed *feed)
 {
     memset(feed->slots, 0, feed->slot_count * sizeof *feed->slots);
-    memset(feed->wanted, 0, feed->wanted_words * sizeof *feed->wanted);
+    for (uint32_t i = 0; i < feed->wanted_pages; i++)
+        if (feed->wanted[i]) memset(feed->wanted[i], 0, YD__WANTED_PAGE / 8);
     feed->slots_used = 0;
     for (struct yd__subscription *s = feed->subscriptions; s; s = s->next)
-        for (struct yd__feed_entry *entry = s->entries; entry; entry = entry->of_subscription) put_entry(feed, entry);
+        for (struct yd__feed_block *block = s->blocks; block; block = block->next)
+            for (uint32_t i = 0; i < block->used; i++) put_entry(feed, &block->entries[i]);
+}
+
+/* So that yd__feed_wants may be asked about names below `count`. */
+static int room_for_names(struct yd_live_feed *feed, uint32_t count)
+{
+    uint32_t pages = (count + YD__WANTED_PAGE - 1) / YD__WANTED_PAGE;
+    if (pages <= feed->wanted_pages) return 0;
+    uint64_t **wanted =
+        yd_alloc_resize(NULL, feed->wanted, feed->wanted_pages * sizeof *wanted, pages * sizeof *wanted);
+    if (!wanted) return YD_ENOMEM;
+    memset(wanted + feed->wanted_pages, 0, (pages - feed->wanted_pages) * sizeof *wanted);
+    feed->wanted = wanted;
+    feed->wanted_pages = pages;
+    return 0;
 }
 
 static int room_for_entry(struct yd_live_feed *feed, uint32_t index)
 {
-    if (index / 64 >= feed->wanted_words) {
-        uint32_t words = index / 64 + 1 + feed->wanted_words / 2;
-        uint64_t *wanted =
-            yd_alloc_resize(NULL, feed->wanted, feed->wanted_words * sizeof *wanted, words * sizeof *wanted);
-        if (!wanted) return YD_ENOMEM;
-        memset(wanted + feed->wanted_words, 0, (words - feed->wanted_words) * sizeof *wanted);
-        feed->wanted = wanted;
-        feed->wanted_words = words;
-    }
+    int made = room_for_names(feed, index + 1);
+    if (made) return made;
+    uint64_t **page = &feed->wanted[index / YD__WANTED_PAGE];
+    if (!*page) *page = yd_alloc_zero(NULL, YD__WANTED_PAGE / 8);
+    if (!*page) return YD_ENOMEM;
     if ((feed->slots_used + 1) * 2 <= feed->slot_count) return 0;
     int error = resize_slots(feed, feed->slot_count ? feed->slot_count * 2 : 16);
     if (!error) put_all(feed);
@@ -91,6 +106,20 @@ static int declare_own(struct yd__subscription *s, struct yd_str name, uint32_t 
     return error < 0 ? error : 0;
 }
 
+/* A free entry at the front of s->blocks; used counts it once it is filled. */
+static struct yd__feed_entry *room_in_block(struct yd__subscription *s)
+{
+    struct yd__feed_block *block = s->blocks;
+    if (block && block->used < block->room) return &block->entries[block->used];
+    uint64_t room = s->counts.names / 2 < ENTRIES_MIN ? ENTRIES_MIN : s->counts.names / 2;
+    if (room > ENTRIES_MAX) room = ENTRIES_MAX;
+    block = yd_alloc_get(NULL, sizeof *block + room * sizeof block->entries[0]);
+    if (!block) return NULL;
+    *block = (struct yd__feed_block){.next = s->blocks, .room = (uint32_t)room};
+    s->blocks = block;
+    return &block->entries[0];
+}
+
 static int add_name(struct yd_live_feed *feed, struct yd__subscription *s, uint32_t index, bool existed)
 {
     const struct yd_live_table_view *view = yd_live_source_view(feed->source);
@@ -103,23 +132,15 @@ static int add_name(struct yd_live_feed *feed, struct yd__subscription *s, uint3
     if (!yd_pattern_match(s->pattern, name) || (s->allowed && !yd_pattern_match(s->allowed, name))) return 0;
     int error = room_for_entry(feed, index);
     if (error) return error;
-    struct yd__feed_entry *entry = yd_alloc_zero(NULL, sizeof *entry);
+    struct yd__feed_entry *entry = room_in_block(s);
     if (!entry) return YD_ENOMEM;
     error = declare_own(s, name, cell.value_size, &own);
-    if (error) {
-        yd_alloc_put(NULL, entry, sizeof *entry);
-        return error;
-    }
+    if (error) return error;
     /* Pairs with the release of head in end_slot (table_write.c): events up to here are in the source's ring. */
     uint64_t seq = existed ? __atomic_load_n(cell.head, __ATOMIC_ACQUIRE) : 0;
     if (!s->every && seq) seq--; /* the newest that is there is its own */
-    *entry = (struct yd__feed_entry){.subscription = s,
-                                     .of_subscription = s->entries,
-                                     .index = index,
-                                     .own = own,
-                                     .since = INT64_MIN / 2,
-                                     .seq = seq};
-    s->entries = entry;
+    *entry = (struct yd__feed_entry){.subscription = s, .index = index, .own = own, .since = INT64_MIN / 2, .seq = seq};
+    s->blocks->used++;
     s->counts.names++;
     put_entry(feed, entry);
     return 0;
@@ -129,7 +150,7 @@ int yd__feed_scan(struct yd_live_feed *feed)
 {
     uint32_t count = yd_live_table_view_count(yd_live_source_view(feed->source));
     for (; feed->scanned < count; feed->scanned++) {
-        int error = room_for_entry(feed, feed->scanned);
+        int error = room_for_names(feed, feed->scanned + 1);
         struct yd__subscription *s = feed->subscriptions;
         const struct yd__feed_entry *first = yd__feed_find(feed, feed->scanned); /* of a scan that memory cut short */
         for (; s && !error; s = s->next) {
@@ -167,10 +188,10 @@ int yd_live_feed_create(struct yd_live_source *source, uint64_t id, struct yd_li
 
 static void put_away(struct yd__subscription *s)
 {
-    while (s->entries) {
-        struct yd__feed_entry *entry = s->entries;
-        s->entries = entry->of_subscription;
-        yd_alloc_put(NULL, entry, sizeof *entry);
+    while (s->blocks) {
+        struct yd__feed_block *block = s->blocks;
+        s->blocks = block->next;
+        yd_alloc_put(NULL, block, sizeof *block + block->room * sizeof block->entries[0]);
     }
     if (s->table) yd_live_table_set_state(s->table, YD__LIVE_CLOSED);
     if (s->ring.shared) {
@@ -195,7 +216,8 @@ void yd_live_feed_destroy(struct yd_live_feed *feed)
         yd_live_bell_destroy(&feed->bell);
     }
     yd_alloc_put(NULL, feed->slots, feed->slot_count * sizeof *feed->slots);
-    yd_alloc_put(NULL, feed->wanted, feed->wanted_words * sizeof *feed->wanted);
+    for (uint32_t i = 0; i < feed->wanted_pages; i++) yd_alloc_put(NULL, feed->wanted[i], YD__WANTED_PAGE / 8);
+    yd_alloc_put(NULL, feed->wanted, feed->wanted_pages * sizeof *feed->wanted);
     yd_alloc_put(NULL, feed->value, feed->value_room);
     yd_alloc_put(NULL, feed->newest, feed->value_room);
     yd_alloc_put(NULL, feed, sizeof *feed);
@@ -208,7 +230,7 @@ static void set_rate(struct yd__subscription *s, double rate)
     if (rate <= 0) return;
     s->span = rate >= 1 && s->every ? SECOND : (int64_t)((double)SECOND / rate);
     if (s->span < 1) s->span = 1;
-    s->in_span = !s->every || rate < 1 ? 1 : rate >= UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
+    s->in_span = !s->every || rate < 1 ? 1 : rate >= YD__IN_SECOND_MAX ? YD__IN_SECOND_MAX : (uint32_t)rate;
 }
 
 static int make_memory(const struct yd_live_feed *feed, struct yd__subscription *s, uint64_t ring_size, int64_t wall_ns)
@@ -220,6 +242,7 @@ static int make_memory(const struct yd_live_feed *feed, struct yd__subscription 
                                           .id = s->id,
                                           .now_ns = wall_ns,
                                           .capacity = s->names_max,
+                                          .is_unsearched = true,
                                           .names_size = (uint64_t)s->names_max * 128,
                                           .cells_size = s->names_max * (YD__LIVE_LINE + slot * YD__TABLE_SLOTS_MIN)};
     int error = yd_live_table_create(&table, NULL, &s->table);
@@ -266,11 +289,12 @@ static int begin(struct yd_live_feed *feed, struct yd__subscription *s, int64_t 
         error = yd__feed_start(feed); /* before their sequences are read: nothing in between is missed */
         feed->scanned = yd_live_table_view_count(yd_live_source_view(feed->source));
     }
-    if (!error && feed->scanned) error = room_for_entry(feed, feed->scanned - 1);
+    if (!error) error = room_for_names(feed, feed->scanned);
     for (uint32_t index = 0; index < feed->scanned && !error; index++) error = add_name(feed, s, index, true);
     if (error) return error;
-    for (struct yd__feed_entry *entry = s->entries; entry && !s->every; entry = entry->of_subscription)
-        (void)yd__feed_send_newest(feed, entry, mono_ns); /* or never had a value */
+    for (struct yd__feed_block *block = s->every ? NULL : s->blocks; block; block = block->next)
+        for (uint32_t i = 0; i < block->used; i++)
+            (void)yd__feed_send_newest(feed, &block->entries[i], mono_ns); /* or never had a value */
     yd__feed_flush(feed);
     return 0;
 }

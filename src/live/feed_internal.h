@@ -12,15 +12,23 @@
 
 /* One measurement of one subscription. */
 struct yd__feed_entry {
-    struct yd__feed_entry *next; /* of the same measurement: by priority of its subscription, the greatest first */
-    struct yd__feed_entry *of_subscription;
+    struct yd__feed_entry *next;    /* of the same measurement: by priority of its subscription, the greatest first */
     struct yd__feed_entry *cooling; /* next in that queue */
     struct yd__subscription *subscription;
     uint64_t seq;        /* dealt with so far: passed on, paced or lost */
     int64_t since;       /* every: the current second of its rate began; latest, cooling: may be sent again at */
     uint32_t index, own; /* in the source; in the subscription's table, or YD__NOT_PLACED */
-    uint32_t in_second;
-    bool is_cooling, is_pending; /* latest: sent just now; and there is a newer one already */
+    uint32_t in_second : 30;
+    uint32_t is_cooling : 1; /* latest: sent just now; */
+    uint32_t is_pending : 1; /* and there is a newer one already */
+};
+#define YD__IN_SECOND_MAX ((UINT32_C(1) << 30) - 1)
+
+/* Entries lie where they are until their subscription ends, in blocks that grow with their number. */
+struct yd__feed_block {
+    struct yd__feed_block *next;
+    uint32_t used, room;
+    struct yd__feed_entry entries[];
 };
 
 struct yd__subscription {
@@ -29,7 +37,7 @@ struct yd__subscription {
     const struct yd_pattern *allowed;
     struct yd_live_table *table;
     struct yd_live_ring ring; /* every */
-    struct yd__feed_entry *entries;
+    struct yd__feed_block *blocks;
     struct yd__feed_entry *cooling, **cooling_end; /* by time */
     struct yd_live_feed_counts counts;
     uint64_t id;
@@ -47,11 +55,11 @@ struct yd_live_feed {
     size_t count;
     uint64_t id, next_id;
     struct yd_live_ring_reader reader;
-    bool walking;     /* the reader is open */
-    bool overran;     /* since the last time it had caught up */
-    uint32_t scanned; /* names of the source looked at so far */
-    uint64_t *wanted; /* a bit for each of them */
-    uint32_t wanted_words;
+    bool walking;      /* the reader is open */
+    bool overran;      /* since the last time it had caught up */
+    uint32_t scanned;  /* names of the source looked at so far */
+    uint64_t **wanted; /* a bit for each of them, in pages; NULL: none of a page */
+    uint32_t wanted_pages;
     struct yd__feed_entry **slots; /* open addressing by index: the first entry */
     uint32_t slot_count, slots_used;
     struct yd_live_feed_counts ended; /* of subscriptions that are no more */
@@ -64,9 +72,12 @@ struct yd_live_feed {
 struct yd__feed_entry *yd__feed_find(const struct yd_live_feed *feed, uint32_t index);
 /* Looks at the names that came since. YD_ENOMEM: later again. */
 int yd__feed_scan(struct yd_live_feed *feed);
+#define YD__WANTED_PAGE 4096 /* bits */
 static inline bool yd__feed_wants(const struct yd_live_feed *feed, uint32_t index)
 {
-    return index < feed->scanned && (feed->wanted[index / 64] >> (index % 64) & 1);
+    if (index >= feed->scanned) return false;
+    const uint64_t *page = feed->wanted[index / YD__WANTED_PAGE];
+    return page && (page[index % YD__WANTED_PAGE / 64] >> (index % 64) & 1);
 }
 
 /* feed_run.c */

@@ -143,28 +143,35 @@ static void take(struct yd_live_feed *feed, const struct yd_live_event *event, i
     }
 }
 
+/* false: something came meanwhile. */
+static bool count_gap(struct yd_live_feed *feed, struct yd__feed_entry *entry, int64_t mono_ns)
+{
+    struct yd__subscription *s = entry->subscription;
+    struct yd_live_cell cell;
+    if (yd_live_table_view_cell(yd_live_source_view(feed->source), entry->index, &cell)) return true;
+    /* Pairs with the release in end_slot (table_write.c), and so with the commit before it (source.c). */
+    uint64_t seq = __atomic_load_n(cell.head, __ATOMIC_ACQUIRE);
+    if (yd_live_ring_ready(&feed->reader)) return false;
+    if (seq <= entry->seq) return true;
+    if (s->every) {
+        s->counts.overrun += seq - entry->seq;
+        entry->seq = seq;
+    } else if (entry->is_cooling) {
+        entry->is_pending = true;
+    } else if (!yd__feed_send_newest(feed, entry, mono_ns)) {
+        return false; /* overtaken again and again */
+    }
+    return true;
+}
+
 /* Nothing follows what was lost: then it is counted here. false: something came meanwhile, later again. */
 static bool count_gaps(struct yd_live_feed *feed, int64_t mono_ns)
 {
     if (yd__feed_scan(feed)) return false;
-    for (struct yd__subscription *s = feed->subscriptions; s; s = s->next) {
-        for (struct yd__feed_entry *entry = s->entries; entry; entry = entry->of_subscription) {
-            struct yd_live_cell cell;
-            if (yd_live_table_view_cell(yd_live_source_view(feed->source), entry->index, &cell)) continue;
-            /* Pairs with the release in end_slot (table_write.c), and so with the commit before it (source.c). */
-            uint64_t seq = __atomic_load_n(cell.head, __ATOMIC_ACQUIRE);
-            if (yd_live_ring_ready(&feed->reader)) return false;
-            if (seq <= entry->seq) continue;
-            if (s->every) {
-                s->counts.overrun += seq - entry->seq;
-                entry->seq = seq;
-            } else if (entry->is_cooling) {
-                entry->is_pending = true;
-            } else if (!yd__feed_send_newest(feed, entry, mono_ns)) {
-                return false; /* overtaken again and again */
-            }
-        }
-    }
+    for (struct yd__subscription *s = feed->subscriptions; s; s = s->next)
+        for (struct yd__feed_block *block = s->blocks; block; block = block->next)
+            for (uint32_t i = 0; i < block->used; i++)
+                if (!count_gap(feed, &block->entries[i], mono_ns)) return false;
     return true;
 }
 

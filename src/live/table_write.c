@@ -14,11 +14,21 @@
 
 /* What the writer knows of a measurement by itself: the shared page is written, never read. */
 struct writer_cell {
-    uint64_t *head, *slots;
+    uint64_t *head; /* the slots begin a line behind it */
     uint64_t seq;
-    uint32_t slot_words, slot_mask;
-    uint32_t value_size, bell;
+    uint32_t slot_words, value_size;
+    uint16_t slot_mask;
+    uint8_t bell;
 };
+
+/* Names by their hash: open addressing, at most three quarters full. The names themselves are in the region, which only
+ * we write. */
+struct name_slot {
+    uint32_t tag; /* high half of the hash; the low half chose the slot */
+    uint32_t index_plus;
+};
+#define NAME_SLOTS_MIN 64
+#define NOT_THERE      UINT32_MAX
 
 struct yd_live_table {
     struct writer_cell *cells;
@@ -30,7 +40,9 @@ struct yd_live_table {
     struct yd__table_entry *directory;
     struct yd_live_region region;
     struct yd_alloc *alloc;
-    struct yd_intern names;
+    struct name_slot *names;
+    uint32_t names_capacity; /* a power of two, or 0 */
+    bool is_unsearched;
     uint64_t names_used, cells_used; /* as offsets from the region's start */
     uint64_t chain;
     uint32_t cells_capacity, slots;
@@ -79,7 +91,7 @@ int yd_live_table_create(const struct yd_live_table_options *options, struct yd_
     table->cells_used = shared->cells_offset;
     table->chain = YD__LIVE_FNV_START;
     table->slots = options->slots ? options->slots : YD__TABLE_SLOTS_MIN;
-    yd_intern_init(&table->names, alloc, (uint32_t)capacity);
+    table->is_unsearched = options->is_unsearched;
     *ret_table = table;
     return 0;
 }
@@ -87,7 +99,7 @@ int yd_live_table_create(const struct yd_live_table_options *options, struct yd_
 void yd_live_table_destroy(struct yd_live_table *table)
 {
     if (!table) return;
-    yd_intern_fini(&table->names);
+    yd_alloc_put(table->alloc, table->names, table->names_capacity * sizeof *table->names);
     yd_live_region_destroy(&table->region);
     yd_alloc_put(table->alloc, table->cells, table->cells_capacity * sizeof *table->cells);
     yd_alloc_put(table->alloc, table, sizeof *table);
@@ -107,6 +119,45 @@ void yd_live_table_remove_bell(struct yd_live_table *table, struct yd_live_bell 
         table->bells[i] = table->bells[--table->bell_count];
         return;
     }
+}
+
+/* ---- names ---- */
+
+static struct yd_str name_of(const struct yd_live_table *table, uint32_t index)
+{
+    const struct yd__table_entry *entry = &table->directory[index];
+    return (struct yd_str){(const char *)table->shared + entry->name_offset, entry->name_size};
+}
+
+static uint32_t find_name(const struct yd_live_table *table, struct yd_str name, uint64_t hash)
+{
+    uint32_t mask = table->names_capacity - 1, tag = (uint32_t)(hash >> 32);
+    if (table->names_capacity == 0) return NOT_THERE;
+    for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
+        struct name_slot slot = table->names[at];
+        if (slot.index_plus == 0) return NOT_THERE;
+        if (slot.tag == tag && yd_str_eq(name_of(table, slot.index_plus - 1), name)) return slot.index_plus - 1;
+    }
+}
+
+static void put_name(struct name_slot *names, uint32_t capacity, uint64_t hash, uint32_t index)
+{
+    uint32_t at = (uint32_t)hash & (capacity - 1);
+    while (names[at].index_plus) at = (at + 1) & (capacity - 1);
+    names[at] = (struct name_slot){(uint32_t)(hash >> 32), index + 1};
+}
+
+static int reserve_name(struct yd_live_table *table)
+{
+    if (table->is_unsearched || (uint64_t)(table->count + 1) * 4 <= (uint64_t)table->names_capacity * 3) return 0;
+    uint32_t capacity = table->names_capacity ? table->names_capacity * 2 : NAME_SLOTS_MIN;
+    struct name_slot *names = yd_alloc_zero(table->alloc, capacity * sizeof *names);
+    if (!names) return YD_ENOMEM;
+    for (uint32_t i = 0; i < table->count; i++) put_name(names, capacity, yd_hash_str(name_of(table, i)), i);
+    yd_alloc_put(table->alloc, table->names, table->names_capacity * sizeof *names);
+    table->names = names;
+    table->names_capacity = capacity;
+    return 0;
 }
 
 static int reserve_cell(struct yd_live_table *table)
@@ -151,11 +202,10 @@ static void write_entry(struct yd_live_table *table, struct yd_str name, enum yd
     uint64_t cell_size = YD__LIVE_LINE + (uint64_t)slot_size * table->slots;
     memset(cell, 0, cell_size);
     table->cells[index] = (struct writer_cell){.head = cell,
-                                               .slots = cell + YD__LIVE_LINE / 8,
                                                .slot_words = slot_size / 8,
-                                               .slot_mask = table->slots - 1,
+                                               .slot_mask = (uint16_t)(table->slots - 1),
                                                .value_size = value_size,
-                                               .bell = yd__bell_of(hash)};
+                                               .bell = (uint8_t)yd__bell_of(hash)};
     table->names_used += name.size;
     table->cells_used += YD_ALIGN_UP(cell_size, YD__LIVE_LINE);
     table->count++;
@@ -171,8 +221,9 @@ int yd_live_table_declare(struct yd_live_table *table, struct yd_str name, enum 
     if (name.size == 0 || name.size > YD__TABLE_NAME_MAX || type >= YD_TYPE_COUNT) return YD_EINVAL;
     if (value_size > YD__TABLE_VALUE_MAX) return YD_ETOOBIG;
     if (type == YD_BOOL || type == YD_I64 || type == YD_U64 || type == YD_F64 || value_size < 8) value_size = 8;
-    uint32_t index = yd_intern_find(&table->names, name);
-    if (index != YD_INTERN_NONE) {
+    uint64_t hash = table->is_unsearched ? 0 : yd_hash_str(name);
+    uint32_t index = find_name(table, name, hash);
+    if (index != NOT_THERE) {
         if (table->cells[index].value_size < value_size) return YD_EINVAL;
         *ret_index = index;
         return 0;
@@ -184,12 +235,11 @@ int yd_live_table_declare(struct yd_live_table *table, struct yd_str name, enum 
         table->cells_used + cell_size > shared->cells_offset + shared->cells_size)
         return YD_EFULL;
     int error = reserve_cell(table);
+    if (!error) error = reserve_name(table);
     if (error) return error;
-    error = yd_intern_add(&table->names, name, &index);
-    if (error < 0) return error;
-    YD_ASSERT(index == table->count);
+    if (!table->is_unsearched) put_name(table->names, table->names_capacity, hash, table->count);
     write_entry(table, name, type, value_size, slot_size);
-    *ret_index = index;
+    *ret_index = table->count - 1;
     return 1;
 }
 
@@ -203,7 +253,7 @@ void yd_live_table_set_state(struct yd_live_table *table, enum yd__live_state st
 /* The slot of the next value, marked as being written. */
 static inline uint64_t *begin_slot(struct writer_cell *cell, int64_t time_ns, uint64_t meta)
 {
-    uint64_t *slot = cell->slots + (size_t)((cell->seq + 1) & cell->slot_mask) * cell->slot_words;
+    uint64_t *slot = cell->head + YD__LIVE_LINE / 8 + (size_t)((cell->seq + 1) & cell->slot_mask) * cell->slot_words;
     yd__store(&slot[YD__SLOT_SEQ], YD__SLOT_BUSY, RELAXED);
     /* Pairs with the acquire fence in copy_slot (table_read.c): who reads a word stored below, and then looks at seq
      * again, sees BUSY or later. */
@@ -282,8 +332,8 @@ uint32_t yd_live_table_count(const struct yd_live_table *table)
 
 int yd_live_table_find(const struct yd_live_table *table, struct yd_str name, uint32_t *ret_index)
 {
-    uint32_t index = yd_intern_find(&table->names, name);
-    if (index == YD_INTERN_NONE) return YD_ENOENT;
+    uint32_t index = find_name(table, name, yd_hash_str(name));
+    if (index == NOT_THERE) return YD_ENOENT;
     *ret_index = index;
     return 0;
 }

@@ -23,6 +23,7 @@ struct yd_live_table_options {
     uint64_t names_size; /* reserved for names; 0: 64 bytes for each */
     uint64_t cells_size; /* reserved for values; 0: 512 bytes for each */
     uint32_t slots;      /* N, a power of two; 0: 4 */
+    bool is_unsearched;  /* the caller declares each name once by himself: no index over them is kept */
 };
 
 struct yd_live_table;
