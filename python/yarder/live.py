@@ -47,10 +47,10 @@ LIVE_MAGIC, DOOR_MAGIC, BYTE_ORDER = 0x564c4459, 0x524f4459, 0x0102030405060708
 TABLE, BELL = 1, 4
 HEADER = struct.Struct('=IHHQIIQIIQQQqQ16sq24xI')
 PARAMETERS = struct.Struct('=I4xQQQQQ')
-ENTRY = struct.Struct('=QIBBHQQQII16x')
+ENTRY = struct.Struct('=QQIIIHBB')
 HEAD = struct.Struct('=IHHQ')
 HELLO, WELCOME, REFUSED, REPLACED = 1, 2, 3, 4
-BELL_NAMES = 63  # word that is rung when names have come
+BELL_WORDS, BELL_NAMES = 64, 63  # word that is rung when names have come
 F_GET_SEALS, SEAL_SHRINK, SEAL_GROW, SEAL_WRITE, SEAL_FUTURE_WRITE = 1034, 2, 4, 8, 16
 ANSWER_S, AGAIN_S, SLEEP_S = 5.0, 1.0, 30.0
 
@@ -173,16 +173,16 @@ def _map(fd, kind):
     if seals & needed != needed:
         raise LiveError('the memory is not sealed')
     size = os.fstat(fd).st_size
-    if not 4096 <= size <= 1 << 40:
+    if not 4096 <= size <= 1 << 40 or size % 4096:
         raise LiveError('the memory is damaged')
     region = mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0))
     head = HEADER.unpack_from(region, 0)
     magic, major, _, order, header_size, its_kind, its_size, line, pair = head[:9]
     if magic != LIVE_MAGIC or order != BYTE_ORDER:
         raise LiveError('the memory is not one of ours')
-    if major != 1:
+    if major != 2:
         raise LiveError(f'the memory is of version {major}')
-    if header_size != 4096 or its_kind != kind or its_size != size or line != 64 or pair != 128 or not 1 <= head[16] <= 3:
+    if header_size != 256 or its_kind != kind or its_size != size or line != 64 or pair != 128 or not 1 <= head[16] <= 3:
         raise LiveError('the memory is damaged')
     return region, head
 
@@ -194,21 +194,23 @@ class _Memory:
         self.table, head = _map(table_fd, TABLE)
         self.generation, self.writer, self.writer_pid, self.created_ns = head[9], head[11:14], head[12], head[15]
         self.bell, _ = _map(bell_fd, BELL)
-        if len(self.bell) < 4096 + 64 * 64:
+        if len(self.bell) < 2048 + BELL_WORDS * 32:
             raise LiveError('the bells are damaged')
         self.bell_address = ctypes.addressof(ctypes.c_char.from_buffer(self.bell))
         self.bells = memoryview(self.bell).cast('I')
         self.bytes = memoryview(self.table)
         self.words = self.bytes[:len(self.table) // 8 * 8].cast('Q')
         self.counts = self.bytes.cast('I') if len(self.table) % 4 == 0 else None
-        self.capacity, self.directory = PARAMETERS.unpack_from(self.table, 256)[:2]
-        if not 0 < self.capacity <= 1 << 24 or not self.inside(self.directory, self.capacity * 64, 64):
+        self.capacity, self.directory, self.names_at, self.names_size, self.cells_at, self.cells_size = \
+            PARAMETERS.unpack_from(self.table, 256)
+        if not 0 < self.capacity <= 1 << 24 or not self.inside(self.directory, self.capacity * 32, 64) or \
+                not self.inside(self.names_at, self.names_size, 1) or not self.inside(self.cells_at, self.cells_size, 64):
             raise LiveError('the table is damaged')
         self.names = {}  # index of each, as far as they were looked at
         self.known = 0
 
     def inside(self, offset, size, alignment):
-        return offset % alignment == 0 and 4096 <= offset <= len(self.table) and size <= len(self.table) - offset
+        return offset % alignment == 0 and 512 <= offset <= len(self.table) and size <= len(self.table) - offset
 
     def count(self):
         count = min(self.counts[96], self.capacity)  # at byte 384
@@ -219,27 +221,32 @@ class _Memory:
         """Names that have come; those damaged are passed over."""
         count = self.count()
         for index in range(self.known, count):
-            offset, size = struct.unpack_from('=QI', self.table, self.directory + index * 64)
-            if size <= 4095 and self.inside(offset, size, 1):
+            entry = ENTRY.unpack_from(self.table, self.directory + index * 32)
+            offset, size = self.names_at + entry[2], entry[5]
+            if size <= 4095 and entry[2] + size <= self.names_size:
                 self.names[bytes(self.bytes[offset:offset + size]).decode(errors='replace')] = index
         self.known = count
 
     def cell(self, index):
         """(head, first slot, words of a slot, slots, room) in words, checked once."""
-        entry = ENTRY.unpack_from(self.table, self.directory + index * 64)
-        slots_log2, cell, slot_size, value_size = entry[3], entry[7], entry[8], entry[9]
-        if not 2 <= slots_log2 <= 10 or not 8 <= value_size <= 1 << 20 or slot_size % 8 or \
-                slot_size < 24 + (value_size + 7) // 8 * 8 or slot_size > 2 << 20 or \
-                not self.inside(cell, 64 + (slot_size << slots_log2), 64):
+        entry = ENTRY.unpack_from(self.table, self.directory + index * 32)
+        slots_log2, unit, value_size = entry[7] & 15, 8 if entry[7] & 128 else 64, entry[4]
+        slot_size = 24 + (value_size + 7) // 8 * 8
+        if unit == 64:
+            slot_size = 32 if slot_size <= 32 else (slot_size + 63) // 64 * 64
+        offset = entry[3] * unit
+        if not 1 <= slots_log2 <= 10 or not 8 <= value_size <= 1 << 20 or \
+                offset + unit + (slot_size << slots_log2) > self.cells_size:
             raise LiveError('an entry of the table is damaged')
-        return cell // 8, cell // 8 + 8, slot_size // 8, 1 << slots_log2, value_size
+        cell = (self.cells_at + offset) // 8
+        return cell, cell + unit // 8, slot_size // 8, 1 << slots_log2, value_size
 
     def arm(self, word):
         """Says that somebody waits; what to sleep on."""
-        address = self.bell_address + 4096 + word * 64
+        address = self.bell_address + 2048 + word * 32
         while True:
             _futex(ctypes.addressof(_scratch), _WAKE_OP, 0, ctypes.c_void_p(0), address, _SET_BIT_0)
-            seen = self.bells[1024 + word * 16]
+            seen = self.bells[512 + word * 8]
             if seen & 1:
                 return address, seen
 
@@ -251,7 +258,7 @@ class Item:
 
     def __init__(self, live, name):
         self.live, self.name = live, name
-        self.bell = fnv(name.encode()) % 63
+        self.bell = fnv(name.encode()) % BELL_NAMES
         self.last = None  # the value got last
         self._cell = None
         self._seq = 0  # of the value got last, of this generation

@@ -155,8 +155,8 @@ static int make_access(struct state *state)
 static int make_table(struct state *state, struct yd_live_table **ret_table)
 {
     struct yd_live_table *table;
-    uint64_t value = YD_ALIGN_UP(YD__SLOT_HEADER + (uint64_t)state->value_max, YD__LIVE_LINE);
-    state->options.cells_size = state->options.capacity * (YD__LIVE_LINE + value * state->options.slots);
+    state->options.cells_size =
+        state->options.capacity * yd_live_table_cell_size(state->value_max, state->options.slots, false);
     state->options.names_size = (uint64_t)state->options.capacity * 128;
     int error = yd_live_table_create(&state->options, NULL, &table);
     if (error < 0) return error;

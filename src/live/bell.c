@@ -35,7 +35,7 @@ void yd_live_bell_destroy(struct yd_live_bell *bell)
 
 void yd_live_bell_ring(struct yd_live_bell *bell, uint32_t word)
 {
-    word %= YD__BELL_WORDS;
+    if (word >= YD__BELL_WORDS) return;
     uint32_t *at = &bell->page->words[word].word;
     uint32_t next = bell->sequences[word] += YD__BELL_STEP;
     /* Release pairs with the acquire in yd__bell_arm: who arms after this sees what was stored before it. Who armed

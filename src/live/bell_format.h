@@ -1,7 +1,7 @@
 /* live/bell_format.h: a page that one group of clients may write: how they sleep and are woken.
  *
- *   0      1024                    2048   4096                    8192
- *   | header | 64 × | got 8 | lost 8 |    | 64 words, a line each |
+ *   0            1024                    2048                   4096
+ *   | header, …  | 64 × | got 8 | lost 8 | 64 words, half a line each |
  *
  *   word: bits 31..1 sequence of rings, bit 0: somebody waits (or did when he was killed)
  *
@@ -28,7 +28,7 @@ static inline uint16_t yd__bell_of(uint64_t name_hash)
 
 struct yd__bell_word {
     uint32_t word;
-    uint8_t reserved[YD__LIVE_LINE - 4];
+    uint8_t reserved[28];
 };
 
 /* What the reader behind a word says of itself, where the page is of one application: values it has read, and that were
@@ -39,17 +39,15 @@ struct yd__bell_said {
 
 struct yd__bell_page {
     struct yd__live_header header;
-    uint8_t reserved0[1024 - sizeof(struct yd__live_header)];
+    uint8_t reserved[1024 - sizeof(struct yd__live_header)];
     struct yd__bell_said said[YD__BELL_WORDS];
-    uint8_t reserved1[YD__LIVE_HEADER_SIZE - 1024 - YD__BELL_WORDS * sizeof(struct yd__bell_said)];
     struct yd__bell_word words[YD__BELL_WORDS];
 };
 
-#define YD__BELL_SIZE (YD__LIVE_HEADER_SIZE + YD__BELL_WORDS * YD__LIVE_LINE)
+#define YD__BELL_SIZE (2048 + YD__BELL_WORDS * 32)
 
-_Static_assert(sizeof(struct yd__bell_page) == YD__BELL_SIZE && YD__BELL_SIZE % 4096 == 0 &&
-                   offsetof(struct yd__bell_page, said) == 1024 &&
-                   offsetof(struct yd__bell_page, words) == YD__LIVE_HEADER_SIZE,
+_Static_assert(sizeof(struct yd__bell_page) == YD__BELL_SIZE && YD__BELL_SIZE == YD__LIVE_PAGE &&
+                   offsetof(struct yd__bell_page, said) == 1024 && offsetof(struct yd__bell_page, words) == 2048,
                "the bell's layout is the format");
 
 #endif

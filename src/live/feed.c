@@ -16,6 +16,7 @@
 #define RING_DEFAULT  (UINT64_C(64) << 10)
 #define RING_MAX      (UINT64_C(1) << 30)
 #define SECOND        INT64_C(1000000000)
+#define SLOTS         2  /* of latest: who copies one and is overtaken copies the newer one */
 #define ENTRIES_MIN   16 /* in a block */
 #define ENTRIES_MAX   16384
 
@@ -101,7 +102,7 @@ static int declare_own(struct yd__subscription *s, struct yd_str name, uint32_t 
 {
     *ret_own = YD__NOT_PLACED;
     if (s->counts.names >= s->names_max) return 0;
-    int error = yd_live_table_declare(s->table, name, YD_BLOB, YD__SEQUENCE_SIZE + (s->every ? 0 : room), ret_own);
+    int error = yd_live_table_declare(s->table, name, YD_BLOB, YD__SEQUENCE_SIZE + room, ret_own);
     if (error == YD_EFULL) return 0;
     return error < 0 ? error : 0;
 }
@@ -236,15 +237,17 @@ static void set_rate(struct yd__subscription *s, double rate)
 static int make_memory(const struct yd_live_feed *feed, struct yd__subscription *s, uint64_t ring_size, int64_t wall_ns)
 {
     const struct yd_live_source_options *source = yd_live_source_options(feed->source);
-    uint64_t room = YD__SEQUENCE_SIZE + (s->every ? 0 : (uint64_t)source->value_max);
-    uint64_t slot = YD_ALIGN_UP(YD__SLOT_HEADER + room, YD__LIVE_LINE);
+    uint64_t cell = yd_live_table_cell_size(YD__SEQUENCE_SIZE + source->value_max, SLOTS, true);
     struct yd_live_table_options table = {.generation = source->generation,
                                           .id = s->id,
                                           .now_ns = wall_ns,
                                           .capacity = s->names_max,
                                           .is_unsearched = true,
                                           .names_size = (uint64_t)s->names_max * 128,
-                                          .cells_size = s->names_max * (YD__LIVE_LINE + slot * YD__TABLE_SLOTS_MIN)};
+                                          .cells_size = cell * s->names_max,
+                                          .slots = SLOTS,
+                                          .is_dense = true,
+                                          .is_names = s->every};
     int error = yd_live_table_create(&table, NULL, &s->table);
     if (!error) yd_live_table_set_state(s->table, YD__LIVE_READY);
     if (error || !s->every) return error;

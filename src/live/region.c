@@ -84,7 +84,7 @@ static int map_and_seal(int fd, uint64_t size, bool writable, struct yd__live_he
 int yd_live_region_create(const struct yd_live_region_options *options, struct yd_live_region *ret_region)
 {
     if (options->size < YD__LIVE_HEADER_SIZE || options->size > YD__LIVE_SIZE_MAX) return YD_EINVAL;
-    uint64_t size = YD_ALIGN_UP(options->size, YD__LIVE_HEADER_SIZE);
+    uint64_t size = YD_ALIGN_UP(options->size, YD__LIVE_PAGE);
     int fd = -1;
     int error = make_memory(options->label ? options->label : "yarder-live", options->writable, &fd);
     if (error) return error;

@@ -1,15 +1,17 @@
-/* live/region_format.h: the first page of every shared region.
+/* live/region_format.h: how every shared region begins.
  *
- *   0              4096
- *   | header page  | what the kind says: table_format.h, ring_format.h, triple_format.h, bell_format.h
+ *   0        256
+ *   | header | what the kind says: table_format.h, ring_format.h, triple_format.h, bell_format.h
+ *
+ * A region takes memory by the page, and a subscription has three of them: so nothing is laid out by the page.
  *
  * | off | size | field           | meaning                                                                  |
  * |-----|------|-----------------|--------------------------------------------------------------------------|
  * |   0 |    4 | magic           | "YDLV"                                                                   |
- * |   4 |    2 | abi_major       | 1. Another one is refused                                                |
+ * |   4 |    2 | abi_major       | 2. Another one is refused                                                |
  * |   6 |    2 | abi_minor       | 0. Greater ones only add fields where zeros are now                      |
  * |   8 |    8 | byte_order      | 0x0102030405060708 as the writer stores it: the writer's own order       |
- * |  16 |    4 | header_size     | 4096                                                                     |
+ * |  16 |    4 | header_size     | 256                                                                      |
  * |  20 |    4 | kind            | 1 table, 2 ring, 3 triple buffer, 4 bell, 5 credit                       |
  * |  24 |    8 | size            | of the whole region, whole pages                                         |
  * |  32 |    4 | line_size       | 64: what two sides write lies at least that far apart                    |
@@ -34,13 +36,15 @@
 #include <stdint.h>
 
 #define YD__LIVE_MAGIC       UINT32_C(0x564c4459) /* "YDLV" */
-#define YD__LIVE_ABI_MAJOR   1
+#define YD__LIVE_ABI_MAJOR   2
 #define YD__LIVE_ABI_MINOR   0
 #define YD__LIVE_BYTE_ORDER  UINT64_C(0x0102030405060708)
-#define YD__LIVE_HEADER_SIZE 4096
+#define YD__LIVE_HEADER_SIZE 256
+#define YD__LIVE_PAGE        4096 /* sizes of regions are multiples of it */
 #define YD__LIVE_LINE        64
 #define YD__LIVE_PAIR        128
 #define YD__LIVE_PARAMETERS  256
+#define YD__LIVE_CONTENT     512 /* behind the parameters; a bell has none */
 #define YD__LIVE_SIZE_MAX    (UINT64_C(1) << 40)
 
 enum yd__live_kind { YD__LIVE_TABLE = 1, YD__LIVE_RING, YD__LIVE_TRIPLE, YD__LIVE_BELL, YD__LIVE_CREDIT };

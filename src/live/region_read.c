@@ -13,7 +13,7 @@
 
 int yd__live_header_check(const struct yd__live_header *header, uint64_t size, enum yd__live_kind kind)
 {
-    if (size < YD__LIVE_HEADER_SIZE) return YD_EFORMAT;
+    if (size < YD__LIVE_PAGE) return YD_EFORMAT;
     /* Pairs with the release in yd_live_region_set_state: with READY all fields below are there. */
     uint32_t state = yd__load(&header->state, ACQUIRE);
     if (header->magic != YD__LIVE_MAGIC || header->byte_order != YD__LIVE_BYTE_ORDER) return YD_EFORMAT;
@@ -35,7 +35,7 @@ int yd_live_mapping_open(int fd, enum yd__live_kind kind, struct yd_live_mapping
     if ((seals & needed) != needed) return YD_EPERM;
     struct stat stat;
     if (fstat(fd, &stat)) return YD_EINVAL;
-    if (stat.st_size < YD__LIVE_HEADER_SIZE || (uint64_t)stat.st_size > YD__LIVE_SIZE_MAX) return YD_EFORMAT;
+    if (stat.st_size < YD__LIVE_PAGE || (uint64_t)stat.st_size > YD__LIVE_SIZE_MAX) return YD_EFORMAT;
     size_t size = (size_t)stat.st_size;
     void *at = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) return errno == EACCES || errno == EPERM ? YD_EPERM : YD_ENOMEM;

@@ -24,10 +24,10 @@ void yd_live_mapping_close(struct yd_live_mapping *mapping); /* a zeroed one is 
 /* READY, REPLACED or CLOSED, as the writer stored it (acquire). */
 enum yd__live_state yd_live_mapping_state(const struct yd_live_mapping *mapping);
 
-/* Is [offset, offset + size) inside, behind the header page, and aligned? */
+/* Is [offset, offset + size) inside, behind the parameters, and aligned? */
 static inline bool yd__live_inside(uint64_t region_size, uint64_t offset, uint64_t size, uint64_t alignment)
 {
-    return offset >= YD__LIVE_HEADER_SIZE && offset <= region_size && size <= region_size - offset &&
+    return offset >= YD__LIVE_CONTENT && offset <= region_size && size <= region_size - offset &&
            offset % alignment == 0;
 }
 /* The check behind yd_live_mapping_open, of bytes anywhere. */

@@ -60,8 +60,8 @@ int yd_live_ring_create(const struct yd_live_ring_options *options, struct yd_li
     for (unsigned i = 0; i < YD__RING_MARKS; i++) ring.shared->marks[i] = YD__RING_NO_MARK;
     ring.data = (uint8_t *)ring.shared + sizeof(struct yd__ring);
 #ifdef MADV_POPULATE_WRITE
-    if (!options->sparse)
-        (void)madvise(ring.data, size, MADV_POPULATE_WRITE); /* or else each page comes with its first record */
+    if (!options->sparse) /* or else each page comes with its first record */
+        (void)madvise(ring.shared, ring.region.size, MADV_POPULATE_WRITE);
 #endif
     *ret_ring = ring;
     return 0;

@@ -9,6 +9,8 @@
 #include "live/ring_write.h"
 #include "live/table_write.h"
 
+#define SLOTS 2 /* feeds want the newest alone; one that is overtaken while it copies looks again */
+
 struct yd_live_source {
     struct yd_live_source_options options;
     struct yd_live_table *table;
@@ -22,14 +24,15 @@ struct yd_live_source {
 static int create_table(struct yd_live_source *source)
 {
     const struct yd_live_source_options *options = &source->options;
-    uint64_t slot = YD_ALIGN_UP(YD__SLOT_HEADER + (uint64_t)options->value_max, YD__LIVE_LINE);
     struct yd_live_table_options table = {.generation = options->generation,
                                           .id = options->id,
                                           .now_ns = options->now_ns,
                                           .capacity = options->measurements,
                                           .names_size = (uint64_t)options->measurements * 128,
-                                          .cells_size =
-                                              options->measurements * (YD__LIVE_LINE + slot * YD__TABLE_SLOTS_MIN)};
+                                          .cells_size = options->measurements *
+                                                        yd_live_table_cell_size(options->value_max, SLOTS, true),
+                                          .slots = SLOTS,
+                                          .is_dense = true};
     int error = yd_live_table_create(&table, NULL, &source->table);
     if (error) return error;
     const struct yd_live_region *region = yd_live_table_region(source->table);

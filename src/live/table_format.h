@@ -1,8 +1,9 @@
 /* live/table_format.h: the current-value table: names, and of each the newest values.
  *
- *   header page | directory: capacity × entry | names | cells
+ *   header | directory: capacity × entry | names | cells
  *
- *   cell:   | head, a line | slot | slot | slot | slot |      N slots, a power of two, at least 4
+ *   cell:   | head, a line | slot | slot | slot | slot |      N slots, a power of two, at least 2
+ *   dense:  | head 8 | slot | slot |                          without lines of their own: little room for many names
  *   slot:   | seq 8 | time 8 | meta 8 | value, whole words |
  *
  * parameters, at 256:
@@ -15,6 +16,21 @@
  * | 288 |    8 | cells_offset     |                                                                         |
  * | 296 |    8 | cells_size       | reserved                                                                |
  * | 384 |    4 | count            | entries that are complete: stored with release, only grows               |
+ *
+ * entry, 32 bytes:
+ * | off | size | field       | meaning                                                                      |
+ * |-----|------|-------------|------------------------------------------------------------------------------|
+ * |   0 |    8 | name_hash   | FNV-1a, 64 bits. Its word of the bells is this mod 63                        |
+ * |   8 |    8 | chain       | FNV-1a over all names so far, each with a zero byte behind it                |
+ * |  16 |    4 | name_offset | from names_offset                                                            |
+ * |  20 |    4 | cell        | from cells_offset, in lines of 64 bytes, of a dense cell in words of 8       |
+ * |  24 |    4 | value_size  | room for a value; 0: a name alone, without a cell                            |
+ * |  28 |    2 | name_size   |                                                                              |
+ * |  30 |    1 | type        | enum yd_type as declared; NIL: any                                           |
+ * |  31 |    1 | shape       | bits 3..0: N = 1 << this; bit 7: dense                                       |
+ *
+ * A slot has room for its header and value_size in whole words; one that is not dense and larger than 32 bytes in whole
+ * lines.
  *
  * The directory only grows, within memory that was reserved (and costs nothing until it is used): new names need no new
  * generation until it is full. An entry below `count` never changes. Its `chain` covers all names up to and with its
@@ -31,27 +47,38 @@
 
 #include "live/region_format.h"
 
-#define YD__TABLE_SLOTS_MIN    4
+#define YD__TABLE_SLOTS_MIN    2
+#define YD__TABLE_SLOTS        4 /* where nothing else is said */
 #define YD__TABLE_SLOTS_MAX    1024
 #define YD__TABLE_VALUE_MAX    (UINT32_C(1) << 20) /* bytes of one value */
 #define YD__TABLE_NAME_MAX     4095
 #define YD__TABLE_CAPACITY_MAX (UINT32_C(1) << 24)
 #define YD__SLOT_BUSY          0
 #define YD__SLOT_HEADER        24
+#define YD__SHAPE_LOG2         0x0f
+#define YD__SHAPE_DENSE        0x80
 
 struct yd__table_entry {
-    uint64_t name_offset; /* from the region's start, as all offsets */
-    uint32_t name_size;
-    uint8_t type;       /* enum yd_type as declared; NIL: any */
-    uint8_t slots_log2; /* N = 1 << this */
-    uint16_t bell;      /* word of its bells */
-    uint64_t name_hash; /* FNV-1a, 64 bits */
-    uint64_t chain;     /* FNV-1a over all names so far, each with a zero byte behind it */
-    uint64_t cell_offset;
-    uint32_t slot_size;  /* a multiple of 8 */
-    uint32_t value_size; /* room for a value; at most slot_size - 24 */
-    uint64_t reserved[2];
+    uint64_t name_hash, chain;
+    uint32_t name_offset, cell;
+    uint32_t value_size;
+    uint16_t name_size;
+    uint8_t type, shape;
 };
+
+/* Bytes of a slot with room for such values. */
+static inline uint32_t yd__slot_size(uint32_t value_size, int is_dense)
+{
+    uint32_t size = (YD__SLOT_HEADER + value_size + 7) / 8 * 8;
+    if (is_dense) return size;
+    return size <= 32 ? 32 : (size + YD__LIVE_LINE - 1) / YD__LIVE_LINE * YD__LIVE_LINE;
+}
+
+/* How far the first slot is behind the head, in bytes; and what cells are counted in. */
+static inline uint32_t yd__cell_unit(int is_dense)
+{
+    return is_dense ? 8 : YD__LIVE_LINE;
+}
 
 struct yd__table {
     struct yd__live_header header;
@@ -65,21 +92,13 @@ struct yd__table {
     uint8_t reserved2[124];
 };
 
-struct yd__cell_head {
-    uint64_t head;
-    uint8_t reserved[YD__LIVE_LINE - 8];
-};
-
 /* In 64-bit words: seq, time_ns, meta, value. */
 enum { YD__SLOT_SEQ, YD__SLOT_TIME, YD__SLOT_META, YD__SLOT_VALUE };
 
-_Static_assert(sizeof(struct yd__table_entry) == 64 && offsetof(struct yd__table_entry, name_hash) == 16 &&
-                   offsetof(struct yd__table_entry, cell_offset) == 32 &&
-                   offsetof(struct yd__table_entry, value_size) == 44,
+_Static_assert(sizeof(struct yd__table_entry) == 32 && offsetof(struct yd__table_entry, name_offset) == 16 &&
+                   offsetof(struct yd__table_entry, value_size) == 24 && offsetof(struct yd__table_entry, shape) == 31,
                "the entry's layout is the format");
 _Static_assert(offsetof(struct yd__table, directory_offset) == 264 && offsetof(struct yd__table, cells_size) == 296 &&
                    offsetof(struct yd__table, count) == 384 && sizeof(struct yd__table) == 512,
                "the table's layout is the format");
-_Static_assert(sizeof(struct yd__cell_head) == YD__LIVE_LINE, "a head has a line of its own");
-
 #endif

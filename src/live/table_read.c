@@ -10,6 +10,7 @@
 #include <yarder/error.h>
 
 #include "live/atomic.h"
+#include "live/bell_format.h"
 
 #define TRIES_MAX  1000
 #define NEXT_TRIES 8 /* at the oldest value, before going to the newest */
@@ -25,12 +26,23 @@ int yd_live_table_view_open(const struct yd_live_mapping *mapping, struct yd_liv
 {
     const struct yd__table *table = (const struct yd__table *)mapping->header;
     uint64_t directory = table->directory_offset;
+    uint64_t names = table->names_offset, names_size = table->names_size;
+    uint64_t cells = table->cells_offset, cells_size = table->cells_size;
     uint32_t capacity = table->capacity;
     if (capacity == 0 || capacity > YD__TABLE_CAPACITY_MAX ||
-        !yd__live_inside(mapping->size, directory, (uint64_t)capacity * sizeof(struct yd__table_entry), YD__LIVE_LINE))
+        !yd__live_inside(mapping->size, directory, (uint64_t)capacity * sizeof(struct yd__table_entry),
+                         YD__LIVE_LINE) ||
+        !yd__live_inside(mapping->size, names, names_size, 1) ||
+        !yd__live_inside(mapping->size, cells, cells_size, YD__LIVE_LINE))
         return YD_EFORMAT;
-    *ret_view = (struct yd_live_table_view){
-        table, mapping->size, (const struct yd__table_entry *)((const char *)table + directory), capacity};
+    *ret_view =
+        (struct yd_live_table_view){.table = table,
+                                    .directory = (const struct yd__table_entry *)((const char *)table + directory),
+                                    .names = (const char *)table + names,
+                                    .cells = (const char *)table + cells,
+                                    .names_size = names_size,
+                                    .cells_size = cells_size,
+                                    .capacity = capacity};
     return 0;
 }
 
@@ -45,20 +57,21 @@ int yd_live_table_view_cell(const struct yd_live_table_view *view, uint32_t inde
 {
     if (index >= yd_live_table_view_count(view)) return YD_ENOENT;
     struct yd__table_entry entry = view->directory[index]; /* a copy: what was checked is what is used */
-    if (entry.slots_log2 < 2 || entry.slots_log2 > 10 || entry.value_size < 8 ||
-        entry.value_size > YD__TABLE_VALUE_MAX || entry.slot_size % 8 || entry.slot_size > 2 * YD__TABLE_VALUE_MAX ||
-        entry.slot_size < YD__SLOT_HEADER + (entry.value_size + 7) / 8 * 8)
-        return YD_EFORMAT;
-    uint64_t size = YD__LIVE_LINE + ((uint64_t)entry.slot_size << entry.slots_log2);
-    if (!yd__live_inside(view->size, entry.cell_offset, size, YD__LIVE_LINE)) return YD_EFORMAT;
-    const uint64_t *cell = (const uint64_t *)(const void *)((const char *)view->table + entry.cell_offset);
+    unsigned log2 = entry.shape & YD__SHAPE_LOG2;
+    int is_dense = (entry.shape & YD__SHAPE_DENSE) != 0;
+    if (entry.value_size == 0) return YD_ENOENT;
+    if (log2 < 1 || log2 > 10 || entry.value_size < 8 || entry.value_size > YD__TABLE_VALUE_MAX) return YD_EFORMAT;
+    uint32_t unit = yd__cell_unit(is_dense), slot_size = yd__slot_size(entry.value_size, is_dense);
+    uint64_t offset = (uint64_t)entry.cell * unit, size = unit + ((uint64_t)slot_size << log2);
+    if (offset > view->cells_size || size > view->cells_size - offset) return YD_EFORMAT;
+    const uint64_t *cell = (const uint64_t *)(const void *)(view->cells + offset);
     *ret_cell = (struct yd_live_cell){.head = cell,
-                                      .slots = cell + YD__LIVE_LINE / 8,
-                                      .slot_words = entry.slot_size / 8,
-                                      .slot_mask = (UINT32_C(1) << entry.slots_log2) - 1,
+                                      .slots = cell + unit / 8,
+                                      .slot_words = slot_size / 8,
+                                      .slot_mask = (UINT32_C(1) << log2) - 1,
                                       .value_size = entry.value_size,
                                       .index = index,
-                                      .bell = entry.bell,
+                                      .bell = yd__bell_of(entry.name_hash),
                                       .type = entry.type};
     return 0;
 }
@@ -69,8 +82,8 @@ int yd_live_table_view_name(const struct yd_live_table_view *view, uint32_t inde
     if (index >= yd_live_table_view_count(view)) return YD_ENOENT;
     uint64_t offset = view->directory[index].name_offset;
     uint32_t size = view->directory[index].name_size;
-    if (size > YD__TABLE_NAME_MAX || !yd__live_inside(view->size, offset, size, 1)) return YD_EFORMAT;
-    *ret_name = (const char *)view->table + offset;
+    if (size > YD__TABLE_NAME_MAX || offset > view->names_size || size > view->names_size - offset) return YD_EFORMAT;
+    *ret_name = view->names + offset;
     *ret_size = size;
     return 0;
 }

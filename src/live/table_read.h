@@ -10,8 +10,9 @@
 
 struct yd_live_table_view {
     const struct yd__table *table;
-    uint64_t size;
     const struct yd__table_entry *directory;
+    const char *names, *cells;
+    uint64_t names_size, cells_size;
     uint32_t capacity;
 };
 
@@ -34,7 +35,8 @@ struct yd_live_cursor {
 /* `mapping` is of kind TABLE and stays the caller's. YD_EFORMAT: what it says does not fit its size. */
 int yd_live_table_view_open(const struct yd_live_mapping *mapping, struct yd_live_table_view *ret_view);
 uint32_t yd_live_table_view_count(const struct yd_live_table_view *view);
-/* YD_ENOENT: index not below count. YD_EFORMAT: a damaged entry. The name lies in the region, never terminated. */
+/* YD_ENOENT: index not below count, or no cell: a name alone. YD_EFORMAT: a damaged entry. The name lies in the region,
+ * never terminated. */
 int yd_live_table_view_cell(const struct yd_live_table_view *view, uint32_t index, struct yd_live_cell *ret_cell);
 int yd_live_table_view_name(const struct yd_live_table_view *view, uint32_t index, const char **ret_name,
                             uint32_t *ret_size);

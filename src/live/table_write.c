@@ -14,10 +14,11 @@
 
 /* What the writer knows of a measurement by itself: the shared page is written, never read. */
 struct writer_cell {
-    uint64_t *head; /* the slots begin a line behind it */
+    uint64_t *head;
     uint64_t seq;
     uint32_t slot_words, value_size;
     uint16_t slot_mask;
+    uint8_t first; /* words from the head to the first slot */
     uint8_t bell;
 };
 
@@ -34,6 +35,7 @@ struct yd_live_table {
     struct writer_cell *cells;
     uint64_t rung; /* words to ring, a bit each */
     uint32_t count;
+    uint32_t cell_count; /* as many, or none */
     uint32_t bell_count;
     struct yd_live_bell *bells[YD_LIVE_BELLS_MAX];
     struct yd__table *shared;
@@ -42,8 +44,8 @@ struct yd_live_table {
     struct yd_alloc *alloc;
     struct name_slot *names;
     uint32_t names_capacity; /* a power of two, or 0 */
-    bool is_unsearched;
-    uint64_t names_used, cells_used; /* as offsets from the region's start */
+    bool is_dense, is_names, is_unsearched;
+    uint64_t names_used, cells_used;
     uint64_t chain;
     uint32_t cells_capacity, slots;
 };
@@ -52,8 +54,8 @@ static bool options_make_sense(const struct yd_live_table_options *options)
 {
     uint32_t slots = options->slots;
     if (slots && (slots < YD__TABLE_SLOTS_MIN || slots > YD__TABLE_SLOTS_MAX || (slots & (slots - 1)))) return false;
-    return options->capacity <= YD__TABLE_CAPACITY_MAX && options->names_size <= YD__LIVE_SIZE_MAX / 4 &&
-           options->cells_size <= YD__LIVE_SIZE_MAX / 4;
+    return options->capacity <= YD__TABLE_CAPACITY_MAX && options->names_size <= UINT32_MAX &&
+           options->cells_size <= (uint64_t)UINT32_MAX * yd__cell_unit(options->is_dense);
 }
 
 int yd_live_table_create(const struct yd_live_table_options *options, struct yd_alloc *alloc,
@@ -61,14 +63,17 @@ int yd_live_table_create(const struct yd_live_table_options *options, struct yd_
 {
     if (!options_make_sense(options)) return YD_EINVAL;
     uint64_t capacity = options->capacity ? options->capacity : DEFAULT_CAPACITY;
-    uint64_t names_size = YD_ALIGN_UP(options->names_size ? options->names_size : capacity * 64, YD__LIVE_HEADER_SIZE);
-    uint64_t cells_size = YD_ALIGN_UP(options->cells_size ? options->cells_size : capacity * 512, YD__LIVE_HEADER_SIZE);
-    uint64_t directory_size = YD_ALIGN_UP(capacity * sizeof(struct yd__table_entry), YD__LIVE_HEADER_SIZE);
+    uint64_t names_size = YD_ALIGN_UP(options->names_size ? options->names_size : capacity * 64, YD__LIVE_LINE);
+    uint64_t cells_size = YD_ALIGN_UP(options->cells_size ? options->cells_size : capacity * 512, YD__LIVE_LINE);
+    uint64_t directory_size = YD_ALIGN_UP(capacity * sizeof(struct yd__table_entry), YD__LIVE_LINE);
+    uint64_t before = YD__LIVE_CONTENT + directory_size + names_size;
+    /* All of its last page is room for cells. */
+    cells_size = options->is_names ? 0 : YD_ALIGN_UP(before + cells_size, YD__LIVE_PAGE) - before;
     struct yd_live_table *table = yd_alloc_zero(alloc, sizeof *table);
     if (!table) return YD_ENOMEM;
     struct yd_live_region_options region = {.label = "yarder-table",
                                             .generation = options->generation,
-                                            .size = YD__LIVE_HEADER_SIZE + directory_size + names_size + cells_size,
+                                            .size = before + cells_size,
                                             .id = options->id,
                                             .now_ns = options->now_ns,
                                             .kind = YD__LIVE_TABLE};
@@ -79,7 +84,7 @@ int yd_live_table_create(const struct yd_live_table_options *options, struct yd_
     }
     struct yd__table *shared = (struct yd__table *)table->region.header;
     shared->capacity = (uint32_t)capacity;
-    shared->directory_offset = YD__LIVE_HEADER_SIZE;
+    shared->directory_offset = YD__LIVE_CONTENT;
     shared->names_offset = shared->directory_offset + directory_size;
     shared->names_size = names_size;
     shared->cells_offset = shared->names_offset + names_size;
@@ -87,10 +92,10 @@ int yd_live_table_create(const struct yd_live_table_options *options, struct yd_
     table->shared = shared;
     table->directory = (struct yd__table_entry *)((uint8_t *)shared + shared->directory_offset);
     table->alloc = alloc;
-    table->names_used = shared->names_offset;
-    table->cells_used = shared->cells_offset;
     table->chain = YD__LIVE_FNV_START;
-    table->slots = options->slots ? options->slots : YD__TABLE_SLOTS_MIN;
+    table->slots = options->slots ? options->slots : YD__TABLE_SLOTS;
+    table->is_dense = options->is_dense;
+    table->is_names = options->is_names;
     table->is_unsearched = options->is_unsearched;
     *ret_table = table;
     return 0;
@@ -126,7 +131,8 @@ void yd_live_table_remove_bell(struct yd_live_table *table, struct yd_live_bell 
 static struct yd_str name_of(const struct yd_live_table *table, uint32_t index)
 {
     const struct yd__table_entry *entry = &table->directory[index];
-    return (struct yd_str){(const char *)table->shared + entry->name_offset, entry->name_size};
+    return (struct yd_str){(const char *)table->shared + table->shared->names_offset + entry->name_offset,
+                           entry->name_size};
 }
 
 static uint32_t find_name(const struct yd_live_table *table, struct yd_str name, uint64_t hash)
@@ -162,7 +168,7 @@ static int reserve_name(struct yd_live_table *table)
 
 static int reserve_cell(struct yd_live_table *table)
 {
-    if (table->count < table->cells_capacity) return 0;
+    if (table->is_names || table->count < table->cells_capacity) return 0;
     size_t old = table->cells_capacity, capacity = old ? old * 2 : 64;
     void *cells =
         yd_alloc_resize(table->alloc, table->cells, old * sizeof *table->cells, capacity * sizeof *table->cells);
@@ -172,46 +178,42 @@ static int reserve_cell(struct yd_live_table *table)
     return 0;
 }
 
-/* Room for a value and its header: small ones share lines, larger ones begin on lines of their own. */
-static uint32_t slot_size_for(uint32_t value_size)
+/* What the writer needs of the new cell, and its pages: they come now, so that publishing takes no page fault. */
+static void make_cell(struct yd_live_table *table, struct yd__table_entry *entry, uint64_t size)
 {
-    uint32_t size = (uint32_t)YD_ALIGN_UP(YD__SLOT_HEADER + value_size, 8);
-    return size <= 32 ? 32 : (uint32_t)YD_ALIGN_UP(size, YD__LIVE_LINE);
+    uint8_t *at = (uint8_t *)table->shared + table->shared->cells_offset + table->cells_used;
+    uint32_t unit = yd__cell_unit(table->is_dense);
+    memset(at, 0, size);
+    entry->cell = (uint32_t)(table->cells_used / unit);
+    entry->shape = (uint8_t)((unsigned)__builtin_ctz(table->slots) | (table->is_dense ? YD__SHAPE_DENSE : 0));
+    table->cells[table->cell_count++] =
+        (struct writer_cell){.head = (uint64_t *)(void *)at,
+                             .slot_words = yd__slot_size(entry->value_size, table->is_dense) / 8,
+                             .slot_mask = (uint16_t)(table->slots - 1),
+                             .value_size = entry->value_size,
+                             .first = (uint8_t)(unit / 8),
+                             .bell = (uint8_t)yd__bell_of(entry->name_hash)};
+    table->cells_used += size;
 }
 
 static void write_entry(struct yd_live_table *table, struct yd_str name, enum yd_type type, uint32_t value_size,
-                        uint32_t slot_size)
+                        uint64_t cell_size)
 {
-    uint32_t index = table->count;
-    uint8_t *base = (uint8_t *)table->shared;
-    uint64_t hash = yd__live_fnv(YD__LIVE_FNV_START, name.data, name.size);
-    memcpy(base + table->names_used, name.data, name.size);
+    struct yd__table *shared = table->shared;
+    memcpy((uint8_t *)shared + shared->names_offset + table->names_used, name.data, name.size);
     table->chain = yd__live_fnv(yd__live_fnv(table->chain, name.data, name.size), "", 1);
-    table->directory[index] = (struct yd__table_entry){.name_offset = table->names_used,
-                                                       .name_size = (uint32_t)name.size,
-                                                       .type = (uint8_t)type,
-                                                       .slots_log2 = (uint8_t)__builtin_ctz(table->slots),
-                                                       .bell = yd__bell_of(hash),
-                                                       .name_hash = hash,
-                                                       .chain = table->chain,
-                                                       .cell_offset = table->cells_used,
-                                                       .slot_size = slot_size,
-                                                       .value_size = value_size};
-    uint64_t *cell = (uint64_t *)(base + table->cells_used);
-    /* Pages come now, not with the first value: publishing takes no page fault. */
-    uint64_t cell_size = YD__LIVE_LINE + (uint64_t)slot_size * table->slots;
-    memset(cell, 0, cell_size);
-    table->cells[index] = (struct writer_cell){.head = cell,
-                                               .slot_words = slot_size / 8,
-                                               .slot_mask = (uint16_t)(table->slots - 1),
-                                               .value_size = value_size,
-                                               .bell = (uint8_t)yd__bell_of(hash)};
+    struct yd__table_entry entry = {.name_hash = yd__live_fnv(YD__LIVE_FNV_START, name.data, name.size),
+                                    .chain = table->chain,
+                                    .name_offset = (uint32_t)table->names_used,
+                                    .value_size = value_size,
+                                    .name_size = (uint16_t)name.size,
+                                    .type = (uint8_t)type};
+    if (!table->is_names) make_cell(table, &entry, cell_size);
+    table->directory[table->count++] = entry;
     table->names_used += name.size;
-    table->cells_used += YD_ALIGN_UP(cell_size, YD__LIVE_LINE);
-    table->count++;
     /* Pairs with the acquire in yd_live_table_view_count: whoever sees the count sees the entry, its name and its cell.
      */
-    yd__store(&table->shared->count, table->count, RELEASE);
+    yd__store(&shared->count, table->count, RELEASE);
     table->rung |= UINT64_C(1) << YD__BELL_NAMES; /* with the next values: a name alone wakes nobody */
 }
 
@@ -221,24 +223,25 @@ int yd_live_table_declare(struct yd_live_table *table, struct yd_str name, enum 
     if (name.size == 0 || name.size > YD__TABLE_NAME_MAX || type >= YD_TYPE_COUNT) return YD_EINVAL;
     if (value_size > YD__TABLE_VALUE_MAX) return YD_ETOOBIG;
     if (type == YD_BOOL || type == YD_I64 || type == YD_U64 || type == YD_F64 || value_size < 8) value_size = 8;
+    if (table->is_names) value_size = 0;
     uint64_t hash = table->is_unsearched ? 0 : yd_hash_str(name);
     uint32_t index = find_name(table, name, hash);
     if (index != NOT_THERE) {
-        if (table->cells[index].value_size < value_size) return YD_EINVAL;
+        if (table->directory[index].value_size < value_size) return YD_EINVAL;
         *ret_index = index;
         return 0;
     }
     const struct yd__table *shared = table->shared;
-    uint32_t slot_size = slot_size_for(value_size);
-    uint64_t cell_size = YD__LIVE_LINE + (uint64_t)slot_size * table->slots;
-    if (table->count == shared->capacity || table->names_used + name.size > shared->names_offset + shared->names_size ||
-        table->cells_used + cell_size > shared->cells_offset + shared->cells_size)
+    uint64_t cell_size =
+        yd__cell_unit(table->is_dense) + (uint64_t)yd__slot_size(value_size, table->is_dense) * table->slots;
+    if (table->count == shared->capacity || table->names_used + name.size > shared->names_size ||
+        (!table->is_names && table->cells_used + cell_size > shared->cells_size))
         return YD_EFULL;
     int error = reserve_cell(table);
     if (!error) error = reserve_name(table);
     if (error) return error;
     if (!table->is_unsearched) put_name(table->names, table->names_capacity, hash, table->count);
-    write_entry(table, name, type, value_size, slot_size);
+    write_entry(table, name, type, value_size, cell_size);
     *ret_index = table->count - 1;
     return 1;
 }
@@ -253,7 +256,7 @@ void yd_live_table_set_state(struct yd_live_table *table, enum yd__live_state st
 /* The slot of the next value, marked as being written. */
 static inline uint64_t *begin_slot(struct writer_cell *cell, int64_t time_ns, uint64_t meta)
 {
-    uint64_t *slot = cell->head + YD__LIVE_LINE / 8 + (size_t)((cell->seq + 1) & cell->slot_mask) * cell->slot_words;
+    uint64_t *slot = cell->head + cell->first + (size_t)((cell->seq + 1) & cell->slot_mask) * cell->slot_words;
     yd__store(&slot[YD__SLOT_SEQ], YD__SLOT_BUSY, RELAXED);
     /* Pairs with the acquire fence in copy_slot (table_read.c): who reads a word stored below, and then looks at seq
      * again, sees BUSY or later. */
@@ -273,7 +276,7 @@ static inline void end_slot(struct writer_cell *cell, uint64_t *slot)
 int yd_live_table_set(struct yd_live_table *table, uint32_t index, int64_t time_ns, enum yd_type type, uint16_t flags,
                       const void *bytes, uint32_t size)
 {
-    if (YD_UNLIKELY(index >= table->count)) return YD_EINVAL;
+    if (YD_UNLIKELY(index >= table->cell_count)) return YD_EINVAL;
     struct writer_cell *cell = &table->cells[index];
     if (YD_UNLIKELY(size > cell->value_size)) return YD_ETOOBIG;
     uint64_t *slot = begin_slot(cell, time_ns, YD__META(size, type, flags));
@@ -286,7 +289,7 @@ int yd_live_table_set(struct yd_live_table *table, uint32_t index, int64_t time_
 int yd_live_table_set_bits(struct yd_live_table *table, uint32_t index, int64_t time_ns, enum yd_type type,
                            uint16_t flags, uint64_t bits)
 {
-    if (YD_UNLIKELY(index >= table->count)) return YD_EINVAL;
+    if (YD_UNLIKELY(index >= table->cell_count)) return YD_EINVAL;
     struct writer_cell *cell = &table->cells[index];
     uint64_t *slot = begin_slot(cell, time_ns, YD__META(8, type, flags));
     yd__store(&slot[YD__SLOT_VALUE], bits, RELAXED);
@@ -340,5 +343,5 @@ int yd_live_table_find(const struct yd_live_table *table, struct yd_str name, ui
 
 uint64_t yd_live_table_published(const struct yd_live_table *table, uint32_t index)
 {
-    return index < table->count ? table->cells[index].seq : 0;
+    return index < table->cell_count ? table->cells[index].seq : 0;
 }

@@ -23,10 +23,18 @@ struct yd_live_table_options {
     uint64_t names_size; /* reserved for names; 0: 64 bytes for each */
     uint64_t cells_size; /* reserved for values; 0: 512 bytes for each */
     uint32_t slots;      /* N, a power of two; 0: 4 */
+    bool is_dense;       /* cells without lines of their own */
+    bool is_names;       /* names alone, without values */
     bool is_unsearched;  /* the caller declares each name once by himself: no index over them is kept */
 };
 
 struct yd_live_table;
+/* What a value of such room takes of cells_size. */
+static inline uint64_t yd_live_table_cell_size(uint32_t value_max, uint32_t slots, bool is_dense)
+{
+    uint64_t slot = yd__slot_size(value_max < 8 ? 8 : value_max, is_dense);
+    return yd__cell_unit(is_dense) + slot * (slots ? slots : YD__TABLE_SLOTS);
+}
 
 int yd_live_table_create(const struct yd_live_table_options *options, struct yd_alloc *alloc,
                          struct yd_live_table **ret_table);

@@ -1,8 +1,8 @@
 /* live/triple_format.h: one writer, one reader, the latest value. Two regions: buffers, which only the writer writes,
  * and control, which both do.
  *
- *   buffers (sealed):   header page | buffer 0 | buffer 1 | buffer 2       each a multiple of 128 bytes
- *   control (a bell's): header page | line 0: the control word             bell_format.h
+ *   buffers (sealed):   header, 512 | buffer 0 | buffer 1 | buffer 2       each a multiple of 128 bytes
+ *   control:              a bell's page, its word 0 the control word          bell_format.h
  *
  *   control word: bits 1..0 index of the middle buffer, bit 2: dirty (the middle is newer than what the reader has),
  *                 bit 3: the reader waits
@@ -30,10 +30,10 @@ struct yd__triple {
     struct yd__live_header header;
     uint64_t buffer_size; /* a multiple of 128 */
     uint32_t value_size;  /* room; at most buffer_size - 24 */
-    uint8_t reserved[YD__LIVE_HEADER_SIZE - YD__LIVE_PARAMETERS - 12];
+    uint8_t reserved[YD__LIVE_CONTENT - YD__LIVE_PARAMETERS - 12];
 };
 
-_Static_assert(sizeof(struct yd__triple) == YD__LIVE_HEADER_SIZE && offsetof(struct yd__triple, buffer_size) == 256 &&
+_Static_assert(sizeof(struct yd__triple) == YD__LIVE_CONTENT && offsetof(struct yd__triple, buffer_size) == 256 &&
                    offsetof(struct yd__triple, value_size) == 264,
                "the triple buffer's layout is the format");
 

@@ -15,11 +15,11 @@ int yd_live_triple_reader_open(const struct yd_live_mapping *buffers, const stru
     uint32_t value_size = triple->value_size;
     if (value_size < 8 || value_size > YD__TABLE_VALUE_MAX || buffer_size % YD__LIVE_PAIR ||
         buffer_size > 2 * YD__TABLE_VALUE_MAX || buffer_size < YD__SLOT_HEADER + (uint64_t)value_size ||
-        !yd__live_inside(buffers->size, YD__LIVE_HEADER_SIZE, 3 * buffer_size, YD__LIVE_LINE))
+        !yd__live_inside(buffers->size, YD__LIVE_CONTENT, 3 * buffer_size, YD__LIVE_LINE))
         return YD_EFORMAT;
     if (control->size < YD__BELL_SIZE || !control->writable) return YD_EFORMAT;
     *ret_reader = (struct yd_live_triple_reader){.triple = triple,
-                                                 .buffers = (const uint8_t *)triple + YD__LIVE_HEADER_SIZE,
+                                                 .buffers = (const uint8_t *)triple + YD__LIVE_CONTENT,
                                                  .word = yd_live_bell_word(control, 0),
                                                  .buffer_size = buffer_size,
                                                  .value_size = value_size,

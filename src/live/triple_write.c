@@ -19,7 +19,7 @@ int yd_live_triple_create(uint32_t value_size, uint64_t generation, uint64_t id,
     uint64_t buffer_size = YD_ALIGN_UP((uint64_t)YD__SLOT_HEADER + value_size, YD__LIVE_PAIR);
     struct yd_live_triple triple = {.buffer_size = buffer_size, .value_size = value_size};
     struct yd_live_region_options buffers = {.label = "yarder-triple",
-                                             .size = YD__LIVE_HEADER_SIZE + 3 * buffer_size,
+                                             .size = YD__LIVE_CONTENT + 3 * buffer_size,
                                              .generation = generation,
                                              .id = id,
                                              .now_ns = now_ns,
@@ -41,7 +41,7 @@ int yd_live_triple_create(uint32_t value_size, uint64_t generation, uint64_t id,
     struct yd__triple *shared = (struct yd__triple *)triple.region.header;
     shared->buffer_size = buffer_size;
     shared->value_size = value_size;
-    triple.buffers = (uint8_t *)shared + YD__LIVE_HEADER_SIZE;
+    triple.buffers = (uint8_t *)shared + YD__LIVE_CONTENT;
     memset(triple.buffers, 0, 3 * buffer_size); /* pages come now, not with the first value */
     triple.word = &((struct yd__bell_page *)triple.control.header)->words[0].word;
     yd__store(triple.word, YD__TRIPLE_START, RELAXED);

@@ -630,7 +630,7 @@ def nonsense_in_the_bells_harms_no_value(folder):
             bells = vandal._memory.bells
             while not done.is_set():
                 for _ in range(200):
-                    bells[1024 + 16 * chance.randrange(64)] = chance.randrange(1 << 32)
+                    bells[512 + 8 * chance.randrange(64)] = chance.randrange(1 << 32)
                 time.sleep(0.001)
 
         thread = threading.Thread(target=scribble)

@@ -325,6 +325,7 @@ static int look_at_names(struct yd_live_subscription *s)
     for (; s->measured_count < count; s->measured_count++) {
         struct measured *measured = &s->measured[s->measured_count];
         memset(measured, 0, sizeof *measured);
+        if (s->current->ring.header) continue; /* its values come there, names alone are here */
         int error = yd_live_table_view_cell(&s->current->view, s->measured_count, &measured->cell);
         if (error) return error;
     }

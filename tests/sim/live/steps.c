@@ -19,9 +19,9 @@
 #include "live/triple_read.h"
 #include "live/triple_write.h"
 
-static struct yd_live_table *table;
+static struct yd_live_table *table, *wide, *dense;
 static struct yd_live_bell bell;
-static struct yd_live_cell cell;
+static struct yd_live_cell cell, wide_cell, dense_cell;
 static struct yd_live_mapping bell_mapping;
 static struct yd_live_triple triple_start, triple;
 static struct yd_live_triple_reader triple_reader;
@@ -54,9 +54,20 @@ static void check_value(const struct yd_live_value *value)
 
 static void reset_table(void)
 {
+    table = wide;
+    cell = wide_cell;
     table->cells[0].seq = 0;
     table->rung = 0;
     table->bell_count = 0;
+}
+
+/* Two slots, as feeds and sources have them. */
+static void reset_dense(void)
+{
+    table = dense;
+    cell = dense_cell;
+    table->cells[0].seq = 0;
+    table->rung = 0;
 }
 
 static void reset_bell(void)
@@ -70,6 +81,11 @@ static void reset_bell(void)
 static void write_six(void)
 {
     for (uint64_t v = 1; v <= 6; v++) publish(v);
+}
+
+static void write_three(void)
+{
+    for (uint64_t v = 1; v <= 3; v++) publish(v);
 }
 
 static void get_twice(void)
@@ -330,6 +346,14 @@ static bool five_are_there(void)
 
 static const struct scenario scenarios[] = {
     {"slots: six published, two got", "table_", reset_table, {write_six, get_twice}, NULL, NULL, 24, 40000000},
+    {"slots, dense, two of them: three published, two got",
+     "table_",
+     reset_dense,
+     {write_three, get_twice},
+     NULL,
+     NULL,
+     24,
+     40000000},
     {"slots: six published, two asked for in turn",
      "table_",
      reset_table,
@@ -425,20 +449,27 @@ static void make_ring(bool lossless_one, struct yd_live_ring *to, struct yd_live
     if (!lossless_one) ring_mapping = mapping;
 }
 
-static void make_all(void)
+static void make_table(const struct yd_live_table_options *options, struct yd_live_table **to,
+                       struct yd_live_cell *to_cell)
 {
     uint32_t index;
     struct yd_live_mapping mapping;
     struct yd_live_table_view view;
-    MUST(yd_live_table_create(&(struct yd_live_table_options){.capacity = 1}, NULL, &table));
-    MUST(yd_live_table_declare(table, YD_STR("n"), YD_U64, 0, &index));
-    yd_live_region_set_state(&table->region, YD__LIVE_READY);
-    MUST(yd_live_bell_create(0, 0, 0, &bell));
-    MUST(yd_live_table_add_bell(table, &bell));
-    open_mapping(&bell.region, YD__LIVE_BELL, &bell_mapping);
-    open_mapping(&table->region, YD__LIVE_TABLE, &mapping);
+    MUST(yd_live_table_create(options, NULL, to));
+    MUST(yd_live_table_declare(*to, YD_STR("n"), YD_U64, 0, &index));
+    yd_live_region_set_state(&(*to)->region, YD__LIVE_READY);
+    open_mapping(&(*to)->region, YD__LIVE_TABLE, &mapping);
     MUST(yd_live_table_view_open(&mapping, &view));
-    MUST(yd_live_table_view_cell(&view, 0, &cell));
+    MUST(yd_live_table_view_cell(&view, 0, to_cell));
+}
+
+static void make_all(void)
+{
+    make_table(&(struct yd_live_table_options){.capacity = 1}, &wide, &wide_cell);
+    make_table(&(struct yd_live_table_options){.capacity = 1, .slots = 2, .is_dense = true}, &dense, &dense_cell);
+    MUST(yd_live_bell_create(0, 0, 0, &bell));
+    MUST(yd_live_table_add_bell(wide, &bell));
+    open_mapping(&bell.region, YD__LIVE_BELL, &bell_mapping);
     MUST(yd_live_triple_create(8, 0, 0, 0, &triple_start));
     yd_live_region_set_state(&triple_start.region, YD__LIVE_READY);
     open_mapping(&triple_start.region, YD__LIVE_TRIPLE, &triple_mapping);

@@ -342,7 +342,7 @@ static void a_sealed_region_cannot_be_written_shrunk_or_mapped_again_for_writing
     struct world w;
     make_world(&w);
     int fd = yd_live_table_region(w.table)->fd, reader;
-    assert_true(ftruncate(fd, 4096) != 0 && ftruncate(fd, 1 << 30) != 0);
+    assert_true(ftruncate(fd, 0) != 0 && ftruncate(fd, 1 << 30) != 0);
     assert_true(pwrite(fd, "x", 1, 0) < 0);
     assert_ptr_equal(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
     assert_int_equal(mprotect((void *)(uintptr_t)w.mapping.header, 4096, PROT_READ | PROT_WRITE), -1);
@@ -432,10 +432,11 @@ static void foreign_and_damaged_regions_are_refused(void **state)
     memcpy(saved, bytes, size);
     for (int i = 0; i < 20000; i++) {
         memcpy(bytes, saved, 4096);
-        struct yd__table_entry *entry = (struct yd__table_entry *)(bytes + 4096);
-        memcpy(entry, saved + 4096, sizeof *entry);
+        struct yd__table_entry *entry = (struct yd__table_entry *)(bytes + YD__LIVE_CONTENT);
+        memcpy(entry, saved + YD__LIVE_CONTENT, sizeof *entry);
         for (int k = 0; k < 1 + i % 3; k++) {
-            size_t at = yd_rng_chance(&rng, 2) ? yd_rng_below(&rng, 512) : 4096 + yd_rng_below(&rng, sizeof *entry);
+            size_t at = yd_rng_chance(&rng, 2) ? yd_rng_below(&rng, YD__LIVE_CONTENT)
+                                               : YD__LIVE_CONTENT + yd_rng_below(&rng, sizeof *entry);
             bytes[at] = (uint8_t)(yd_rng_chance(&rng, 3) ? 0xff : yd_rng_next(&rng));
         }
         struct yd_live_table_view view;
@@ -457,7 +458,7 @@ static void foreign_and_damaged_regions_are_refused(void **state)
         }
         yd_live_mapping_close(&mapping);
     }
-    memcpy(bytes, saved, 8192);
+    memcpy(bytes, saved, size);
     free(saved);
     end_world(&w);
 }

@@ -141,6 +141,42 @@ static void names_are_added_under_readers_and_keep_their_indexes_in_a_new_genera
     close_both(&newer);
 }
 
+static void dense_cells_and_names_alone_are_read_as_they_were_written(void **state)
+{
+    (void)state;
+    for (int names = 0; names < 2; names++) {
+        struct yd_live_table_options options = {
+            .capacity = 500, .slots = 2, .is_dense = true, .is_names = names, .is_unsearched = names};
+        struct both both;
+        assert_int_equal(yd_live_table_create(&options, NULL, &both.table), 0);
+        yd_live_table_set_state(both.table, YD__LIVE_READY);
+        open_reader(&both);
+        for (uint32_t i = 0; i < 500; i++) {
+            char text[32];
+            struct yd_str name = {text, (size_t)snprintf(text, sizeof text, "dense.%u", i)};
+            uint32_t index, found, size;
+            struct yd_live_cell cell;
+            struct yd_live_cursor cursor = {0};
+            struct yd_live_value value;
+            assert_int_equal(yd_live_table_declare(both.table, name, YD_BLOB, 1 + i % 70, &index), 1);
+            assert_int_equal(yd_live_table_view_find(&both.view, name.data, (uint32_t)name.size, i, &found), 0);
+            assert_true(index == i && found == i);
+            assert_int_equal(yd_live_table_view_name(&both.view, i, &name.data, &size), 0);
+            assert_int_equal(yd_live_table_view_cell(&both.view, i, &cell), names ? YD_ENOENT : 0);
+            assert_int_equal(yd_live_table_set_bits(both.table, i, 7, YD_U64, 0, i), names ? YD_EINVAL : 0);
+            assert_int_equal(yd_live_table_published(both.table, i), names ? 0 : 1);
+            if (names) continue;
+            assert_true(cell.value_size == YD_MAX(1 + i % 70, 8) && cell.slot_mask == 1);
+            for (uint64_t more = 0; more < 5; more++) {
+                assert_int_equal(yd_live_table_set_bits(both.table, i, 7, YD_U64, 0, i + more), 0);
+                assert_int_equal(yd_live_cell_get(&cell, &cursor, NULL, 0, &value), 1);
+                assert_true(value.bits == i + more && value.seq == more + 2 && value.missed == 0);
+            }
+        }
+        close_both(&both);
+    }
+}
+
 static void what_does_not_fit_is_refused_and_changes_nothing(void **state)
 {
     (void)state;
@@ -242,6 +278,7 @@ int main(void)
         cmocka_unit_test(what_is_published_is_got_with_time_type_flags_and_sequence),
         cmocka_unit_test(next_gives_every_value_and_counts_the_overrun_exactly),
         cmocka_unit_test(names_are_added_under_readers_and_keep_their_indexes_in_a_new_generation),
+        cmocka_unit_test(dense_cells_and_names_alone_are_read_as_they_were_written),
         cmocka_unit_test(what_does_not_fit_is_refused_and_changes_nothing),
         cmocka_unit_test(a_bell_is_rung_once_a_word_for_a_batch_and_wakes_only_its_own),
         cmocka_unit_test(any_allocation_may_fail),
