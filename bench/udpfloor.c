@@ -1,10 +1,13 @@
 /* bench-udpfloor: datagrams as fast as the kernel gives and takes them, for bench/udp.py.
  *
- *   bench-udpfloor send PORT SIZE SECONDS     sendmmsg of 64; prints how many it sent
- *   bench-udpfloor receive PORT               recvmmsg of 64 with time stamps; at a line or the end of standard input
- *                                             prints how many came and how many the kernel dropped */
+ *   bench-udpfloor send PORT SIZE SECONDS RATE SENDER
+ *                                             sendmmsg of messages that the kernel cuts into datagrams (UDP_SEGMENT),
+ * so that sending costs a fraction of receiving; RATE a second, 0: as fast as it goes; each begins with its number and
+ * SENDER. Prints how many it sent bench-udpfloor receive PORT               recvmmsg of 64 with time stamps; at a line
+ * or the end of standard input prints how many came and how many the kernel dropped */
 #include <arpa/inet.h>
 #include <linux/sock_diag.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,23 +39,37 @@ static struct sockaddr_in address_of(const char *port)
     return at;
 }
 
-static int run_send(const char *port, size_t size, double seconds)
+/* Messages of at most 64 datagrams (the kernel's bound) and 60,000 bytes. Without UDP_SEGMENT each is one. */
+static int run_send(const char *port, size_t size, double seconds, double rate, uint64_t sender)
 {
+    enum { MESSAGES = 4, SEGMENTS_MAX = 64 };
     struct sockaddr_in to = address_of(port);
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-    uint64_t sent = 0;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0), segment = (int)size;
+    uint64_t sent = 0, each = 60000 / size < SEGMENTS_MAX ? 60000 / size : SEGMENTS_MAX;
     if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0) return 1;
-    for (int i = 0; i < AT_ONCE; i++) {
-        parts[i] = (struct iovec){bytes[i], size};
+    if (each < 2 || setsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment) < 0) each = 1;
+    int at_once = each > 1 ? MESSAGES : AT_ONCE;
+    if (rate > 0 && rate / ((double)each * at_once) < 1000) at_once = 1; /* a millisecond's worth at most */
+    for (int i = 0; i < at_once; i++) {
+        parts[i] = (struct iovec){bytes[i], size * each};
         messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+        for (uint64_t j = 0; j < each; j++) memcpy(bytes[i] + j * size + 8, &sender, sizeof sender);
     }
-    for (double end = seconds_now() + seconds; seconds_now() < end;) {
-        for (uint64_t i = 0; i < AT_ONCE; i++) {
+    double began = seconds_now(), now = began;
+    while (now < began + seconds) {
+        for (uint64_t i = 0; i < (uint64_t)at_once * each; i++) {
             uint64_t number = sent + i;
-            memcpy(bytes[i], &number, sizeof number);
+            memcpy(bytes[i / each] + i % each * size, &number, sizeof number);
         }
-        int count = sendmmsg(fd, messages, AT_ONCE, 0);
-        if (count > 0) sent += (uint64_t)count;
+        int count = sendmmsg(fd, messages, (unsigned)at_once, 0);
+        if (count > 0) sent += (uint64_t)count * each;
+        now = seconds_now();
+        double ahead = rate > 0 ? began + (double)sent / rate - now : 0;
+        if (ahead > 50e-6) {
+            struct timespec wait = {(time_t)ahead, (long)((ahead - (double)(time_t)ahead) * 1e9)};
+            nanosleep(&wait, NULL);
+            now = seconds_now();
+        }
     }
     printf("%llu\n", (unsigned long long)sent);
     return 0;
@@ -98,11 +115,15 @@ static int run_receive(const char *port)
 
 int main(int argc, char **argv)
 {
-    if (argc == 5 && strcmp(argv[1], "send") == 0) {
+    if (argc == 7 && strcmp(argv[1], "send") == 0) {
         size_t size = (size_t)atoi(argv[3]);
-        return run_send(argv[2], size < 8 ? 8 : size > 65000 ? 65000 : size, atof(argv[4]));
+        return run_send(argv[2],
+                        size < 16      ? 16
+                        : size > 60000 ? 60000
+                                       : size,
+                        atof(argv[4]), atof(argv[5]), (uint64_t)atoi(argv[6]));
     }
     if (argc == 3 && strcmp(argv[1], "receive") == 0) return run_receive(argv[2]);
-    fprintf(stderr, "usage: bench-udpfloor send PORT SIZE SECONDS | receive PORT\n");
+    fprintf(stderr, "usage: bench-udpfloor send PORT SIZE SECONDS RATE SENDER | receive PORT\n");
     return 2;
 }
