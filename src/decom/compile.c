@@ -25,9 +25,13 @@ void *yd__piece(struct yd__compiler *compiler, size_t size)
 
 const char *yd__path(struct yd__compiler *compiler, const char *prefix, struct yd_str name)
 {
-    char *made = *prefix ? yd_arena_printf(compiler->arena, "%s.%.*s", prefix, YD_STR_FMT(name))
-                         : yd_arena_cstr(compiler->arena, name);
+    size_t front = strlen(prefix);
+    char *made = yd_arena_get(compiler->arena, front + name.size + 2);
     if (!made) longjmp(compiler->out_of_memory, 1);
+    memcpy(made, prefix, front);
+    if (front) made[front++] = '.';
+    if (name.size) memcpy(made + front, name.data, name.size);
+    made[front + name.size] = 0;
     return made;
 }
 
@@ -152,7 +156,29 @@ static void scan_container(struct yd__compiler *compiler, struct yd__info *info)
 
 /* ---- references ---- */
 
-/* Fields by their path: a definition may have ten thousand in one container. */
+/* Fields by their path: a definition may have ten thousand in one container. Room has many of one name, and nobody asks
+ * for it by that. */
+static uint32_t hash_more(uint32_t hash, struct yd_str text)
+{
+    for (size_t i = 0; i < text.size; i++) hash = (hash ^ (uint8_t)text.data[i]) * UINT32_C(0x01000193);
+    return hash;
+}
+
+#define HASH_SEED UINT32_C(0x811c9dc5)
+
+static uint32_t hash_of(struct yd_str path, const struct yd_def_entry *entry)
+{
+    uint32_t hash = hash_more(HASH_SEED, path);
+    if (!entry || !is_room(entry) || (entry->type && entry->type->encoding == YD_DEF_GROUP)) return hash;
+    return hash ^ (uint32_t)(yd_hash_id((uintptr_t)entry) >> 32);
+}
+
+static uint32_t slot_of(const struct yd__info *info, uint32_t hash)
+{
+    return (uint32_t)(yd_hash_id(hash) >> 32) & info->table_mask;
+}
+
+/* Of several with one path the table has the last; before it stands the one before. */
 static void index_scope(struct yd__compiler *compiler, struct yd__info *info)
 {
     uint32_t size = 16;
@@ -160,20 +186,24 @@ static void index_scope(struct yd__compiler *compiler, struct yd__info *info)
     info->table = yd__piece(compiler, size * sizeof *info->table);
     info->table_mask = size - 1;
     for (struct yd__scope *item = info->scope; item; item = item->next) {
-        uint32_t i = (uint32_t)yd_hash_str(item->path) & info->table_mask;
-        while (info->table[i]) i = (i + 1) & info->table_mask;
+        item->hash = hash_of(item->path, item->entry);
+        uint32_t i = slot_of(info, item->hash);
+        while (info->table[i] && (info->table[i]->hash != item->hash || !yd_str_eq(info->table[i]->path, item->path)))
+            i = (i + 1) & info->table_mask;
+        item->before = info->table[i];
         info->table[i] = item;
     }
 }
 
 struct yd__scope *yd__scope_at(const struct yd__info *info, struct yd_str path, const struct yd_def_entry *entry)
 {
-    struct yd__scope *first = NULL;
-    for (uint32_t i = (uint32_t)yd_hash_str(path) & info->table_mask; info->table[i]; i = (i + 1) & info->table_mask) {
-        struct yd__scope *item = info->table[i];
-        if (!yd_str_eq(item->path, path)) continue;
-        if (!entry || item->entry == entry) return item;
-        if (!first) first = item;
+    uint32_t hash = hash_of(path, entry);
+    struct yd__scope *item, *first = NULL;
+    for (uint32_t i = slot_of(info, hash); (item = info->table[i]); i = (i + 1) & info->table_mask)
+        if (item->hash == hash && yd_str_eq(item->path, path)) break;
+    for (; item; item = item->before) {
+        if (item->entry == entry) return item;
+        first = item;
     }
     return first;
 }
@@ -193,15 +223,26 @@ static bool is_inside(struct yd_str path, struct yd_str group, struct yd_str nam
            memcmp(path.data + group.size + 1, name.data, name.size) == 0;
 }
 
+/* The last one of this name in this group. */
+static struct yd__scope *last_of(const struct yd__info *info, struct yd_str group, struct yd_str name)
+{
+    uint32_t hash = HASH_SEED;
+    if (group.size) hash = hash_more(hash_more(hash, group), YD_STR("."));
+    hash = hash_more(hash, name);
+    struct yd__scope *item;
+    for (uint32_t i = slot_of(info, hash); (item = info->table[i]); i = (i + 1) & info->table_mask)
+        if (item->hash == hash && is_inside(item->path, group, name)) return item;
+    return NULL;
+}
+
 struct yd__scope *yd__find(struct yd__info *info, struct yd_str path, const struct yd__scope *from,
                            struct yd__info **ret_where)
 {
     for (; info; info = info->parent, from = NULL) {
         struct yd_str group = from ? around(from->path) : YD_STR("");
         for (;; group = around(group)) {
-            struct yd__scope *found = NULL;
-            for (struct yd__scope *item = info->scope; item && item != from; item = item->next)
-                if (is_inside(item->path, group, path)) found = item;
+            struct yd__scope *found = last_of(info, group, path);
+            while (found && from && found->order >= from->order) found = found->before;
             if (found && ret_where) *ret_where = info;
             if (found) return found;
             if (!group.size) break;
@@ -257,7 +298,11 @@ struct yd__scope *yd__refer(struct yd__compiler *compiler, struct yd__info *info
         return NULL;
     }
     if (!yd__compile_field(compiler, found->entry->type)) return NULL;
-    if (found->reg == YD__NONE) found->reg = compiler->plan->register_count++;
+    if (found->reg != YD__NONE) return found;
+    found->reg = compiler->plan->register_count++;
+    for (struct yd_str group = around(found->path); group.size; group = around(group))
+        for (struct yd__scope *item = yd__scope_at(where, group, NULL); item; item = item->before)
+            item->asked_inside = true;
     return found;
 }
 

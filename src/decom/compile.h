@@ -11,11 +11,13 @@ struct yd__scope {
     struct yd__scope *next;
     struct yd_str path; /* "gps.count" */
     const struct yd_def_entry *entry;
+    struct yd__scope *before;          /* with the same path; `hash`: of it */
     bool known, repeated, conditional; /* its place is fixed; it is one of many */
+    bool asked_inside;                 /* somebody names a field of this group */
     uint32_t repeats;                  /* arrays that it is in, itself included */
     uint64_t at;
     uint32_t reg; /* NONE until somebody asks */
-    uint32_t order;
+    uint32_t order, hash;
 };
 struct yd__info { /* of a container */
     const struct yd_def_container *container;

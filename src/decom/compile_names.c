@@ -51,11 +51,11 @@ static void add_field(struct yd__compiler *compiler, const struct yd__program *p
             (struct yd__measured){.name = name, .entry = entry, .program = program, .is_raw = is_raw});
         return;
     }
-    if (other->program != program || (entry->published.size && other->entry->published.size))
-        return;
+    if (other->program != program || (entry->published.size && other->entry->published.size)) return;
     if (compiler->partial) return;
-    yd_def_error(compiler->diagnostics, YD_D_DUPLICATE, entry->place, "", "two fields of '%.*s' are published as '%.*s'",
-                 YD_STR_FMT(program->container->name), YD_STR_FMT(name));
+    yd_def_error(compiler->diagnostics, YD_D_DUPLICATE, entry->place, "",
+                 "two fields of '%.*s' are published as '%.*s'", YD_STR_FMT(program->container->name),
+                 YD_STR_FMT(name));
     yd_def_note(compiler->diagnostics, other->entry->place, "the other one");
     yd_def_help(compiler->diagnostics, "rename one of them, publish it `as` another name, or make it `hidden`");
 }
@@ -64,8 +64,8 @@ static void add_derived(struct yd__compiler *compiler, const struct yd_def_deriv
 {
     struct yd_str prefix = compiler->def->name;
     uint32_t slot = 0;
-    struct yd_str name = yd_str_of(
-        yd__path(compiler, prefix.size ? yd__path(compiler, "", prefix) : "", derived->name));
+    struct yd_str name =
+        yd_str_of(yd__path(compiler, prefix.size ? yd__path(compiler, "", prefix) : "", derived->name));
     const struct yd__measured *other = find(compiler->plan, name, &slot);
     if (!other) {
         add(compiler->plan, slot, (struct yd__measured){.name = name, .derived = derived});

@@ -145,10 +145,10 @@ static void name_entry(struct builder *builder, const struct yd_def_entry *entry
     }
 }
 
-static const char *published_path(struct builder *builder, const struct yd_def_entry *entry, const char *path)
+static const char *published_path(struct builder *builder, const struct yd_def_entry *entry, const char *prefix)
 {
     struct yd_str of = builder->compiler->def->name;
-    if (!entry->published.size) return path;
+    if (!entry->published.size) return yd__path(builder->compiler, prefix, entry->name);
     return of.size ? yd__path(builder->compiler, yd__path(builder->compiler, "", of), entry->published)
                    : yd__path(builder->compiler, "", entry->published);
 }
@@ -472,17 +472,6 @@ static void add_unsupported(struct builder *builder, const struct yd_def_entry *
     builder->program->open = true;
 }
 
-/* Does anybody name a field of this array's elements? Its register then changes from element to element. */
-static bool asks_inside(const struct builder *builder, const char *scope_path)
-{
-    struct yd_str group = yd_str_of(scope_path);
-    for (const struct yd__scope *item = builder->info->scope; item; item = item->next)
-        if (item->reg != YD__NONE && item->path.size > group.size && yd_str_starts(item->path, group) &&
-            item->path.data[group.size] == '.')
-            return true;
-    return false;
-}
-
 static void add_entry(struct builder *builder, const struct yd_def_entry *entry, const char *path,
                       const char *scope_path, bool base_known, uint64_t base)
 {
@@ -524,7 +513,8 @@ static void add_entry(struct builder *builder, const struct yd_def_entry *entry,
         add_entries(builder, &type->entries, path, scope_path, true, builder->at);
         return;
     }
-    bool asked = entry->dimensions && asks_inside(builder, scope_path);
+    /* When somebody names a field of an array's elements, its register changes from element to element. */
+    bool asked = entry->dimensions && yd__scope_at(builder->info, yd_str_of(scope_path), entry)->asked_inside;
     if (!fixed || !builder->known || asked || builder->unrolled + count > YD__UNROLL_MAX) {
         bool stays = builder->known && fixed;
         uint64_t end = builder->at + bits;
@@ -557,9 +547,8 @@ static void add_entries(struct builder *builder, const struct yd_def_entries *en
                         const char *scope_prefix, bool base_known, uint64_t base)
 {
     for (const struct yd_def_entry *entry = entries->first; entry; entry = entry->next) {
-        const char *path = yd__path(builder->compiler, prefix, entry->name);
         const char *scope_path = yd__path(builder->compiler, scope_prefix, entry->name);
-        add_entry(builder, entry, published_path(builder, entry, path), scope_path, base_known, base);
+        add_entry(builder, entry, published_path(builder, entry, prefix), scope_path, base_known, base);
     }
 }
 

@@ -179,7 +179,8 @@ static void read_derived(struct yd__compiler *compiler)
         if (++count <= YD_RULES_MAX) continue;
         yd_def_error(compiler->diagnostics, YD_D_LIMIT, derived->place, "", "more than %d derived values",
                      YD_RULES_MAX);
-        yd_def_help(compiler->diagnostics, "split them: a Derive takes rules from a file, too, and several stand in a row");
+        yd_def_help(compiler->diagnostics,
+                    "split them: a Derive takes rules from a file, too, and several stand in a row");
         return;
     }
     sorting.items = yd__piece(compiler, (count + 1) * sizeof *sorting.items);
@@ -227,13 +228,13 @@ struct limiting {
 static struct judged of_entry(const struct yd_def_entry *entry)
 {
     const struct yd_def_type *type = entry->type;
-    enum kind kind = !type                              ? NOT_KNOWN
-                     : type->encoding == YD_DEF_GROUP   ? NOT_ONE
-                     : type->encoding == YD_DEF_BINARY  ? BYTES
-                     : type->encoding == YD_DEF_STRING  ? TEXT
-                     : type->labels                     ? LABELS
-                     : type->boolean                    ? TRUTH
-                                                        : NUMBER;
+    enum kind kind = !type                             ? NOT_KNOWN
+                     : type->encoding == YD_DEF_GROUP  ? NOT_ONE
+                     : type->encoding == YD_DEF_BINARY ? BYTES
+                     : type->encoding == YD_DEF_STRING ? TEXT
+                     : type->labels                    ? LABELS
+                     : type->boolean                   ? TRUTH
+                                                       : NUMBER;
     return (struct judged){kind, entry->name, type};
 }
 
@@ -255,7 +256,8 @@ static double number_of(const struct yd_reading *value)
     return value->type == YD_F64 ? value->f64 : value->type == YD_I64 ? (double)value->i64 : (double)value->u64;
 }
 
-static bool refuse(struct limiting *limiting, const struct yd_def_limits *limits, const char *format, struct yd_str name)
+static bool refuse(struct limiting *limiting, const struct yd_def_limits *limits, const char *format,
+                   struct yd_str name)
 {
     return yd_def_error(limiting->compiler->diagnostics, YD_D_LIMITS, limits->place, "", format,
                         (int)YD_MIN(name.size, (size_t)200), name.data);
@@ -395,8 +397,8 @@ static void read_entries(struct limiting *limiting, const struct yd_def_entries 
         read_limits(limiting, entry->limits, &judged);
         if (entry->limits && unseen) {
             refuse(limiting, entry->limits, "'%.*s' is not published: nobody gets it to judge it", entry->name);
-            yd_def_help(limiting->compiler->diagnostics, entry->hidden ? "take out `hidden`, or the limits"
-                                                                       : "give it a name, or take the limits out");
+            yd_def_help(limiting->compiler->diagnostics,
+                        entry->hidden ? "take out `hidden`, or the limits" : "give it a name, or take the limits out");
         }
         if (judged.kind == NOT_ONE) read_entries(limiting, &entry->type->entries, depth + 1);
     }

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "base/large.h"
 
 int yd_def_create(struct yd_alloc *alloc, struct yd_def **ret_def)
@@ -59,6 +60,29 @@ const char *yd_def_printf(struct yd_def *def, const char *format, ...)
         (last) = (item);                                                                                               \
     } while (0)
 
+static struct yd_def_named *slot_of(const struct yd_def_index *index, struct yd_str name)
+{
+    uint32_t mask = index->size - 1, i = (uint32_t)yd_hash_str(name) & mask;
+    while (index->slots[i].what && !yd_str_eq(index->slots[i].name, name)) i = (i + 1) & mask;
+    return &index->slots[i];
+}
+
+/* `name` is the definition's own. The slots of before stay in the arena: together they are as many as those in use. */
+static void enter(struct yd_def *def, struct yd_def_index *index, struct yd_str name, void *what)
+{
+    if (index->count * 2 >= index->size) {
+        struct yd_def_index more = {.size = index->size ? index->size * 2 : 16, .count = index->count};
+        if (!(more.slots = piece(def, more.size * sizeof *more.slots))) return;
+        for (uint32_t i = 0; i < index->size; i++)
+            if (index->slots[i].what) *slot_of(&more, index->slots[i].name) = index->slots[i];
+        *index = more;
+    }
+    struct yd_def_named *slot = slot_of(index, name);
+    if (slot->what) return;
+    *slot = (struct yd_def_named){name, what};
+    index->count++;
+}
+
 struct yd_def_type *yd_def_type(struct yd_def *def, struct yd_str name, struct yd_place place)
 {
     struct yd_def_type *type = piece(def, sizeof *type);
@@ -71,7 +95,9 @@ struct yd_def_type *yd_def_type(struct yd_def *def, struct yd_str name, struct y
 void yd_def_type_name(struct yd_def *def, struct yd_def_type *type, struct yd_str name)
 {
     type->name = name.size ? yd_def_text(def, name) : YD_STR("");
-    if (name.size) LINK(def->types, def->types_last, type);
+    if (!name.size) return;
+    LINK(def->types, def->types_last, type);
+    enter(def, &def->type_index, type->name, type);
 }
 
 struct yd_def_type *yd_def_type_copy(struct yd_def *def, const struct yd_def_type *from, struct yd_place place)
@@ -105,6 +131,7 @@ struct yd_def_container *yd_def_container(struct yd_def *def, struct yd_str name
     container->name = yd_def_text(def, name);
     container->place = place;
     LINK(def->containers, def->containers_last, container);
+    enter(def, &def->container_index, container->name, container);
     return container;
 }
 
@@ -197,16 +224,12 @@ struct yd_def_derived *yd_def_derived(struct yd_def *def, struct yd_str name, st
 
 struct yd_def_type *yd_def_find_type(const struct yd_def *def, struct yd_str name)
 {
-    for (struct yd_def_type *type = def->types; name.size && type; type = type->next)
-        if (yd_str_eq(type->name, name)) return type;
-    return NULL;
+    return def->type_index.size && name.size ? slot_of(&def->type_index, name)->what : NULL;
 }
 
 struct yd_def_container *yd_def_find_container(const struct yd_def *def, struct yd_str name)
 {
-    for (struct yd_def_container *container = def->containers; container; container = container->next)
-        if (yd_str_eq(container->name, name)) return container;
-    return NULL;
+    return def->container_index.size ? slot_of(&def->container_index, name)->what : NULL;
 }
 
 const char *yd_def_encoding_name(enum yd_def_encoding encoding)

@@ -286,8 +286,17 @@ struct yd_def_derived {
     const char *unsupported;
 };
 
+struct yd_def_index { /* who has a name, by its hash; of several the first */
+    struct yd_def_named {
+        struct yd_str name;
+        void *what; /* NULL: free */
+    } * slots;
+    uint32_t size, count;
+};
+
 struct yd_def {
     struct yd_arena arena;
+    struct yd_def_index type_index, container_index;
     struct yd_str name; /* in front of every measurement's: "rocket" gives rocket.imu.accel_x; "": nothing */
     struct yd_str doc;
     bool failed;                            /* memory was out once */
@@ -325,7 +334,7 @@ struct yd_def_derived *yd_def_derived(struct yd_def *def, struct yd_str name, st
 struct yd_str yd_def_text(struct yd_def *def, struct yd_str text);                      /* a copy, terminated */
 const char *yd_def_printf(struct yd_def *def, const char *format, ...) YD_PRINTF(2, 3); /* for `unsupported` */
 
-/* By name, or NULL. Linear: a source with thousands keeps a table of its own. */
+/* By the name it was added with, or NULL. */
 struct yd_def_type *yd_def_find_type(const struct yd_def *def, struct yd_str name);
 struct yd_def_container *yd_def_find_container(const struct yd_def *def, struct yd_str name);
 const char *yd_def_encoding_name(enum yd_def_encoding encoding);
