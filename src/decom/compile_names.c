@@ -32,6 +32,37 @@ struct yd__measured *yd__measured_find(const struct yd_plan *plan, struct yd_str
     return find(plan, (struct yd_str){whole, prefix.size + 1 + name.size}, &slot);
 }
 
+static bool needs_room(const struct yd__measured *measured)
+{
+    const struct yd_def_type *type = measured->entry->type;
+    bool bytes = type->encoding == YD_DEF_STRING || type->encoding == YD_DEF_BINARY;
+    return !measured->is_raw && (bytes || type->labels);
+}
+
+int yd_plan_each_changed(const struct yd_plan *before, const struct yd_plan *now, yd_plan_changed_visit *visit,
+                         void *arg)
+{
+    int r = 0;
+    for (uint32_t i = 0; i < before->measurements.count && r == 0; i++) {
+        const struct yd__measured *old = &before->measurements.items[i];
+        uint32_t slot;
+        const struct yd__measured *found = find(now, old->name, &slot);
+        if (!old->entry) continue;
+        if (!found || !found->entry)
+            r = visit(arg, old->name, true);
+        else if (needs_room(found) && !needs_room(old))
+            r = visit(arg, old->name, false);
+    }
+    return r;
+}
+
+uint32_t yd_plan_measurements(const struct yd_plan *plan)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < plan->measurements.count; i++) count += plan->measurements.items[i].entry != NULL;
+    return count;
+}
+
 static void add(struct yd_plan *plan, uint32_t slot, struct yd__measured measured)
 {
     struct yd__measurements *all = &plan->measurements;

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "decom/decoder_internal.h"
+#include "decom/frame.h"
 
 #define SEQUENCES_MAX 65536
 #define SIZE_DEFAULT  (1u << 20)
@@ -300,6 +301,68 @@ static int follow(struct yd_decoder *decoder, const struct yd__sequence *sequenc
     if (step == 1) return 0;
     decoder->counts.lost += step - 1;
     return yd__decoder_lost(decoder, sequence, by, step - 1);
+}
+
+/* ---- another plan ---- */
+
+static const struct yd_def_container *container_at(const struct yd_plan *plan, uint64_t order)
+{
+    const struct yd_def_container *container = plan->def->containers;
+    for (; container && order; order--) container = container->next;
+    return container;
+}
+
+/* The key by which a counter of the old plan goes on in the new one; false: it does not. */
+static bool same_counter(const struct yd_plan *before, const struct yd_plan *now, uint64_t key, uint64_t *ret_key)
+{
+    const struct yd__sequence *old = NULL;
+    const struct yd_def_container *was = container_at(before, key);
+    for (uint32_t i = 0; i < before->packet_count && !old; i++)
+        for (uint32_t j = 0; j < before->packets[i]->sequence_count && !old; j++)
+            if (before->packets[i]->sequences[j].key == key) old = &before->packets[i]->sequences[j];
+    for (uint32_t i = 0; i < now->packet_count && old && was; i++)
+        for (uint32_t j = 0; j < now->packets[i]->sequence_count; j++) {
+            const struct yd__sequence *other = &now->packets[i]->sequences[j];
+            const struct yd_def_container *is = container_at(now, other->key);
+            if (other->bits != old->bits || !yd_str_eq(other->label, old->label)) continue;
+            if ((other->by == YD__NONE) != (old->by == YD__NONE) || !yd_str_eq(is->name, was->name)) continue;
+            *ret_key = other->key;
+            return true;
+        }
+    return false;
+}
+
+static bool same_frame(const struct yd__frame *a, const struct yd__frame *b)
+{
+    return a && b && a->sync == b->sync && a->mask == b->mask && a->sync_bits == b->sync_bits && a->bits == b->bits &&
+           a->word_bits == b->word_bits && a->major == b->major && a->counter_first == b->counter_first;
+}
+
+int yd_decoder_take_over(struct yd_decoder *decoder, const struct yd_decoder *before)
+{
+    const struct yd_plan *plan = decoder->plan;
+    if (same_frame(plan->frame, before->plan->frame) && before->stream.capacity) {
+        uint8_t *data = yd_alloc_get(decoder->alloc, before->stream.capacity);
+        if (!data) return YD_ENOMEM;
+        memcpy(data, before->stream.data, before->stream.size);
+        decoder->stream = before->stream;
+        decoder->stream.data = data;
+    }
+    for (uint32_t i = 0; i < before->counter_capacity; i++) {
+        const struct yd__counter *counter = &before->counters[i];
+        uint64_t key;
+        if (!counter->used || !same_counter(before->plan, plan, counter->key, &key)) continue;
+        struct yd__counter *own = counter_of(decoder, key, counter->by);
+        if (!own) return YD_ENOMEM;
+        own->last = counter->last;
+        own->primed = counter->primed;
+    }
+    for (uint32_t i = 0; i < plan->packet_count; i++)
+        for (uint32_t j = 0; j < before->plan->packet_count; j++)
+            if (yd_str_eq(yd_plan_packet_name(plan, i), yd_plan_packet_name(before->plan, j)))
+                decoder->heads[i].packets = before->heads[j].packets;
+    decoder->counts = before->counts;
+    return 0;
 }
 
 /* ---- a packet ---- */

@@ -40,6 +40,13 @@ struct yd_str yd_plan_packet_name(const struct yd_plan *plan, uint32_t packet);
 uint32_t yd_plan_measurement_count(const struct yd_plan *plan, uint32_t packet);
 struct yd_str yd_plan_measurement_name(const struct yd_plan *plan, uint32_t packet, uint32_t index);
 
+/* What was different before, of the fields that are published: names that there are no more, and those whose values are
+ * texts or bytes now and were numbers. What visit returns, if it is not 0, ends it. */
+typedef int yd_plan_changed_visit(void *arg, struct yd_str name, bool is_gone);
+int yd_plan_each_changed(const struct yd_plan *before, const struct yd_plan *now, yd_plan_changed_visit *visit,
+                         void *arg);
+uint32_t yd_plan_measurements(const struct yd_plan *plan); /* different names, of fields alone */
+
 /* Why a packet was not decoded. The names are what `Decom` counts by. */
 #define YD_DECOM_REASONS(X)                                                                                            \
     X(UNKNOWN, "no packet of the definition matches")                                                                  \
@@ -74,6 +81,9 @@ void yd_decoder_destroy(struct yd_decoder *decoder);
 /* One packet. 0: its values are in the batch; 1 + a yd_decom_reason: it was not decoded, nothing of it is;
  * YD_ENOMEM: likewise. Whatever the bytes are. */
 int yd_decoder_take(struct yd_decoder *decoder, int64_t time_ns, struct yd_str packet);
+/* A decoder whose plan is another one now: counts go on, also of packets and of sequence counters that are there as
+ * they were, and a frame that has not come whole. YD_ENOMEM: nothing was taken over. */
+int yd_decoder_take_over(struct yd_decoder *decoder, const struct yd_decoder *before);
 /* Gives what there is to `batch`. */
 int yd_decoder_flush(struct yd_decoder *decoder);
 

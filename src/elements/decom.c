@@ -12,9 +12,10 @@
 
 #include "base/text.h"
 #include "elements/classes.h"
-#include "elements/definition.h"
+#include "elements/redefine.h"
+#include "elements/rows.h"
 
-enum { INPUT, OUTPUT, REJECTS };
+enum { INPUT, OUTPUT, REJECTS, QUERY };
 enum { REASON_KIND = YD_DECOM_REASON_COUNT };
 #define REJECT_BYTES_MAX 4096 /* of a packet in a row */
 
@@ -26,6 +27,12 @@ struct state {
     struct yd_out *out;         /* of the turn at hand */
     int error;                  /* of an emit */
     uint64_t lost_said;
+    /* The definition, read again: who asked, what was read, how many of the others have not answered. */
+    uint64_t asked;
+    struct yd_redefinition *next;
+    unsigned waiting, others;
+    bool is_reading;
+    char refused[200]; /* by one of them */
 };
 
 static const char *const reasons[] = {
@@ -46,16 +53,22 @@ static const struct yd_port_class ports[] = {
     [OUTPUT] = {.name = "output",
                 .direction = YD_OUT,
                 .mode = YD_PUSH,
-                .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY),
+                .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY) | YD_KIND_BIT(YD_ROW),
                 .flags = YD_PORT_REQUIRED,
                 .doc = "A SAMPLE per field: number, boolean, text (labels too) or bytes; a TALLY `….lost` where a "
-                       "sequence counter skips."},
+                       "sequence counter skips; a ROW `yarder.definition` where another definition begins."},
     [REJECTS] = {.name = "rejects",
                  .direction = YD_OUT,
                  .mode = YD_PUSH,
                  .kinds = YD_KIND_BIT(YD_ROW),
                  .flags = YD_PORT_OPTIONAL_REJECTS,
                  .doc = "Packets that do not decode: rows of `reason`, `size` and `packet` (up to 4096 bytes of it)."},
+    [QUERY] = {.name = "query",
+               .direction = YD_IN,
+               .mode = YD_QUERY,
+               .schema = "rows",
+               .doc =
+                   "Takes `reload` (the definition is read again), answers `packets`: how many of each were decoded."},
     {.name = NULL}};
 
 static const struct yd_param_class params[] = {
@@ -105,6 +118,8 @@ static void close_decom(void *opaque)
     yd_decoder_destroy(state->decoder);
     yd_plan_destroy(state->plan);
     yd_builder_destroy(state->rejects);
+    yd_redefinition_free(state->next);
+    state->next = NULL;
     state->decoder = NULL;
     state->plan = NULL;
     state->rejects = NULL;
@@ -165,10 +180,8 @@ static int reject(struct state *state, const struct yd_view *view, const struct 
     return r < 0 ? r : add_row(state, record->time_ns, name, reasons[reason], bytes);
 }
 
-static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
+static enum yd_turn_result on_packets(struct state *state, struct yd_input *input, struct yd_out *out)
 {
-    struct state *state = opaque;
-    if (input->type != YD_INPUT_BATCH) return YD_DONE;
     const struct yd_view *view = &input->batch->view;
     state->out = out;
     state->error = 0;
@@ -199,6 +212,227 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
     return YD_DONE;
 }
 
+/* ---- another definition ---- */
+
+struct changes {
+    struct yd_redefine_mark *mark; /* NULL: only counted */
+    uint64_t gone, wider;
+};
+
+static int note_change(void *arg, struct yd_str name, bool is_gone)
+{
+    struct changes *changes = arg;
+    *(is_gone ? &changes->gone : &changes->wider) += 1;
+    if (!changes->mark) return 0;
+    yd_redefine_mark_add(changes->mark, name, is_gone);
+    return changes->mark->error;
+}
+
+/* From the next packet on. All that was decoded has gone out; the ROW stands behind it. Takes the plan, in any case. */
+static int swap(struct state *state, struct yd_plan *plan, struct yd_input *input, struct yd_out *out,
+                struct changes *ret_gone, struct changes *ret_new)
+{
+    struct yd_decoder_options options = {.arg = state, .batch = on_batch};
+    struct yd_redefine_mark mark;
+    struct yd_decoder *decoder = NULL;
+    *ret_gone = (struct changes){.mark = &mark};
+    *ret_new = (struct changes){0};
+    int r = yd_decoder_create(plan, &options, NULL, &decoder);
+    if (r == 0) r = yd_decoder_take_over(decoder, state->decoder);
+    if (r < 0) {
+        yd_decoder_destroy(decoder);
+        yd_plan_destroy(plan);
+        return r;
+    }
+    r = yd_redefine_mark_begin(&mark, out, OUTPUT, input->wall_ns);
+    if (r == 0) r = yd_plan_each_changed(state->plan, plan, note_change, ret_gone);
+    if (mark.error == 0) mark.error = r;
+    r = yd_redefine_mark_end(&mark);
+    (void)yd_plan_each_changed(plan, state->plan, note_change, ret_new);
+    yd_decoder_destroy(state->decoder);
+    yd_plan_destroy(state->plan);
+    state->decoder = decoder;
+    state->plan = plan;
+    return r;
+}
+
+static const char *path_of(struct yd_out *out)
+{
+    return yd_args_text(yd_element_args(yd_out_element(out)), "definition").data;
+}
+
+struct redefined {
+    uint64_t packets, measurements, new, gone, others;
+};
+
+static int fill_redefined(struct yd_builder *builder, const void *arg)
+{
+    const struct redefined *redefined = arg;
+    int error = yd_rows_cell_u64(builder, "packets", redefined->packets);
+    if (error == 0) error = yd_rows_cell_u64(builder, "measurements", redefined->measurements);
+    if (error == 0) error = yd_rows_cell_u64(builder, "new", redefined->new);
+    if (error == 0) error = yd_rows_cell_u64(builder, "gone", redefined->gone);
+    return error < 0 ? error : yd_rows_cell_u64(builder, "others", redefined->others);
+}
+
+/* To who asked for it, perhaps turns ago. */
+static void answer_kept(struct state *state, struct yd_out *out, const struct redefined *redefined)
+{
+    struct yd_builder *builder;
+    struct yd_batch *batch = NULL;
+    uint32_t name;
+    int error = yd_builder_create(NULL, &builder);
+    if (error == 0) {
+        error = yd_builder_name(builder, yd_str_of(path_of(out)), &name);
+        if (error == 0) error = yd_builder_begin(builder, yd_now_wall(out), name, YD_ROW, 0, YD_MAP);
+        if (error == 0) error = fill_redefined(builder, redefined);
+        if (error == 0) error = yd_builder_end(builder);
+        if (error == 0) error = yd_builder_seal(builder, &batch);
+        yd_builder_destroy(builder);
+    }
+    (void)yd_reply(out, state->asked, batch, false); /* the asker may have gone */
+}
+
+/* Done with it, in one way or the other. */
+static void give_up(struct state *state, struct yd_out *out, const char *why)
+{
+    yd_say(out, 1, "not read again, the definition in use goes on: %s", why);
+    (void)yd_reply_error(out, state->asked, YD_EINVAL, "the definition in use goes on: %s", why);
+    yd_redefinition_free(state->next);
+    state->next = NULL;
+    state->waiting = 0;
+}
+
+/* Everybody else has it by now. */
+static enum yd_turn_result finish(struct state *state, struct yd_input *input, struct yd_out *out, unsigned others)
+{
+    struct yd_plan *plan = state->next->plan;
+    struct changes gone, new;
+    state->next->plan = NULL;
+    yd_redefinition_free(state->next);
+    state->next = NULL;
+    int r = swap(state, plan, input, out, &gone, &new);
+    if (r < 0) {
+        (void)yd_reply_error(out, state->asked, r, "%s", yd_error_text(r));
+        yd_say(out, 2, "%s", yd_error_text(r));
+        return YD_FAIL;
+    }
+    const struct redefined redefined = {yd_plan_packet_count(state->plan), yd_plan_measurements(state->plan), new.gone,
+                                        gone.gone, others};
+    yd_say(out, 0, "%s: read again: %llu packets, %llu measurements: %llu are new, %llu are gone", path_of(out),
+           (unsigned long long)redefined.packets, (unsigned long long)redefined.measurements,
+           (unsigned long long)redefined.new, (unsigned long long)redefined.gone);
+    answer_kept(state, out, &redefined);
+    return YD_DONE;
+}
+
+static enum yd_turn_result on_read(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    unsigned others;
+    state->is_reading = false;
+    state->next = input->data;
+    input->data = NULL;
+    if (!state->next->plan) {
+        give_up(state, out, state->next->why);
+        return YD_DONE;
+    }
+    int r = yd_redefine_others(out, state->next->text, &others);
+    if (r < 0) {
+        give_up(state, out, yd_error_text(r));
+        return YD_DONE;
+    }
+    state->waiting = others;
+    state->others = others;
+    *state->refused = '\0';
+    return others ? YD_DONE : finish(state, input, out, 0);
+}
+
+/* One of the others has it, or not: the text had been held against it, so that only memory can have failed. */
+static enum yd_turn_result on_answer(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    if (input->more || !state->next || !state->waiting) return YD_DONE;
+    if (input->type == YD_INPUT_ERROR)
+        (void)snprintf(state->refused, sizeof state->refused, "an element that works by it: %s",
+                       yd_error_text(input->error));
+    if (--state->waiting) return YD_DONE;
+    if (!*state->refused) return finish(state, input, out, state->others);
+    give_up(state, out, state->refused);
+    return YD_DONE;
+}
+
+/* Another Decom has read the file, and found it good for us. */
+static enum yd_turn_result redefine(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    const struct yd_plan_options options = {.raw = yd_args_bool(yd_element_args(state->element), "raw")};
+    struct yd_str text = yd_redefine_text(input->batch);
+    struct changes gone, new;
+    struct yd_plan *plan;
+    char why[YD_DEFINITION_WHY];
+    struct yd_rows rows;
+    int r = yd_definition_read(path_of(out), text, &options, why, &plan);
+    if (r < 0) {
+        (void)yd_reply_error(out, 0, r, "%s", why);
+        return YD_DONE;
+    }
+    r = swap(state, plan, input, out, &gone, &new);
+    yd_rows_begin(&rows, input, out);
+    if (r < 0) yd_rows_fail(&rows, r);
+    (void)yd_rows_end(&rows);
+    return r < 0 ? YD_FAIL : YD_DONE;
+}
+
+struct decoded {
+    uint64_t count;
+};
+
+static int fill_decoded(struct yd_builder *builder, const void *arg)
+{
+    return yd_rows_cell_u64(builder, "decoded", ((const struct decoded *)arg)->count);
+}
+
+static enum yd_turn_result answer(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    struct yd_rows rows;
+    if (yd_rows_op(input->batch, "redefine")) return redefine(state, input, out);
+    if (yd_rows_op(input->batch, "reload")) {
+        if (state->is_reading || state->next) {
+            (void)yd_reply_error(out, 0, YD_EBUSY, "it is being read again already");
+            return YD_DONE;
+        }
+        struct yd_redefinition *made = calloc(1, sizeof *made);
+        if (!made) return YD_FAIL;
+        state->asked = yd_keep_query(out);
+        state->is_reading = true;
+        return yd_out_command(out, YD_REDEFINE_READ, 0, NULL, made, yd_redefinition_free) < 0 ? YD_FAIL : YD_DONE;
+    }
+    if (!yd_rows_op(input->batch, "packets")) return yd_rows_unknown(input, out, "packets, reload");
+    yd_rows_begin(&rows, input, out);
+    for (uint32_t i = 0; i < yd_plan_packet_count(state->plan) && rows.error == 0; i++) {
+        const struct decoded decoded = {yd_decoder_packet_count(state->decoder, i)};
+        struct yd_str name = yd_plan_packet_name(state->plan, i);
+        if (yd_rows_match(&rows, name)) yd_rows_add(&rows, name, input->wall_ns, fill_decoded, &decoded);
+    }
+    return yd_rows_end(&rows);
+}
+
+static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
+{
+    struct state *state = opaque;
+    switch (input->type) {
+    case YD_INPUT_BATCH:
+        return on_packets(state, input, out);
+    case YD_INPUT_QUERY:
+        return answer(state, input, out);
+    case YD_INPUT_PUMP:
+        return on_read(state, input, out);
+    case YD_INPUT_REPLY:
+    case YD_INPUT_ERROR:
+        return on_answer(state, input, out);
+    default:
+        return YD_DONE;
+    }
+}
+
 const struct yd_element_class yd_class_decom = {
     .abi = YD_ELEMENT_ABI,
     .name = "Decom",
@@ -213,7 +447,13 @@ const struct yd_element_class yd_class_decom = {
         "- Packets that do not decode are counted by reason, and come out of `rejects`. A packet decodes whole or not\n"
         "  at all.\n"
         "- Where a `sequence` counter skips, a TALLY `DEFINITION.lost` says how many are missing, with the counter's\n"
-        "  key as tag.\n",
+        "  key as tag.\n"
+        "- `yarder ask NAME reload` reads a definition that was changed: it is compiled and held against every "
+        "Derive,\n"
+        "  Limits and Decom of the same file first. Wrong: refused with its first mistake, the one in use goes on. "
+        "Right:\n"
+        "  it is in use from the next packet on, by all of them; nothing is lost, counters go on.\n"
+        "- `yarder ask NAME packets`: how many packets of each kind were decoded.\n",
     .example = "udp :: Udp(listen: \"127.0.0.1:5000\") -> decom :: Decom(definition: \"rocket.ydm\") -> Print()\n"
                "decom.rejects -> File(path: \"rejects.txt\")\n",
     .ports = ports,
@@ -225,4 +465,5 @@ const struct yd_element_class yd_class_decom = {
     .open = open_decom,
     .close = close_decom,
     .receive = receive,
+    .pump = &yd_redefine_pump,
 };

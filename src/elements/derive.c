@@ -17,14 +17,14 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "elements/definition.h"
 #include "elements/derive_rules.h"
 #include "elements/derive_script.h"
+#include "elements/redefine.h"
 #include "elements/rows.h"
 #include "elements/saved.h"
 #include "io/file.h"
 
-enum { PORT_INPUT, PORT_OUTPUT };
+enum { PORT_INPUT, PORT_OUTPUT, PORT_QUERY };
 #define FILE_MAX    (4u << 20)
 #define TEXT_MAX    4096 /* a longer text has no value in rules */
 #define TAKEN_KINDS (YD_KINDS_NUMERIC)
@@ -171,18 +171,21 @@ static int read_file(struct yd_element *element, struct derive *derive, const ch
     return yd_element_fail(element, error, "%s:%s", path, words);
 }
 
-static int read_definition(struct yd_element *element, struct derive *derive, const char *path)
+/* text: what is in the file; NULL: it is read. */
+static int read_definition(struct yd_element *element, struct derive *derive, const char *path,
+                           const struct yd_str *text)
 {
     char why[YD_DEFINITION_WHY];
     struct yd_plan *plan;
-    int error = yd_definition_open(yd_element_fs(element), path, &closely, why, &plan);
+    int error = text ? yd_definition_read(path, *text, &closely, why, &plan)
+                     : yd_definition_open(yd_element_fs(element), path, &closely, why, &plan);
     if (error < 0) return yd_element_fail(element, error, "definition: %s", why);
     error = take_plan(&derive->rules, plan, why);
     yd_plan_destroy(plan);
     return error < 0 ? yd_element_fail(element, error, "definition: %s:%s", path, why) : 0;
 }
 
-static int set_up(struct yd_element *element, struct derive *derive)
+static int set_up(struct yd_element *element, struct derive *derive, const struct yd_str *definition)
 {
     const struct yd_args *args = yd_element_args(element);
     const struct yd_arg *list = yd_args_find(args, "rules"), *file = yd_args_find(args, "file");
@@ -199,7 +202,7 @@ static int set_up(struct yd_element *element, struct derive *derive)
     } else if (file) {
         error = read_file(element, derive, file->text.data);
     } else if (yd_args_find(args, "definition")) {
-        error = read_definition(element, derive, yd_args_text(args, "definition").data);
+        error = read_definition(element, derive, yd_args_text(args, "definition").data, definition);
     } else {
         error = read_list(&derive->rules, list, &mistake, &source);
         if (error == 0) error = yd_derive_rules_finish(&derive->rules, &mistake, &source);
@@ -239,7 +242,7 @@ static void close_derive(void *opaque)
 
 static int open_derive(struct yd_element *element, void *opaque)
 {
-    int error = set_up(element, opaque);
+    int error = set_up(element, opaque, NULL);
     if (error < 0) close_derive(opaque);
     return error;
 }
@@ -505,13 +508,11 @@ static void begin(struct derive *derive, const struct yd_view *view, struct yd_o
     if (unsaved) yd_say(out, 1, "%s: %s; it begins anew after a restart", derive->script.path, unsaved);
 }
 
-static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
+static enum yd_turn_result on_batch(struct derive *derive, struct yd_input *input, struct yd_out *out)
 {
-    struct derive *derive = opaque;
     uint64_t folded = 0;
     int64_t group_time = 0;
     int error = 0;
-    if (input->type != YD_INPUT_BATCH) return YD_DONE;
     const struct yd_view *view = &input->batch->view;
     begin(derive, view, out);
     if (derive->cache.failed) return YD_FAIL;
@@ -630,6 +631,67 @@ static int load(void *opaque, uint32_t key_group, struct yd_str saved)
     return error < 0 ? error : saved.size ? YD_EFORMAT : 0;
 }
 
+/* ---- another definition ---- */
+
+/* What rules made and make no more, or make as texts now, is told to those behind. */
+static int tell_changes(const struct derive *before, const struct derive *now, struct yd_input *input,
+                        struct yd_out *out)
+{
+    struct yd_redefine_mark mark;
+    (void)yd_redefine_mark_begin(&mark, out, PORT_OUTPUT, input->wall_ns);
+    for (uint32_t i = 0; i < before->rules.rule_count; i++) {
+        const struct yd_derive_rules *rules = &before->rules;
+        struct yd_str name = rules->names.strings[rules->rules[i].slot];
+        uint32_t slot = yd_intern_find(&now->rules.names, name);
+        bool is_made = slot != YD_INTERN_NONE && now->rules.slots[slot].rule != YD_DERIVE_OUTSIDE;
+        if (!is_made)
+            yd_redefine_mark_add(&mark, name, true);
+        else if (now->rules.slots[slot].type == YD_TEXT && rules->slots[rules->rules[i].slot].type != YD_TEXT)
+            yd_redefine_mark_add(&mark, name, false);
+    }
+    return yd_redefine_mark_end(&mark);
+}
+
+/* Values, and what rules that are the same remember, go on in the successor. */
+static int hand_over(const struct derive *derive, struct derive *next)
+{
+    struct yd_buf saved;
+    yd_buf_init(&saved, NULL);
+    int error = yd_redefine_saved(save, derive, &saved);
+    if (error == 0) error = load(next, 0, yd_buf_view(&saved));
+    yd_buf_fini(&saved);
+    return error;
+}
+
+static enum yd_turn_result answer(struct derive *derive, struct yd_input *input, struct yd_out *out)
+{
+    struct yd_str text = yd_redefine_text(input->batch);
+    struct yd_element *element = yd_out_element(out);
+    struct derive next = {0};
+    struct yd_rows rows;
+    if (!yd_rows_op(input->batch, "redefine") || !text.size || !yd_args_find(yd_element_args(element), "definition"))
+        return yd_rows_unknown(input, out, "none; a definition is read again by its Decom: reload");
+    int error = set_up(element, &next, &text);
+    if (error == 0) error = hand_over(derive, &next);
+    if (error == 0) error = tell_changes(derive, &next, input, out);
+    if (error < 0) {
+        close_derive(&next);
+        (void)yd_reply_error(out, 0, error, "%s", yd_error_text(error));
+        return YD_DONE;
+    }
+    close_derive(derive);
+    *derive = next;
+    yd_state_changed(out);
+    yd_rows_begin(&rows, input, out);
+    return yd_rows_end(&rows);
+}
+
+static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)
+{
+    if (input->type == YD_INPUT_BATCH) return on_batch(opaque, input, out);
+    return input->type == YD_INPUT_QUERY ? answer(opaque, input, out) : YD_DONE;
+}
+
 static const struct yd_port_class ports[] = {
     [PORT_INPUT] = {.name = "input",
                     .direction = YD_IN,
@@ -644,6 +706,11 @@ static const struct yd_port_class ports[] = {
                      .kinds = YD_KINDS_ALL,
                      .flags = YD_PORT_REQUIRED,
                      .doc = "A SAMPLE for each result; with `pass` the batch that led to them before them."},
+    [PORT_QUERY] = {.name = "query",
+                    .direction = YD_IN,
+                    .mode = YD_QUERY,
+                    .schema = "rows",
+                    .doc = "Where a Decom of the same `definition` tells that it is another one now (its `reload`)."},
     {.name = NULL},
 };
 

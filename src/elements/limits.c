@@ -19,7 +19,7 @@
 #include "decom/limits.h"
 #include "decom/tokens.h"
 #include "elements/clock.h"
-#include "elements/definition.h"
+#include "elements/redefine.h"
 #include "elements/rows.h"
 #include "elements/saved.h"
 #include "elements/table.h"
@@ -306,18 +306,21 @@ static int read_file(struct yd_element *element, struct limiter *state, const ch
     return yd_element_fail(element, error, "%s:%s", path, words);
 }
 
-static int read_definition(struct yd_element *element, struct limiter *state, const char *path)
+/* text: what is in the file; NULL: it is read. */
+static int read_definition(struct yd_element *element, struct limiter *state, const char *path,
+                           const struct yd_str *text)
 {
     char why[YD_DEFINITION_WHY];
     struct yd_plan *plan;
-    int error = yd_definition_open(yd_element_fs(element), path, &closely, why, &plan);
+    int error = text ? yd_definition_read(path, *text, &closely, why, &plan)
+                     : yd_definition_open(yd_element_fs(element), path, &closely, why, &plan);
     if (error < 0) return yd_element_fail(element, error, "definition: %s", why);
     error = take_plan(state, plan, why);
     yd_plan_destroy(plan);
     return error < 0 ? yd_element_fail(element, error, "definition: %s:%s", path, why) : 0;
 }
 
-static int set_up(struct yd_element *element, struct limiter *state)
+static int set_up(struct yd_element *element, struct limiter *state, const struct yd_str *text)
 {
     const struct yd_args *args = yd_element_args(element);
     const struct yd_arg *list = yd_args_find(args, "rules"), *file = yd_args_find(args, "file");
@@ -330,7 +333,7 @@ static int set_up(struct yd_element *element, struct limiter *state)
     state->set_from = yd_args_text(args, "set_from");
     int error = open_rules(state);
     if (error == 0)
-        error = definition ? read_definition(element, state, definition->text.data)
+        error = definition ? read_definition(element, state, definition->text.data, text)
                 : file     ? read_file(element, state, file->text.data)
                            : read_list(state, list, &number, &mistake);
     if (error < 0) return error;
@@ -350,7 +353,7 @@ static void close_limiter(void *opaque)
 
 static int open_limiter(struct yd_element *element, void *opaque)
 {
-    int error = set_up(element, opaque);
+    int error = set_up(element, opaque, NULL);
     if (error < 0) close_limiter(opaque);
     return error;
 }
@@ -610,6 +613,8 @@ static enum yd_turn_result on_timer(struct limiter *state, struct yd_input *inpu
 
 /* ---- questions ---- */
 
+static enum yd_turn_result redefine(struct limiter *state, struct yd_input *input, struct yd_out *out);
+
 struct asked {
     const struct watched *watched;
     struct yd_limit_status status;
@@ -630,6 +635,7 @@ static int fill(struct yd_builder *builder, const void *arg)
 static enum yd_turn_result answer(struct limiter *state, struct yd_input *input, struct yd_out *out)
 {
     struct yd_rows rows;
+    if (yd_rows_op(input->batch, "redefine")) return redefine(state, input, out);
     if (!yd_rows_op(input->batch, "states")) return yd_rows_unknown(input, out, "states");
     yd_rows_begin(&rows, input, out);
     for (uint32_t i = 0; i < state->table.count && rows.error == 0; i++) {
@@ -731,6 +737,68 @@ static int load(void *opaque, uint32_t key_group, struct yd_str saved)
     if (state->set_from.size) (void)yd_limits_use(state->limits, set); /* one that is gone: as the rules say */
     for (uint32_t i = 0; i < head[1] && error == 0; i++) error = load_item(state, &saved);
     return error < 0 ? error : saved.size ? YD_EFORMAT : 0;
+}
+
+/* ---- another definition ---- */
+
+/* Who was judged and is no more must not stay red for good. */
+static int tell_unlimited(struct limiter *state, const struct limiter *next, struct yd_input *input, struct yd_out *out)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < state->table.count && error == 0; i++) {
+        struct watched *watched = (struct watched *)state->table.items[i];
+        struct yd_limit_status status;
+        if (!watched->has_rule || rule_of(next, watched->head.name) < next->rule_count) continue;
+        yd_limits_status(state->limits, watched->item, &status);
+        if (!status.known) continue;
+        (void)snprintf(watched->summary, sizeof watched->summary, "it has no limits any more");
+        for (int j = 0; j < 2 && error == 0; j++) {
+            unsigned flags = yd_limit_state_code(YD_LIMIT_UNKNOWN) | (j ? 0 : YD_RECORD_TRANSITION);
+            error = add_state(state, watched, input->wall_ns, flags);
+            if (error != YD_EFULL) continue;
+            error = emit_built(state, out);
+            if (error == 0) error = add_state(state, watched, input->wall_ns, flags);
+        }
+    }
+    return error == 0 ? emit_built(state, out) : error;
+}
+
+static int hand_over(const struct limiter *state, struct limiter *next)
+{
+    struct yd_buf saved;
+    yd_buf_init(&saved, NULL);
+    int error = yd_redefine_saved(save, state, &saved);
+    if (error == 0) error = load(next, 0, yd_buf_view(&saved));
+    yd_buf_fini(&saved);
+    next->clock = state->clock;
+    next->armed = state->armed;
+    next->ended = state->ended;
+    return error;
+}
+
+static enum yd_turn_result redefine(struct limiter *state, struct yd_input *input, struct yd_out *out)
+{
+    struct yd_str text = yd_redefine_text(input->batch);
+    struct yd_element *element = yd_out_element(out);
+    struct limiter next = {0};
+    struct yd_rows rows;
+    if (!text.size || !yd_args_find(yd_element_args(element), "definition"))
+        return yd_rows_unknown(input, out, "states; a definition is read again by its Decom: reload");
+    int error = set_up(element, &next, &text);
+    if (error == 0) error = hand_over(state, &next);
+    if (error == 0) error = tell_unlimited(state, &next, input, out);
+    if (error < 0) {
+        yd_builder_abandon(state->builder);
+        close_limiter(&next);
+        (void)yd_reply_error(out, 0, error, "%s", yd_error_text(error));
+        return YD_DONE;
+    }
+    close_limiter(state);
+    *state = next;
+    arm(state, input, out);
+    yd_state_changed(out);
+    yd_rows_begin(&rows, input, out);
+    return yd_rows_end(&rows);
 }
 
 static const struct yd_port_class ports[] = {

@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "elements/classes.h"
 #include "elements/live_access.h"
+#include "elements/redefine.h"
 #include "io/loop.h"
 #include "live/door.h"
 #include "live/table_read.h"
@@ -195,8 +197,13 @@ static void close_live(void *opaque)
     free(state->indexes);
 }
 
+/* Names that there are no more; names whose values need the room of texts from now on. NULL: none. */
+struct changes {
+    struct yd_intern gone, wider;
+};
+
 /* What the old table had is in the new one before anybody sees it: names in their order, and their newest values. */
-static int copy_values(const struct state *state, struct yd_live_table *to)
+static int copy_values(const struct state *state, struct yd_live_table *to, const struct changes *changes)
 {
     const struct yd_live_region *region = yd_live_table_region(state->table);
     struct yd_live_mapping mapping = {region->header, region->size, false};
@@ -212,7 +219,12 @@ static int copy_values(const struct state *state, struct yd_live_table *to)
         error = yd_live_table_view_cell(&view, i, &cell);
         if (error == 0) error = yd_live_table_view_name(&view, i, &name.data, &size);
         name.size = size;
-        if (error == 0) error = yd_live_table_declare(to, name, (enum yd_type)cell.type, cell.value_size, &index);
+        if (error == 0 && changes && yd_intern_find(&changes->gone, name) != YD_INTERN_NONE) continue;
+        bool wider =
+            changes && cell.value_size < state->value_max && yd_intern_find(&changes->wider, name) != YD_INTERN_NONE;
+        if (error == 0)
+            error = yd_live_table_declare(to, name, wider ? YD_TEXT : (enum yd_type)cell.type,
+                                          wider ? state->value_max : cell.value_size, &index);
         if (error < 0 || yd_live_cell_get(&cell, &cursor, bytes, state->value_max, &value) != 1) continue;
         error = yd_live_table_set(to, index, value.time_ns, (enum yd_type)value.type, value.flags, bytes, value.size);
     }
@@ -227,20 +239,18 @@ static void release_replacement(void *data)
     free(replacement);
 }
 
-/* A table twice as large takes over. YD_EFULL: that would be more than is allowed. */
-static int grow(struct state *state, struct yd_out *out)
+/* Another table takes over: a new generation. */
+static int replace(struct state *state, uint32_t capacity, const struct changes *changes, struct yd_out *out)
 {
     struct yd_live_table_options before = state->options;
-    if (before.capacity >= state->measurements_max) return YD_EFULL;
-    uint32_t doubled = before.capacity * 2;
-    state->options.capacity = doubled < state->measurements_max ? doubled : state->measurements_max;
+    state->options.capacity = capacity;
     state->options.now_ns = yd_now_wall(out);
     state->options.generation =
         (uint64_t)state->options.now_ns > before.generation ? (uint64_t)state->options.now_ns : before.generation + 1;
     struct yd_live_table *table = NULL;
     struct replacement *replacement = malloc(sizeof *replacement);
     int error = replacement ? make_table(state, &table) : YD_ENOMEM;
-    if (error == 0) error = copy_values(state, table);
+    if (error == 0) error = copy_values(state, table, changes);
     if (replacement) *replacement = (struct replacement){-1, state->options.generation, state->options.id};
     if (error == 0) error = yd_live_region_reader_fd(yd_live_table_region(table), &replacement->fd);
     if (error < 0) {
@@ -254,6 +264,40 @@ static int grow(struct state *state, struct yd_out *out)
     yd_live_table_destroy(state->table);
     state->table = table;
     return yd_out_command(out, COMMAND_REPLACE, 0, NULL, replacement, release_replacement);
+}
+
+/* One twice as large. YD_EFULL: that would be more than is allowed. */
+static int grow(struct state *state, struct yd_out *out)
+{
+    uint32_t capacity = state->options.capacity;
+    if (capacity >= state->measurements_max) return YD_EFULL;
+    return replace(state, capacity * 2 < state->measurements_max ? capacity * 2 : state->measurements_max, NULL, out);
+}
+
+/* Those of a list that are in the table, into `to`. */
+static int take_list(const struct state *state, struct yd_str list, struct yd_intern *to)
+{
+    struct yd_str name;
+    uint32_t index, id;
+    int error = 0;
+    while (error >= 0 && yd_redefine_next(&list, &name))
+        if (yd_live_table_find(state->table, name, &index) == 0) error = yd_intern_add(to, name, &id);
+    return error < 0 ? error : 0;
+}
+
+/* The values have another definition from here on (redefine.h). A table that has none of those names stays. */
+static int redefine(struct state *state, struct yd_str gone, struct yd_str wider, struct yd_out *out)
+{
+    struct changes changes;
+    yd_intern_init(&changes.gone, NULL, 0);
+    yd_intern_init(&changes.wider, NULL, 0);
+    int error = take_list(state, gone, &changes.gone);
+    if (error == 0) error = take_list(state, wider, &changes.wider);
+    if (error == 0 && changes.gone.count + changes.wider.count > 0)
+        error = replace(state, state->options.capacity, &changes, out);
+    yd_intern_fini(&changes.gone);
+    yd_intern_fini(&changes.wider);
+    return error;
 }
 
 /* ---- values ---- */
@@ -313,7 +357,11 @@ static enum yd_turn_result on_batch(struct state *state, const struct yd_batch *
     for (uint32_t i = 0; i < view->count; i++) {
         const struct yd_record *record = &view->records[i];
         if (!(YD_KIND_BIT(record->kind) & KINDS)) {
+            struct yd_str gone, wider;
             folded++;
+            if (!yd_redefine_mark_read(view, i, &gone, &wider)) continue;
+            if (redefine(state, gone, wider, out) < 0) return YD_FAIL;
+            memset(state->indexes, 0, view->name_count * sizeof *state->indexes);
             continue;
         }
         int result = take(state, view, record, out);

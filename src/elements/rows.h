@@ -15,6 +15,9 @@
  *   forget_end      match                                    "forget"             ended
  *   cardinality     -                                        the rule             known, refused, sample
  *   applications    -                                        process.PID, ended   subscriptions, names, passed, overrun
+ *   packets         match, max                               the packet           decoded
+ *   reload          -                                        the file             packets, measurements, new, gone,
+ * others
  *
  * Times are ns since 1970. More than `max` (100000) answers: YD_ETOOBIG, with what to narrow. */
 #ifndef ELEMENTS_ROWS_H

@@ -173,6 +173,9 @@ int yd_run_stat_wait(struct yd_run *run, int64_t timeout_ns);
 
 /* The run an element is part of, for the class that reports on it. */
 struct yd_run *yd_element_run(struct yd_element *element);
+/* What `save` of an element's class writes, for an element that hands its state on to its own successor. */
+int yd_run_saved(int (*save)(const void *state, uint32_t key_group, struct yd_saver *saver), const void *state,
+                 struct yd_buf *to);
 const struct yd_topology *yd_run_topology(const struct yd_run *run);
 struct yd_system *yd_run_system(const struct yd_run *run); /* its executors */
 /* For doors, in receive: as yd_ask, to an element of this run by its name, on the input where it answers `rows` or

@@ -37,6 +37,15 @@ void yd_save_bytes(struct yd_saver *saver, const void *data, size_t size)
     yd_buf_add(&saver->buf, data, size);
 }
 
+int yd_run_saved(int (*save)(const void *state, uint32_t key_group, struct yd_saver *saver), const void *state,
+                 struct yd_buf *to)
+{
+    struct yd_saver saver = {*to};
+    int error = save(state, 0, &saver);
+    *to = saver.buf;
+    return error < 0 ? error : to->failed ? YD_ENOMEM : 0;
+}
+
 int yd__state_setup(struct yd_element *e)
 {
     yd_buf_init(&e->keep.snapshot, NULL);

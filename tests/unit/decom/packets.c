@@ -359,6 +359,116 @@ static void a_checksum_that_is_wrong_refuses_the_packet(void **state)
     expect_refused("type t u8 check sum8\npacket p\n  a t\n", "D047", "belongs to a field");
 }
 
+/* Batches of both decoders, as text. */
+struct handed {
+    struct decoded decoded;
+    struct yd_plan *before, *now;
+    struct yd_decoder *decoder;
+};
+
+static struct yd_decoder *decoder_of(struct handed *handed, const struct yd_plan *plan)
+{
+    struct yd_decoder_options options = {.arg = &handed->decoded, .batch = decoded_batch};
+    struct yd_decoder *decoder;
+    assert_int_equal(yd_decoder_create(plan, &options, NULL, &decoder), 0);
+    return decoder;
+}
+
+static void hand_over(struct handed *handed, const char *before, const char *now)
+{
+    *handed = (struct handed){0};
+    yd_buf_init(&handed->decoded.lines, NULL);
+    yd_buf_init(&handed->decoded.errors, NULL);
+    handed->before = decoded_plan(&handed->decoded, before, false);
+    handed->now = decoded_plan(&handed->decoded, now, false);
+    assert_non_null(handed->before);
+    assert_non_null(handed->now);
+    handed->decoder = decoder_of(handed, handed->before);
+}
+
+static void take_bytes(struct handed *handed, const char *bytes, size_t size)
+{
+    assert_int_equal(yd_decoder_take(handed->decoder, 1000, (struct yd_str){bytes, size}), 0);
+    assert_int_equal(yd_decoder_flush(handed->decoder), 0);
+}
+
+static void go_over(struct handed *handed)
+{
+    struct yd_decoder *next = decoder_of(handed, handed->now);
+    assert_int_equal(yd_decoder_take_over(next, handed->decoder), 0);
+    yd_decoder_destroy(handed->decoder);
+    handed->decoder = next;
+}
+
+static void handed_fini(struct handed *handed, const char *lines)
+{
+    yd_buf_char(&handed->decoded.lines, 0);
+    assert_string_equal(handed->decoded.lines.data, lines);
+    yd_decoder_destroy(handed->decoder);
+    yd_plan_destroy(handed->before);
+    yd_plan_destroy(handed->now);
+    decoded_fini(&handed->decoded);
+}
+
+#define COUNTED(extra, fields)                                                                                         \
+    "definition v\n" extra "container head\n  id u8 hidden\n  n u8 sequence by id hidden\n"                            \
+    "packet a : head when id == 1\n" fields "packet b : head when id == 2\n  own u8 sequence\n"
+
+static void another_plan_goes_on_counting(void **state)
+{
+    struct handed handed;
+    struct yd_decoder_counts counts;
+    (void)state;
+    hand_over(&handed, COUNTED("", "  x u8\n"), COUNTED("packet z when k == 9\n  k u8\n", "  y u8\n"));
+    take_bytes(&handed, "\x01\x05\x07", 3);
+    take_bytes(&handed, "\x02\x05\x07", 3);
+    go_over(&handed);
+    take_bytes(&handed, "\x01\x08\x09", 3); /* 6 and 7 are missing, over the change */
+    take_bytes(&handed, "\x02\x06\x09", 3); /* and b's own 8 */
+    yd_decoder_counts(handed.decoder, &counts);
+    assert_int_equal(counts.packets, 4);
+    assert_int_equal(counts.lost, 3);
+    assert_int_equal(yd_decoder_packet_count(handed.decoder, 0), 0);
+    assert_int_equal(yd_decoder_packet_count(handed.decoder, 1), 2);
+    assert_int_equal(yd_decoder_packet_count(handed.decoder, 2), 2);
+    handed_fini(&handed, "v.a.x=7\nv.b.own=7\nv.lost id=1=2 TALLY\nv.a.y=9\nv.lost packet=b=1 TALLY\nv.b.own=9\n");
+}
+
+static void a_frame_that_has_not_come_whole_goes_on_with_another_plan(void **state)
+{
+#define FRAME(field)                                                                                                   \
+    "frame f\n  sync 0xfe6b\n  minor 4 words of 8\n  major 4 by n\n  n u8 word 3\n  " field " u8 word 4\n"
+    struct handed handed;
+    (void)state;
+    hand_over(&handed, FRAME("a"), FRAME("b"));
+    take_bytes(&handed, "\xfe\x6b\x01\x0a\xfe\x6b\x02", 7);
+    go_over(&handed);
+    take_bytes(&handed, "\x0b\xfe\x6b\x03\x0c", 5);
+    handed_fini(&handed, "f.n=1\nf.a=10\nf.n=2\nf.b=11\nf.n=3\nf.b=12\n");
+}
+
+static int note_change(void *arg, struct yd_str name, bool is_gone)
+{
+    yd_buf_printf(arg, "%.*s %s\n", YD_STR_FMT(name), is_gone ? "gone" : "wider");
+    return 0;
+}
+
+static void what_is_gone_and_what_needs_more_room_is_told(void **state)
+{
+    struct handed handed;
+    struct yd_buf told;
+    (void)state;
+    hand_over(&handed, "packet p\n  a u8\n  b u8\n  c u8\n  d text(4)\n  e u8[2]\nderive f = p.a\n",
+              "packet p\n  a u8\n  b u8 { 0 OFF }\n  c text(1)\n  d f32\n  e u8[1]\n  g u8\n");
+    yd_buf_init(&told, NULL);
+    assert_int_equal(yd_plan_each_changed(handed.before, handed.now, note_change, &told), 0);
+    yd_buf_char(&told, 0);
+    assert_string_equal(told.data, "p.b wider\np.c wider\np.e.1 gone\n");
+    assert_int_equal(yd_plan_measurements(handed.before), 6);
+    yd_buf_fini(&told);
+    handed_fini(&handed, "");
+}
+
 #define PCM                                                                                                            \
     "definition v\nframe pcm\n  sync 0xfe6b\n  minor 8 words of 8\n  major 4 by sfid\n  sfid u8 word 3\n  a i16 word " \
     "4 + 6\n"                                                                                                          \
@@ -431,6 +541,9 @@ int main(void)
         cmocka_unit_test(more_plain_fields_than_a_batch_holds_are_cut_not_lost),
         cmocka_unit_test(bytes_that_no_batch_holds_are_refused_and_the_next_packet_is_decoded),
         cmocka_unit_test(a_checksum_that_is_wrong_refuses_the_packet),
+        cmocka_unit_test(another_plan_goes_on_counting),
+        cmocka_unit_test(a_frame_that_has_not_come_whole_goes_on_with_another_plan),
+        cmocka_unit_test(what_is_gone_and_what_needs_more_room_is_told),
         cmocka_unit_test(frames_are_found_and_their_words_sorted_out),
         cmocka_unit_test(frames_may_begin_in_any_bit_and_come_in_any_pieces),
         cmocka_unit_test(noise_between_frames_costs_the_noise),
