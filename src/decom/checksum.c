@@ -2,8 +2,9 @@
  *
  * A CRC is its polynomial, what it begins with, which bit of a byte comes first, and what is laid over the end; the two
  * that go over much are by zlib and by the processor. Sources: parameters and check values of CRCs: G. Cook, "Catalogue
- * of parametrised CRC algorithms" (the names behind each row); Fletcher: J. Fletcher, "An Arithmetic Checksum for Serial
- * Transmissions", 1982, modulo 255; Adler: RFC 1950. Four bits at a time: tables of 16 are made as they are needed. */
+ * of parametrised CRC algorithms" (the names behind each row); Fletcher: J. Fletcher, "An Arithmetic Checksum for
+ * Serial Transmissions", 1982, modulo 255; Adler: RFC 1950. Four bits at a time: tables of 16 are made as they are
+ * needed. */
 #include "decom/checksum.h"
 
 #include <zlib.h>
@@ -17,20 +18,20 @@ static const struct row {
     uint32_t bits, polynomial, begin, end; /* of a reflected one the polynomial is, too */
 } rows[YD_CHECKSUM_COUNT] = {
     [YD_CHECKSUM_NONE] = {.word = "none"},
-    [YD_CHECKSUM_CRC8] = {"crc8", CRC, 8, 0x07, 0, 0},                                      /* CRC-8/SMBUS */
-    [YD_CHECKSUM_CRC8_MAXIM] = {"crc8_maxim", CRC_REFLECTED, 8, 0x8c, 0, 0},                /* CRC-8/MAXIM-DOW */
-    [YD_CHECKSUM_CRC16_CCITT] = {"crc16_ccitt", CRC, 16, 0x1021, 0xffff, 0},                /* CRC-16/IBM-3740 */
-    [YD_CHECKSUM_CRC16_XMODEM] = {"crc16_xmodem", CRC, 16, 0x1021, 0, 0},                   /* CRC-16/XMODEM */
-    [YD_CHECKSUM_CRC16_AUG] = {"crc16_aug", CRC, 16, 0x1021, 0x1d0f, 0},                    /* CRC-16/SPI-FUJITSU */
-    [YD_CHECKSUM_CRC16_X25] = {"crc16_x25", CRC_REFLECTED, 16, 0x8408, 0xffff, 0xffff},     /* CRC-16/IBM-SDLC */
-    [YD_CHECKSUM_CRC16_MCRF4XX] = {"crc16_mcrf4xx", CRC_REFLECTED, 16, 0x8408, 0xffff, 0},  /* CRC-16/MCRF4XX */
-    [YD_CHECKSUM_CRC16_KERMIT] = {"crc16_kermit", CRC_REFLECTED, 16, 0x8408, 0, 0},         /* CRC-16/KERMIT */
-    [YD_CHECKSUM_CRC16_MODBUS] = {"crc16_modbus", CRC_REFLECTED, 16, 0xa001, 0xffff, 0},    /* CRC-16/MODBUS */
-    [YD_CHECKSUM_CRC16_ARC] = {"crc16_arc", CRC_REFLECTED, 16, 0xa001, 0, 0},               /* CRC-16/ARC */
-    [YD_CHECKSUM_CRC24] = {"crc24", CRC, 24, 0x864cfb, 0xb704ce, 0},                        /* CRC-24/OPENPGP */
-    [YD_CHECKSUM_CRC32] = {"crc32", ZLIB, 32, 0xedb88320, 0, 0},                            /* CRC-32/ISO-HDLC */
-    [YD_CHECKSUM_CRC32_MPEG2] = {"crc32_mpeg2", CRC, 32, 0x04c11db7, 0xffffffff, 0},        /* CRC-32/MPEG-2 */
-    [YD_CHECKSUM_CRC32C] = {"crc32c", CASTAGNOLI, 32, 0x82f63b78, 0, 0},                    /* CRC-32/ISCSI */
+    [YD_CHECKSUM_CRC8] = {"crc8", CRC, 8, 0x07, 0, 0},                                     /* CRC-8/SMBUS */
+    [YD_CHECKSUM_CRC8_MAXIM] = {"crc8_maxim", CRC_REFLECTED, 8, 0x8c, 0, 0},               /* CRC-8/MAXIM-DOW */
+    [YD_CHECKSUM_CRC16_CCITT] = {"crc16_ccitt", CRC, 16, 0x1021, 0xffff, 0},               /* CRC-16/IBM-3740 */
+    [YD_CHECKSUM_CRC16_XMODEM] = {"crc16_xmodem", CRC, 16, 0x1021, 0, 0},                  /* CRC-16/XMODEM */
+    [YD_CHECKSUM_CRC16_AUG] = {"crc16_aug", CRC, 16, 0x1021, 0x1d0f, 0},                   /* CRC-16/SPI-FUJITSU */
+    [YD_CHECKSUM_CRC16_X25] = {"crc16_x25", CRC_REFLECTED, 16, 0x8408, 0xffff, 0xffff},    /* CRC-16/IBM-SDLC */
+    [YD_CHECKSUM_CRC16_MCRF4XX] = {"crc16_mcrf4xx", CRC_REFLECTED, 16, 0x8408, 0xffff, 0}, /* CRC-16/MCRF4XX */
+    [YD_CHECKSUM_CRC16_KERMIT] = {"crc16_kermit", CRC_REFLECTED, 16, 0x8408, 0, 0},        /* CRC-16/KERMIT */
+    [YD_CHECKSUM_CRC16_MODBUS] = {"crc16_modbus", CRC_REFLECTED, 16, 0xa001, 0xffff, 0},   /* CRC-16/MODBUS */
+    [YD_CHECKSUM_CRC16_ARC] = {"crc16_arc", CRC_REFLECTED, 16, 0xa001, 0, 0},              /* CRC-16/ARC */
+    [YD_CHECKSUM_CRC24] = {"crc24", CRC, 24, 0x864cfb, 0xb704ce, 0},                       /* CRC-24/OPENPGP */
+    [YD_CHECKSUM_CRC32] = {"crc32", ZLIB, 32, 0xedb88320, 0, 0},                           /* CRC-32/ISO-HDLC */
+    [YD_CHECKSUM_CRC32_MPEG2] = {"crc32_mpeg2", CRC, 32, 0x04c11db7, 0xffffffff, 0},       /* CRC-32/MPEG-2 */
+    [YD_CHECKSUM_CRC32C] = {"crc32c", CASTAGNOLI, 32, 0x82f63b78, 0, 0},                   /* CRC-32/ISCSI */
     [YD_CHECKSUM_SUM8] = {"sum8", SUM, 8, 0, 0, 0},
     [YD_CHECKSUM_SUM16] = {"sum16", SUM, 16, 0, 0, 0},
     [YD_CHECKSUM_SUM32] = {"sum32", SUM, 32, 0, 0, 0},

@@ -13,6 +13,7 @@ struct explaining {
     struct yd__machine machine;
     struct yd_buf *to;
     struct yd_json json;
+    const struct yd__program *program; /* NULL: a frame's, whose values are named as they are written */
     bool as_json;
     unsigned shown;
 };
@@ -162,6 +163,8 @@ static void on_value(void *arg, const struct yd__step *step, uint32_t index, uin
                 (raw->type == YD_TEXT || raw->type == YD_BLOB || raw->u64 == value->u64);
     struct yd_str unit = step->entry->type->unit;
     e->shown++;
+    struct yd_str published = YD_STR("");
+    if (raw && e->program && step->name != YD__NONE) published = e->program->names[step->name + e->machine.name_shift];
     if (e->as_json) {
         yd_json_object(&e->json);
         yd_json_key(&e->json, "field");
@@ -169,6 +172,10 @@ static void on_value(void *arg, const struct yd__step *step, uint32_t index, uin
         if (numbered) {
             yd_json_key(&e->json, "index");
             yd_json_u64(&e->json, index);
+        }
+        if (published.size && !yd_str_eq(published, yd_str_of(step->path))) { /* of this element */
+            yd_json_key(&e->json, "name");
+            yd_json_str(&e->json, published);
         }
         yd_json_key(&e->json, "bit");
         yd_json_u64(&e->json, at);
@@ -194,7 +201,10 @@ static void on_value(void *arg, const struct yd__step *step, uint32_t index, uin
     yd_buf_cstr(e->to, "  ");
     put_place(e, e->to, step, at, bits);
     char name[160];
-    (void)snprintf(name, sizeof name, numbered ? "%s[%u]" : "%s", step->path, index);
+    if (published.size)
+        (void)snprintf(name, sizeof name, "%.*s", YD_STR_FMT(published));
+    else
+        (void)snprintf(name, sizeof name, numbered ? "%s[%u]" : "%s", step->path, index);
     yd_buf_printf(e->to, "%-32s ", name);
     if (raw) {
         put_value(e->to, raw);
@@ -300,6 +310,7 @@ int yd_plan_explain(const struct yd_plan *plan, struct yd_str packet, struct yd_
                       container.size && !plan->frame ? ", as was asked" : "");
     }
     bool ran = r == 0 && !plan->frame;
+    if (ran) e.program = program;
     if (r == 0 && plan->frame && !explain_frames(&e)) r = 1 + YD_DECOM_NO_SYNC;
     int size = ran ? yd__check_size(machine, program) : 0;
     machine->trace = on_value;

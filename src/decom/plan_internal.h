@@ -167,6 +167,7 @@ struct yd__machine {
                   const struct yd_decom_value *raw, const struct yd_decom_value *value, const char *why);
     void (*trace_node)(void *arg, const struct yd__node *node, bool taken, bool loaded, const char *why);
     void *trace_arg;
+    uint32_t name_shift;           /* of the value that is traced: its name is that of its step and so many further */
     uint32_t element;              /* index of the array element at hand */
     const struct yd__step *failed; /* the innermost step that could not be done */
 };

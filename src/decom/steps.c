@@ -91,6 +91,7 @@ static int take(struct yd__machine *machine, const struct yd__step *step, uint32
     if (step->reg != YD__NONE) machine->registers[step->reg] = raw;
     if (machine->quiet) return 0;
     struct yd_decom_value value = yd__field_value(&step->field, raw, machine->registers);
+    machine->name_shift = shift;
     if (machine->trace) machine->trace(machine->trace_arg, step, machine->element, at, bits, &raw, &value, value.why);
     if (step->stamp && value.type == YD_I64) machine->time_ns = value.i64;
     int r = step->name == YD__NONE ? 0 : stage(machine, step->name + shift, value);

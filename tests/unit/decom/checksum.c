@@ -10,21 +10,21 @@ static void check_values_are_those_of_their_sources(void **state)
         const char *word;
         uint32_t value;
     } crcs[] = {
-        {"crc8", 0xf4},                /* CRC-8/SMBUS */
-        {"crc8_maxim", 0xa1},          /* CRC-8/MAXIM-DOW */
-        {"crc16_ccitt", 0x29b1},       /* CRC-16/IBM-3740 */
-        {"crc16_xmodem", 0x31c3},      /* CRC-16/XMODEM */
-        {"crc16_aug", 0xe5cc},         /* CRC-16/SPI-FUJITSU */
-        {"crc16_x25", 0x906e},         /* CRC-16/IBM-SDLC */
-        {"crc16_mcrf4xx", 0x6f91},     /* CRC-16/MCRF4XX */
-        {"crc16_kermit", 0x2189},      /* CRC-16/KERMIT */
-        {"crc16_modbus", 0x4b37},      /* CRC-16/MODBUS */
-        {"crc16_arc", 0xbb3d},         /* CRC-16/ARC */
-        {"crc24", 0x21cf02},           /* CRC-24/OPENPGP; RFC 9580 has its program */
-        {"crc32", 0xcbf43926},         /* CRC-32/ISO-HDLC; IEEE 802.3 */
-        {"crc32_mpeg2", 0x0376e6e7},   /* CRC-32/MPEG-2 */
-        {"crc32c", 0xe3069283},        /* CRC-32/ISCSI; RFC 3720 B.4 has more */
-        {"sum8", 0xdd},                /* 0x31 + … + 0x39 = 0x1dd */
+        {"crc8", 0xf4},              /* CRC-8/SMBUS */
+        {"crc8_maxim", 0xa1},        /* CRC-8/MAXIM-DOW */
+        {"crc16_ccitt", 0x29b1},     /* CRC-16/IBM-3740 */
+        {"crc16_xmodem", 0x31c3},    /* CRC-16/XMODEM */
+        {"crc16_aug", 0xe5cc},       /* CRC-16/SPI-FUJITSU */
+        {"crc16_x25", 0x906e},       /* CRC-16/IBM-SDLC */
+        {"crc16_mcrf4xx", 0x6f91},   /* CRC-16/MCRF4XX */
+        {"crc16_kermit", 0x2189},    /* CRC-16/KERMIT */
+        {"crc16_modbus", 0x4b37},    /* CRC-16/MODBUS */
+        {"crc16_arc", 0xbb3d},       /* CRC-16/ARC */
+        {"crc24", 0x21cf02},         /* CRC-24/OPENPGP; RFC 9580 has its program */
+        {"crc32", 0xcbf43926},       /* CRC-32/ISO-HDLC; IEEE 802.3 */
+        {"crc32_mpeg2", 0x0376e6e7}, /* CRC-32/MPEG-2 */
+        {"crc32c", 0xe3069283},      /* CRC-32/ISCSI; RFC 3720 B.4 has more */
+        {"sum8", 0xdd},              /* 0x31 + … + 0x39 = 0x1dd */
         {"sum16", 0x1dd},
         {"sum32", 0x1dd},
         {"xor8", 0x31},

@@ -36,6 +36,15 @@ static void it_says_which_container_and_each_field(void **state)
     explains(TWO, YD_STR("\2\2Hi"), "", false, 0, SAYS("no  a ", "id == 1 (it is 2)", "yes b ", "\"Hi\""));
 }
 
+static void elements_have_the_names_that_they_are_published_by(void **state)
+{
+    (void)state;
+    const char *ydm = "packet p\n  n u8\n  g group[n, max 4]\n    a u8\n    t u8[*, max 1]\n  ...\n";
+    explains(ydm, YD_STR("\2\3\4\5\6"), "", false, 0, SAYS("p.g.0.a ", "p.g.0.t.0 ", "p.g.1.a ", "p.g.1.t.0 "));
+    explains(ydm, YD_STR("\1\3\4"), "", true, 0,
+             SAYS("\"field\": \"p.g.t\"", "\"name\": \"p.g.0.a\"", "\"name\": \"p.g.0.t.0\""));
+}
+
 static void it_says_precisely_why_not(void **state)
 {
     (void)state;
@@ -76,6 +85,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_says_which_container_and_each_field),
+        cmocka_unit_test(elements_have_the_names_that_they_are_published_by),
         cmocka_unit_test(it_says_precisely_why_not),
         cmocka_unit_test(a_container_can_be_asked_for),
         cmocka_unit_test(the_same_as_json),

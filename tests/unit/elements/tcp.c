@@ -111,7 +111,8 @@ static void parameters_that_do_not_go_together_are_refused(void **state)
     expect_refused("Tcp(listen: \":1\", framing: \"sync\") -> Null()", "needs its word");
     expect_refused("Tcp(listen: \":1\", framing: \"sync\", sync: \"eb9\") -> Null()", "in hex");
     expect_refused("Tcp(listen: \":1\", framing: \"lines\", checksum: \"ccitt\") -> Null()", "does not go with");
-    expect_refused("Tcp(listen: \":1\", framing: \"cobs\", checksum_order: \"little\") -> Null()", "`checksum_order` is of a");
+    expect_refused("Tcp(listen: \":1\", framing: \"cobs\", checksum_order: \"little\") -> Null()",
+                   "`checksum_order` is of a");
 }
 
 int main(void)
