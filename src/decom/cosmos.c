@@ -18,12 +18,17 @@
 #include "base/text.h"
 #include "decom/convert_internal.h"
 
-#define WORDS_MAX 64
+#define WORDS_MAX    64
+#define SEGMENTS_MAX 64
 
 struct word {
     struct yd_str text;
     struct yd_place place;
     bool quoted;
+};
+struct segment {
+    double bound;
+    struct yd_str polynomial;
 };
 struct cosmos {
     struct yd__source source;
@@ -38,7 +43,8 @@ struct cosmos {
     int64_t last_end;            /* behind the item before, when the next can follow it; -1: it cannot */
     struct yd_def_entry *item;   /* NULL: what follows belongs to none */
     struct yd_def_calibration *segment;
-    struct yd_buf segments;
+    struct segment segments[SEGMENTS_MAX]; /* of it, by their lower bounds */
+    uint32_t segment_count;
 };
 
 static bool mistake(struct cosmos *cosmos, const struct word *word, enum yd_def_code code, const char *format)
@@ -378,44 +384,67 @@ static void put_number(struct yd_buf *to, double value)
     yd_buf_printf(to, signbit(value) ? "(%s%s)" : "%s%s", digits, strpbrk(digits, ".eE") ? "" : ".0");
 }
 
-/* The segments come with rising bounds: if(x >= bound, its polynomial, what was before). Below all it is the first. */
+/* if(x >= the highest bound, its polynomial, if(x >= the next one, …)). Below all of them the lowest one counts. The
+ * order of the lines says nothing, as in COSMOS. */
+static void put_segments(const struct cosmos *cosmos, struct yd_buf *to)
+{
+    uint32_t count = cosmos->segment_count;
+    for (uint32_t i = count; i-- > 1;) {
+        yd_buf_cstr(to, "if(float(x) >= ");
+        put_number(to, cosmos->segments[i].bound);
+        yd_buf_printf(to, ", %.*s, ", YD_STR_FMT(cosmos->segments[i].polynomial));
+    }
+    yd_buf_str(to, cosmos->segments[0].polynomial);
+    for (uint32_t i = 1; i < count; i++) yd_buf_char(to, ')');
+}
+
+static bool put_polynomial(struct cosmos *cosmos, struct yd_buf *to)
+{
+    double term;
+    for (uint32_t i = 2; i < cosmos->count; i++) {
+        if (!real(cosmos, i, &term)) return false;
+        put_number(to, term);
+        if (i + 1 < cosmos->count) yd_buf_cstr(to, " + float(x) * (");
+    }
+    for (uint32_t i = 3; i < cosmos->count; i++) yd_buf_char(to, ')');
+    return true;
+}
+
+static bool add_segment(struct cosmos *cosmos, double bound, struct yd_str polynomial)
+{
+    uint32_t at = cosmos->segment_count;
+    while (at && cosmos->segments[at - 1].bound > bound) at--;
+    if (at && cosmos->segments[at - 1].bound == bound)
+        return mistake(cosmos, &cosmos->words[1], YD_D_CALIBRATION, "two segments begin at '%.*s'");
+    memmove(cosmos->segments + at + 1, cosmos->segments + at, (cosmos->segment_count - at) * sizeof *cosmos->segments);
+    cosmos->segments[at] = (struct segment){bound, yd_def_text(cosmos->def, polynomial)};
+    cosmos->segment_count++;
+    return true;
+}
+
 static void take_segment(struct cosmos *cosmos)
 {
-    double bound, term;
+    double bound;
     if (!want(cosmos, 3, "SEG_POLY_READ_CONVERSION LOWER_BOUND C0 C1 …") || !may_calibrate(cosmos)) return;
     if (!real(cosmos, 1, &bound)) return;
-    struct yd_buf own, whole;
-    yd_buf_init(&own, NULL);
-    yd_buf_init(&whole, NULL);
-    bool good = true;
-    for (uint32_t i = 2; good && i < cosmos->count; i++) {
-        good = real(cosmos, i, &term);
-        if (good) put_number(&own, term);
-        if (i + 1 < cosmos->count) yd_buf_cstr(&own, " + float(x) * (");
+    if (!cosmos->segment) cosmos->segment_count = 0;
+    struct yd_buf text;
+    yd_buf_init(&text, NULL);
+    bool good = put_polynomial(cosmos, &text);
+    if (good && cosmos->segment_count == SEGMENTS_MAX) {
+        good = mistake(cosmos, &cosmos->words[0], YD_D_LIMIT, "more of '%.*s' than can be computed");
+    } else if (good && (good = add_segment(cosmos, bound, yd_buf_view(&text)))) {
+        yd_buf_clear(&text);
+        put_segments(cosmos, &text);
+        if (text.size > 3000)
+            good = mistake(cosmos, &cosmos->words[0], YD_D_LIMIT, "more of '%.*s' than can be computed");
     }
-    for (uint32_t i = 3; i < cosmos->count; i++) yd_buf_char(&own, ')');
-    bool first = !cosmos->segment;
-    if (good && first) {
-        yd_buf_clear(&cosmos->segments);
+    if (good && !cosmos->segment)
         cosmos->segment =
             yd_def_calibration(cosmos->def, cosmos->item->type, YD_DEF_EXPRESSION, 0, 0, cosmos->words[0].place);
-    } else if (good) {
-        yd_buf_cstr(&whole, "if(float(x) >= ");
-        put_number(&whole, bound);
-        yd_buf_cstr(&whole, ", ");
-    }
-    yd_buf_str(&whole, yd_buf_view(&own));
-    if (!first) yd_buf_printf(&whole, ", %.*s)", (int)cosmos->segments.size, cosmos->segments.data);
-    if (good && whole.size > 3000) {
-        mistake(cosmos, &cosmos->words[0], YD_D_LIMIT, "more of '%.*s' than can be computed");
-    } else if (good && cosmos->segment) {
-        yd_buf_clear(&cosmos->segments);
-        yd_buf_str(&cosmos->segments, yd_buf_view(&whole));
-        cosmos->segment->text = yd_def_text(cosmos->def, yd_buf_view(&cosmos->segments));
-    }
-    if (own.failed || whole.failed || cosmos->segments.failed) cosmos->def->failed = true;
-    yd_buf_fini(&own);
-    yd_buf_fini(&whole);
+    if (good && cosmos->segment) cosmos->segment->text = yd_def_text(cosmos->def, yd_buf_view(&text));
+    if (text.failed) cosmos->def->failed = true;
+    yd_buf_fini(&text);
 }
 
 static void take_line(struct cosmos *cosmos)
@@ -489,10 +518,8 @@ int yd_cosmos_read(const char *path, struct yd_str text, struct yd_alloc *alloc,
     int r = yd__source_begin(&cosmos.source, path, text, alloc, diagnostics);
     if (r < 0) return r;
     cosmos.def = cosmos.source.def;
-    yd_buf_init(&cosmos.segments, alloc);
     while (next_line(&cosmos) && !cosmos.def->failed)
         if (cosmos.count) take_line(&cosmos);
-    yd_buf_fini(&cosmos.segments);
     struct yd_place top = {.file = cosmos.source.file, .line = 1, .column = 1, .length = 1};
     if (!cosmos.def->containers && diagnostics->errors == cosmos.source.errors)
         yd_def_error(diagnostics, YD_D_EMPTY, top, "", "there is no TELEMETRY packet in it");

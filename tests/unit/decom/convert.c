@@ -121,6 +121,14 @@ static void cosmos_states_conversions_and_limits(void **state)
                 "APPEND_ITEM D 8 INT\n LIMITS DEFAULT 2 ENABLED -10 -5 5 10\n",
                 "02 01 03 07 | 03 07 14 01",
                 "T.P.A=5.5\nT.P.D=7\nT.P.B=ON\nT.P.C=7\nT.P.A=7.5\nT.P.D=1\nT.P.B=ODD\nT.P.C=415\n");
+    /* Segments go by their bounds, whatever the order of their lines; below all of them the lowest one counts. */
+    expect_from(yd_cosmos_read, "a.txt",
+                TELEMETRY "APPEND_ITEM C 8 INT\n SEG_POLY_READ_CONVERSION 10 100\n SEG_POLY_READ_CONVERSION 0 1 2\n "
+                          "SEG_POLY_READ_CONVERSION 5 50\n",
+                "ff | 04 | 05 | 0f", "T.P.C=-1\nT.P.C=9\nT.P.C=50\nT.P.C=100\n");
+    expect_mistake(yd_cosmos_read, "a.txt",
+                   TELEMETRY "APPEND_ITEM C 8 INT\n SEG_POLY_READ_CONVERSION 1 2\n SEG_POLY_READ_CONVERSION 1 3\n",
+                   "a.txt:4:27", "two segments begin at '1'");
     struct converted converted;
     convert(&converted, yd_cosmos_read, "a.txt",
             YD_STR(TELEMETRY "APPEND_ITEM D 8 INT\n LIMITS DEFAULT 2 ENABLED -10 -5 5 10\n LIMITS TVAC 1 ENABLED -4 -3 "
