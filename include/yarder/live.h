@@ -57,7 +57,9 @@ struct yd_live_options {
  * YD_EPERM: not on its list; YD_EVERSION; YD_EFORMAT: not such a socket; YD_ETIMEOUT: it does not answer. */
 int yd_live_open(const char *address, const struct yd_live_options *options, struct yd_live **ret_live,
                  struct yd_trail *trail);
-void yd_live_close(struct yd_live *live);          /* with its items and sets; NULL is quiet */
+/* With its items and sets; NULL is quiet. After fork a handle stays the parent's: all that a child may do is close its
+ * copy, which the parent does not notice. */
+void yd_live_close(struct yd_live *live);
 bool yd_live_attached(struct yd_live *live);       /* the writer is there */
 uint64_t yd_live_generation(struct yd_live *live); /* of the memory in use; 0: none ever. Rises with a new writer */
 

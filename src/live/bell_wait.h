@@ -41,7 +41,8 @@ static inline struct yd_live_sleep yd_live_bell_arm(const struct yd_live_mapping
 }
 /* Sleeps until one of the words is not what was seen, was rung, or it is `until_ns` (CLOCK_MONOTONIC), and at most
  * YD_LIVE_SLEEP_MAX_NS. 0: look again (which may be for nothing). YD_ETIMEOUT: it is until_ns. YD_ECANCELED: a signal.
- * YD_EINVAL: no words or too many. On kernels before 5.16 several words are looked at every 10 ms. */
+ * YD_EINVAL: no words or too many. On kernels before 5.16, and in sandboxes that do not know futex_waitv, several words
+ * are looked at every 10 ms. */
 int yd_live_bell_sleep(const struct yd_live_sleep *words, unsigned count, int64_t until_ns);
 
 #endif

@@ -11,6 +11,7 @@
 #define LIVE_LIBRARY_INTERNAL_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include <yarder/live.h>
 
@@ -73,9 +74,10 @@ struct yd_live {
     uint64_t mask; /* atomic: words of the bells of all that is followed */
     pthread_mutex_t lock;
     pthread_t helper;
-    int stop;    /* eventfd: readable: end */
-    int door;    /* the helper's, changed under lock; -1: none */
-    int bell_fd; /* likewise */
+    pid_t process; /* that opened it: a child has none of the threads */
+    int stop;      /* eventfd: readable: end */
+    int door;      /* the helper's, changed under lock; -1: none */
+    int bell_fd;   /* likewise */
     char *address;
     size_t address_size;
     char application[64];
@@ -151,6 +153,7 @@ void yd__grant_unref(struct yd_live *live, struct yd__grant *grant);
 
 /* wake.c */
 void yd__live_wake_end(struct yd_live *live);
+void yd__live_wake_leave(struct yd_live *live); /* in a child, where its thread is not */
 
 int yd__live_thread(pthread_t *ret_thread, void *(*body)(void *), void *arg); /* no signals, a small stack */
 

@@ -155,6 +155,7 @@ static int prepare(struct yd_live *live, const char *address, const struct yd_li
 {
     const char *application = options && options->application ? options->application : program_invocation_short_name;
     live->stop = live->door = live->bell_fd = -1;
+    live->process = getpid();
     live->address_size = strlen(address) + 1;
     live->address = yd_alloc_get(NULL, live->address_size);
     if (!live->address) return YD_ENOMEM;
@@ -200,13 +201,27 @@ int yd_live_open(const char *address, const struct yd_live_options *options, str
     return 0;
 }
 
+/* In a child of the process that opened it the threads are not there, and what one of them held is held for ever; the
+ * socket and the eventfd are the parent's as well: nothing is said there. */
+static void leave_to_parent(struct yd_live *live)
+{
+    (void)pthread_mutex_init(&live->lock, NULL);
+    if (live->door >= 0) (void)close(live->door);
+    live->door = -1;
+    yd__live_wake_leave(live);
+}
+
 void yd_live_close(struct yd_live *live)
 {
     if (!live) return;
     uint64_t one = 1;
-    yd__live_wake_end(live);
-    (void)!write(live->stop, &one, sizeof one); /* an empty counter takes it */
-    (void)pthread_join(live->helper, NULL);
+    if (live->process != getpid()) {
+        leave_to_parent(live);
+    } else {
+        yd__live_wake_end(live);
+        (void)!write(live->stop, &one, sizeof one); /* an empty counter takes it */
+        (void)pthread_join(live->helper, NULL);
+    }
     while (live->subscriptions) yd_live_unsubscribe(live->subscriptions);
     while (live->sets) yd_live_unfollow_set(live->sets);
     while (live->items) yd_live_unfollow(live->items);

@@ -114,6 +114,15 @@ void yd_live_woken(struct yd_live *live)
     yd__futex_wake_all(&live->waker->armed);
 }
 
+void yd__live_wake_leave(struct yd_live *live)
+{
+    struct yd__waker *waker = live->waker;
+    if (!waker) return;
+    (void)close(waker->fd);
+    yd_alloc_put(NULL, waker, sizeof *waker);
+    live->waker = NULL;
+}
+
 void yd__live_wake_end(struct yd_live *live)
 {
     struct yd__waker *waker = live->waker;
@@ -124,7 +133,5 @@ void yd__live_wake_end(struct yd_live *live)
     (void)__atomic_fetch_add(&live->news, 1, __ATOMIC_RELEASE);
     yd__futex_wake_all(&live->news);
     (void)pthread_join(waker->thread, NULL);
-    (void)close(waker->fd);
-    yd_alloc_put(NULL, waker, sizeof *waker);
-    live->waker = NULL;
+    yd__live_wake_leave(live);
 }

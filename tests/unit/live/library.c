@@ -461,6 +461,37 @@ static void a_descriptor_is_readable_when_something_came(void **state)
     yd_live_close(live);
 }
 
+static void a_child_closes_its_copy_and_the_parent_goes_on(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    publish(&writer, "a", 1, 1);
+    struct yd_live *live = attach();
+    struct yd_live_item *item;
+    struct yd_live_value value;
+    int fd, status;
+    assert_int_equal(yd_live_follow(live, "a", &item), 0);
+    assert_int_equal(yd_live_get(item, NULL, 0, &value), 1);
+    assert_int_equal(yd_live_descriptor(live, &fd), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20); /* a child that waits for threads it does not have is ended */
+        yd_live_close(live);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    kill_writer(&writer);
+    assert_int_equal(yd_live_wait(item, 20 * S), YD_ECLOSED); /* its helper is still there */
+    writer = start(2);
+    publish(&writer, "a", 7, 1);
+    assert_int_equal(yd_live_wait(item, 20 * S), 1);
+    assert_int_equal(yd_live_get(item, NULL, 0, &value), 1);
+    assert_int_equal(value.bits, 7);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
 static void who_is_not_on_the_list_is_refused_with_the_reason(void **state)
 {
     (void)state;
@@ -683,6 +714,7 @@ int main(void)
         cmocka_unit_test(a_set_finds_names_that_come_later_also_after_a_restart),
         cmocka_unit_test(a_set_that_only_looks_finds_the_names_of_a_successor),
         cmocka_unit_test(a_descriptor_is_readable_when_something_came),
+        cmocka_unit_test(a_child_closes_its_copy_and_the_parent_goes_on),
         cmocka_unit_test(who_is_not_on_the_list_is_refused_with_the_reason),
         cmocka_unit_test(too_many_readers_are_refused_and_room_comes_back),
         cmocka_unit_test(who_is_at_the_door_is_told_to_who_is_inside),
