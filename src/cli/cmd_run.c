@@ -271,6 +271,7 @@ static int run(struct cli_args *args)
     if (!daemon.data) daemon.data = "./data";
     if (cli_load(args, args->rest[0], &topology, &code) < 0) return code;
     signal(SIGPIPE, SIG_IGN); /* a peer that has gone is an error of its write, not of the daemon */
+    signal(SIGXFSZ, SIG_IGN); /* so is a file, or shared memory, larger than ulimit -f allows */
     raise_descriptor_limit();
     code = hold_data(&daemon, &lock);
     if (code == CLI_DONE) code = run_topology(&daemon, topology);
