@@ -98,14 +98,23 @@ if platform.machine() in ('x86_64', 'AMD64', 'i686'):
         pass
 
 
+def _readable(fds, seconds):
+    """Those of the descriptors that have something, or have ended. Not select: it knows the first 1024 only."""
+    poll = select.poll()
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return [fd for fd, _ in poll.poll(None if seconds is None else seconds * 1000)]
+
+
 def _sleep(words, until):
     """Until one of [(address, seen)] is not what was seen, is woken, or it is `until` (monotonic seconds)."""
     at = _Timespec(int(until), int((until - int(until)) * 1e9))
     if len(words) > 1:
         list_ = (_Waitv * len(words))(*(_Waitv(seen, address, 2, 0) for address, seen in words))
-        if _libc.syscall(_SYS_WAITV, list_, len(words), 0, ctypes.byref(at), 1) >= 0 or ctypes.get_errno() != errno.ENOSYS:
+        if _libc.syscall(_SYS_WAITV, list_, len(words), 0, ctypes.byref(at), 1) >= 0 or \
+                ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):
             return
-        soon = min(until, time.monotonic() + 0.01)  # before Linux 5.16: one at a time
+        soon = min(until, time.monotonic() + 0.01)  # before Linux 5.16, or where a sandbox does not know it: one at a time
         at = _Timespec(int(soon), int((soon - int(soon)) * 1e9))
     _futex(words[0][0], _WAIT_BITSET, words[0][1], ctypes.byref(at), None, 0xffffffff)
 
@@ -410,6 +419,7 @@ class Live:
     def __init__(self, address, application=None, absent=False):
         self.address = os.fspath(address)
         self.application = (application or os.path.basename(sys.argv[0]) or 'python')[:63]
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._memory = self._pending = None
         self._items = []
@@ -434,6 +444,9 @@ class Live:
 
     def close(self):
         if self._stop_read is None:
+            return
+        if self._process != os.getpid():  # a child of who opened it: the thread and what it listens to are the parent's
+            self._put_away()
             return
         os.write(self._stop_write, (1).to_bytes(8, sys.byteorder))
         self._thread.join()
@@ -538,7 +551,7 @@ class Live:
         """(type, message, descriptors), None: it hung up; False: we are to end."""
         while True:
             left = None if until is None else max(until - time.monotonic(), 0)
-            readable, _, _ = select.select([door, self._stop_read], [], [], left)
+            readable = _readable([door.fileno(), self._stop_read], left)
             if self._stop_read in readable:
                 return False
             if not readable:
@@ -613,7 +626,7 @@ class Live:
             if kind == REPLACED and len(fds) == 1:
                 try:
                     self._offer(_Memory(fds[0], self._bell_fd))
-                except LiveError:
+                except (LiveError, OSError, ValueError, struct.error):
                     pass  # what we have stays
             for fd in fds:
                 os.close(fd)
@@ -630,10 +643,9 @@ class Live:
                 try:
                     self._attach()  # behind the watch: nobody comes unnoticed in between
                     return True
-                except (OSError, LiveError):
+                except (OSError, LiveError, ValueError, struct.error):
                     pass
-                readable, _, _ = select.select([self._stop_read] + [watch] * (watch >= 0), [], [], AGAIN_S)
-                if self._stop_read in readable:
+                if self._stop_read in _readable([self._stop_read] + [watch] * (watch >= 0), AGAIN_S):
                     return False
             finally:
                 if watch >= 0:

@@ -2,6 +2,7 @@
 """Live values of a real daemon: the commands, the C example, access, a daemon that dies, and readers that never read."""
 import json
 import os
+import resource
 import signal
 import socket
 import struct
@@ -422,6 +423,55 @@ def python_counts_what_it_missed(folder):
                 assert values.wait(item, timeout=20) is item and item.next().value == i
 
 
+def python_lives_in_large_programs_and_in_those_that_fork(folder):
+    """descriptors beyond 1023; a child that closes its copy takes nothing from its parent"""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard != resource.RLIM_INFINITY and hard < 2048:
+        raise Skip(f'no more than {hard} descriptors are allowed')
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    daemon = Daemon(folder, TOPOLOGY).start()
+    many = []
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+        many = [os.open('/dev/null', os.O_RDONLY) for _ in range(1200)]
+        daemon.lines('l.v 1 1700000000\n')
+        wait_for(lambda: has(daemon, 'l.v', 1), why='the value')
+        with reader.Live(daemon.data + '/live/values.sock') as values:
+            item = values.follow('l.v')
+            assert item.next().value == 1
+            child = os.fork()
+            if child == 0:
+                values.close()
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            daemon.process.kill()
+            try:
+                values.wait(item, timeout=20)
+                raise AssertionError('something came')
+            except reader.WriterGone:
+                pass
+            daemon.kill()
+            daemon.start()
+            daemon.lines('l.v 2 1700000000\n')
+            assert values.wait(item, timeout=20) is item and item.next().value == 2
+    finally:
+        for fd in many:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        daemon.kill()
+
+
+def memory_that_a_limit_forbids_is_refused_with_the_reason(folder):
+    """ulimit -f counts shared memory, too: an error at the start, not the end of the daemon by a signal"""
+    daemon = Daemon(folder, TOPOLOGY, prefix=('prlimit', '--fsize=1048576', '--'))
+    try:
+        daemon.start(wait=False)
+        assert daemon.process.wait(20) == 1, daemon.process.returncode
+        assert 'shared memory' in daemon.stderr(), daemon.stderr()
+    finally:
+        daemon.kill()
+
+
 def python_goes_over_to_a_successor(folder):
     """kill -9: told once, the last value stays; the successor's values come; the times are printed"""
     daemon = Daemon(folder, TOPOLOGY).start()
@@ -655,5 +705,6 @@ main(the_commands_show_what_is_there, watching_gives_each_value_once_in_order, o
      a_killed_daemon_is_noticed_and_its_successor_gone_over_to, only_who_is_on_the_list_comes_in,
      a_thousand_readers_that_never_read_cost_nothing, publishing_makes_no_call_while_nobody_waits,
      every_type_is_read_alike_to_the_last_bit, python_counts_what_it_missed, python_goes_over_to_a_successor,
+     python_lives_in_large_programs_and_in_those_that_fork, memory_that_a_limit_forbids_is_refused_with_the_reason,
      nothing_comes_twice_or_goes_uncounted_when_memory_changes, what_is_recorded_is_replayed_to_the_last_bit,
      a_replay_keeps_the_pace, what_a_recording_missed_is_in_it, nonsense_in_the_bells_harms_no_value)
