@@ -127,7 +127,7 @@ static void leave_device(struct pump *pump)
     yd_serial_close(pump->fd);
     pump->fd = -1;
     begin_read(pump);
-    yd_framing_end(pump->framing, true);
+    yd_framing_end(pump->framing, false); /* a line without its end was cut, not finished */
     yd_packets_flush(&pump->framed.packets);
 }
 

@@ -180,5 +180,22 @@ def a_serial_device_may_come_and_go(folder):
     daemon.kill()
 
 
+def a_line_that_a_lost_device_cut_is_none(folder):
+    """lines over a serial device that goes inside one: what was begun is counted as cut short, and not given out"""
+    link = folder + '/tty'
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    os.symlink(os.ttyname(slave), link)
+    with daemon_in(folder, f'Serial(device: "{link}", framing: "lines", retry_max: 100ms)') as daemon:
+        os.write(master, b'altitude 1250\naltitude 12')
+        wait_for(lambda: pump(daemon)['consumed'] == 1, why='the whole line')
+        os.close(slave)
+        os.unlink(link)
+        os.close(master)
+        wait_for(lambda: reasons(daemon) == {'cut short: the stream ended inside': 1}, why='the cut one')
+        daemon.stop()
+        assert logged(folder) == [b'altitude 1250'], logged(folder)
+
+
 main(each_framing_gives_its_packets, bad_streams_cost_themselves, who_is_connected_to_may_come_and_go,
-     a_serial_device_may_come_and_go)
+     a_serial_device_may_come_and_go, a_line_that_a_lost_device_cut_is_none)
