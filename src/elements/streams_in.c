@@ -172,5 +172,8 @@ void yd_streams_in_close(struct yd_streams_in *in)
 void yd_streams_in_pause(struct yd_streams_in *in, bool paused)
 {
     in->paused = paused;
-    for (struct yd_streams_peer *peer = in->peers; peer; peer = peer->next) yd_stream_pause(peer->stream, paused);
+    for (struct yd_streams_peer *peer = in->peers; peer; peer = peer->next) {
+        if (!paused) peer->last_ns = yd_loop_mono(in->loop); /* his time of silence begins now: until now it was ours */
+        yd_stream_pause(peer->stream, paused);
+    }
 }

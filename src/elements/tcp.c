@@ -37,7 +37,7 @@ struct pump {
     struct yd_framing *framing;
     struct yd_timer *retry;
     char *room;
-    int64_t retry_ns, retry_max;
+    int64_t retry_ns, retry_max, idle_ns, last_ns; /* last: when something came */
     bool paused, said;
 };
 
@@ -76,7 +76,9 @@ static const struct yd_param_class params[] = {
     {.name = "idle",
      .type = YD_PARAM_DURATION,
      .initial = "0s",
-     .doc = "Who has connected and sends nothing for so long is closed; `0s`: never."},
+     .doc =
+         "A connection on which nothing comes for so long is closed, and one that we made is made anew; `0s`: never. "
+         "A peer that does not even answer the system is noticed after two minutes in any case."},
     {.name = "retry_max",
      .type = YD_PARAM_DURATION,
      .initial = "10s",
@@ -225,6 +227,7 @@ static void try_later(struct pump *pump, const char *why)
 static void data(void *arg, size_t size)
 {
     struct pump *pump = arg;
+    pump->last_ns = yd_pump_mono(pump->pump);
     begin_read(pump, pump->peer);
     int r = yd_framing_take(pump->framing, (struct yd_str){pump->room, size});
     yd_packets_flush(&pump->framed.packets);
@@ -243,9 +246,17 @@ static void connection_ended(void *arg, int error)
     try_later(pump, yd_error_text(error));
 }
 
+/* As often as it takes to notice silence a quarter too late at most. */
+static void look_again(struct pump *pump)
+{
+    if (pump->idle_ns) yd_timer_start(pump->retry, yd_pump_mono(pump->pump) + pump->idle_ns / 4 + YD_NS_PER_MS);
+}
+
 static void connected(void *arg)
 {
     struct pump *pump = arg;
+    pump->last_ns = yd_pump_mono(pump->pump);
+    look_again(pump);
     if (pump->said) yd_pump_say(pump->pump, 0, "%s: connected", pump->peer);
     pump->said = false;
 }
@@ -265,13 +276,26 @@ static void dial(void *arg)
     }
 }
 
+static void look(void *arg)
+{
+    struct pump *pump = arg;
+    if (!pump->stream) {
+        dial(pump);
+    } else if (!pump->paused && yd_pump_mono(pump->pump) - pump->last_ns >= pump->idle_ns) {
+        hang_up(pump, false);
+        try_later(pump, "it was silent for longer than `idle`");
+    } else {
+        look_again(pump);
+    }
+}
+
 static int connect_to(struct pump *pump, const struct yd_args *args)
 {
     struct yd_trail trail = {0};
     int r = yd_address_parse(yd_args_text(args, "connect"), &pump->to, &trail);
     if (r == 0) r = yd_framed_in_begin(&pump->framed, &pump->framing);
     if (r == 0 && !(pump->room = yd_alloc_get(NULL, ROOM))) r = YD_ENOMEM;
-    if (r == 0) r = yd_timer_create(yd_pump_loop(pump->pump), dial, pump, &pump->retry);
+    if (r == 0) r = yd_timer_create(yd_pump_loop(pump->pump), look, pump, &pump->retry);
     if (r < 0) return yd_pump_fail(pump->pump, r, "%s", trail.size ? yd_trail_text(&trail) : yd_error_text(r));
     (void)yd_address_put(&pump->to, pump->peer, sizeof pump->peer);
     dial(pump);
@@ -303,6 +327,7 @@ static int start(struct yd_pump *yd_pump, void *opaque, void *element_state)
     pump->framed.port = OUTPUT;
     pump->retry_ns = RETRY_MIN;
     pump->retry_max = yd_args_int(args, "retry_max");
+    pump->idle_ns = yd_args_int(args, "idle");
     int r = yd_sources_parse(yd_args_find(args, "sources"), &pump->sources, why, sizeof why);
     if (r == 0) r = yd_framed_in_open(&pump->framed, args, false);
     r = r < 0 ? yd_pump_fail(yd_pump, r, "%s", yd_error_text(r))
@@ -329,7 +354,9 @@ static void pause_(void *opaque, bool paused)
     struct pump *pump = opaque;
     pump->paused = paused;
     yd_streams_in_pause(&pump->in, paused);
-    if (pump->stream) yd_stream_pause(pump->stream, paused);
+    if (!pump->stream) return;
+    if (!paused) pump->last_ns = yd_pump_mono(pump->pump); /* until now the silence was ours */
+    yd_stream_pause(pump->stream, paused);
 }
 
 static const struct yd_pump_class pump_class = {

@@ -146,10 +146,17 @@ int yd__uv_bind(const struct yd_address *at, int type, bool join, int *ret_fd, s
     return 0;
 }
 
+/* Small writes leave at once, and a peer that vanished without a word (power, a cable) is found to be gone two minutes
+ * later: without asking it a side that only reads would wait for ever. */
 static void be_prompt(int fd, int family)
 {
-    int on = 1;
-    if (family == AF_INET || family == AF_INET6) (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    int on = 1, idle = 60, every = 10, times = 6;
+    if (family != AF_INET && family != AF_INET6) return;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
 /* ---- gathering and sending ---- */

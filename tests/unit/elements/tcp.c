@@ -101,6 +101,42 @@ static void who_is_connected_to_is_tried_again(void **state)
     tested_close(&t);
 }
 
+static void a_silent_one_that_is_connected_to_is_left_and_tried_again(void **state)
+{
+    static const struct yd_listener_ops listener_ops = {.accept = on_accept};
+    struct tested t;
+    struct yd_listener *listener;
+    struct yd_address at = address_of("127.0.0.1:5001");
+    struct yd_trail trail = {0};
+    (void)state;
+    accepted = NULL;
+    tested_open(&t);
+    t.listen_to = "e";
+    tested_start(&t, "e :: Tcp(connect: \"127.0.0.1:5001\", framing: \"lines\", idle: 4s, retry_max: 1s) -> Null()\n");
+    assert_int_equal(yd_listen(t.loop, &at, &listener_ops, NULL, &listener, &trail), 0);
+    tested_run(&t, 5 * YD_NS_PER_S);
+    for (int i = 0; i < 10; i++) { /* as long as something comes it stays */
+        tested_run(&t, YD_NS_PER_S);
+        assert_non_null(accepted);
+        assert_int_equal(yd_stream_write(accepted, YD_STR("x\n")), 0);
+    }
+    const struct yd_stream *before = accepted;
+    tested_run(&t, 3 * YD_NS_PER_S);
+    assert_ptr_equal(accepted, before);
+    tested_run(&t, 2100 * YD_NS_PER_MS);
+    expect_said(&t, "silent for longer");
+    tested_run(&t, YD_NS_PER_S);
+    assert_non_null(accepted); /* it is there again */
+    assert_int_equal(yd_stream_write(accepted, YD_STR("again\n")), 0);
+    (void)tested_out(&t);
+    tested_run(&t, YD_NS_PER_S);
+    expect_out(&t, "e.output PACKET packet 616761696e\n");
+    yd_listener_close(listener);
+    tested_drain(&t);
+    if (accepted) yd_stream_close(accepted);
+    tested_close(&t);
+}
+
 static void parameters_that_do_not_go_together_are_refused(void **state)
 {
     (void)state;
@@ -120,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_connects_sends_packets_in_any_pieces),
         cmocka_unit_test(who_is_connected_to_is_tried_again),
+        cmocka_unit_test(a_silent_one_that_is_connected_to_is_left_and_tried_again),
         cmocka_unit_test(parameters_that_do_not_go_together_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

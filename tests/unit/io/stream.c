@@ -1,6 +1,7 @@
 /* Streams, listeners and datagrams of the Linux loop, over loopback and Unix sockets. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -558,6 +559,51 @@ static void a_fresh_stream_moves_to_another_loop_with_all_that_was_sent(void **s
     yd_loop_destroy(other);
 }
 
+/* A peer whose power is cut says nothing: a side that only reads would wait for ever. */
+static void expect_asked(int fd)
+{
+    int on = 0, idle = 0, every = 0, times = 0;
+    socklen_t size = sizeof on;
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, &size), 0);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &size), 0);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, &size), 0);
+    assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, &size), 0);
+    assert_true(on);
+    assert_true(idle + every * times <= 120);
+}
+
+static int tcp_descriptor_of_port(uint16_t port, bool peer)
+{
+    for (int fd = 3; fd < 1024; fd++) {
+        struct sockaddr_in at;
+        socklen_t size = sizeof at;
+        int listens = 0;
+        socklen_t listens_size = sizeof listens;
+        if ((peer ? getpeername : getsockname)(fd, (struct sockaddr *)&at, &size) || at.sin_family != AF_INET ||
+            ntohs(at.sin_port) != port)
+            continue;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &listens_size) == 0 && !listens) return fd;
+    }
+    return -1;
+}
+
+static void a_tcp_peer_that_vanished_is_asked_for(void **state)
+{
+    struct door door = {.keep_raw = 1};
+    (void)state;
+    struct yd_address at = open_door(&door, address_of("127.0.0.1:0"));
+    struct end *client = connect_to(at);
+    RUN_UNTIL(door.count == 1);
+    uint16_t port = ntohs(((const struct sockaddr_in *)&at.storage)->sin_port);
+    expect_asked(tcp_descriptor_of_port(port, false)); /* who was connected to */
+    expect_asked(tcp_descriptor_of_port(port, true));  /* who connects */
+    yd_stream_close(door.raw);
+    door.raw = NULL;
+    RUN_UNTIL(client->ended);
+    close_end(client);
+    close_door(&door);
+}
+
 static void a_unix_peer_is_known_by_its_user_and_a_tcp_peer_is_not(void **state)
 {
     struct door local = {0}, remote = {0};
@@ -934,6 +980,7 @@ int main(void)
         LOOP(a_peek_at_a_peer_that_leaves_says_so),
         LOOP(a_detached_descriptor_lives_on_with_all_its_bytes),
         LOOP(a_fresh_stream_moves_to_another_loop_with_all_that_was_sent),
+        LOOP(a_tcp_peer_that_vanished_is_asked_for),
         LOOP(a_unix_peer_is_known_by_its_user_and_a_tcp_peer_is_not),
         LOOP(a_port_in_use_is_refused_with_its_address),
         LOOP(a_stale_unix_socket_is_replaced_and_a_live_one_or_a_file_is_not),
