@@ -19,7 +19,8 @@
 #include "io/pass.h"
 #include "live/door_format.h"
 
-#define BUDGET 2048 /* events a turn */
+#define BUDGET   2048 /* events a turn */
+#define ASKS_MAX 512  /* that wait for their answer */
 
 enum { ENV_WORK = YD_ENV_USER, ENV_ENTER, ENV_LEAVE, ENV_ASK, ENV_END };
 enum { TIMER_DUE = 1 };
@@ -74,7 +75,8 @@ struct caller {
 static void call(struct yd_broker_member *member)
 {
     struct yd_system *system = member->broker->system;
-    /* Pairs with the exchange in work: one who is scheduled sees, when it begins, what was published till now. */
+    /* Pairs with the exchange in work: one who is scheduled sees, when it begins, what was published till now. (One
+     * whose mailbox is full of questions walks its feed with each of them.) */
     if (atomic_exchange_explicit(&member->scheduled, 1, memory_order_acq_rel)) return;
     struct yd_envelope *envelope = yd_envelope_new(system, member->pid, ENV_WORK, YD_CAST);
     if (!envelope || yd_send(system, envelope) == YD_EBUSY)
@@ -114,6 +116,7 @@ static enum yd_turn caller_receive(void *state, struct yd_envelope *envelope, st
         member->next_called = caller->members;
         if (member->next_called) member->next_called->prev_called = member;
         caller->members = member;
+        call(member); /* what was published meanwhile counted on a walk that did not know it */
         return YD_TURN_DONE;
     case ENV_LEAVE:
         if (member->prev_called)
@@ -417,7 +420,7 @@ struct yd_broker_member *yd_broker_enter(struct yd_broker *broker, const struct 
         return NULL;
     }
     *application = (struct application){.member = member, .fd = fd};
-    struct yd_process_options options = {.arg = application, .executor = -1};
+    struct yd_process_options options = {.arg = application, .executor = -1, .mailbox_max = ASKS_MAX};
     if (yd_spawn(broker->system, &application_class, &options, &member->pid)) {
         application_fini(application);
         member_unref(member);
@@ -438,7 +441,7 @@ int yd_broker_ask(struct yd_broker_member *member, const void *message, size_t s
     if (head->type >= YD_COUNT(sizes) || sizes[head->type] == 0) return 0; /* of a later minor version */
     if (size != sizes[head->type]) return YD_EFORMAT;
     struct yd_system *system = member->broker->system;
-    struct yd_envelope *envelope = yd_envelope_new_sized(system, member->pid, ENV_ASK, YD_SYSTEM, size);
+    struct yd_envelope *envelope = yd_envelope_new_sized(system, member->pid, ENV_ASK, YD_CAST, size);
     if (!envelope) return YD_ENOMEM;
     memcpy(envelope->data, message, size);
     return yd_send(system, envelope);

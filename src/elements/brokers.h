@@ -65,7 +65,8 @@ void yd_broker_call(struct yd_broker *broker);
 /* An application, from its first word to the broker on: NULL: no memory or descriptors. */
 struct yd_broker_member *yd_broker_enter(struct yd_broker *broker, const struct yd_live_client *client,
                                          unsigned access);
-/* What it asks (door_format.h); its process answers. YD_ENOMEM; YD_EUNDELIVERABLE: it has ended. */
+/* What it asks (door_format.h); its process answers. YD_EBUSY: it has asked more than it waits for, it is to be shown
+ * out; YD_ENOMEM; YD_EUNDELIVERABLE: it has ended. */
 int yd_broker_ask(struct yd_broker_member *member, const void *message, size_t size);
 void yd_broker_leave(struct yd_broker_member *member); /* ends its process; the member is not ours any more */
 
