@@ -158,7 +158,8 @@ static bool good_range(const struct yd_def_limits *limits, double *ret_low, doub
 static bool range_of(const struct yd_def *def, const struct yd_encode_ask *ask, double *ret_low, double *ret_high)
 {
     const struct yd_def_type *type = ask->field->type;
-    if (!ask->raw && type->has_valid && isfinite(type->valid_min) && isfinite(type->valid_max)) {
+    if (!ask->raw && type->has_valid && !(type->valid_raw && type->calibrations) && isfinite(type->valid_min) &&
+        isfinite(type->valid_max)) {
         *ret_low = type->valid_min;
         *ret_high = type->valid_max;
         return true;

@@ -584,6 +584,8 @@ static void refer_entries(struct yd__compiler *compiler, struct yd__info *info)
         if (entry->type->encoding != YD_DEF_GROUP) (void)yd__compile_field(compiler, entry->type);
         const struct yd_def_amount *amounts[] = {&entry->dimension[0], &entry->dimension[1], &entry->type->size};
         for (size_t i = 0; i < YD_COUNT(amounts); i++) {
+            for (const struct yd_def_choice *choice = amounts[i]->choices; choice; choice = choice->next)
+                if (choice->when) (void)yd__compile_condition(compiler, info, choice->when, item);
             if (!amounts[i]->field.name.size) continue;
             struct yd__scope *found = yd__refer(compiler, info, amounts[i]->field, item);
             if (found && (!yd__is_number(found->entry->type) || found->entry->type->encoding >= YD_DEF_IEEE))

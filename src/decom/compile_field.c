@@ -12,7 +12,7 @@ bool yd__is_number(const struct yd_def_type *type)
 /* Elements of an array dimension when it is fixed. */
 static bool fixed_amount(const struct yd_def_amount *amount, uint64_t *ret)
 {
-    if (amount->field.name.size || amount->offset < 0) return false;
+    if (yd_def_is_told(amount) || amount->offset < 0) return false;
     *ret = (uint64_t)amount->offset;
     return true;
 }
@@ -251,7 +251,7 @@ static bool check_text(struct yd__compiler *compiler, const struct yd_def_type *
         return yd_def_error(diagnostics, YD_D_SIZE, type->place, "", "the size in front has 8, 16 or 32 bits");
     if (type->terminator_size > 2)
         return yd_def_error(diagnostics, YD_D_SIZE, type->place, "", "a terminator has one byte or two");
-    if (type->extent == YD_DEF_FIXED && !type->size.field.name.size &&
+    if (type->extent == YD_DEF_FIXED && !yd_def_is_told(&type->size) &&
         (type->size.offset < 1 || type->size.offset > (int64_t)UINT32_MAX / 8))
         return yd_def_error(diagnostics, YD_D_SIZE, type->place, "", "a size of %lld bytes",
                             (long long)type->size.offset);

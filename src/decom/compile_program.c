@@ -83,7 +83,7 @@ static uint32_t add_name(struct builder *builder, const struct yd_def_entry *ent
 static uint64_t dimension_max(const struct yd_def_entry *entry, uint32_t index)
 {
     const struct yd_def_amount *amount = &entry->dimension[index];
-    if ((index == 0 && entry->to_end) || amount->field.name.size) return amount->max ? amount->max : YD__ITEMS_MAX;
+    if ((index == 0 && entry->to_end) || yd_def_is_told(amount)) return amount->max ? amount->max : YD__ITEMS_MAX;
     return (uint64_t)YD_MAX(amount->offset, 0);
 }
 
@@ -261,7 +261,16 @@ static void seal_lanes(struct builder *builder)
 static struct yd__amount amount(struct builder *builder, const struct yd_def_amount *source,
                                 const struct yd__scope *scope, uint64_t max)
 {
-    struct yd__amount made = {YD__NONE, 0, source->offset, source->max ? source->max : max};
+    struct yd__amount made = {.reg = YD__NONE, .offset = source->offset, .max = source->max ? source->max : max};
+    const struct yd__choice **last = &made.choices;
+    for (const struct yd_def_choice *from = source->choices; from; from = from->next) {
+        struct yd__choice *choice = yd__piece(builder->compiler, sizeof *choice);
+        choice->value = from->value;
+        if (from->when && !(choice->when = yd__compile_condition(builder->compiler, builder->info, from->when, scope)))
+            break; /* said */
+        *last = choice;
+        last = &choice->next;
+    }
     if (!source->field.name.size) return made;
     struct yd__scope *found = yd__refer(builder->compiler, builder->info, source->field, scope);
     if (!found) return made;

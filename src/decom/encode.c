@@ -199,10 +199,16 @@ static void bounds(const struct yd__step *steps, uint32_t count, uint32_t reg, s
 static int amount_of(struct yd_encoder *encoder, const struct yd__step *step, const struct yd__amount *amount,
                      uint64_t *ret)
 {
-    if (amount->reg == YD__NONE) return *ret = (uint64_t)amount->offset, 0;
-    struct yd_decom_value told = encoder->machine.registers[amount->reg];
-    __int128 value = told.type == YD_I64 ? told.i64 : told.type == YD_U64 ? (__int128)told.u64 : -1;
-    value = value * amount->scale + amount->offset;
+    if (amount->reg == YD__NONE && !amount->choices) return *ret = (uint64_t)amount->offset, 0;
+    __int128 value = -1;
+    int64_t chosen;
+    if (!amount->choices) {
+        struct yd_decom_value told = encoder->machine.registers[amount->reg];
+        value = told.type == YD_I64 ? told.i64 : told.type == YD_U64 ? (__int128)told.u64 : -1;
+        value = value * amount->scale + amount->offset;
+    } else if (yd__choose(amount, encoder->machine.registers, &chosen)) {
+        value = (__int128)chosen + amount->offset;
+    }
     if (value < 0 || value > amount->max) return refuse(encoder, step->path, "the count before it cannot be");
     *ret = (uint64_t)value;
     return 0;

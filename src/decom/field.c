@@ -463,7 +463,7 @@ struct yd_decom_value yd__field_value(const struct yd__field *field, struct yd_d
             break;
         }
     if (type->has_valid && value.type >= YD_BOOL && value.type <= YD_F64 && !value.suspect) {
-        double x = as_double(value);
+        double x = as_double(type->valid_raw ? raw : value);
         value.suspect = !(x >= type->valid_min && x <= type->valid_max);
         value.why = value.suspect ? "outside of what is valid" : NULL;
     }

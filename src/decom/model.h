@@ -71,12 +71,22 @@ struct yd_def_condition {
     bool calibrated; /* compare the engineering value; else the raw one. A label is compared as label in any case */
 };
 
-/* A number that may be told by a field: field × scale + offset. */
-struct yd_def_amount {
-    struct yd_def_ref field; /* none: `offset` is the number */
-    int64_t scale, offset;   /* scale 0 with a field: 1 */
-    uint64_t max;            /* with a field: more than this is a damaged packet; 0: 65535 bytes, 1024 items */
+/* A number that may be told by a field: field × scale + offset; or looked up: the first choice that holds, + offset. */
+struct yd_def_choice {
+    struct yd_def_choice *next;
+    struct yd_def_condition *when; /* NULL: always */
+    int64_t value;
 };
+struct yd_def_amount {
+    struct yd_def_ref field;       /* none: `offset` is the number */
+    struct yd_def_choice *choices; /* and no field. None holds: a damaged packet */
+    int64_t scale, offset;         /* scale 0 with a field: 1 */
+    uint64_t max;                  /* with a field: more than this is a damaged packet; 0: 65535 bytes, 1024 items */
+};
+static inline bool yd_def_is_told(const struct yd_def_amount *amount) /* by the packet; else it is always the same */
+{
+    return amount->field.name.size || amount->choices;
+}
 
 /* ---- types ---- */
 
@@ -203,6 +213,7 @@ struct yd_def_type {
     struct yd_str label_else;                  /* for other raw values; "": they are told as number */
     struct yd_str unit, doc;
     bool has_valid; /* engineering values outside are suspect */
+    bool valid_raw; /* no: raw values */
     double valid_min, valid_max;
     void *compiled; /* the compiler's */
 };

@@ -19,11 +19,25 @@
 #define YD__BYTES_MAX  65535
 #define YD__ITEMS_MAX  1024
 
+struct yd__choice {
+    const struct yd__choice *next;
+    const struct yd__condition *when; /* NULL: always */
+    int64_t value;
+};
 struct yd__amount {
-    uint32_t reg; /* NONE: `offset` alone */
+    uint32_t reg; /* NONE: a choice, or `offset` alone */
+    const struct yd__choice *choices;
     int64_t scale, offset;
     uint64_t max;
 };
+
+/* False: no choice holds. */
+static inline bool yd__choose(const struct yd__amount *amount, const struct yd_decom_value *registers, int64_t *ret)
+{
+    for (const struct yd__choice *choice = amount->choices; choice; choice = choice->next)
+        if (!choice->when || yd__condition_holds(choice->when, registers)) return *ret = choice->value, true;
+    return false;
+}
 
 enum yd__origin { YD__AT, YD__AFTER, YD__BEFORE_END };
 struct yd__machine;

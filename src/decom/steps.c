@@ -55,14 +55,21 @@ static bool place(const struct yd__machine *machine, const struct yd__step *step
 /* How many: 1 + reason when the packet says too much. */
 static int amount_of(const struct yd__machine *machine, const struct yd__amount *amount, uint64_t *ret)
 {
-    if (amount->reg == YD__NONE) {
+    if (amount->reg == YD__NONE && !amount->choices) {
         *ret = (uint64_t)amount->offset;
         return 0;
     }
-    struct yd_decom_value told = machine->registers[amount->reg];
-    __int128 value = told.type == YD_I64 ? told.i64 : told.type == YD_U64 ? (__int128)told.u64 : -1;
-    if (value < 0) return 1 + YD_DECOM_COUNT;
-    value = value * amount->scale + amount->offset;
+    __int128 value;
+    int64_t chosen;
+    if (amount->choices) {
+        if (!yd__choose(amount, machine->registers, &chosen)) return 1 + YD_DECOM_COUNT;
+        value = (__int128)chosen + amount->offset;
+    } else {
+        struct yd_decom_value told = machine->registers[amount->reg];
+        value = told.type == YD_I64 ? told.i64 : told.type == YD_U64 ? (__int128)told.u64 : -1;
+        if (value < 0) return 1 + YD_DECOM_COUNT;
+        value = value * amount->scale + amount->offset;
+    }
     if (value < 0 || value > amount->max) return 1 + YD_DECOM_COUNT;
     *ret = (uint64_t)value;
     return 0;

@@ -417,7 +417,10 @@ static void check_root(struct xtce *xtce, const struct yd__xml *root)
     }
     for (const char **at = root->attributes; *at; at += 2)
         for (size_t i = 0; i < YD_COUNT(known); i++)
-            if (strncmp(at[0], "xmlns", 5) == 0 && strcmp(at[1], known[i]) == 0) return;
+            if (strncmp(at[0], "xmlns", 5) == 0 && strcmp(at[1], known[i]) == 0) {
+                xtce->is_older = i > 0;
+                return;
+            }
     yd_def_warn(xtce->diagnostics, YD_D_UNSUPPORTED, root->place, "",
                 "no namespace of XTCE that is known: this is read as 1.2");
     yd_def_help(xtce->diagnostics, "write xmlns=\"%s\"", known[0]);

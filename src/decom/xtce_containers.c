@@ -74,7 +74,7 @@ static const char *take_repeat(struct xtce *xtce, const struct xtce_asks *asks, 
         return xtce_why(xtce, node, "a repetition with room between");
     if (!count || entry->dimensions == 2) return xtce_why(xtce, node, "a repetition that is not read");
     if (!xtce_amount(xtce, asks, count, &amount, &why)) return why;
-    if (!amount.field.name.size && (amount.offset < 0 || amount.offset > INT32_MAX))
+    if (!yd_def_is_told(&amount) && (amount.offset < 0 || amount.offset > INT32_MAX))
         return xtce_why(xtce, node, "a repetition that cannot be");
     entry->dimension[1] = entry->dimension[0];
     entry->dimension[0] = amount;
@@ -95,7 +95,7 @@ static const char *take_dimensions(struct xtce *xtce, const struct yd__xml *list
         if ((a && !xtce_number(xtce, a, a->text, &from)) || !xtce_number(xtce, b, b->text, &to))
             return xtce_why(xtce, item, "a dimension that is none");
         const struct yd_def_amount *of = &entry->dimension[at < 2 ? at : 0];
-        if (at >= entry->dimensions || of->field.name.size || from != 0 || to != of->offset - 1)
+        if (at >= entry->dimensions || yd_def_is_told(of) || from != 0 || to != of->offset - 1)
             return xtce_why(xtce, item, "a part of an array");
     }
     return NULL;

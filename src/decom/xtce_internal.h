@@ -26,7 +26,7 @@
     X(ErrorDetectCorrect) X(DefaultCalibrator) X(ContextCalibratorList) X(ContextCalibrator) X(Calibrator) \
     X(ContextMatch) X(PolynomialCalibrator) X(Term) X(SplineCalibrator) X(SplinePoint) X(MathOperationCalibrator) \
     X(ValueOperand) X(ThisParameterOperand) X(ParameterInstanceRefOperand) X(Operator) \
-    X(ByteOrderList) X(Byte) X(SizeInBits) X(Variable) X(Fixed) X(FixedValue) X(DynamicValue) X(DiscreteLookupList) \
+    X(ByteOrderList) X(Byte) X(SizeInBits) X(Variable) X(Fixed) X(FixedValue) X(DynamicValue) X(DiscreteLookupList) X(DiscreteLookup) \
     X(ParameterInstanceRef) X(LinearAdjustment) X(LeadingSize) X(TerminationChar) \
     X(StaticAlarmRanges) X(ChangeAlarmRanges) X(WatchRange) X(WarningRange) X(DistressRange) X(CriticalRange) \
     X(SevereRange) X(EnumerationAlarmList) X(EnumerationAlarm) \
@@ -97,6 +97,7 @@ struct xtce {
     struct yd_diagnostics *diagnostics;
     struct xtce_system *root;
     uint32_t system_count;
+    bool is_older; /* than 1.2 */
     struct xtce_slot *table;
     size_t table_size, table_count;
     struct xtce_named *named[8192]; /* blocks of XTCE_BLOCK */

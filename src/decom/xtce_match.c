@@ -235,15 +235,45 @@ struct yd_def_condition *xtce_match(struct xtce *xtce, const struct xtce_asks *a
 
 /* ---- amounts ---- */
 
+/* "The value that is returned if the match evaluates to true" (schema of 1.2, DiscreteLookupType): the first one
+ * counts, as with calibrators in contexts. `defaultValue` is of 1.3. */
+static bool take_choices(struct xtce *xtce, const struct xtce_asks *asks, const struct yd__xml *list,
+                         struct yd_def_amount *to, const char **ret_why)
+{
+    struct yd_def_choice **last = &to->choices;
+    struct yd_str otherwise = xtce_attribute(list, "defaultValue");
+    for (const struct yd__xml *item = list->first;; item = item->next) {
+        if (!item && !otherwise.size) break;
+        if (item && (item->tag != XT_DiscreteLookup || item->foreign)) {
+            if (xtce_is_aside(xtce, item)) continue;
+            return *ret_why = xtce_why(xtce, item, "a choice that is not read"), false;
+        }
+        struct yd_def_choice *made = yd_arena_zero(&xtce->def->arena, sizeof *made);
+        xtce_check(xtce, made);
+        struct yd_str value = item ? xtce_attribute(item, "value") : otherwise;
+        if (!xtce_number(xtce, item ? item : list, value, &made->value) || made->value > INT32_MAX ||
+            made->value < INT32_MIN)
+            return *ret_why = xtce_why(xtce, item ? item : list, "a choice without a value that can be"), false;
+        if (item && !(made->when = xtce_match(xtce, asks, item, ret_why))) return false;
+        *last = made;
+        last = &made->next;
+        if (!item) break;
+    }
+    if (!to->choices) *ret_why = xtce_why(xtce, list, "a list without choices");
+    return to->choices != NULL;
+}
+
 bool xtce_amount(struct xtce *xtce, const struct xtce_asks *asks, const struct yd__xml *node,
                  struct yd_def_amount *ret_amount, const char **ret_why)
 {
-    const struct yd__xml *fixed = xtce_child(node, XT_FixedValue), *dynamic = xtce_child(node, XT_DynamicValue);
+    const struct yd__xml *fixed = xtce_child(node, XT_FixedValue), *dynamic = xtce_child(node, XT_DynamicValue),
+                         *list = xtce_child(node, XT_DiscreteLookupList);
     const struct yd__xml *asked = dynamic ? xtce_child(dynamic, XT_ParameterInstanceRef) : NULL,
                          *linear = dynamic ? xtce_child(dynamic, XT_LinearAdjustment) : NULL;
     const struct yd_def_type *type;
     *ret_amount = (struct yd_def_amount){0};
     if (fixed && xtce_number(xtce, fixed, fixed->text, &ret_amount->offset)) return true;
+    if (list && !fixed && !dynamic) return take_choices(xtce, asks, list, ret_amount, ret_why);
     if (fixed || !asked) {
         *ret_why = xtce_why(xtce, node, "an amount that is neither fixed nor told by a field");
         return false;
@@ -456,9 +486,15 @@ static void narrow(struct yd_limit_range *range, double low, double high)
     range->high = YD_MIN(range->high, high);
 }
 
-static const char *take_ranges(struct xtce *xtce, const struct yd__xml *node, struct yd_limit_clause *clause)
+/* 1.2 (AlarmRangesType) says rangeForm 'outside' of ranges around what is good, and means that by default; 1.1 said
+ * alarmForm 'inside' of the same. */
+static const char *take_ranges(struct xtce *xtce, const struct yd__xml *node, struct yd_limit_range *to_yellow,
+                               struct yd_limit_range *to_red)
 {
     static const char *const names[] = {"minInclusive", "minExclusive", "maxInclusive", "maxExclusive"};
+    struct yd_str of_all = xtce_attribute(node, "rangeForm"), older = xtce_attribute(node, "alarmForm");
+    if ((of_all.size && !yd_str_eq(of_all, YD_STR("outside"))) || (older.size && !yd_str_eq(older, YD_STR("inside"))))
+        return xtce_why(xtce, node, "ranges around what is bad");
     for (const struct yd__xml *range = node->first; range; range = range->next) {
         bool yellow = range->tag >= XT_WatchRange && range->tag <= XT_DistressRange,
              red = range->tag == XT_CriticalRange || range->tag == XT_SevereRange;
@@ -478,9 +514,30 @@ static const char *take_ranges(struct xtce *xtce, const struct yd__xml *node, st
             else
                 high = i == 3 ? nextafter(value, -INFINITY) : value;
         }
-        if (any) narrow(red ? &clause->red : &clause->yellow, low, high);
+        if (any) narrow(red ? to_red : to_yellow, low, high);
     }
     return NULL;
+}
+
+/* From one value to the next, or a second: what limits call delta and rate. */
+static const char *take_changes(struct xtce *xtce, const struct yd__xml *node, struct yd_limit_clause *clause)
+{
+    struct yd_str basis = xtce_attribute(node, "changeBasis"), type = xtce_attribute(node, "changeType"),
+                  samples = xtce_attribute(node, "spanOfInterestInSamples"),
+                  seconds = xtce_attribute(node, "spanOfInterestInSeconds");
+    int64_t count = 1;
+    double span = 0;
+    bool each = yd_str_eq(type, YD_STR("changePerSample"));
+    if ((samples.size && !xtce_number(xtce, node, samples, &count)) ||
+        (seconds.size && !xtce_real(xtce, node, seconds, &span)))
+        return xtce_why(xtce, node, "a span that is no number");
+    if (basis.size && !yd_str_eq(basis, YD_STR("absoluteChange")))
+        return xtce_why(xtce, node, "changes that are not absolute");
+    if (type.size && !each && !yd_str_eq(type, YD_STR("changePerSecond")))
+        return xtce_why(xtce, node, "changes neither for each second nor for each sample");
+    if (each ? count != 1 : span != 0) return xtce_why(xtce, node, "changes over a longer span");
+    return each ? take_ranges(xtce, node, &clause->yellow_delta, &clause->red_delta)
+                : take_ranges(xtce, node, &clause->yellow_rate, &clause->red_rate);
 }
 
 static const char *take_words(struct xtce *xtce, const struct yd__xml *node, struct yd_limit_clause *clause)
@@ -498,11 +555,19 @@ static const char *take_words(struct xtce *xtce, const struct yd__xml *node, str
     return NULL;
 }
 
+static bool is_inside_out(const struct yd_limit_range *yellow, const struct yd_limit_range *red)
+{
+    return yellow->given && red->given && (yellow->low < red->low || yellow->high > red->high);
+}
+
 static const char *take_alarm(struct xtce *xtce, const struct yd__xml *node, struct yd_limit_clause *clause)
 {
     struct yd_str violations = xtce_attribute(node, "minViolations"),
-                  otherwise = xtce_attribute(node, "defaultAlarmLevel");
+                  otherwise = xtce_attribute(node, "defaultAlarmLevel"),
+                  returning = xtce_attribute(node, "minConformance");
     int64_t count = 1;
+    if (returning.size && !yd_str_eq(returning, YD_STR("1")))
+        return xtce_why(xtce, node, "an alarm that ends only after several good values");
     if (violations.size && !xtce_number(xtce, node, violations, &count)) return "an alarm that is not read";
     clause->persist = (uint32_t)YD_MAX(YD_MIN(count, INT64_C(1000000)), INT64_C(1));
     if (otherwise.size && !same_word(otherwise, YD_STR("normal")))
@@ -510,15 +575,17 @@ static const char *take_alarm(struct xtce *xtce, const struct yd__xml *node, str
     for (const struct yd__xml *child = node->first; child; child = child->next) {
         const char *why = NULL;
         if (child->tag == XT_StaticAlarmRanges)
-            why = take_ranges(xtce, child, clause);
+            why = take_ranges(xtce, child, &clause->yellow, &clause->red);
+        else if (child->tag == XT_ChangeAlarmRanges)
+            why = take_changes(xtce, child, clause);
         else if (child->tag == XT_EnumerationAlarmList)
             why = take_words(xtce, child, clause);
         else if (child->tag != XT_LongDescription && child->tag != XT_AncillaryDataSet)
             why = xtce_why(xtce, child, "an alarm that is not read");
         if (why) return why;
     }
-    if (clause->yellow.given && clause->red.given &&
-        (clause->yellow.low < clause->red.low || clause->yellow.high > clause->red.high))
+    if (is_inside_out(&clause->yellow, &clause->red) || is_inside_out(&clause->yellow_rate, &clause->red_rate) ||
+        is_inside_out(&clause->yellow_delta, &clause->red_delta))
         return xtce_why(xtce, node, "red inside of yellow");
     return NULL;
 }
@@ -546,8 +613,11 @@ void xtce_alarms(struct xtce *xtce, struct xtce_type *type)
     if (usual) {
         struct yd_limit_clause clause = {0};
         const char *why = take_alarm(xtce, usual, &clause);
-        bool any = clause.yellow.given || clause.red.given || clause.value_count;
+        bool any = clause.yellow.given || clause.red.given || clause.yellow_rate.given || clause.red_rate.given ||
+                   clause.yellow_delta.given || clause.red_delta.given || clause.value_count;
         if (why || any) add_limits(xtce, type, usual, &clause, why);
     }
-    if (context) add_limits(xtce, type, context, NULL, xtce_why(xtce, context, "alarms in contexts"));
+    if (context)
+        add_limits(xtce, type, context, NULL,
+                   xtce_why(xtce, context, "alarms in contexts; those that it has without one are judged always"));
 }

@@ -147,7 +147,12 @@ static void take_float(struct xtce *xtce, struct xtce_type *type, const struct y
 static bool to_bytes(struct xtce *xtce, const struct yd__xml *node, struct yd_def_amount *amount, const char **ret_why)
 {
     int64_t scale = amount->field.name.size ? (amount->scale ? amount->scale : 1) : 0;
-    if (scale % 8 || amount->offset % 8) {
+    bool odd = false;
+    for (struct yd_def_choice *choice = amount->choices; choice; choice = choice->next) {
+        odd |= choice->value % 8 != 0 || choice->value < 0;
+        choice->value /= 8;
+    }
+    if (scale % 8 || amount->offset % 8 || odd) {
         *ret_why = xtce_why(xtce, node, "a size that is not of whole bytes");
         return false;
     }
@@ -157,7 +162,7 @@ static bool to_bytes(struct xtce *xtce, const struct yd__xml *node, struct yd_de
         *ret_why = xtce_why(xtce, node, "a size that does not depend on its field");
         return false;
     }
-    if (!amount->field.name.size && (amount->offset < 1 || amount->offset > INT32_MAX / 8)) {
+    if (!yd_def_is_told(amount) && (amount->offset < 1 || amount->offset > INT32_MAX / 8)) {
         *ret_why = xtce_why(xtce, node, "a size of %lld bytes", (long long)amount->offset);
         return false;
     }
@@ -249,7 +254,7 @@ static void take_string(struct xtce *xtce, struct xtce_type *type, const struct 
             take_size(xtce, type, fixed); /* a terminator inside of it: trailing zeros go in any case */
             if (end && !yd_str_eq(end->text, YD_STR("00")) && end->text.size)
                 refuse(to, xtce_why(xtce, end, "a terminator in a text of fixed size"));
-        } else if (end && !xtce_child(child, XT_DynamicValue)) {
+        } else if (end && !xtce_child(child, XT_DynamicValue) && !xtce_child(child, XT_DiscreteLookupList)) {
             take_terminator(xtce, end, to);
         } else {
             take_size(xtce, type, child);
@@ -338,10 +343,8 @@ static void take_valid(struct xtce *xtce, const struct yd__xml *node, struct yd_
     static const char *const names[] = {"minInclusive", "minExclusive", "maxInclusive", "maxExclusive"};
     double low = -INFINITY, high = INFINITY, value;
     bool any = false;
-    if (!xtce_flag(xtce, node, "validRangeAppliesToCalibrated", true) && to->calibrations) {
-        yd_def_warn(xtce->diagnostics, YD_D_UNSUPPORTED, node->place, "", "a valid range of raw values is not judged");
-        return;
-    }
+    /* The default is true in the schema of 1.2 (20180204), false in those before it. */
+    to->valid_raw = !xtce_flag(xtce, node, "validRangeAppliesToCalibrated", !xtce->is_older);
     for (unsigned i = 0; i < YD_COUNT(names); i++) {
         struct yd_str text = xtce_attribute(node, names[i]);
         if (!text.size || !xtce_real(xtce, node, text, &value)) continue;
@@ -466,14 +469,14 @@ static bool take_dimension(struct xtce *xtce, const struct xtce_asks *asks, cons
     const struct yd__xml *first = xtce_child(node, XT_StartingIndex), *last = xtce_child(node, XT_EndingIndex);
     struct yd_def_amount from = {0};
     if (first && !xtce_amount(xtce, asks, first, &from, ret_why)) return false;
-    if (!last || from.field.name.size) {
+    if (!last || yd_def_is_told(&from)) {
         *ret_why = xtce_why(xtce, node, "a dimension without a fixed first and a last index");
         return false;
     }
     if (!xtce_amount(xtce, asks, last, to, ret_why)) return false;
     if (__builtin_add_overflow(to->offset, 1, &to->offset) ||
         __builtin_sub_overflow(to->offset, from.offset, &to->offset) ||
-        (!to->field.name.size && (to->offset < 0 || to->offset > INT32_MAX))) {
+        (!yd_def_is_told(to) && (to->offset < 0 || to->offset > INT32_MAX))) {
         *ret_why = xtce_why(xtce, node, "a dimension that cannot be");
         return false;
     }

@@ -221,6 +221,12 @@ static void put_labels(struct writer *writer, const struct yd_def_type *type)
     put(writer, " }");
 }
 
+/* What is valid is said of raw values that are not the engineering ones. */
+static bool is_of_raw(const struct yd_def_type *type)
+{
+    return type->valid_raw && type->calibrations;
+}
+
 static void put_type_options(struct writer *writer, const struct yd_def_type *type)
 {
     static const char *const charsets[] = {"utf8", "ascii", "latin1", "utf16be", "utf16le"};
@@ -240,7 +246,7 @@ static void put_type_options(struct writer *writer, const struct yd_def_type *ty
     put_epoch(writer, type);
     put_labels(writer, type);
     if (type->unit.size) put(writer, " unit "), put_quoted(writer, type->unit);
-    if (type->has_valid) {
+    if (type->has_valid && !is_of_raw(type)) {
         put(writer, " valid ");
         put_f64(writer, isfinite(type->valid_min) ? type->valid_min : -1.7976931348623157e308, false);
         put(writer, "..");
@@ -342,7 +348,10 @@ static const char *cannot(const struct yd_def_entry *entry)
         return "a time that counts neither ns, us, ms nor s";
     const struct yd_def_amount *amounts[] = {&type->size, &entry->dimension[0], &entry->dimension[1]};
     for (size_t i = 0; i < YD_COUNT(amounts); i++)
-        if (amounts[i]->field.name.size && amounts[i]->scale < 0) return "a size that falls where its field rises";
+        if (amounts[i]->choices)
+            return "a size that is looked up";
+        else if (amounts[i]->field.name.size && amounts[i]->scale < 0)
+            return "a size that falls where its field rises";
     return NULL;
 }
 
@@ -398,6 +407,9 @@ static void put_entry(struct writer *writer, const struct yd_def_entry *entry, u
 {
     const struct yd_def_type *type = entry->type;
     struct yd_str doc = entry->doc.size ? entry->doc : type->doc;
+    if (type->has_valid && is_of_raw(type))
+        yd_buf_printf(writer->to, "%*s# %.*s: what raw values are valid is not written\n", (int)indent, "",
+                      YD_STR_FMT(entry->name));
     yd_buf_printf(writer->to, "%*s%.*s ", (int)indent, "", YD_STR_FMT(entry->name));
     put_type(writer, type);
     put_dimensions(writer, entry);

@@ -4,6 +4,8 @@
 static const char *definition_path = "test.xml";
 #define DEFINITION_PATH definition_path
 #include "decoded.h"
+#include "decom/xtce.h"
+#include "decom/ydm_write.h"
 
 #define BEGIN "<SpaceSystem name='S' xmlns='http://www.omg.org/spec/XTCE/20180204'><TelemetryMetaData>"
 #define END   "</TelemetryMetaData></SpaceSystem>"
@@ -157,7 +159,132 @@ static void what_is_not_supported_is_named_and_not_decoded(void **state)
     expect_unsupported(
         "<BinaryParameterType name='T'><BinaryDataEncoding><SizeInBits><DiscreteLookupList/></SizeInBits>"
         "</BinaryDataEncoding></BinaryParameterType>",
-        "neither fixed nor told by a field");
+        "a list without choices");
+}
+
+#define CHOICE(when, value)                                                                                            \
+    "<DiscreteLookup value='" value "'><Comparison parameterRef='n' value='" when "'/></DiscreteLookup>"
+#define BYTES(size)                                                                                                    \
+    "<BinaryParameterType name='T'><BinaryDataEncoding><SizeInBits>" size "</SizeInBits></BinaryDataEncoding>"         \
+    "</BinaryParameterType>"
+
+static void sizes_and_counts_are_looked_up(void **state)
+{
+    (void)state;
+    const char *bytes =
+        BYTES("<DiscreteLookupList>" CHOICE("1", "16") CHOICE("2", "24") CHOICE("2", "8") "</DiscreteLookupList>");
+    expect_type(bytes, "01 61 62 63", "6162");
+    expect_type(bytes, "02 61 62 63", "616263"); /* the first one that holds */
+    const char *list = BYTES("<DiscreteLookupList defaultValue='8'>" CHOICE("1", "16") "</DiscreteLookupList>");
+    expect_type(list, "01 61 62 63", "6162");
+    expect_type(list, "07 61 62 63", "61");
+    expect_type(
+        "<StringParameterType name='T'><StringDataEncoding><SizeInBits><Fixed><DiscreteLookupList>"
+        "<DiscreteLookup value='16'><BooleanExpression><Condition><ParameterInstanceRef parameterRef='n'/>"
+        "<ComparisonOperator>&gt;</ComparisonOperator><Value>4</Value></Condition></BooleanExpression>"
+        "</DiscreteLookup></DiscreteLookupList></Fixed></SizeInBits></StringDataEncoding></StringParameterType>",
+        "05 61 62 63", "ab");
+    expect_unsupported(BYTES("<DiscreteLookupList>" CHOICE("1", "16") CHOICE("2", "7") "</DiscreteLookupList>"),
+                       "not of whole bytes");
+    expect_unsupported(BYTES("<DiscreteLookupList><DiscreteLookup value='8'><CustomAlgorithm/></DiscreteLookup>"
+                             "</DiscreteLookupList>"),
+                       "a condition that is not read");
+    char xml[4096];
+    one(xml, sizeof xml, bytes);
+    expect_rejected(xml, "03 61 62 63", YD_DECOM_COUNT);
+    expect_rejected(xml, "02 61 62", YD_DECOM_TRUNCATED);
+    one(xml, sizeof xml,
+        "<ArrayParameterType name='T' arrayTypeRef='u8'><DimensionList><Dimension><StartingIndex><FixedValue>0"
+        "</FixedValue></StartingIndex><EndingIndex><DiscreteLookupList>" CHOICE("9", "0")
+            CHOICE("1", "2") "</DiscreteLookupList></EndingIndex></Dimension></DimensionList></ArrayParameterType>");
+    expect(xml, "01 0a 0b 0c", "S.n=1\nS.v.0=10\nS.v.1=11\nS.v.2=12\n");
+    expect(xml, "09 0a", "S.n=9\nS.v.0=10\n");
+    expect_rejected(xml, "02 0a 0b 0c", YD_DECOM_COUNT);
+}
+
+/* The schemas differ in what a valid range is of when they do not say: 1.2 of calibrated values, before of raw ones. */
+static void valid_ranges_are_of_raw_or_calibrated_values(void **state)
+{
+    (void)state;
+#define VALID(attribute)                                                                                               \
+    "<FloatParameterType name='T'><ValidRange minInclusive='0' maxInclusive='9' " attribute "/>"                       \
+    "<IntegerDataEncoding sizeInBits='8'><DefaultCalibrator><PolynomialCalibrator><Term coefficient='2' "              \
+    "exponent='1'/>"                                                                                                   \
+    "</PolynomialCalibrator></DefaultCalibrator></IntegerDataEncoding></FloatParameterType>"
+    expect_type(VALID(""), "00 06", "12?");
+    expect_type(VALID("validRangeAppliesToCalibrated='true'"), "00 06", "12?");
+    expect_type(VALID("validRangeAppliesToCalibrated='false'"), "00 06", "12");
+    expect_type(VALID("validRangeAppliesToCalibrated='false'"), "00 0a", "20?");
+    char xml[4096];
+    one(xml, sizeof xml, VALID(""));
+    char older[4096];
+    const char *before = "http://www.omg.org/spec/XTCE/20180204", *at = strstr(xml, before);
+    (void)snprintf(older, sizeof older, "%.*shttp://www.omg.org/space/xtce%s", (int)(at - xml), xml,
+                   at + strlen(before));
+    expect(older, "00 06", "S.n=0\nS.v=12\n");
+    expect(older, "00 0a", "S.n=0\nS.v=20?\n");
+}
+
+/* The limits of v, as they are written in .ydm, and what is said of them. */
+static void expect_limits(const char *alarm, const char *limits, const char *words)
+{
+    char xml[4096], type[2048];
+    struct yd_diagnostics diagnostics;
+    struct yd_def *def;
+    struct yd_buf ydm;
+    (void)snprintf(type, sizeof type,
+                   "<FloatParameterType name='T'><IntegerDataEncoding sizeInBits='8'/>%s</FloatParameterType>", alarm);
+    one(xml, sizeof xml, type);
+    yd_diagnostics_init(&diagnostics, NULL);
+    yd_buf_init(&ydm, NULL);
+    assert_int_equal(yd_xtce_read("test.xml", yd_str_of(xml), NULL, &diagnostics, &def), 0);
+    const struct yd_def_limits *made = def->containers->entries.first->next->limits;
+    yd_ydm_write(def, &ydm);
+    yd_buf_char(&ydm, 0);
+    if (*limits && !strstr(ydm.data, limits)) print_message("wanted %s in\n%s\n", limits, ydm.data);
+    if (*limits)
+        assert_non_null(strstr(ydm.data, limits));
+    else
+        assert_null(strstr(ydm.data, "limits yellow"));
+    if (*words) {
+        while (made && !made->unsupported) made = made->next;
+        assert_non_null(made);
+        assert_non_null(strstr(made->unsupported, words));
+        assert_true(made->place.line > 0 && made->place.column > 0);
+    }
+    yd_buf_fini(&ydm);
+    yd_def_destroy(def);
+    yd_diagnostics_fini(&diagnostics);
+}
+
+static void alarms_become_limits_or_are_named(void **state)
+{
+    (void)state;
+#define RANGES "<WarningRange minInclusive='-5' maxInclusive='5'/><SevereRange minInclusive='-9' maxInclusive='9'/>"
+    expect_limits("<DefaultAlarm minViolations='3'><StaticAlarmRanges>" RANGES "</StaticAlarmRanges></DefaultAlarm>",
+                  "yellow -5..5 red -9..9 persist 3", "");
+    expect_limits("<DefaultAlarm><StaticAlarmRanges rangeForm='outside'>" RANGES "</StaticAlarmRanges></DefaultAlarm>",
+                  "yellow -5..5 red -9..9", "");
+    expect_limits("<DefaultAlarm><StaticAlarmRanges rangeForm='inside'>" RANGES "</StaticAlarmRanges></DefaultAlarm>",
+                  "", "ranges around what is bad");
+    expect_limits("<DefaultAlarm><StaticAlarmRanges alarmForm='outside'>" RANGES "</StaticAlarmRanges></DefaultAlarm>",
+                  "", "ranges around what is bad");
+    expect_limits("<DefaultAlarm><ChangeAlarmRanges>" RANGES "</ChangeAlarmRanges></DefaultAlarm>",
+                  "yellow rate -5..5 red rate -9..9", "");
+    expect_limits("<DefaultAlarm><ChangeAlarmRanges changeType='changePerSample'>" RANGES
+                  "</ChangeAlarmRanges></DefaultAlarm>",
+                  "yellow delta -5..5 red delta -9..9", "");
+    expect_limits("<DefaultAlarm><ChangeAlarmRanges changeType='changePerSample' spanOfInterestInSamples='4'>" RANGES
+                  "</ChangeAlarmRanges></DefaultAlarm>",
+                  "", "changes over a longer span");
+    expect_limits("<DefaultAlarm><ChangeAlarmRanges changeBasis='percentageChange'>" RANGES
+                  "</ChangeAlarmRanges></DefaultAlarm>",
+                  "", "changes that are not absolute");
+    expect_limits("<DefaultAlarm minConformance='2'><StaticAlarmRanges>" RANGES "</StaticAlarmRanges></DefaultAlarm>",
+                  "", "several good values");
+    expect_limits("<DefaultAlarm><StaticAlarmRanges>" RANGES "</StaticAlarmRanges></DefaultAlarm><ContextAlarmList>"
+                  "<ContextAlarm/></ContextAlarmList>",
+                  "yellow -5..5 red -9..9", "alarms in contexts");
 }
 
 #define PACKETS                                                                                                        \
@@ -372,6 +499,9 @@ int main(void)
         cmocka_unit_test(labels_booleans_texts_bytes_and_times),
         cmocka_unit_test(calibrators_compute),
         cmocka_unit_test(what_is_not_supported_is_named_and_not_decoded),
+        cmocka_unit_test(sizes_and_counts_are_looked_up),
+        cmocka_unit_test(valid_ranges_are_of_raw_or_calibrated_values),
+        cmocka_unit_test(alarms_become_limits_or_are_named),
         cmocka_unit_test(containers_continue_include_and_repeat),
         cmocka_unit_test(mistakes_are_told_with_their_place),
         cmocka_unit_test(elements_in_each_other_have_an_end),
