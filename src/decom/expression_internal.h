@@ -132,6 +132,7 @@ struct memory {
     struct yd_reading last; /* the last result, without FRESH */
     uint32_t head, size, front;
     uint32_t known; /* something was taken in */
+    uint32_t late;  /* values in a row that were older than it */
     union aggregate {
         uint64_t bits;
         int64_t i64;

@@ -16,6 +16,7 @@
 #include <math.h>
 
 #define SAVED_FORM 1
+#define LATE_MAX   10 /* so many in a row are not late: a clock was set back */
 
 /* ---- windows ---- */
 
@@ -211,6 +212,17 @@ static struct yd_reading previous(const struct memory_plan *plan, struct memory 
 
 /* ---- those that look at each evaluation ---- */
 
+/* What goes by time begins anew where a clock was set back. What it has summed up stays. */
+static void set_back(struct memory *memory, int64_t time_ns)
+{
+    memory->late = memory->known && time_ns < memory->time ? memory->late + 1 : 0;
+    if (memory->late < LATE_MAX) return;
+    memory->late = 0;
+    memory->known = 0;
+    memory->head = memory->size = memory->front = 0;
+    memory->crowded_until = 0;
+}
+
 static struct yd_reading held(const struct memory_plan *plan, struct memory *memory, const struct yd_reading *condition,
                               int64_t time_ns)
 {
@@ -220,6 +232,7 @@ static struct yd_reading held(const struct memory_plan *plan, struct memory *mem
         memory->known = 0;
         return yd_reading_bool(false, flags);
     }
+    set_back(memory, time_ns);
     if (!memory->known) memory->time = time_ns;
     memory->known = 1;
     return yd_reading_bool(!__builtin_sub_overflow(time_ns, plan->ns, &since) && memory->time <= since, flags);
@@ -259,6 +272,8 @@ struct yd_reading yd__expression_remember(const struct memory_plan *plan, struct
         break;
     }
     if (!(args->flags & YD_READING_FRESH)) return memory->last;
+    bool by_time = plan->ns || plan->kind == MEMORY_RATE || plan->kind == MEMORY_INTEGRAL;
+    if (args->type && by_time) set_back(memory, time_ns);
     if (!args->type)
         result = *args;
     else if (is_window(plan))
@@ -312,7 +327,7 @@ struct saved_memory {
     uint64_t last_bits;
     uint32_t size, front, known;
     uint16_t last_flags;
-    uint8_t last_type, reserved;
+    uint8_t last_type, late;
 };
 struct saved_entry {
     int64_t time;
@@ -337,7 +352,8 @@ void yd_expression_state_save(const struct yd_expression_state *state, struct yd
                                            .front = memory->front,
                                            .known = memory->known,
                                            .last_flags = memory->last.flags,
-                                           .last_type = memory->last.type};
+                                           .last_type = memory->last.type,
+                                           .late = (uint8_t)memory->late};
         yd_buf_add(to, &saved, sizeof saved);
         for (uint32_t e = 0; e < memory->size; e++) {
             const struct entry *entry = entry_at(plan, memory, e);
@@ -380,8 +396,8 @@ static bool load_memory(const struct memory_plan *plan, struct memory *memory, s
 {
     struct saved_memory saved;
     if (!take(from, &saved, sizeof saved)) return false;
-    if (saved.known > 1 || saved.reserved || saved.size > plan->room || saved.front > saved.size || saved.count < 0 ||
-        !isfinite(saved.sum) || saved.last_flags & ~0xfeu)
+    if (saved.known > 1 || saved.late >= LATE_MAX || saved.size > plan->room || saved.front > saved.size ||
+        saved.count < 0 || !isfinite(saved.sum) || saved.last_flags & ~0xfeu)
         return false;
     if (saved.last_type != YD_NIL && saved.last_type != result_type(plan)) return false;
     if (saved.last_type == YD_F64 && !is_finite(saved.last_bits)) return false;
@@ -395,7 +411,8 @@ static bool load_memory(const struct memory_plan *plan, struct memory *memory, s
                               .last = {.type = saved.last_type, .flags = saved.last_flags, .bits = saved.last_bits},
                               .size = saved.size,
                               .front = saved.front,
-                              .known = saved.known};
+                              .known = saved.known,
+                              .late = saved.late};
     int64_t before = INT64_MIN;
     for (uint32_t i = 0; i < saved.size; i++) {
         struct saved_entry entry;

@@ -1,7 +1,7 @@
 /* A definition that has changed, under elements that run. See redefine.h.
  *
- * Reading and compiling, for all who work by the file, is done on a file thread, by what `check` calls: what is wrong is
- * found before anybody changes anything. After that only memory can fail. */
+ * Reading and compiling, for all who work by the file, is done on a file thread, by what `check` calls: what is wrong
+ * is found before anybody changes anything. After that only memory can fail. */
 #include "elements/redefine.h"
 
 #include <stdio.h>
@@ -226,7 +226,8 @@ static struct yd_str cell_text(const struct yd_view *view, const struct yd_recor
     return cell && cell->type == YD_TEXT ? yd_view_bytes(view, cell->value) : YD_STR("");
 }
 
-bool yd_redefine_mark_read(const struct yd_view *view, uint32_t index, struct yd_str *ret_gone, struct yd_str *ret_wider)
+bool yd_redefine_mark_read(const struct yd_view *view, uint32_t index, struct yd_str *ret_gone,
+                           struct yd_str *ret_wider)
 {
     const struct yd_record *record = &view->records[index];
     if (record->kind != YD_ROW || record->type != YD_MAP) return false;

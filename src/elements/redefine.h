@@ -5,10 +5,10 @@
  *                                 ├─ redefine {text} ─▶ Derive, Limits, other Decoms of that file: between two batches
  *                                 └─ all have it: own plan, between two batches; a ROW says it to those behind
  *
- * The ROW `yarder.definition` travels in its place in the stream, so it parts the values by the old definition from those
- * by the new one. Its cells: `definition` (path), `gone` and `wider` (names, a line each): those that nobody makes any
- * more, and numbers that are texts now. A Live behind makes a new generation of its memory without the former, with more
- * room for the latter. Long lists are several ROWs. */
+ * The ROW `yarder.definition` travels in its place in the stream, so it parts the values by the old definition from
+ * those by the new one. Its cells: `definition` (path), `gone` and `wider` (names, a line each): those that nobody
+ * makes any more, and numbers that are texts now. A Live behind makes a new generation of its memory without the
+ * former, with more room for the latter. Long lists are several ROWs. */
 #ifndef ELEMENTS_REDEFINE_H
 #define ELEMENTS_REDEFINE_H
 
@@ -54,7 +54,8 @@ int yd_redefine_mark_begin(struct yd_redefine_mark *mark, struct yd_out *out, un
 void yd_redefine_mark_add(struct yd_redefine_mark *mark, struct yd_str name, bool is_gone);
 int yd_redefine_mark_end(struct yd_redefine_mark *mark); /* frees it, in any case */
 /* True: this record is such a ROW; its lists may be empty. */
-bool yd_redefine_mark_read(const struct yd_view *view, uint32_t index, struct yd_str *ret_gone, struct yd_str *ret_wider);
+bool yd_redefine_mark_read(const struct yd_view *view, uint32_t index, struct yd_str *ret_gone,
+                           struct yd_str *ret_wider);
 /* The next line of a list; false: none is left. */
 bool yd_redefine_next(struct yd_str *list, struct yd_str *ret_name);
 

@@ -603,6 +603,22 @@ static void integrals_and_averages_weigh_by_time(void **state)
     STEPS("last(i, -1)", I, {0, NAN, "-1i"}, {0, 4, "4i"}, {0, NAN, "4i"});
 }
 
+static void a_clock_that_was_set_back_is_followed_after_ten_values(void **state)
+{
+    (void)state;
+#define LATE9(y)                                                                                                       \
+    {1, y, "- late"}, {2, y, "- late"}, {3, y, "- late"}, {4, y, "- late"}, {5, y, "- late"}, {6, y, "- late"},        \
+        {7, y, "- late"}, {8, y, "- late"}, {9, y, "- late"}
+    STEPS("rate(x)", X, {9000, 10, "-"}, {9004, 18, "2"}, LATE9(4), {10, 4, "-"}, {12, 8, "2"});
+    STEPS("rate(x)", X, {9000, 14, "-"}, LATE9(4), {9001, 4, "-10"}, LATE9(4), {9002, 5, "1"}); /* not in a row */
+    STEPS("integral(x)", X, {8999, 2, "0"}, {9000, 2, "2"}, LATE9(4), {10, 4, "2"}, {12, 4, "10"});
+    STEPS("rolling_avg(x, 5s)", X, {9000, 14, "14"}, LATE9(4), {10, 4, "4"}, {12, 8, "6"});
+    STEPS("round(ema(x, 10s))", X, {9000, 14, "14"}, LATE9(4), {10, 4, "4"});
+    STEPS("held(x > 5, 2s)", X, {9000, 6, "false"}, {1, 6, "false"}, {2, 6, "false"}, {3, 6, "false"}, {4, 6, "false"},
+          {5, 6, "false"}, {6, 6, "false"}, {7, 6, "false"}, {8, 6, "false"}, {9, 6, "false"}, {10, 6, "false"},
+          {12, 6, "true"});
+}
+
 static void a_memory_takes_a_value_in_once_though_others_cause_evaluations(void **state)
 {
     (void)state;
@@ -762,6 +778,7 @@ int main(void)
         cmocka_unit_test(rolling_windows_hold_the_last_values_or_those_of_a_duration),
         cmocka_unit_test(rates_are_per_second_by_the_time_of_the_records),
         cmocka_unit_test(integrals_and_averages_weigh_by_time),
+        cmocka_unit_test(a_clock_that_was_set_back_is_followed_after_ten_values),
         cmocka_unit_test(a_memory_takes_a_value_in_once_though_others_cause_evaluations),
         cmocka_unit_test(both_branches_of_a_choice_see_every_value),
         cmocka_unit_test(a_saved_state_goes_on_as_if_nothing_had_been),
