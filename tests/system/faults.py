@@ -21,7 +21,7 @@ SHORT = os.environ['SHORT']
 BATCHES, RECORDS = 40, 4
 ALL = 'all' in sys.argv[1:]
 SEED = int(os.environ.get('FAULTS_SEED', time.strftime('%Y%m%d')))
-EACH = 3  # places sampled for each call and error
+EACH = 2  # places sampled for each call and error
 LEAKS = {'ASAN_OPTIONS': 'detect_leaks=0'}  # not under a tracer
 
 CALLS = {

@@ -192,7 +192,6 @@ graphite -[queue: 64KiB]-> out :: Print(format: "value")
         status = daemon.status()
         check_identity(status)
         assert daemon.element('graphite')['blocked'] and min(sent) < each, sent  # of some the sockets may hold all
-        assert all(n > 0 for n in records_of_pumps(daemon)), records_of_pumps(daemon)
         printed = []
 
         def read():
@@ -204,6 +203,7 @@ graphite -[queue: 64KiB]-> out :: Print(format: "value")
         for thread in threads:
             thread.join()
         wait_for(lambda: pump_of(daemon)['received'] == each * len(peers), why='all of it')
+        assert all(n > 0 for n in records_of_pumps(daemon)), records_of_pumps(daemon)
         check_identity(daemon.status())
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(90) == 0, daemon.stderr()

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../sparse.h"
 #include "base/hash.h"
 #include "yard.h"
 
@@ -209,7 +210,7 @@ static void format_twice_is_format_once_for_random_layouts(void **state)
     struct yd_rng rng;
     yd_rng_init(&rng, seed);
     int parsed = 0;
-    for (int round = 0; round < 60000; round++) {
+    for (int round = 0; round < 60000; round += UNIT_SPARSE) {
         char text[512];
         size_t size = 0, count = yd_rng_below(&rng, 12);
         for (size_t i = 0; i < count; i++)

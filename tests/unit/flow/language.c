@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "../sparse.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "yard.h"
@@ -473,7 +474,7 @@ static void load_survives_every_allocation_that_fails(void **state)
         "tsdb :: OpenTsdb( -> Null(\ntsdb.ask -> Print()\na :: Hots(every: $x, x: [1, {a: 2}])\n";
     for (int round = 0; round < 2; round++) {
         uint64_t fail_at = 1;
-        for (int done = 0; !done; fail_at++) {
+        for (int done = 0; !done; fail_at += UNIT_SPARSE) {
             struct yd_alloc_failing failing;
             struct yard yard;
             yd_alloc_failing_init(&failing, fail_at);
@@ -630,7 +631,7 @@ static void rubbish_is_refused_with_places_inside_the_text(void **state)
     print_message("# seed %llu\n", (unsigned long long)seed);
     struct yd_rng rng;
     yd_rng_init(&rng, seed);
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < 20000; round += UNIT_SPARSE) {
         char text[1024];
         size_t size = 0, count = yd_rng_below(&rng, 40);
         for (size_t i = 0; i < count; i++) {

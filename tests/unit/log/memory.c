@@ -2,6 +2,7 @@
  * two behind it in a second round. No crash, no leak, nothing acknowledged is lost, and with memory again all goes on.
  *
  * The linker puts these in the place of malloc and its like (--wrap), in the log and below it, not inside zstd. */
+#include "../sparse.h"
 #include "log_test.h"
 
 #include "log/mend.h"
@@ -192,7 +193,7 @@ static void every_failing_allocation(struct world *world, uint64_t width)
     for (uint32_t i = 0; i < BATCHES; i++) life.batches[i] = make_batch(i * (uint64_t)RECORDS, RECORDS, 3000, 1);
     int64_t held = memory.live;
     uint64_t n, refusals = 0;
-    for (n = 1;; n++) {
+    for (n = 1;; n += UNIT_SPARSE) {
         life.acknowledged = 0;
         life.ended = false;
         life.refusals = 0;
@@ -309,7 +310,7 @@ static void any_allocation_of_following_may_fail(void **state)
     int64_t held = memory.live;
     struct life life;
     uint64_t n, refusals = 0;
-    for (n = 1;; n++) {
+    for (n = 1;; n += UNIT_SPARSE) {
         life = (struct life){0};
         memory.calls = 0;
         memory.fail_from = n;

@@ -1,4 +1,5 @@
 /* Every single bit of a small stream, flipped: found by verify, that batch alone lost, the rest served. */
+#include "../sparse.h"
 #include "log_test.h"
 
 #include "log/mend.h"
@@ -72,7 +73,7 @@ static void every_flipped_bit_is_found_and_costs_its_batch_alone(void **state)
     assert_int_equal(world_close(world, log), 0);
     char path[300];
     segment_path(world, 0, ".ylog", path, sizeof path);
-    for (uint64_t offset = 0; offset < YD__SEGMENT_ALIGN + (uint64_t)size * BATCHES; offset++) {
+    for (uint64_t offset = 0; offset < YD__SEGMENT_ALIGN + (uint64_t)size * BATCHES; offset += UNIT_SPARSE) {
         unsigned bit = (unsigned)(offset * 5 % 8);
         if (offset < YD__SEGMENT_ALIGN && offset > 400 && offset % 64)
             continue; /* the head's zeros: a sample of them */
@@ -109,7 +110,7 @@ static void every_flipped_byte_below_durable_survives_recovery(void **state)
     (void)world_close(world, log);
     char path[300];
     segment_path(world, 0, ".ylog", path, sizeof path);
-    for (uint64_t at = 0; at < (uint64_t)size * (BATCHES - 1); at += 3) {
+    for (uint64_t at = 0; at < (uint64_t)size * (BATCHES - 1); at += 3 * UNIT_SPARSE) {
         struct yd_fs *before = world->fs, *copy;
         assert_int_equal(yd_sim_fs_clone(before, at, &copy), 0);
         world->fs = copy;
@@ -148,7 +149,7 @@ static void every_flipped_byte_of_the_control_page_costs_nothing(void **state)
     char path[300];
     (void)snprintf(path, sizeof path, "%s/control", world->dir);
     uint64_t size = file_size(world, path);
-    for (uint64_t at = 0; at < size; at = at % 1024 < 200 ? at + 1 : YD_MIN(at + 37, YD_ALIGN_UP(at, 1024))) {
+    for (uint64_t at = 0; at < size; at = at % 1024 < 200 ? at + UNIT_SPARSE : YD_MIN(at + 37, YD_ALIGN_UP(at, 1024))) {
         struct yd_fs *before = world->fs, *copy;
         assert_int_equal(yd_sim_fs_clone(before, at, &copy), 0);
         world->fs = copy;
@@ -214,7 +215,7 @@ static void a_saved_index_is_harmless_whatever_is_in_it(void **state)
     char path[300];
     segment_path(world, 0, ".yidx", path, sizeof path);
     uint64_t size = file_size(world, path);
-    for (uint64_t at = 0; at < 2 * size; at++) {
+    for (uint64_t at = 0; at < 2 * size; at += UNIT_SPARSE) {
         struct yd_fs *before = world->fs, *copy;
         assert_int_equal(yd_sim_fs_clone(before, at, &copy), 0);
         world->fs = copy;

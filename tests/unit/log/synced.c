@@ -1,10 +1,11 @@
 /* Each sync and each comparison that one of the other tests would not miss: what it alone stands for, over many
  * crashes. `tests/mutate/log.py` takes them out one at a time; here is who notices. */
+#include "../sparse.h"
 #include "log/internal.h"
 #include "log_test.h"
 #include "pump.h"
 
-#define SEEDS 60
+#define SEEDS YD_MAX(60 / UNIT_SPARSE, 12)
 
 /* A disk of its own for each seed, the last one's log closed. */
 static void new_disk(struct world *world, uint64_t seed)

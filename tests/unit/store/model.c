@@ -1,5 +1,6 @@
 /* Queries beside a plain model of OpenTSDB: arrays of points, every step written as its definition reads, no
  * cleverness. Random series, random queries, from a printed seed. */
+#include "../sparse.h"
 #include "answers.h"
 
 #include "store/history.h"
@@ -340,7 +341,7 @@ static void queries_answer_as_the_plain_model_does(void **state)
     struct yd_rng rng;
     yd_rng_init(&rng, test_seed());
     const char *rounds_text = getenv("YD_TEST_ROUNDS");
-    int rounds = rounds_text ? atoi(rounds_text) : 12;
+    int rounds = rounds_text ? atoi(rounds_text) : YD_MAX(12 / UNIT_SPARSE, 3);
     for (int round = 0; round < rounds; round++) {
         struct yd_history *history = test_history(&(struct yd_history_options){0});
         struct yd_builder *builder = test_builder();

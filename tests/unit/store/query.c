@@ -1,4 +1,5 @@
 /* Queries, sentence by sentence. */
+#include "../sparse.h"
 #include "answers.h"
 #include "store/aggregate.h"
 
@@ -317,7 +318,7 @@ static void many_values_at_once_come_to_the_same_as_one_after_the_other(void **s
     static const double odd[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1e300, -1e300};
     struct yd_rng rng;
     yd_rng_init(&rng, test_seed());
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < 20000; round += UNIT_SPARSE) {
         double values[100];
         uint32_t count = 1 + (uint32_t)yd_rng_below(&rng, YD_COUNT(values)), rare = (uint32_t)yd_rng_below(&rng, 3);
         for (uint32_t i = 0; i < count; i++) {
