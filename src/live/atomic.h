@@ -29,6 +29,18 @@
 #define yd__plain_copy_in(to, from, size)  memcpy(to, from, size)
 #endif
 
+/* Copies what does not change any more, whole words. A writer that lies may change it anyway: then what was checked is
+ * still what is used, which a plain copy does not promise, since a compiler may read it twice. */
+static inline void yd__copy_once(void *to, const void *from, size_t size)
+{
+    const uint64_t *words = (const uint64_t *)from;
+    unsigned char *bytes = (unsigned char *)to;
+    for (; size; size -= 8, bytes += 8, words++) {
+        uint64_t word = __atomic_load_n(words, __ATOMIC_RELAXED);
+        memcpy(bytes, &word, 8);
+    }
+}
+
 /* What waits in a loop for another core. */
 static inline void yd__relax(void)
 {

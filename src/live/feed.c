@@ -331,6 +331,16 @@ static uint32_t word_for(const struct yd_live_feed *feed, uint64_t id)
     return word;
 }
 
+/* Before those of lesser priority: when a turn's budget is short, theirs is what waits. */
+static void put_subscription(struct yd_live_feed *feed, struct yd__subscription *s)
+{
+    struct yd__subscription **link = &feed->subscriptions;
+    while (*link && (*link)->priority >= s->priority) link = &(*link)->next;
+    s->next = *link;
+    *link = s;
+    feed->count++;
+}
+
 int yd_live_feed_subscribe(struct yd_live_feed *feed, const struct yd_live_feed_request *request, int64_t mono_ns,
                            int64_t wall_ns, struct yd_live_feed_grant *ret_grant)
 {
@@ -355,9 +365,7 @@ int yd_live_feed_subscribe(struct yd_live_feed *feed, const struct yd_live_feed_
         put_away(s);
         return error;
     }
-    s->next = feed->subscriptions;
-    feed->subscriptions = s;
-    feed->count++;
+    put_subscription(feed, s);
     error = begin(feed, s, mono_ns);
     if (!error) error = hand_out(feed, s, ret_grant);
     if (error) {

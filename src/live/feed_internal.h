@@ -51,7 +51,7 @@ struct yd__subscription {
 struct yd_live_feed {
     struct yd_live_source *source;
     struct yd_live_bell bell;
-    struct yd__subscription *subscriptions;
+    struct yd__subscription *subscriptions; /* by priority, the greatest first */
     size_t count;
     uint64_t id, next_id;
     struct yd_live_ring_reader reader;

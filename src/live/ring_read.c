@@ -34,7 +34,9 @@ int yd_live_ring_reader_open(const struct yd_live_mapping *mapping, const struct
 {
     const struct yd__ring *ring = (const struct yd__ring *)mapping->header;
     if (mapping->size < sizeof *ring + YD__RING_SIZE_MIN) return YD_EFORMAT;
-    uint64_t size = ring->data_size, offset = ring->data_offset;
+    uint64_t place[2]; /* data_offset, data_size */
+    yd__copy_once(place, &ring->data_offset, sizeof place);
+    uint64_t offset = place[0], size = place[1];
     if (size < YD__RING_SIZE_MIN || size > YD__RING_SIZE_MAX || (size & (size - 1)) || offset < sizeof *ring ||
         !yd__live_inside(mapping->size, offset, size, YD__LIVE_LINE))
         return YD_EFORMAT;
@@ -85,7 +87,7 @@ static int copy_record(const struct yd_live_ring_reader *reader, void *to, uint3
     bool filling = ret_event->index == YD__RING_FILLING;
     /* What does not fit is torn, or damaged: after the claim was looked at it is known which. */
     bool fits = whole % 8 == 0 && whole <= left && whole <= reader->head - reader->position &&
-                whole >= (filling ? 8 : YD__RING_RECORD_HEADER);
+                (filling ? whole == left : whole >= YD__RING_RECORD_HEADER);
     if (fits && !filling) {
         ret_event->ordinal = yd__load(&words[1], RELAXED);
         ret_event->time_ns = (int64_t)yd__load(&words[2], RELAXED);

@@ -25,10 +25,11 @@ uint64_t yd__live_fnv(uint64_t hash, const void *bytes, size_t size)
 int yd_live_table_view_open(const struct yd_live_mapping *mapping, struct yd_live_table_view *ret_view)
 {
     const struct yd__table *table = (const struct yd__table *)mapping->header;
-    uint64_t directory = table->directory_offset;
-    uint64_t names = table->names_offset, names_size = table->names_size;
-    uint64_t cells = table->cells_offset, cells_size = table->cells_size;
-    uint32_t capacity = table->capacity;
+    uint64_t places[5]; /* directory_offset … cells_size */
+    yd__copy_once(places, &table->directory_offset, sizeof places);
+    uint64_t directory = places[0], names = places[1], names_size = places[2], cells = places[3],
+             cells_size = places[4];
+    uint32_t capacity = __atomic_load_n(&table->capacity, __ATOMIC_RELAXED); /* once, too */
     if (capacity == 0 || capacity > YD__TABLE_CAPACITY_MAX ||
         !yd__live_inside(mapping->size, directory, (uint64_t)capacity * sizeof(struct yd__table_entry),
                          YD__LIVE_LINE) ||
@@ -56,7 +57,8 @@ uint32_t yd_live_table_view_count(const struct yd_live_table_view *view)
 int yd_live_table_view_cell(const struct yd_live_table_view *view, uint32_t index, struct yd_live_cell *ret_cell)
 {
     if (index >= yd_live_table_view_count(view)) return YD_ENOENT;
-    struct yd__table_entry entry = view->directory[index]; /* a copy: what was checked is what is used */
+    struct yd__table_entry entry;
+    yd__copy_once(&entry, &view->directory[index], sizeof entry);
     unsigned log2 = entry.shape & YD__SHAPE_LOG2;
     int is_dense = (entry.shape & YD__SHAPE_DENSE) != 0;
     if (entry.value_size == 0) return YD_ENOENT;
@@ -80,8 +82,10 @@ int yd_live_table_view_name(const struct yd_live_table_view *view, uint32_t inde
                             uint32_t *ret_size)
 {
     if (index >= yd_live_table_view_count(view)) return YD_ENOENT;
-    uint64_t offset = view->directory[index].name_offset;
-    uint32_t size = view->directory[index].name_size;
+    struct yd__table_entry entry;
+    yd__copy_once(&entry, &view->directory[index], sizeof entry);
+    uint64_t offset = entry.name_offset;
+    uint32_t size = entry.name_size;
     if (size > YD__TABLE_NAME_MAX || offset > view->names_size || size > view->names_size - offset) return YD_EFORMAT;
     *ret_name = view->names + offset;
     *ret_size = size;

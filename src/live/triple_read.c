@@ -11,8 +11,8 @@ int yd_live_triple_reader_open(const struct yd_live_mapping *buffers, const stru
                                struct yd_live_triple_reader *ret_reader)
 {
     const struct yd__triple *triple = (const struct yd__triple *)buffers->header;
-    uint64_t buffer_size = triple->buffer_size;
-    uint32_t value_size = triple->value_size;
+    uint64_t buffer_size = __atomic_load_n(&triple->buffer_size, __ATOMIC_RELAXED); /* once, as yd__copy_once */
+    uint32_t value_size = __atomic_load_n(&triple->value_size, __ATOMIC_RELAXED);
     if (value_size < 8 || value_size > YD__TABLE_VALUE_MAX || buffer_size % YD__LIVE_PAIR ||
         buffer_size > 2 * YD__TABLE_VALUE_MAX || buffer_size < YD__SLOT_HEADER + (uint64_t)value_size ||
         !yd__live_inside(buffers->size, YD__LIVE_CONTENT, 3 * buffer_size, YD__LIVE_LINE))

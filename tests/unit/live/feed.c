@@ -181,6 +181,32 @@ static void a_budget_ends_a_turn_and_the_next_one_goes_on(void **state)
     yd_live_source_destroy(source);
 }
 
+static void what_is_due_goes_by_priority_when_a_turn_is_short(void **state)
+{
+    (void)state;
+    static const unsigned priorities[] = {3, 9, 0, 9, 5}, order[] = {1, 3, 4, 0, 2};
+    struct yd_live_source *source = make_source(65536);
+    struct yd_live_feed *feed = make_feed(source);
+    struct client clients[5];
+    put(source, "a", 1);
+    for (int i = 0; i < 5; i++) { /* at most one a second; the first at once */
+        struct yd_live_feed_request request = latest("a", 1);
+        request.priority = priorities[i];
+        clients[i] = subscribe(feed, request);
+        assert_int_equal(newest(&clients[i], "a", NULL), 1);
+    }
+    put(source, "a", 2);
+    assert_false(yd_live_feed_run(feed, 2, 100)); /* all have had theirs in this second */
+    for (int i = 0; i < 5; i++) assert_int_equal(newest(&clients[i], "a", NULL), 1);
+    for (int served = 1; served <= 5; served++) {
+        (void)yd_live_feed_run(feed, 1 + S, 1); /* one value a turn */
+        for (int i = 0; i < 5; i++) assert_int_equal(newest(&clients[order[i]], "a", NULL), i < served ? 2 : 1);
+    }
+    for (int i = 0; i < 5; i++) go(&clients[i]);
+    yd_live_feed_destroy(feed);
+    yd_live_source_destroy(source);
+}
+
 static void names_that_are_not_allowed_are_not_fed(void **state)
 {
     (void)state;
@@ -582,6 +608,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_value_that_matches_comes_in_order_and_nothing_else),
         cmocka_unit_test(a_budget_ends_a_turn_and_the_next_one_goes_on),
+        cmocka_unit_test(what_is_due_goes_by_priority_when_a_turn_is_short),
         cmocka_unit_test(names_that_are_not_allowed_are_not_fed),
         cmocka_unit_test(an_application_that_does_not_read_is_overrun_alone_and_knows_by_how_much),
         cmocka_unit_test(a_feed_that_is_overrun_counts_what_it_lost_of_each_subscription_exactly),
