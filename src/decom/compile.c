@@ -7,6 +7,7 @@
  *
  * Everything wrong is said, in one run. Out of memory is one jump: only the plan's arena holds memory. */
 #include "decom/compile.h"
+#include "decom/frame.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -735,6 +736,16 @@ void yd_plan_destroy(struct yd_plan *plan)
 const struct yd_def *yd_plan_def(const struct yd_plan *plan)
 {
     return plan->def;
+}
+
+uint32_t yd_plan_frame_bits(const struct yd_plan *plan)
+{
+    return plan->frame ? plan->frame->bits : 0;
+}
+
+double yd_plan_frame_rate(const struct yd_plan *plan)
+{
+    return plan->frame ? (double)plan->frame->rate / plan->frame->bits : 0;
 }
 
 uint32_t yd_plan_packet_count(const struct yd_plan *plan)

@@ -67,6 +67,7 @@ void yd_decoder_destroy(struct yd_decoder *decoder)
     yd_alloc_put(decoder->alloc, decoder->heads, (plan->packet_count + 1) * sizeof *decoder->heads);
     yd_alloc_put(decoder->alloc, decoder->wide, decoder->wide_count * sizeof *decoder->wide);
     yd_alloc_put(decoder->alloc, decoder->stream.data, decoder->stream.capacity);
+    if (plan->frame) yd_alloc_put(decoder->alloc, decoder->stream.copy, yd_plan_frame_bits(plan) / 8 + 8);
     yd_alloc_put(decoder->alloc, decoder->counters, decoder->counter_capacity * sizeof *decoder->counters);
     if (decoder->machine.plan) yd__machine_fini(&decoder->machine);
     yd_builder_destroy(decoder->builder);
@@ -218,24 +219,43 @@ int yd__decoder_write(struct yd_decoder *decoder, const struct yd__program *prog
 
 /* ---- sequence counters ---- */
 
-int yd__decoder_lost(struct yd_decoder *decoder, const struct yd__sequence *sequence, uint64_t by, uint64_t lost)
+static int write_tally(struct yd_decoder *decoder, struct yd_str text, uint64_t value)
 {
-    struct yd_str prefix = decoder->plan->def->name;
-    char text[512];
-    int size = snprintf(text, sizeof text, "%.*s%slost %.*s", (int)YD_MIN(prefix.size, (size_t)200), prefix.data,
-                        prefix.size ? "." : "", (int)YD_MIN(sequence->label.size, (size_t)200), sequence->label.data);
-    if (sequence->by != YD__NONE)
-        size += snprintf(text + size, sizeof text - (size_t)size, "%llu", (unsigned long long)by);
     for (int turn = 0;; turn++) {
         uint32_t name;
         commit(decoder);
-        int r = yd_builder_name(decoder->builder, (struct yd_str){text, (size_t)size}, &name);
+        int r = yd_builder_name(decoder->builder, text, &name);
         if (r == 0)
             r = yd_builder_add(decoder->builder, decoder->machine.time_ns, name, YD_TALLY, YD_U64, 0,
-                               (union yd_value){.u64 = lost});
+                               (union yd_value){.u64 = value});
         if (r != YD_EFULL || turn) return r;
         if ((r = yd_decoder_flush(decoder)) < 0) return r;
     }
+}
+
+static int name_tally(const struct yd_decoder *decoder, const char *name, struct yd_str label, char text[512])
+{
+    struct yd_str prefix = decoder->plan->def->name;
+    return snprintf(text, 512, "%.*s%s%s %.*s", (int)YD_MIN(prefix.size, (size_t)200), prefix.data,
+                    prefix.size ? "." : "", name, (int)YD_MIN(label.size, (size_t)200), label.data);
+}
+
+int yd__decoder_tally(struct yd_decoder *decoder, const char *name, struct yd_str label, const char *what,
+                      uint64_t value)
+{
+    char text[512];
+    int size = name_tally(decoder, name, label, text);
+    size += snprintf(text + size, sizeof text - (size_t)size, " what=%s", what);
+    return write_tally(decoder, (struct yd_str){text, (size_t)size}, value);
+}
+
+int yd__decoder_lost(struct yd_decoder *decoder, const struct yd__sequence *sequence, uint64_t by, uint64_t lost)
+{
+    char text[512];
+    int size = name_tally(decoder, "lost", sequence->label, text);
+    if (sequence->by != YD__NONE)
+        size += snprintf(text + size, sizeof text - (size_t)size, "%llu", (unsigned long long)by);
+    return write_tally(decoder, (struct yd_str){text, (size_t)size}, lost);
 }
 
 /* NULL: no memory, or too many: what these lose is not known. */
@@ -347,6 +367,7 @@ int yd_decoder_take_over(struct yd_decoder *decoder, const struct yd_decoder *be
         memcpy(data, before->stream.data, before->stream.size);
         decoder->stream = before->stream;
         decoder->stream.data = data;
+        decoder->stream.copy = NULL;
     }
     for (uint32_t i = 0; i < before->counter_capacity; i++) {
         const struct yd__counter *counter = &before->counters[i];
@@ -362,6 +383,13 @@ int yd_decoder_take_over(struct yd_decoder *decoder, const struct yd_decoder *be
             if (yd_str_eq(yd_plan_packet_name(plan, i), yd_plan_packet_name(before->plan, j)))
                 decoder->heads[i].packets = before->heads[j].packets;
     decoder->counts = before->counts;
+    if (before->stream.capacity && !decoder->stream.capacity) { /* other frames: what waited is of no use to them */
+        decoder->counts.frames.skipped_bits += before->counts.frames.waiting_bits;
+        decoder->counts.frames.waiting_bits = 0;
+        decoder->counts.frames.major_partial += before->stream.seen > 0 && before->plan->frame->major > 1;
+        decoder->stream.skipped = decoder->stream.skipped_before = decoder->counts.frames.skipped_bits;
+        decoder->stream.told = before->stream.told;
+    }
     return 0;
 }
 

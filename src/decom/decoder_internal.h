@@ -23,9 +23,15 @@ struct yd__stream { /* of a commutated frame */
     uint8_t *data;
     size_t size, capacity;
     uint64_t at; /* bit: where the next frame begins, or where it is searched */
-    bool locked, has_index;
-    uint32_t index;   /* of the last minor frame */
-    uint64_t skipped; /* bits, while searching */
+    bool locked, has_index, ending;
+    uint32_t index;                   /* of the last minor frame */
+    uint32_t seen;                    /* minor frames of the major one at hand */
+    uint32_t flying;                  /* frames without their pattern that are to be taken, from here on */
+    uint64_t skipped, skipped_before; /* bits, while searching; when the last frame was taken */
+    uint64_t order;                   /* values of this chunk */
+    int64_t time_ns;                  /* of the last chunk */
+    uint8_t *copy;                    /* a frame from a whole byte on; NULL: not yet needed */
+    struct yd_frame_counts told;
 };
 
 struct yd_decoder {
@@ -49,6 +55,9 @@ struct yd_decoder {
 
 /* One value into the batch at hand, at machine.time_ns; a full batch is given away first. */
 int yd__decoder_write(struct yd_decoder *decoder, const struct yd__program *program, const struct yd__staged *staged);
+/* A TALLY `DEFINITION.NAME LABEL what=WHAT`. */
+int yd__decoder_tally(struct yd_decoder *decoder, const char *name, struct yd_str label, const char *what,
+                      uint64_t value);
 int yd__decoder_lost(struct yd_decoder *decoder, const struct yd__sequence *sequence, uint64_t by, uint64_t lost);
 void yd__decoder_count(struct yd_decoder *decoder, const struct yd__program *program);
 /* decoder_frame.c */

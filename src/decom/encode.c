@@ -5,56 +5,15 @@
  *   ends     fields placed from the end of the packet, when it is known where that is
  *   counters sequence fields, when what tells counters apart has been written
  *   checks   checksums, over all that has been written */
-#include "decom/encode.h"
-
 #include <stdio.h>
 
-#include "decom/plan_internal.h"
+#include "decom/encode_internal.h"
 
-#define ROOM_SIZE   (64u << 10)
-#define FORCED_MAX  64
-#define PENDING_MAX 16
-#define DEPTH_MAX   64
-#define TO_END      2 /* elements of a list that goes on to the end of the packet */
+#define FORCED_MAX 64
+#define DEPTH_MAX  64
+#define TO_END     2 /* elements of a list that goes on to the end of the packet */
 
-struct forced {
-    uint32_t reg;
-    const struct yd__field *field;
-    bool placed; /* `at` is its bit */
-    uint64_t at;
-    struct yd_decom_value raw;
-};
-struct target { /* a packet of the plan */
-    const struct yd__program *program;
-    const char *why; /* it cannot be made */
-    struct forced *forced;
-    uint32_t forced_count;
-};
-struct counter {
-    uint64_t key, by, next;
-};
-struct pending {
-    const struct yd__step *step;
-    uint64_t at;
-    uint32_t shift;
-};
-struct yd_encoder {
-    const struct yd_plan *plan;
-    struct yd_encoder_options options;
-    struct yd_alloc *alloc;
-    struct yd__machine machine;
-    uint8_t *room;
-    struct target *targets;
-    const struct target *target;
-    struct counter *counters;
-    uint32_t counter_count, counter_capacity;
-    struct pending ends[PENDING_MAX], sequences[PENDING_MAX], checks[PENDING_MAX];
-    uint32_t end_count, sequence_count, check_count;
-    uint64_t furthest, saturated;
-    char why[256];
-};
-
-static int refuse(struct yd_encoder *encoder, const char *path, const char *why)
+int yd__encode_refuse(struct yd_encoder *encoder, const char *path, const char *why)
 {
     (void)snprintf(encoder->why, sizeof encoder->why, "%s%s%s", path, *path ? ": " : "", why);
     return YD_ENOTSUP;
@@ -101,7 +60,8 @@ static bool satisfying(struct yd_encoder *encoder, const struct yd__condition *c
     return false;
 }
 
-static bool solve(struct yd_encoder *encoder, struct target *target, const struct yd__condition *condition, bool holds)
+static bool solve(struct yd_encoder *encoder, struct yd__target *target, const struct yd__condition *condition,
+                  bool holds)
 {
     if (condition->logic == YD_DEF_NOT) return solve(encoder, target, condition->a, !holds);
     if (condition->logic != YD_DEF_COMPARE) {
@@ -122,8 +82,8 @@ static bool solve(struct yd_encoder *encoder, struct target *target, const struc
         return yd__condition_holds(condition, registers) == holds;
     }
     if (target->forced_count == FORCED_MAX) return false;
-    struct forced *forced = &target->forced[target->forced_count];
-    *forced = (struct forced){.reg = condition->reg, .field = condition->field};
+    struct yd__forced *forced = &target->forced[target->forced_count];
+    *forced = (struct yd__forced){.reg = condition->reg, .field = condition->field};
     if (!satisfying(encoder, condition, holds, &forced->raw)) return false;
     target->forced_count++;
     return true;
@@ -142,7 +102,7 @@ static uint32_t path_to(const struct yd__node *node, const struct yd__program *p
     return 0;
 }
 
-static int aim(struct yd_encoder *encoder, struct target *target, const struct yd__program *program)
+static int aim(struct yd_encoder *encoder, struct yd__target *target, const struct yd__program *program)
 {
     const struct yd__node *path[DEPTH_MAX];
     target->program = program;
@@ -163,11 +123,11 @@ static int aim(struct yd_encoder *encoder, struct target *target, const struct y
     return 0;
 }
 
-static const struct forced *forced_at(const struct yd_encoder *encoder, const struct yd__step *step, uint64_t at)
+static const struct yd__forced *forced_at(const struct yd_encoder *encoder, const struct yd__step *step, uint64_t at)
 {
-    const struct target *target = encoder->target;
+    const struct yd__target *target = encoder->target;
     for (uint32_t i = 0; i < target->forced_count; i++) {
-        const struct forced *forced = &target->forced[i];
+        const struct yd__forced *forced = &target->forced[i];
         if (forced->placed ? forced->at == at && forced->field->bits == step->field.bits : forced->reg == step->reg)
             return forced;
     }
@@ -209,7 +169,8 @@ static int amount_of(struct yd_encoder *encoder, const struct yd__step *step, co
     } else if (yd__choose(amount, encoder->machine.registers, &chosen)) {
         value = (__int128)chosen + amount->offset;
     }
-    if (value < 0 || value > amount->max) return refuse(encoder, step->path, "the count before it cannot be");
+    if (value < 0 || value > amount->max)
+        return yd__encode_refuse(encoder, step->path, "the count before it cannot be");
     *ret = (uint64_t)value;
     return 0;
 }
@@ -245,6 +206,23 @@ static void ask_value(struct yd_encoder *encoder, const struct yd_encode_ask *as
     encoder->options.value(encoder->options.arg, ask, answer);
 }
 
+struct yd_decom_value yd__encode_raw(struct yd_encoder *encoder, const struct yd__field *field,
+                                     struct yd_encode_ask *ask)
+{
+    struct yd_encode_answer answer;
+    ask_value(encoder, ask, &answer);
+    if (!answer.raw && answer.value.type != YD_NIL &&
+        yd__field_raw(field, answer.value, encoder->machine.registers, &answer.value) < 0) {
+        ask->raw = true;
+        ask_value(encoder, ask, &answer);
+        ask->raw = false;
+    }
+    if (answer.value.type == YD_NIL) return (struct yd_decom_value){.type = YD_U64};
+    if (ask->counts && answer.value.type == YD_F64)
+        return (struct yd_decom_value){.type = YD_I64, .i64 = (int64_t)answer.value.f64};
+    return answer.value;
+}
+
 static void tell(struct yd_encoder *encoder, const struct yd__step *step, const struct yd_encode_ask *ask,
                  struct yd_decom_value raw)
 {
@@ -257,7 +235,7 @@ static void tell(struct yd_encoder *encoder, const struct yd__step *step, const 
 
 static int room_for(struct yd_encoder *encoder, const struct yd__step *step, uint64_t at, uint64_t bits)
 {
-    if (at + bits > ROOM_SIZE * 8u) return refuse(encoder, step->path, "beyond 64 KiB"), YD_ETOOBIG;
+    if (at + bits > YD__ENCODE_ROOM * 8u) return yd__encode_refuse(encoder, step->path, "beyond 64 KiB"), YD_ETOOBIG;
     encoder->furthest = YD_MAX(encoder->furthest, at + bits);
     return 0;
 }
@@ -265,19 +243,21 @@ static int room_for(struct yd_encoder *encoder, const struct yd__step *step, uin
 static int put_number(struct yd_encoder *encoder, const struct yd__step *step, uint32_t shift, uint64_t at)
 {
     const struct yd_def_entry *entry = step->entry;
-    const struct forced *forced = forced_at(encoder, step, at);
+    const struct yd__forced *forced = forced_at(encoder, step, at);
     struct yd_encode_ask ask = ask_for(encoder, step, shift);
     struct yd_decom_value raw = {.type = YD_U64};
     uint64_t bits = 0;
     bool saturated = false;
     if (entry->sequence && !forced) {
-        if (encoder->sequence_count == PENDING_MAX) return refuse(encoder, step->path, "too many sequence counters");
-        encoder->sequences[encoder->sequence_count++] = (struct pending){step, at, 0};
+        if (encoder->sequence_count == YD__ENCODE_PENDING)
+            return yd__encode_refuse(encoder, step->path, "too many sequence counters");
+        encoder->sequences[encoder->sequence_count++] = (struct yd__pending){step, at, 0};
         return 0;
     }
     if (step->checks) {
-        if (encoder->check_count == PENDING_MAX) return refuse(encoder, step->path, "too many checksums");
-        encoder->checks[encoder->check_count++] = (struct pending){step, at, shift};
+        if (encoder->check_count == YD__ENCODE_PENDING)
+            return yd__encode_refuse(encoder, step->path, "too many checksums");
+        encoder->checks[encoder->check_count++] = (struct yd__pending){step, at, shift};
         return 0;
     }
     if (entry->has_constant) {
@@ -285,19 +265,10 @@ static int put_number(struct yd_encoder *encoder, const struct yd__step *step, u
     } else if (forced) {
         raw = forced->raw;
     } else {
-        struct yd_encode_answer answer;
-        ask_value(encoder, &ask, &answer);
-        if (!answer.raw && answer.value.type != YD_NIL &&
-            yd__field_raw(&step->field, answer.value, encoder->machine.registers, &answer.value) < 0) {
-            ask.raw = true;
-            ask_value(encoder, &ask, &answer);
-            ask.raw = false;
-        }
-        if (answer.value.type != YD_NIL) raw = answer.value;
-        if (ask.counts && raw.type == YD_F64) raw = (struct yd_decom_value){.type = YD_I64, .i64 = (int64_t)raw.f64};
+        raw = yd__encode_raw(encoder, &step->field, &ask);
     }
     if (!entry->has_constant && yd__field_encode(&step->field, raw, &bits, &saturated) < 0)
-        return refuse(encoder, step->path, "no number that its encoding has");
+        return yd__encode_refuse(encoder, step->path, "no number that its encoding has");
     encoder->saturated += saturated;
     yd__field_put(&step->field, bits, encoder->room, at);
     tell(encoder, step, &ask, yd__field_decode(&step->field, bits));
@@ -322,8 +293,7 @@ static int put_time(struct yd_encoder *encoder, const struct yd__step *step, uin
 
 /* ---- text and bytes ---- */
 
-/* UTF-8 in the charset of the field, at most `room` bytes, no character cut. */
-static size_t to_charset(const struct yd_def_type *type, struct yd_str text, char *to, uint64_t room)
+size_t yd__encode_text(const struct yd_def_type *type, struct yd_str text, char *to, uint64_t room)
 {
     bool wide = type->charset == YD_DEF_UTF16BE || type->charset == YD_DEF_UTF16LE;
     size_t used = 0;
@@ -382,7 +352,7 @@ static int put_text(struct yd_encoder *encoder, const struct yd__step *step, uin
     ask_value(encoder, &ask, &answer);
     size_t size = 0;
     if (answer.value.type == YD_TEXT || answer.value.type == YD_BLOB)
-        size = to_charset(type, answer.value.bytes, content, ask.room);
+        size = yd__encode_text(type, answer.value.bytes, content, ask.room);
     whole = type->extent == YD_DEF_FIXED ? most : size + prefix;
     uint32_t width = type->extent == YD_DEF_TERMINATED ? type->terminator_size : 0;
     bool wide = type->charset == YD_DEF_UTF16BE || type->charset == YD_DEF_UTF16LE;
@@ -449,13 +419,13 @@ static int run(struct yd_encoder *encoder, const struct yd__step *step, uint32_t
         return 0;
     }
     if (step->origin == YD__BEFORE_END) {
-        if (encoder->end_count == PENDING_MAX || shift)
-            return refuse(encoder, step->path, "placed from the end, and too many of them");
-        encoder->ends[encoder->end_count++] = (struct pending){step, 0, 0};
+        if (encoder->end_count == YD__ENCODE_PENDING || shift)
+            return yd__encode_refuse(encoder, step->path, "placed from the end, and too many of them");
+        encoder->ends[encoder->end_count++] = (struct yd__pending){step, 0, 0};
         return 0;
     }
     int64_t from = step->origin == YD__AFTER ? (int64_t)machine->at : step->in_group ? (int64_t)machine->group : 0;
-    if (from + step->offset < 0) return refuse(encoder, step->path, "in front of the packet");
+    if (from + step->offset < 0) return yd__encode_refuse(encoder, step->path, "in front of the packet");
     return run_elements(encoder, step, shift, (uint64_t)(from + step->offset));
 }
 
@@ -465,7 +435,7 @@ static int run_ends(struct yd_encoder *encoder, uint64_t *ret_bits)
     uint64_t room = 0, most = encoder->furthest;
     for (uint32_t i = 0; i < encoder->end_count; i++) {
         int64_t offset = encoder->ends[i].step->offset;
-        if (offset >= 0) return refuse(encoder, encoder->ends[i].step->path, "behind the packet");
+        if (offset >= 0) return yd__encode_refuse(encoder, encoder->ends[i].step->path, "behind the packet");
         room = YD_MAX(room, (uint64_t)-offset);
     }
     *ret_bits = ((most + 7) / 8 + (room + 7) / 8) * 8;
@@ -473,7 +443,8 @@ static int run_ends(struct yd_encoder *encoder, uint64_t *ret_bits)
         const struct yd__step *step = encoder->ends[i].step;
         int r = run_elements(encoder, step, 0, *ret_bits - (uint64_t)-step->offset);
         if (r) return r;
-        if (encoder->furthest > *ret_bits) return refuse(encoder, step->path, "longer than its place from the end");
+        if (encoder->furthest > *ret_bits)
+            return yd__encode_refuse(encoder, step->path, "longer than its place from the end");
     }
     return 0;
 }
@@ -494,7 +465,7 @@ static int next_of(struct yd_encoder *encoder, uint64_t key, uint64_t by, uint64
         encoder->counters = grown;
         encoder->counter_capacity = capacity;
     }
-    encoder->counters[encoder->counter_count++] = (struct counter){key, by, 1};
+    encoder->counters[encoder->counter_count++] = (struct yd__counting){key, by, 1};
     return *ret = 0, 0;
 }
 
@@ -539,14 +510,14 @@ static int run_checks(struct yd_encoder *encoder, uint64_t size)
             const struct yd__step *step = encoder->checks[i].step;
             uint64_t at = encoder->checks[i].at;
             if (!yd__check_value(&step->entry->check, encoder->room, size, at, &value))
-                return refuse(encoder, step->path, "a checksum of bytes that are not there");
+                return yd__encode_refuse(encoder, step->path, "a checksum of bytes that are not there");
             changed += yd__field_bits(&step->field, encoder->room, size, at) != value;
             yd__field_put(&step->field, value, encoder->room, at);
         }
-        if (round > encoder->check_count) return refuse(encoder, "", "its checksums are of each other");
+        if (round > encoder->check_count) return yd__encode_refuse(encoder, "", "its checksums are of each other");
     }
     for (uint32_t i = 0; i < encoder->check_count; i++) {
-        const struct pending *check = &encoder->checks[i];
+        const struct yd__pending *check = &encoder->checks[i];
         struct yd_encode_ask ask = ask_for(encoder, check->step, check->shift);
         uint64_t bits = yd__field_bits(&check->step->field, encoder->room, size, check->at);
         tell(encoder, check->step, &ask, yd__field_decode(&check->step->field, bits));
@@ -558,26 +529,28 @@ static int run_checks(struct yd_encoder *encoder, uint64_t size)
 
 int yd_encode(struct yd_encoder *encoder, uint32_t packet, struct yd_str *ret_bytes)
 {
-    const struct target *target = encoder->target = &encoder->targets[packet];
+    if (encoder->plan->frame) return yd__encode_frame(encoder, ret_bytes);
+    const struct yd__target *target = encoder->target = &encoder->targets[packet];
     const struct yd__program *program = target->program, *matched = NULL;
     struct yd__machine *machine = &encoder->machine;
     uint64_t bits = 0;
-    if (target->why) return refuse(encoder, "", target->why);
+    if (target->why) return yd__encode_refuse(encoder, "", target->why);
     memset(encoder->room, 0, (encoder->furthest + 7) / 8 + 64);
     encoder->furthest = program->least_bits;
     encoder->end_count = encoder->sequence_count = encoder->check_count = 0;
-    machine->size = ROOM_SIZE;
-    machine->size_bits = ROOM_SIZE * 8u;
+    machine->size = YD__ENCODE_ROOM;
+    machine->size_bits = YD__ENCODE_ROOM * 8u;
     machine->data = encoder->room;
     machine->at = machine->group = 0;
-    if (program->least_bits > ROOM_SIZE * 8u) return refuse(encoder, "", "longer than 64 KiB"), YD_ETOOBIG;
+    if (program->least_bits > YD__ENCODE_ROOM * 8u)
+        return yd__encode_refuse(encoder, "", "longer than 64 KiB"), YD_ETOOBIG;
     int r = 0;
     for (uint32_t i = 0; i < program->step_count && r == 0; i++) r = run(encoder, &program->steps[i], 0);
     for (uint32_t i = 0; i < program->dynamic_count && r == 0; i++) r = run(encoder, &program->dynamic[i], 0);
     if (r == 0) r = run_ends(encoder, &bits);
     if (r == 0) r = run_sequences(encoder);
     if (r) return r;
-    if (!bits) return refuse(encoder, "", "it has no bytes");
+    if (!bits) return yd__encode_refuse(encoder, "", "it has no bytes");
     if ((r = run_checks(encoder, bits / 8))) return r;
     machine->size = bits / 8;
     machine->size_bits = bits;
@@ -610,15 +583,15 @@ uint64_t yd_encoder_saturated(const struct yd_encoder *encoder)
 int yd_encoder_create(const struct yd_plan *plan, const struct yd_encoder_options *options, struct yd_alloc *alloc,
                       struct yd_encoder **ret_encoder)
 {
-    if (plan->frame) return YD_ENOTSUP;
     struct yd_encoder *encoder = yd_alloc_zero(alloc, sizeof *encoder);
     if (!encoder) return YD_ENOMEM;
     *encoder = (struct yd_encoder){.plan = plan, .options = *options, .alloc = alloc};
     int r = yd__machine_init(&encoder->machine, plan, alloc);
-    encoder->room = yd_alloc_zero(alloc, ROOM_SIZE + 64);
+    encoder->room = yd_alloc_zero(alloc, YD__ENCODE_ROOM + 64);
     encoder->targets = yd_alloc_zero(alloc, (plan->packet_count + 1) * sizeof *encoder->targets);
     if (r == 0 && (!encoder->room || !encoder->targets)) r = YD_ENOMEM;
-    for (uint32_t i = 0; r == 0 && i < plan->packet_count; i++)
+    if (r == 0 && plan->frame && !(encoder->out = yd_alloc_zero(alloc, YD__ENCODE_ROOM + 64))) r = YD_ENOMEM;
+    for (uint32_t i = 0; r == 0 && !plan->frame && i < plan->packet_count; i++)
         r = aim(encoder, &encoder->targets[i], plan->packets[i]);
     if (r < 0)
         yd_encoder_destroy(encoder);
@@ -634,7 +607,8 @@ void yd_encoder_destroy(struct yd_encoder *encoder)
     for (uint32_t i = 0; encoder->targets && i < plan->packet_count; i++)
         yd_alloc_put(encoder->alloc, encoder->targets[i].forced, FORCED_MAX * sizeof *encoder->targets[i].forced);
     yd_alloc_put(encoder->alloc, encoder->targets, (plan->packet_count + 1) * sizeof *encoder->targets);
-    yd_alloc_put(encoder->alloc, encoder->room, ROOM_SIZE + 64);
+    yd_alloc_put(encoder->alloc, encoder->room, YD__ENCODE_ROOM + 64);
+    yd_alloc_put(encoder->alloc, encoder->out, YD__ENCODE_ROOM + 64);
     yd_alloc_put(encoder->alloc, encoder->counters, encoder->counter_capacity * sizeof *encoder->counters);
     if (encoder->machine.plan) yd__machine_fini(&encoder->machine);
     yd_alloc_put(encoder->alloc, encoder, sizeof *encoder);

@@ -9,7 +9,9 @@
  * cannot be computed backwards is asked for again as a raw value. Each packet is matched before it is handed out, so
  * none leaves that would be taken for another one.
  *
- * Cannot be encoded, and said so: commutated frames, what the definition itself calls unsupported, conditions that no
+ * Of a commutated frame each packet is the next minor frame, and all together are one stream of bits.
+ *
+ * Cannot be encoded, and said so: what the definition itself calls unsupported, conditions that no
  * single values satisfy. The plan must have been compiled `closely`. One thread. */
 #ifndef DECOM_ENCODE_H
 #define DECOM_ENCODE_H
@@ -25,7 +27,9 @@ struct yd_encode_ask {
     const struct yd__field *field;
     bool counts; /* tells how many, or how long: between these */
     int64_t count_min, count_max;
-    uint64_t room; /* text and bytes: at most so many */
+    uint64_t room;            /* text and bytes: at most so many */
+    uint32_t sample, samples; /* of one measurement in a minor frame; 0: it is alone */
+    int64_t since_ns;         /* behind the frame's beginning, by its bit rate */
 };
 struct yd_encode_answer {
     struct yd_decom_value value; /* NIL: raw zero. Its bytes must stay until the packet is done */
@@ -38,7 +42,6 @@ struct yd_encoder_options {
                  const struct yd_decom_value *value); /* NULL: nobody wants to know */
 };
 struct yd_encoder;
-/* YD_ENOTSUP: the definition is of commutated frames. */
 int yd_encoder_create(const struct yd_plan *plan, const struct yd_encoder_options *options, struct yd_alloc *alloc,
                       struct yd_encoder **ret_encoder);
 void yd_encoder_destroy(struct yd_encoder *encoder); /* NULL is quiet */
@@ -46,6 +49,8 @@ void yd_encoder_destroy(struct yd_encoder *encoder); /* NULL is quiet */
  * yd_encoder_why. Sequence counters go on in either case. */
 int yd_encode(struct yd_encoder *encoder, uint32_t packet, struct yd_str *ret_bytes);
 const char *yd_encoder_why(const struct yd_encoder *encoder);
+/* Bits of the last minor frame that did not fill a byte, filled up with zeros; at the end of the stream. */
+struct yd_str yd_encoder_rest(struct yd_encoder *encoder);
 uint64_t yd_encoder_saturated(const struct yd_encoder *encoder); /* values that did not fit */
 
 /* encode_value.c */

@@ -226,24 +226,34 @@ static uint32_t explain_frames(struct explaining *e)
     const struct yd__frame *frame = e->machine.plan->frame;
     const struct yd__machine *machine = &e->machine;
     uint32_t found = 0;
+    struct yd__joined joined;
+    uint8_t *copy = frame->has_checks ? yd_alloc_get(machine->alloc, frame->bits / 8 + 8) : NULL;
     for (uint64_t at = 0; at + frame->bits <= machine->size_bits; at++) {
-        if (!yd__frame_synced(frame, machine->data, machine->size, at)) continue;
+        if (!yd__frame_synced(frame, machine->data, machine->size, at, frame->errors)) continue;
         uint32_t index = yd__frame_index(frame, machine->data, machine->size, at);
         found++;
         if (!e->as_json && index == YD__NONE)
             yd_buf_printf(e->to, "sync at bit %" PRIu64 ": its counter says a frame that there is not\n", at);
         else if (!e->as_json)
             yd_buf_printf(e->to, "sync at bit %" PRIu64 ": minor frame %u\n", at, index);
+        int why = !copy ? 0 : yd__frame_verify(frame, index, machine->data, machine->size, at, copy);
+        if (why && !e->as_json)
+            yd_buf_printf(e->to, "  it is refused: %s\n",
+                          why == YD_FRAME_CHECKSUM ? "its checksum is wrong" : "a word is not what it always is");
+        if (index != YD__NONE)
+            yd__frame_load(frame, index, machine->registers, &joined, machine->data, machine->size, at);
         for (uint32_t i = 0; index != YD__NONE && i < frame->list_sizes[index]; i++) {
             const struct yd__sample *sample = &frame->samples[frame->lists[index][i]];
             struct yd__frame_value read =
-                yd__frame_read(frame, sample, machine->registers, machine->data, machine->size, at);
+                yd__frame_read(frame, sample, machine->registers, &joined, machine->data, machine->size, at);
             struct yd__step step = {.entry = read.field->entry, .field = read.field->field, .path = read.field->path};
             on_value(e, &step, 0, at + sample->pieces[0].at, (uint64_t)sample->piece_count * frame->word_bits,
-                     &read.raw, &read.value, read.value.why);
+                     read.is_there ? &read.raw : NULL, read.is_there ? &read.value : NULL,
+                     read.is_there ? read.value.why : "its condition does not hold");
         }
         at += frame->bits - 1;
     }
+    yd_alloc_put(machine->alloc, copy, frame->bits / 8 + 8);
     return found;
 }
 

@@ -1,47 +1,144 @@
-/* Minor frames: is this the sync pattern, which frame is it, what do its words say. */
+/* Minor frames: is this the sync pattern, which frame is it, is it whole, what do its words say. */
 #include "decom/frame.h"
 
-bool yd__frame_synced(const struct yd__frame *frame, const uint8_t *data, uint64_t size, uint64_t at)
+#include "decom/encode.h"
+
+bool yd__frame_synced(const struct yd__frame *frame, const uint8_t *data, uint64_t size, uint64_t at, uint32_t errors)
 {
     uint64_t wrong = (yd__bits_msb0(data, size, at, frame->sync_bits) ^ frame->sync) & frame->mask;
-    return (uint32_t)__builtin_popcountll(wrong) <= frame->sync_errors;
+    return (uint32_t)__builtin_popcountll(wrong) <= errors;
 }
 
-static uint64_t joined(const struct yd__frame *frame, const struct yd__sample *sample, const uint8_t *data,
-                       uint64_t size, uint64_t at)
+void yd__frame_join(const struct yd__frame *frame, const struct yd__sample *sample, const uint8_t *data, uint64_t size,
+                    uint64_t at, uint8_t *words)
 {
-    uint64_t bits = 0;
+    uint32_t n = frame->word_bits;
+    if ((uint64_t)n * sample->piece_count <= 64) {
+        uint64_t bits = 0;
+        for (uint32_t i = 0; i < sample->piece_count; i++)
+            bits = (n < 64 ? bits << n : 0) | yd__bits_msb0(data, size, at + sample->pieces[i].at, n);
+        bits = __builtin_bswap64(bits << (64 - n * sample->piece_count));
+        memcpy(words, &bits, 8);
+        words[8] = 0;
+        return;
+    }
+    const struct yd__field word = {.bits = n};
+    memset(words, 0, (n * sample->piece_count + 7) / 8 + 8);
     for (uint32_t i = 0; i < sample->piece_count; i++)
-        bits = (frame->word_bits < 64 ? bits << frame->word_bits : 0) |
-               yd__bits_msb0(data, size, at + sample->pieces[i].at, frame->word_bits);
-    return bits;
+        yd__field_put(&word, yd__bits_msb0(data, size, at + sample->pieces[i].at, n), words, (uint64_t)i * n);
 }
 
-static struct yd_decom_value raw_of(const struct yd__frame *frame, const struct yd__sample *sample, const uint8_t *data,
-                                    uint64_t size, uint64_t at)
+void yd__frame_split(const struct yd__frame *frame, const struct yd__sample *sample, const uint8_t *words,
+                     uint8_t *data)
+{
+    const struct yd__field word = {.bits = frame->word_bits};
+    for (uint32_t i = 0; i < sample->piece_count; i++)
+        yd__field_put(&word, yd__bits_msb0(words, YD__JOINED_MAX / 8 + 8, (uint64_t)i * word.bits, word.bits), data,
+                      sample->pieces[i].at);
+}
+
+static struct yd_decom_value raw_of(const struct yd__frame *frame, const struct yd__sample *sample,
+                                    struct yd__joined *joined, const uint8_t *data, uint64_t size, uint64_t at)
 {
     const struct yd__frame_field *field = sample->field;
-    uint8_t words[9] = {0};
-    uint32_t total = frame->word_bits * sample->piece_count;
-    uint64_t bits = __builtin_bswap64(joined(frame, sample, data, size, at) << (64 - total));
-    memcpy(words, &bits, 8);
-    return yd__field_decode(&field->field, yd__field_bits(&field->field, words, sizeof words, field->offset));
+    yd__frame_join(frame, sample, data, size, at, joined->words);
+    switch (field->field.encoding) {
+    case YD_DEF_STRING:
+    case YD_DEF_BINARY:
+    case YD_DEF_CUC:
+    case YD_DEF_CDS:
+        if (field->offset % 8) { /* to a whole byte */
+            for (uint32_t i = 0; i * 8 < field->bits; i++)
+                joined->text[i] = (char)yd__bits_msb0(joined->words, sizeof joined->words, field->offset + i * 8, 8);
+            memcpy(joined->words, joined->text, field->bits / 8);
+        } else if (field->offset) {
+            memmove(joined->words, joined->words + field->offset / 8, field->bits / 8);
+        }
+        if (field->field.encoding >= YD_DEF_CUC) return yd__field_time(&field->field, joined->words);
+        return yd__field_text(&field->field, (struct yd_str){(const char *)joined->words, field->bits / 8},
+                              joined->text);
+    default:
+        return yd__field_decode(&field->field,
+                                yd__field_bits(&field->field, joined->words, sizeof joined->words, field->offset));
+    }
+}
+
+static uint64_t bits_of(const struct yd__frame *frame, const struct yd__sample *sample, const uint8_t *data,
+                        uint64_t size, uint64_t at)
+{
+    uint8_t words[24] = {0};
+    yd__frame_join(frame, sample, data, size, at, words);
+    return yd__field_bits(&sample->field->field, words, sizeof words, sample->field->offset);
 }
 
 uint32_t yd__frame_index(const struct yd__frame *frame, const uint8_t *data, uint64_t size, uint64_t at)
 {
     if (!frame->counter) return 0;
-    struct yd_decom_value raw = raw_of(frame, frame->counter, data, size, at);
-    uint64_t index = raw.u64 - frame->counter_first;
+    uint64_t index = bits_of(frame, frame->counter, data, size, at) - frame->counter_first;
     return index < frame->major ? (uint32_t)index : YD__NONE;
 }
 
-struct yd__frame_value yd__frame_read(const struct yd__frame *frame, const struct yd__sample *sample,
-                                      struct yd_decom_value *registers, const uint8_t *data, uint64_t size, uint64_t at)
+void yd__frame_copy(const struct yd__frame *frame, const uint8_t *data, uint64_t size, uint64_t at, uint8_t *copy)
 {
-    struct yd__frame_value read = {.field = sample->field, .sample = sample};
-    read.raw = raw_of(frame, sample, data, size, at);
-    if (sample->field->reg != YD__NONE) registers[sample->field->reg] = read.raw;
-    read.value = yd__field_value(&sample->field->field, read.raw, registers);
+    for (uint64_t i = 0; i * 8 < frame->bits; i++) {
+        uint32_t n = (uint32_t)YD_MIN(frame->bits - i * 8, UINT64_C(8));
+        copy[i] = (uint8_t)(yd__bits_msb0(data, size, at + i * 8, n) << (8 - n));
+    }
+}
+
+static bool is_checksum_right(const struct yd__frame *frame, const struct yd__sample *sample, const uint8_t *data,
+                              uint64_t size)
+{
+    uint32_t value;
+    const struct yd_def_check *check = &sample->field->entry->check;
+    return yd__check_value(check, data, frame->bits / 8, sample->pieces[0].at, &value) &&
+           bits_of(frame, sample, data, size, 0) == value;
+}
+
+int yd__frame_verify(const struct yd__frame *frame, uint32_t index, const uint8_t *data, uint64_t size, uint64_t at,
+                     uint8_t *copy)
+{
+    if (!frame->has_checks) return 0;
+    uint64_t bytes = (frame->bits + 7) / 8;
+    if (at % 8 == 0) {
+        data += at / 8;
+        size -= at / 8;
+    } else {
+        yd__frame_copy(frame, data, size, at, copy);
+        data = copy;
+        size = bytes;
+    }
+    /* Checksums are in each frame: they are asked before anybody believes a counter. */
+    for (uint32_t i = 0; i < frame->sample_count; i++)
+        if (frame->samples[i].field->entry->check.kind && !is_checksum_right(frame, &frame->samples[i], data, size))
+            return YD_FRAME_CHECKSUM;
+    for (uint32_t i = 0; index != YD__NONE && i < frame->list_sizes[index]; i++) {
+        const struct yd__sample *sample = &frame->samples[frame->lists[index][i]];
+        const struct yd_def_entry *entry = sample->field->entry;
+        if (entry->has_constant && bits_of(frame, sample, data, size, 0) != entry->constant) return YD_FRAME_CONSTANT;
+    }
+    return 0;
+}
+
+void yd__frame_load(const struct yd__frame *frame, uint32_t index, struct yd_decom_value *registers,
+                    struct yd__joined *joined, const uint8_t *data, uint64_t size, uint64_t at)
+{
+    for (uint32_t i = 0; i < frame->list_sizes[index]; i++) {
+        const struct yd__sample *sample = &frame->samples[frame->lists[index][i]];
+        if (sample->field->reg != YD__NONE)
+            registers[sample->field->reg] = raw_of(frame, sample, joined, data, size, at);
+    }
+}
+
+struct yd__frame_value yd__frame_read(const struct yd__frame *frame, const struct yd__sample *sample,
+                                      struct yd_decom_value *registers, struct yd__joined *joined, const uint8_t *data,
+                                      uint64_t size, uint64_t at)
+{
+    const struct yd__frame_field *field = sample->field;
+    struct yd__frame_value read = {.field = field, .sample = sample, .is_there = true};
+    read.raw = raw_of(frame, sample, joined, data, size, at);
+    if (field->reg != YD__NONE) registers[field->reg] = read.raw;
+    read.is_there = !field->only_if || yd__condition_holds(field->only_if, registers);
+    read.value = yd__field_value(&field->field, read.raw, registers);
     return read;
 }

@@ -282,8 +282,11 @@ struct yd_def_container {
     uint32_t major;            /* minor frames of a major frame; 0: 1 */
     uint64_t sync, sync_mask;  /* mask 0: all ones */
     uint32_t sync_bits;
-    uint32_t sync_errors;  /* wrong bits that are tolerated */
-    struct yd_str counter; /* the entry that counts minor frames (SFID), from counter_first */
+    uint32_t sync_errors;        /* wrong bits that are tolerated */
+    uint32_t sync_errors_locked; /* and once it is locked; 0: as many */
+    uint32_t sync_checks;        /* patterns that must follow the first until it is believed; 0: 1 */
+    uint32_t flywheel;           /* patterns in a row that may be missing */
+    struct yd_str counter;       /* the entry that counts minor frames (SFID), from counter_first */
     uint32_t counter_first;
     uint64_t bit_rate; /* bits a second, for the times of its words; 0: not known */
     void *compiled;    /* the compiler's */

@@ -47,6 +47,10 @@ int yd_plan_each_changed(const struct yd_plan *before, const struct yd_plan *now
                          void *arg);
 uint32_t yd_plan_measurements(const struct yd_plan *plan); /* different names, of fields alone */
 
+/* Of commutated frames: the bits of a minor one, and how many of them a second; 0: packets, not known. */
+uint32_t yd_plan_frame_bits(const struct yd_plan *plan);
+double yd_plan_frame_rate(const struct yd_plan *plan);
+
 /* Why a packet was not decoded. The names are what `Decom` counts by. */
 #define YD_DECOM_REASONS(X)                                                                                            \
     X(UNKNOWN, "no packet of the definition matches")                                                                  \
@@ -84,13 +88,34 @@ int yd_decoder_take(struct yd_decoder *decoder, int64_t time_ns, struct yd_str p
 /* A decoder whose plan is another one now: counts go on, also of packets and of sequence counters that are there as
  * they were, and a frame that has not come whole. YD_ENOMEM: nothing was taken over. */
 int yd_decoder_take_over(struct yd_decoder *decoder, const struct yd_decoder *before);
+/* The stream of commutated frames ends: what waits is decided, the rest of it counted. It may begin anew. */
+int yd_decoder_end(struct yd_decoder *decoder);
 /* Gives what there is to `batch`. */
 int yd_decoder_flush(struct yd_decoder *decoder);
 
+/* Why a minor frame was not taken. */
+enum yd_frame_refusal {
+    YD_FRAME_TAKEN,
+    YD_FRAME_CHECKSUM, /* one of its checksums is wrong */
+    YD_FRAME_CONSTANT, /* a word is not what it always is */
+    YD_FRAME_OUTSIDE,  /* its counter says a frame that there is not */
+    YD_FRAME_UNSURE,   /* its counter neither follows the one before, nor does the next one follow it */
+    YD_FRAME_REFUSAL_COUNT,
+};
+/* Bits that came = bits of a frame × (packets + all refused) + skipped_bits + waiting_bits. */
+struct yd_frame_counts {
+    uint64_t refused[YD_FRAME_REFUSAL_COUNT];
+    uint64_t sync_lost;    /* how often */
+    uint64_t flown;        /* frames without their pattern, between others */
+    uint64_t skipped_bits; /* while the pattern was searched, and what was left at the end */
+    uint64_t waiting_bits;
+    uint64_t jumps; /* of the counter, with no bit missing here */
+    uint64_t major_whole, major_partial;
+};
 struct yd_decoder_counts {
     uint64_t packets, rejected;
     uint64_t values, lost, repeated; /* lost: as sequence counters tell */
-    uint64_t bad_frames;             /* commutated frames whose counter says one that there is not */
+    struct yd_frame_counts frames;   /* of commutated frames */
     uint64_t reasons[YD_DECOM_REASON_COUNT];
 };
 void yd_decoder_counts(const struct yd_decoder *decoder, struct yd_decoder_counts *ret);

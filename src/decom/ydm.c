@@ -235,12 +235,36 @@ static bool take_entry(struct yd__ydm *ydm, struct yd_def_entries *to, struct na
     return take_below(ydm, &options, indent) && yd__ydm_options_end(ydm, &options);
 }
 
+/* lock [check 2] [flywheel 3] [errors 4], in any order */
+static bool take_lock(struct yd__ydm *ydm, struct yd_def_container *frame)
+{
+    do {
+        bool check = yd__ydm_skip_word(ydm, "check"), flywheel = !check && yd__ydm_skip_word(ydm, "flywheel");
+        uint64_t number;
+        if (!check && !flywheel && !yd__ydm_skip_word(ydm, "errors"))
+            return yd__ydm_unexpected(ydm, "check, flywheel or errors");
+        if (!yd__ydm_u64(ydm, "how many", check ? 16 : flywheel ? 64 : 16, &number)) return false;
+        if (check && !number)
+            return yd_def_error(ydm->diagnostics, YD_D_VALUE, ydm->at[-1].place, "",
+                                "one pattern alone is not believed: at least 1");
+        *(check ? &frame->sync_checks : flywheel ? &frame->flywheel : &frame->sync_errors_locked) = (uint32_t)number;
+    } while (yd__ydm_more(ydm));
+    return true;
+}
+
 /* sync 0xFE6B2840 [mask 0xFFFFFFFF] [errors 2]   minor 64 words of 8   major 32 by sfid [from 0]   rate 1000000 */
 static bool take_frame_line(struct yd__ydm *ydm, struct yd_def_container *frame, bool *ret_taken)
 {
     struct yd__ydm_token *line = ydm->at;
     bool sync = yd_str_eq(line->text, YD_STR("sync")), minor = yd_str_eq(line->text, YD_STR("minor")),
          major = yd_str_eq(line->text, YD_STR("major")), rate = yd_str_eq(line->text, YD_STR("rate"));
+    const struct yd__ydm_token *next = &ydm->at[1];
+    if (line->kind == YDM_WORD && yd_str_eq(line->text, YD_STR("lock")) && next->kind == YDM_WORD && !next->begins &&
+        (yd_str_eq(next->text, YD_STR("check")) || yd_str_eq(next->text, YD_STR("flywheel")) ||
+         yd_str_eq(next->text, YD_STR("errors")))) {
+        ydm->at++;
+        return *ret_taken = true, take_lock(ydm, frame);
+    }
     *ret_taken =
         line->kind == YDM_WORD && (sync || minor || major || rate) && ydm->at[1].kind == YDM_INT && !ydm->at[1].begins;
     if (!*ret_taken) return true;

@@ -56,7 +56,8 @@ static const struct yd_port_class ports[] = {
                 .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY) | YD_KIND_BIT(YD_ROW),
                 .flags = YD_PORT_REQUIRED,
                 .doc = "A SAMPLE per field: number, boolean, text (labels too) or bytes; a TALLY `….lost` where a "
-                       "sequence counter skips; a ROW `yarder.definition` where another definition begins."},
+                       "sequence counter skips, `….frames` of what went wrong with commutated frames; a ROW "
+                       "`yarder.definition` where another definition begins."},
     [REJECTS] = {.name = "rejects",
                  .direction = YD_OUT,
                  .mode = YD_PUSH,
@@ -433,6 +434,18 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
     }
 }
 
+static enum yd_turn_result drain(void *opaque, struct yd_out *out)
+{
+    struct state *state = opaque;
+    state->out = out;
+    state->error = 0;
+    int r = yd_decoder_end(state->decoder);
+    if (r >= 0) r = yd_decoder_flush(state->decoder);
+    if (r >= 0) r = state->error;
+    if (r < 0) yd_say(out, 2, "%s", yd_error_text(r));
+    return r < 0 ? YD_FAIL : YD_DONE;
+}
+
 const struct yd_element_class yd_class_decom = {
     .abi = YD_ELEMENT_ABI,
     .name = "Decom",
@@ -466,4 +479,5 @@ const struct yd_element_class yd_class_decom = {
     .close = close_decom,
     .receive = receive,
     .pump = &yd_redefine_pump,
+    .drain = drain,
 };

@@ -444,7 +444,19 @@ static void a_frame_that_has_not_come_whole_goes_on_with_another_plan(void **sta
     take_bytes(&handed, "\xfe\x6b\x01\x0a\xfe\x6b\x02", 7);
     go_over(&handed);
     take_bytes(&handed, "\x0b\xfe\x6b\x03\x0c", 5);
-    handed_fini(&handed, "f.n=1\nf.a=10\nf.n=2\nf.b=11\nf.n=3\nf.b=12\n");
+    handed_fini(&handed, "f.n=1\nf.a=10\nf.n=2\nf.b=11\nf.n=3\nf.b=12\nframes packet=f what=major_partial=1 TALLY\n");
+    /* Other frames: what waited is counted. */
+    struct yd_decoder_counts counts;
+    hand_over(&handed, FRAME("a"), "frame f\n  sync 0xfe6b\n  minor 5 words of 8\n  c u8 word 5\n");
+    take_bytes(&handed, "\xfe\x6b\x01\x0a\xfe\x6b\x02", 7);
+    go_over(&handed);
+    take_bytes(&handed, "\xfe\x6b\1\2\3\xfe\x6b\1\2\4", 10);
+    yd_decoder_counts(handed.decoder, &counts);
+    assert_int_equal(counts.packets, 3);
+    assert_int_equal(counts.frames.skipped_bits, 24);
+    assert_int_equal(counts.frames.waiting_bits, 0);
+    handed_fini(&handed, "f.n=1\nf.a=10\nf.c=3\nf.c=4\nframes packet=f what=skipped_bits=24 TALLY\n"
+                         "frames packet=f what=major_partial=1 TALLY\n");
 }
 
 static int note_change(void *arg, struct yd_str name, bool is_gone)
@@ -467,52 +479,6 @@ static void what_is_gone_and_what_needs_more_room_is_told(void **state)
     assert_int_equal(yd_plan_measurements(handed.before), 6);
     yd_buf_fini(&told);
     handed_fini(&handed, "");
-}
-
-#define PCM                                                                                                            \
-    "definition v\nframe pcm\n  sync 0xfe6b\n  minor 8 words of 8\n  major 4 by sfid\n  sfid u8 word 3\n  a i16 word " \
-    "4 + 6\n"                                                                                                          \
-    "  t u8 word 5 frame 2 scale 0.5\n  u u8 word 5 frame 1 every 2\n  v u8 word 7, 8\n"
-
-static void frames_are_found_and_their_words_sorted_out(void **state)
-{
-    (void)state;
-    /* Three minor frames; the last one has nothing behind it yet, and needs nothing. */
-    expect(PCM, "00 11 fe6b 01 ff 10 fe 01 02 fe6b 02 00 20 05 03 04 fe6b 03 00 30 06 05 06",
-           "v.pcm.sfid=1\nv.pcm.u=16\nv.pcm.a=-2\nv.pcm.v=1\nv.pcm.v=2\n"
-           "v.pcm.sfid=2\nv.pcm.t=16\nv.pcm.a=5\nv.pcm.v=3\nv.pcm.v=4\n"
-           "v.pcm.sfid=3\nv.pcm.u=48\nv.pcm.a=6\nv.pcm.v=5\nv.pcm.v=6\n");
-}
-
-static void frames_may_begin_in_any_bit_and_come_in_any_pieces(void **state)
-{
-    (void)state;
-    const char *lines = "v.pcm.sfid=0\nv.pcm.a=-2\nv.pcm.v=1\nv.pcm.v=2\nv.pcm.sfid=2\nlost";
-    struct decoded decoded;
-    /* The same frames, three bits late: 0xfe6b… >> 3. */
-    decode_raw(&decoded, PCM, "1f cd 60 | 1f e2 1f | c0 20 5f cd | 60 40 04 00 a0 | 60 80 00", false);
-    assert_non_null(lines);
-    assert_string_equal(decoded.lines.data, "v.pcm.sfid=0\nv.pcm.a=-2\nv.pcm.v=1\nv.pcm.v=2\n"
-                                            "v.lost packet=pcm=1 TALLY\n"
-                                            "v.pcm.sfid=2\nv.pcm.t=16\nv.pcm.a=5\nv.pcm.v=3\nv.pcm.v=4\n");
-    decoded_fini(&decoded);
-}
-
-static void noise_between_frames_costs_the_noise(void **state)
-{
-    (void)state;
-    struct decoded decoded;
-    decode_raw(
-        &decoded, PCM,
-        "fe6b 00 00 00 00 01 02 fe6b 01 00 00 00 03 04 | 55 55 55 | fe6b 02 00 00 00 05 06 fe6b 03 00 00 00 07 08",
-        false);
-    assert_non_null(strstr(decoded.lines.data, "v.pcm.v=8\n"));
-    assert_null(strstr(decoded.lines.data, "lost"));
-    assert_int_equal(decoded.counts.packets, 4);
-    decoded_fini(&decoded);
-    decode_raw(&decoded, PCM, "55 55 55 55 55 55 55 55 55 55 55 55 55 55 55", false);
-    assert_int_equal(decoded.result, 1 + YD_DECOM_NO_SYNC);
-    decoded_fini(&decoded);
 }
 
 int main(void)
@@ -544,9 +510,6 @@ int main(void)
         cmocka_unit_test(another_plan_goes_on_counting),
         cmocka_unit_test(a_frame_that_has_not_come_whole_goes_on_with_another_plan),
         cmocka_unit_test(what_is_gone_and_what_needs_more_room_is_told),
-        cmocka_unit_test(frames_are_found_and_their_words_sorted_out),
-        cmocka_unit_test(frames_may_begin_in_any_bit_and_come_in_any_pieces),
-        cmocka_unit_test(noise_between_frames_costs_the_noise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
