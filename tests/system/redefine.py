@@ -21,7 +21,7 @@ with Live(sys.argv[2]) as live:
     generations = set()
     while got + missed < goal:
         try:
-            live.wait(*items, timeout=30)
+            live.wait(*items, timeout=90)
         except Exception as error:
             print(json.dumps({'error': repr(error), 'got': got, 'missed': missed}), flush=True)
             sys.exit(1)
@@ -124,7 +124,7 @@ def a_changed_definition_is_taken_over_between_two_packets(folder):
 
         # Readers.
         seen, altitudes = set(), 1 if first['name'] == 'rocket.flight.altitude' else 0
-        deadline = threading.Timer(60, watching.kill)
+        deadline = threading.Timer(200, watching.kill)
         deadline.start()
         for line in watching.stdout:
             value = json.loads(line)

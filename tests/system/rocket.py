@@ -28,15 +28,15 @@ def vehicle(folder, data=None, definition=DEFINITION, change=lambda text: text):
 
 
 def sim(daemon, *args, definition=DEFINITION, wait=True, rates='flight=200,housekeeping=20', patterns=SIM, keep=True):
-    """Runs the simulator to its end, or (wait=False) until the function that is given is called; (its summary, what it made)."""
+    """Runs the simulator; (its summary, what it made). With wait=False a function that gives them, if told so stopping it."""
     values = os.path.join(daemon.folder, f'values-{time.monotonic_ns()}.json') if keep else os.devnull
     process = subprocess.Popen([YARDER, 'sim', definition, '--patterns', patterns, '--rate', rates, '--to',
                                 f'udp:127.0.0.1:{daemon.ports["udp"]}', '--values', values, '--json', *args],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     daemon.children.append(process)
 
-    def finish():
-        if not wait:
+    def finish(stop=False):
+        if stop:
             process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=200)
         assert process.returncode == 0, err
@@ -244,7 +244,7 @@ def what_was_logged_survives_kill_nine(folder):
         assert packets(daemon)[:len(before)] == before, 'what was logged is there, also with nobody running'
         daemon.start()
         wait_for(lambda: len(packets(daemon)) > len(before) + 300, why='packets after the kill')
-        summary, values = finish()
+        summary, values = finish(stop=True)
         sent = made_of(values)
         wait_for(lambda: packets(daemon)[-1] == sent[-1], why='the last packet in the raw log')
         after = packets(daemon)
