@@ -18,9 +18,25 @@ size_t yd__text_utf8_size(const char *data, size_t size)
     return need;
 }
 
+/* All of 1 to 7 bytes in a word, some of them twice, and letters where there are none. */
+static uint64_t few_bytes(const char *data, size_t size)
+{
+    uint32_t low, high;
+    if (size < 4)
+        return UINT64_C(0x6161616161000000) | (uint8_t)data[0] | (uint32_t)(uint8_t)data[size / 2] << 8 |
+               (uint32_t)(uint8_t)data[size - 1] << 16;
+    memcpy(&low, data, 4);
+    memcpy(&high, data + size - 4, 4);
+    return (uint64_t)high << 32 | low;
+}
+
 bool yd_text_utf8(struct yd_str s)
 {
     const uint64_t highs = UINT64_C(0x8080808080808080), ones = UINT64_C(0x0101010101010101);
+    if (s.size && s.size < 8) { /* labels, units: most are this short */
+        uint64_t word = few_bytes(s.data, s.size);
+        if (((word | (word - ones)) & highs) == 0) return true;
+    }
     for (size_t i = 0; i < s.size;) {
         uint64_t word;
         if (s.size - i >= sizeof word) {

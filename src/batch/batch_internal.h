@@ -23,6 +23,8 @@ struct yd__facts {
     bool unsorted, bad;    /* bad: a name, kind, type, flag, or a scalar that cannot be */
 };
 #define YD__FACTS_EMPTY ((struct yd__facts){.time_min = INT64_MAX, .time_max = INT64_MIN, .time_last = INT64_MIN})
+/* What yd__facts_add says of one record. */
+bool yd__record_is_bad(const struct yd_record *record, uint32_t name_count);
 void yd__facts_add(struct yd__facts *facts, const struct yd_record *records, uint32_t count, uint32_t name_count);
 
 /* A body in a heap block of ours: this, then the bytes. */

@@ -345,9 +345,7 @@ int yd_builder_add(struct yd_builder *builder, int64_t time_ns, uint32_t name, e
     int r = yd__builder_ready(builder);
     if (r < 0) return r;
     struct yd_record record = {time_ns, name, (uint8_t)kind, (uint8_t)type, flags, value};
-    struct yd__facts facts = YD__FACTS_EMPTY;
-    yd__facts_add(&facts, &record, 1, builder->name_count);
-    if (YD_UNLIKELY(facts.bad)) return YD_EINVAL;
+    if (YD_UNLIKELY(yd__record_is_bad(&record, builder->name_count))) return YD_EINVAL;
     yd__builder_push(builder, &record);
     return 0;
 }
@@ -360,9 +358,7 @@ int yd_builder_add_bytes(struct yd_builder *builder, int64_t time_ns, uint32_t n
     if (bytes.size > YD_BATCH_SIZE_MAX) return YD_ETOOBIG;
     if (need > builder->room) return yd__builder_full(builder, need);
     struct yd_record record = {time_ns, name, (uint8_t)kind, (uint8_t)type, flags, .value.bits = 0};
-    struct yd__facts facts = YD__FACTS_EMPTY;
-    yd__facts_add(&facts, &record, 1, builder->name_count);
-    if (facts.bad) return YD_EINVAL;
+    if (YD_UNLIKELY(yd__record_is_bad(&record, builder->name_count))) return YD_EINVAL;
     if (type == YD_TEXT && !yd_text_utf8(bytes)) return YD_EFORMAT;
     int r = yd__builder_ready(builder);
     if (r == 0) r = yd__builder_put(builder, bytes.data, (uint32_t)bytes.size, &record.value);

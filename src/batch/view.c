@@ -51,6 +51,13 @@ static void add_mixed(struct yd__facts *facts, const struct yd_record *records, 
     facts->bad |= bad != 0;
 }
 
+bool yd__record_is_bad(const struct yd_record *record, uint32_t name_count)
+{
+    unsigned kind = record->kind, type = record->type;
+    return record->name >= name_count || ((kind | type) & 0xf0) || (record->flags & ~RECORD_FLAGS) ||
+           !(types_of_kind[kind & 15] >> (type & 15) & 1) || record->value.bits > bits_max[type & 15];
+}
+
 static void add_unsorted(struct yd__facts *facts, const struct yd_record *records, uint32_t count)
 {
     int64_t min = facts->time_min, max = facts->time_max;

@@ -291,6 +291,13 @@ static struct yd__field field_of(struct builder *builder, const struct yd__scope
     return field;
 }
 
+static bool is_label(const struct yd__step *step)
+{
+    const struct yd__field *field = &step->field;
+    return field->label_count && field->encoding == YD_DEF_UNSIGNED && !step->dimensions && !step->to_end &&
+           !step->stamp;
+}
+
 static void make_step(struct builder *builder, const struct yd_def_entry *entry, const char *path,
                       const char *scope_path, uint32_t name, bool in_group, struct yd__step *step)
 {
@@ -349,7 +356,7 @@ static void make_step(struct builder *builder, const struct yd_def_entry *entry,
         step->children = children;
         step->child_count = count;
     } else {
-        step->run = yd__step_number;
+        step->run = is_label(step) ? yd__step_label : yd__step_number;
     }
 }
 
@@ -427,6 +434,7 @@ static void add_fixed(struct builder *builder, const struct yd_def_entry *entry,
     make_step(builder, entry, path, scope_path, name, false, &made);
     made.dimensions = 0;
     made.to_end = false;
+    if (is_label(&made)) made.run = yd__step_label;
     made.origin = YD__AT;
     made.offset = (int64_t)at;
     *step = made;

@@ -419,26 +419,32 @@ static struct yd_decom_value calibrate(const struct yd__calibration *c, double x
     }
 }
 
-static struct yd_decom_value label(const struct yd__field *field, struct yd_decom_value raw)
+struct yd_str yd__field_label(const struct yd__field *field, uint64_t raw, bool is_signed)
 {
     struct yd_str text = {0};
-    if (raw.type == YD_U64 && raw.u64 < field->dense_count) {
-        text = field->dense[raw.u64];
-    } else if (raw.type != YD_U64 || raw.u64 <= INT64_MAX) {
+    int64_t value = (int64_t)raw;
+    if (!is_signed && raw < field->dense_count) {
+        text = field->dense[raw];
+    } else if (is_signed || raw <= INT64_MAX) {
         uint32_t low = 0, high = field->label_count;
         while (low < high) {
             uint32_t middle = (low + high) / 2;
-            if (field->labels[middle].last < raw.i64)
+            if (field->labels[middle].last < value)
                 low = middle + 1;
             else
                 high = middle;
         }
-        if (low < field->label_count && field->labels[low].first <= raw.i64) text = field->labels[low].text;
+        if (low < field->label_count && field->labels[low].first <= value) text = field->labels[low].text;
     }
-    if (!text.data && field->type->label_else.size) text = field->type->label_else;
+    return !text.data && field->type->label_else.size ? field->type->label_else : text;
+}
+
+static struct yd_decom_value label(const struct yd__field *field, struct yd_decom_value raw)
+{
+    struct yd_str text = yd__field_label(field, raw.u64, raw.type != YD_U64);
     if (text.data) return (struct yd_decom_value){.type = YD_TEXT, .bytes = text};
     raw.suspect = true;
-    raw.why = "no label for this value";
+    raw.why = yd__no_label;
     return raw;
 }
 

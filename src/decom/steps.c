@@ -24,20 +24,24 @@ void yd__machine_fini(struct yd__machine *machine)
     *machine = (struct yd__machine){0};
 }
 
+static int make_room(struct yd__machine *machine)
+{
+    if (YD_LIKELY(machine->staged_count < machine->staged_capacity)) return 0;
+    if (machine->staged_count >= YD__STAGED_MAX) return 1 + YD_DECOM_TOO_MUCH;
+    uint32_t capacity = machine->staged_capacity ? machine->staged_capacity * 2 : 64;
+    void *grown = yd_alloc_resize(machine->alloc, machine->staged, machine->staged_capacity * sizeof *machine->staged,
+                                  capacity * sizeof *machine->staged);
+    if (!grown) return YD_ENOMEM;
+    machine->staged = grown;
+    machine->staged_capacity = capacity;
+    return 0;
+}
+
 static int stage(struct yd__machine *machine, uint32_t name, struct yd_decom_value value)
 {
-    if (machine->staged_count == machine->staged_capacity) {
-        if (machine->staged_count >= YD__STAGED_MAX) return 1 + YD_DECOM_TOO_MUCH;
-        uint32_t capacity = machine->staged_capacity ? machine->staged_capacity * 2 : 64;
-        void *grown =
-            yd_alloc_resize(machine->alloc, machine->staged, machine->staged_capacity * sizeof *machine->staged,
-                            capacity * sizeof *machine->staged);
-        if (!grown) return YD_ENOMEM;
-        machine->staged = grown;
-        machine->staged_capacity = capacity;
-    }
-    machine->staged[machine->staged_count++] = (struct yd__staged){name, value};
-    return 0;
+    int r = make_room(machine);
+    if (r == 0) machine->staged[machine->staged_count++] = (struct yd__staged){name, value};
+    return r;
 }
 
 static bool place(const struct yd__machine *machine, const struct yd__step *step, uint64_t *ret_at)
@@ -172,6 +176,35 @@ int yd__step_number(struct yd__machine *machine, const struct yd__step *step, ui
     }
     machine->at = at;
     return 0;
+}
+
+/* An unsigned number with labels, one of its kind: the commonest of what is in no lane. The same comes out as above;
+ * values are written where they stay and not handed on. */
+int yd__step_label(struct yd__machine *machine, const struct yd__step *step, uint32_t shift)
+{
+    uint64_t at;
+    uint32_t bits = step->field.bits;
+    if (machine->trace) return yd__step_number(machine, step, shift);
+    if (is_off(machine, step)) return 0;
+    if (!place(machine, step, &at) || machine->size_bits - at < bits) return 1 + YD_DECOM_TRUNCATED;
+    uint64_t raw = yd__field_bits(&step->field, machine->data, machine->size, at);
+    machine->at = at + bits;
+    if (step->reg != YD__NONE) machine->registers[step->reg] = (struct yd_decom_value){.type = YD_U64, .u64 = raw};
+    if (machine->quiet) return 0;
+    int r = step->name == YD__NONE ? 0 : make_room(machine);
+    if (r) return r;
+    if (step->name != YD__NONE) {
+        struct yd_str text = yd__field_label(&step->field, raw, false);
+        struct yd__staged *staged = &machine->staged[machine->staged_count++];
+        staged->name = step->name + shift;
+        staged->value.type = text.data ? YD_TEXT : YD_U64;
+        staged->value.suspect = !text.data;
+        staged->value.u64 = raw;
+        staged->value.bytes = text;
+        staged->value.why = text.data ? NULL : yd__no_label;
+    }
+    if (step->raw_name == YD__NONE) return 0;
+    return stage(machine, step->raw_name + shift, (struct yd_decom_value){.type = YD_U64, .u64 = raw});
 }
 
 int yd__step_time(struct yd__machine *machine, const struct yd__step *step, uint32_t shift)

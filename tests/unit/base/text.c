@@ -201,6 +201,16 @@ static void utf8_is_told_from_what_is_not(void **state)
     assert_false(yd_text_utf8(YD_STR("\0")));
     assert_false(yd_text_utf8(YD_STR("abcd\0efghijkl")));
     assert_false(yd_text_utf8(YD_STR("abcdefgh\x01\0bcdefg")));
+    /* One byte that is none, at each place of each short text. */
+    for (size_t size = 1; size < 18; size++)
+        for (size_t at = 0; at < size; at++) {
+            char text[18] = "~\x01 abcdefghijklmn";
+            assert_true(yd_text_utf8((struct yd_str){text, size}));
+            text[at] = 0;
+            assert_false(yd_text_utf8((struct yd_str){text, size}));
+            text[at] = (char)0x80;
+            assert_false(yd_text_utf8((struct yd_str){text, size}));
+        }
 }
 
 static void likeness_counts_edits_and_swaps(void **state)

@@ -61,6 +61,31 @@ static void labels_and_calibrated_values_can_be_asked(void **state)
     expect_rejected(ydm, "00 04 07", YD_DECOM_UNKNOWN);
 }
 
+/* Labels of one unsigned number have a way of their own through the decoder. */
+static void labels_are_the_same_alone_in_lists_and_of_signed_numbers(void **state)
+{
+    (void)state;
+#define LABELS " { 0 OFF, 1..3 ON, 5 \"gr\xc3\xbc\xc3\x9f e\", 200 HIGH }"
+    expect("packet p\n  x u8" LABELS "\n", "02", "p.x=ON\n");
+    expect("packet p\n  x u8" LABELS "\n", "05", "p.x=gr\xc3\xbc\xc3\x9f e\n");
+    expect("packet p\n  x u8" LABELS "\n", "04", "p.x=4?\n");
+    expect("packet p\n  x u8" LABELS "\n", "ff", "p.x=255?\n");
+    expect("packet p\n  x i8" LABELS "\n", "ff", "p.x=-1?\n");
+    expect("packet p\n  x i8" LABELS "\n", "03", "p.x=ON\n");
+    expect("packet p\n  x u64" LABELS "\n", "ff ff ff ff ff ff ff ff", "p.x=18446744073709551615?\n");
+    expect("packet p\n  x u64 { 0 OFF, else FAR }\n", "ff ff ff ff ff ff ff ff", "p.x=FAR\n");
+    expect("packet p\n  a u3\n  x u9le lsb0 at 0 bit 3" LABELS "\n  ...\n", "40 06", "p.a=2\np.x=HIGH\n");
+    expect("packet p\n  x u8[3]" LABELS "\n", "00 03 07", "p.x.0=OFF\np.x.1=ON\np.x.2=7?\n");
+    const char *told = "packet p\n  n u8 hidden\n  b bytes(n)\n  x u4" LABELS " if n == 1\n  y u4" LABELS "\n  ...\n";
+    expect(told, "01 ee 30", "p.b=ee\np.x=ON\np.y=OFF\n");
+    expect(told, "02 ee ee 30", "p.b=eeee\np.y=ON\n");
+    expect_rejected(told, "02 ee ee", YD_DECOM_TRUNCATED);
+    struct decoded decoded;
+    decode_raw(&decoded, "packet p\n  x u8" LABELS "\n  y u8 at end - 1" LABELS "\n  ...\n", "02 c8", true);
+    assert_string_equal(decoded.lines.data, "p.x=ON\np.x.raw=2\np.y=HIGH\np.y.raw=200\n");
+    decoded_fini(&decoded);
+}
+
 static void many_packets_are_found_by_their_number(void **state)
 {
     (void)state;
@@ -490,6 +515,7 @@ int main(void)
         cmocka_unit_test(conditions_are_and_or_and_not),
         cmocka_unit_test(constants_are_conditions_too),
         cmocka_unit_test(labels_and_calibrated_values_can_be_asked),
+        cmocka_unit_test(labels_are_the_same_alone_in_lists_and_of_signed_numbers),
         cmocka_unit_test(many_packets_are_found_by_their_number),
         cmocka_unit_test(a_child_may_be_told_by_what_follows_a_text),
         cmocka_unit_test(arrays_and_groups_are_named_by_their_index),
