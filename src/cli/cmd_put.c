@@ -54,7 +54,7 @@ static char *body_of(const char *name_text, const char *value_text, const char *
 /* What was wrong with the point, out of the daemon's answer. */
 static void explain(struct cli_args *args, const struct cli_http *http)
 {
-    json_t *answer = json_loadb(http->body.data, http->body.size, 0, NULL);
+    json_t *answer = json_loadb(http->body.data, http->body.size, JSON_ALLOW_NUL, NULL);
     const char *text =
         json_string_value(json_object_get(json_array_get(json_object_get(answer, "errors"), 0), "error"));
     if (!text) text = json_string_value(json_object_get(json_object_get(answer, "error"), "message"));

@@ -71,7 +71,7 @@ static void print_series(json_t *series)
 static int print_answer(struct cli_args *args, const struct cli_http *http)
 {
     json_error_t why;
-    json_t *answer = json_loadb(http->body.data, http->body.size, 0, &why);
+    json_t *answer = json_loadb(http->body.data, http->body.size, JSON_ALLOW_NUL, &why);
     int code = CLI_DONE;
     if (http->status != 200) {
         const char *text = json_string_value(json_object_get(json_object_get(answer, "error"), "message"));

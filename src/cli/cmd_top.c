@@ -150,9 +150,10 @@ static void print_table(json_t *status, json_t *before)
 #define SAMPLES_SHOWN 10 /* of each element, the newest; all hundred: --json */
 #define PEERS_SHOWN   10 /* of each reason, those with most */
 
-void top_put_shown(struct yd_buf *to, const char *text)
+void top_put_shown(struct yd_buf *to, json_t *text)
 {
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+    const unsigned char *c = (const unsigned char *)json_string_value(text); /* terminated: c[1] is there */
+    for (const unsigned char *end = c + json_string_length(text); c < end; c++) {
         bool control = *c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0);
         if (control)
             yd_buf_printf(to, "\\x%02x", *c);
@@ -168,7 +169,7 @@ static void print_samples(json_t *samples)
         json_t *sample = json_array_get(samples, i);
         struct yd_buf text;
         yd_buf_init(&text, NULL);
-        top_put_shown(&text, top_word(sample, "text"));
+        top_put_shown(&text, json_object_get(sample, "text"));
         printf("  %s  %s  %s: %.*s\n", top_word(sample, "time"), top_word(sample, "peer"), top_word(sample, "reason"),
                (int)text.size, text.size ? text.data : "");
         yd_buf_fini(&text);
@@ -214,7 +215,7 @@ static int fetch(struct cli_args *args, const char *data, struct yd_buf *text, j
     yd_trail_clear(&trail);
     yd_buf_clear(text);
     if (cli_status(data, text, &trail) < 0) return cli_fail(args, "%s", yd_trail_text(&trail));
-    *ret_status = json_loadb(text->data, text->size, 0, NULL);
+    *ret_status = json_loadb(text->data, text->size, JSON_ALLOW_NUL, NULL); /* in samples of what was rejected */
     return *ret_status ? CLI_DONE
                        : cli_fail(args, "the daemon on %s answers in another form; is it another version?", data);
 }

@@ -88,7 +88,7 @@ int cli_find_listener(const char *data, const char *what, char **ret_url, struct
     char *found = NULL;
     yd_buf_init(&text, NULL);
     int error = cli_status(data, &text, trail);
-    json_t *status = error < 0 ? NULL : json_loadb(text.data, text.size, 0, &why);
+    json_t *status = error < 0 ? NULL : json_loadb(text.data, text.size, JSON_ALLOW_NUL, &why);
     size_t index;
     json_t *item;
     json_array_foreach (json_object_get(status, "listens"), index, item) {

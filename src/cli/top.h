@@ -45,7 +45,7 @@ void top_judge_applications(json_t *status, json_t *before);
 void top_forget_gone(json_t *status); /* before it is somebody's `before` */
 void top_print_applications(json_t *status, json_t *before);
 /* What a stranger sent, on a terminal: nothing of it is obeyed. */
-void top_put_shown(struct yd_buf *to, const char *text);
+void top_put_shown(struct yd_buf *to, json_t *text);
 
 /* What holds the others up. `what`: "element", "disk", "sockets", "held up", "none". */
 struct top_bottleneck {

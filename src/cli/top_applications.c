@@ -100,7 +100,7 @@ static void print_row(const struct row *row, double seconds)
     for (size_t i = 0; i < YD_COUNT(values); i++) top_put_count(text[i], sizeof text[i], values[i]);
     snprintf(text[3], sizeof text[3], "%.0f", values[3]); /* exact */
     yd_buf_init(&name, NULL);
-    top_put_shown(&name, top_word(a, "name"));
+    top_put_shown(&name, json_object_get(a, "name"));
     printf("%-22.*s %-12s %8.0f %-8s %4.0f %4.0f %7s %10s %10s %8s %10s %8s\n", (int)name.size,
            name.size ? name.data : "", top_word(a, "element"), top_number(a, "process"), top_word(a, "state"),
            top_number(a, "priority"), top_number(a, "subscriptions"), text[5], text[0], text[1], text[2], text[3],

@@ -55,7 +55,7 @@ def rejects_are_told_by_reason_and_peer(folder):
 
         # Connections are read on several executors: what is to be the last is sent when the others have been counted.
         wait_for(lambda: pump()['rejected'] == 5 * 201 + 300, why='the rejects')
-        send('127.9.9.9', b'\x1b[31mred\x07\n')
+        send('127.9.9.9', b'\x1b[31m\0red\x07\n')
         wait_for(lambda: pump()['rejected'] == 5 * 201 + 300 + 1, why='the last one')
         element = daemon.element('graphite')
         reasons = {r['reason']: r['rejected'] for r in element['reasons'] if r['rejected']}
@@ -68,7 +68,7 @@ def rejects_are_told_by_reason_and_peer(folder):
         assert sum(reasons.values()) == 5 * 201 + 300 + 1, reasons
         text = yarder('top', '--rejects', '--data', daemon.data, check=0).stdout
         assert 'graphite (Graphite)' in text and 'from 127.9.9.9' in text and 'from others' in text and text.count('from 127') == 11, text
-        assert '\\x1b[31mred\\x07' in text and '\x1b' not in text and '\x07' not in text, text
+        assert '\\x1b[31m\\x00red\\x07' in text and '\x1b' not in text and '\x07' not in text, text
         assert text.count('EXECUTOR') == 0 and 'EXECUTOR' in yarder('top', '--data', daemon.data, check=0).stdout
         for executor in daemon.status()['executors']:
             assert executor['asleep_ns'] > 0 and executor['turns_ns'] >= 0 and executor['sockets_ns'] > 0, executor

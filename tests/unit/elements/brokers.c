@@ -73,9 +73,8 @@ static void publish(struct world *w, uint64_t bits)
 
 static int ask(struct world *w)
 {
-    struct yd__door_subscribe message = {.head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_SUBSCRIBE, 5},
-                                         .mode = YD__DOOR_EVERY,
-                                         .pattern = "a"};
+    struct yd__door_subscribe message = {
+        .head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_SUBSCRIBE, 5}, .mode = YD__DOOR_EVERY, .pattern = "a"};
     return yd_broker_ask(w->member, &message, sizeof message);
 }
 
