@@ -336,7 +336,7 @@ static double as_double(struct yd_decom_value value)
     return value.type == YD_F64 ? value.f64 : value.type == YD_I64 ? (double)value.i64 : (double)value.u64;
 }
 
-static double polynomial(const double *a, uint32_t count, double x)
+double yd__polynomial(const double *a, uint32_t count, double x)
 {
     double y = a[count - 1];
     for (uint32_t i = count - 1; i-- > 0;) y = y * x + a[i];
@@ -409,11 +409,11 @@ static struct yd_decom_value calibrate(const struct yd__calibration *c, double x
     double below;
     switch (c->kind) {
     case YD_DEF_POLYNOMIAL:
-        return real(polynomial(c->a, c->a_count, x));
+        return real(yd__polynomial(c->a, c->a_count, x));
     case YD_DEF_RATIONAL:
-        below = polynomial(c->b, c->b_count, x);
+        below = yd__polynomial(c->b, c->b_count, x);
         if (below == 0) return (struct yd_decom_value){.why = "its calibration divides by zero here"};
-        return real(polynomial(c->a, c->a_count, x) / below);
+        return real(yd__polynomial(c->a, c->a_count, x) / below);
     default:
         return interpolate(c, x);
     }

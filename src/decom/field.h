@@ -74,6 +74,7 @@ bool yd__condition_holds(const struct yd__condition *condition, const struct yd_
 struct yd_decom_value yd__field_value(const struct yd__field *field, struct yd_decom_value raw,
                                       const struct yd_decom_value *registers);
 
+double yd__polynomial(const double *a, uint32_t count, double x);
 /* Its label; data NULL: it has none, and why. */
 struct yd_str yd__field_label(const struct yd__field *field, uint64_t raw, bool is_signed);
 #define yd__no_label "no label for this value"

@@ -196,6 +196,7 @@ int yd__check_size(const struct yd__machine *machine, const struct yd__program *
 
 /* steps.c */
 int yd__step_number(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
+int yd__step_plain(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
 int yd__step_label(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
 int yd__step_bytes(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
 int yd__step_time(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);

@@ -178,6 +178,53 @@ int yd__step_number(struct yd__machine *machine, const struct yd__step *step, ui
     return 0;
 }
 
+/* Integers without labels, ranges and contexts, with a polynomial at most. The same comes out as above: values are
+ * written where they stay and not handed on, since copies of what has just been written in parts wait for it. */
+int yd__step_plain(struct yd__machine *machine, const struct yd__step *step, uint32_t shift)
+{
+    const struct yd__field *field = &step->field;
+    const struct yd__calibration *c = field->calibrations;
+    uint64_t at, count = 1, columns = 1;
+    uint32_t bits = field->bits;
+    if (machine->trace) return yd__step_number(machine, step, shift);
+    if (is_off(machine, step)) return 0;
+    int r = step->dimensions ? counts_of(machine, step, &count, &columns) : 0;
+    if (r) return r;
+    if (!place(machine, step, &at)) return 1 + YD_DECOM_TRUNCATED;
+    if (step->to_end) count = rows_in(step, (machine->size_bits - at) / bits, columns);
+    if (count > 1 ? count > (machine->size_bits - at) / bits : count && machine->size_bits - at < bits)
+        return 1 + YD_DECOM_TRUNCATED;
+    enum yd_type type = field->encoding == YD_DEF_TWOS ? YD_I64 : YD_U64;
+    for (uint64_t i = 0; i < count; i++, at += bits) {
+        uint64_t raw = yd__field_bits(field, machine->data, machine->size, at);
+        if (type == YD_I64) raw = (uint64_t)((int64_t)(raw << (64 - bits)) >> (64 - bits));
+        if (step->reg != YD__NONE) machine->registers[step->reg] = (struct yd_decom_value){.type = type, .u64 = raw};
+        if (machine->quiet) continue;
+        uint32_t name = shift + (step->dimensions ? names_before(step, i, columns) : 0);
+        if (step->name != YD__NONE) {
+            if ((r = make_room(machine))) return r;
+            struct yd__staged *staged = &machine->staged[machine->staged_count++];
+            staged->name = step->name + name;
+            staged->value.suspect = false;
+            staged->value.bytes = (struct yd_str){0};
+            staged->value.why = NULL;
+            if (c) {
+                staged->value.type = YD_F64;
+                staged->value.f64 =
+                    yd__polynomial(c->a, c->a_count, type == YD_I64 ? (double)(int64_t)raw : (double)raw);
+            } else {
+                staged->value.type = field->boolean ? YD_BOOL : type;
+                staged->value.u64 = field->boolean ? raw != 0 : raw;
+            }
+        }
+        if (step->raw_name == YD__NONE) continue;
+        r = stage(machine, step->raw_name + name, (struct yd_decom_value){.type = type, .u64 = raw});
+        if (r) return r;
+    }
+    machine->at = at;
+    return 0;
+}
+
 /* An unsigned number with labels, one of its kind: the commonest of what is in no lane. The same comes out as above;
  * values are written where they stay and not handed on. */
 int yd__step_label(struct yd__machine *machine, const struct yd__step *step, uint32_t shift)
