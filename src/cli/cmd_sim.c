@@ -1,7 +1,7 @@
 /* yarder sim: a source of packets for a definition.
  *
  *   patterns ─▶ values ─decom/encode.h─▶ packet ─┬─ lost on purpose: its sequence number is missing, and it is counted
- *                                                └─ sent: UDP at its rate, hex lines, or a capture
+ *                                                └─ sent: UDP or TCP at its rate, hex lines, or a capture
  *
  * Everything follows from the seed: which values, which packets are lost. Times are those of the schedule, not of the
  * clock, so that two runs make the same bytes. What was made can be written down (--values), lost packets too: what
@@ -41,6 +41,10 @@ struct sim {
     FILE *values, *capture;
     struct yd_loop *loop;
     struct yd_datagrams *socket;
+    struct yd_stream *stream;
+    bool connected;
+    int ended;          /* of the stream: why */
+    char ignored[1024]; /* what the other end says */
     struct yd_address to;
     struct sim_moment moment;
     char texts[TEXTS_MAX][64];
@@ -62,7 +66,13 @@ static void on_ask(void *arg, const struct yd_encode_ask *ask, struct yd_encode_
 {
     struct sim *sim = arg;
     char *text = sim->texts[sim->text_count++ % TEXTS_MAX];
-    sim_patterns_value(&sim->patterns, yd_plan_def(sim->plan), ask, &sim->moment, text, answer);
+    struct sim_moment moment = sim->moment;
+    if (!ask->entry->stamp) {
+        moment.since_ns += ask->since_ns;
+        moment.wall_ns += ask->since_ns;
+    }
+    if (ask->samples > 1) moment.number = moment.number * ask->samples + ask->sample;
+    sim_patterns_value(&sim->patterns, yd_plan_def(sim->plan), ask, &moment, text, answer);
 }
 
 static void json_value(struct yd_json *json, const struct yd_decom_value *value)
@@ -90,17 +100,22 @@ static void json_value(struct yd_json *json, const struct yd_decom_value *value)
     }
 }
 
+/* Several samples of one measurement in a minor frame are a list. */
+static void json_sample(struct yd_json *json, const struct yd_encode_ask *ask, const struct yd_decom_value *value)
+{
+    if (ask->sample == 0) yd_json_key_str(json, ask->name);
+    if (ask->samples > 1 && ask->sample == 0) yd_json_array(json);
+    json_value(json, value);
+    if (ask->samples > 1 && ask->sample == ask->samples - 1) yd_json_array_end(json);
+}
+
 static void on_told(void *arg, const struct yd_encode_ask *ask, const struct yd_decom_value *raw,
                     const struct yd_decom_value *value)
 {
     struct sim *sim = arg;
     if (!sim->values) return;
-    if (ask->published) {
-        yd_json_key_str(&sim->named_json, ask->name);
-        json_value(&sim->named_json, value);
-    }
-    yd_json_key_str(&sim->raw_json, ask->name);
-    json_value(&sim->raw_json, raw);
+    if (ask->published) json_sample(&sim->named_json, ask, value);
+    json_sample(&sim->raw_json, ask, raw);
 }
 
 static void write_values(struct sim *sim, uint32_t packet, bool sent)
@@ -178,9 +193,45 @@ static void write_hex(const struct sim *sim, uint32_t packet, struct yd_str byte
     printf("%s\n", sim->args->json ? "\"}" : "");
 }
 
-static int give(struct sim *sim, uint32_t packet, struct yd_str bytes)
+static void on_room(void *arg, char **ret_to, size_t *ret_size)
+{
+    struct sim *sim = arg;
+    *ret_to = sim->ignored;
+    *ret_size = sizeof sim->ignored;
+}
+
+static void on_data(void *arg, size_t size)
+{
+    (void)arg;
+    (void)size;
+}
+
+static void on_ended(void *arg, int error)
+{
+    ((struct sim *)arg)->ended = error;
+}
+
+static void on_connected(void *arg)
+{
+    ((struct sim *)arg)->connected = true;
+}
+
+/* A peer that does not read makes it wait. */
+static int write_stream(struct sim *sim, struct yd_str bytes)
+{
+    int r = YD_EFULL;
+    while (!stopped && !sim->ended && (r = yd_stream_write(sim->stream, bytes)) == YD_EFULL)
+        (void)yd_loop_run(sim->loop, 100 * YD_NS_PER_MS);
+    return sim->ended ? sim->ended : r;
+}
+
+static int send_bytes(struct sim *sim, uint32_t packet, struct yd_str bytes)
 {
     struct kind *kind = &sim->kinds[packet];
+    if (sim->stream) {
+        int r = write_stream(sim, bytes);
+        if (r < 0) return kind->failed++, snprintf(kind->why, sizeof kind->why, "%s", yd_error_text(r)), r;
+    }
     if (sim->socket) {
         int r = bytes.size > 65507 ? YD_ETOOBIG : yd_datagrams_send(sim->socket, &sim->to, bytes);
         for (int tries = 0; r == YD_EAGAIN && tries < 1000; tries++) {
@@ -191,9 +242,15 @@ static int give(struct sim *sim, uint32_t packet, struct yd_str bytes)
     }
     if (sim->capture) write_capture(sim, bytes);
     if (sim->hex) write_hex(sim, packet, bytes);
-    kind->sent++;
     kind->bytes += bytes.size;
     return 0;
+}
+
+static int give(struct sim *sim, uint32_t packet, struct yd_str bytes)
+{
+    int r = send_bytes(sim, packet, bytes);
+    if (r == 0) sim->kinds[packet].sent++;
+    return r;
 }
 
 /* ---- the schedule ---- */
@@ -224,9 +281,9 @@ static int make_packets(struct sim *sim)
     for (uint64_t made = 0; !stopped && made < sim->count && next_packet(sim, &packet, &since); made++) {
         if (since >= sim->duration_ns) break;
         int64_t wait;
-        while (sim->socket && !stopped && (wait = begun + since - yd_clock_mono()) > 0)
+        while (sim->loop && !stopped && !sim->ended && (wait = begun + since - yd_clock_mono()) > 0)
             (void)yd_loop_run(sim->loop, YD_MIN(wait, 100 * YD_NS_PER_MS));
-        if (stopped) break;
+        if (stopped || sim->ended) break;
         struct kind *kind = &sim->kinds[packet];
         sim->moment = (struct sim_moment){since, sim->start_ns + since, kind->made++};
         int r = encode(sim, packet, &bytes);
@@ -246,6 +303,11 @@ static int make_packets(struct sim *sim)
         bool sent = !lost && give(sim, packet, bytes) == 0;
         if (sim->values) write_values(sim, packet, sent);
     }
+    struct yd_str rest = yd_encoder_rest(sim->encoder);
+    if (rest.size) (void)send_bytes(sim, 0, rest);
+    if (sim->ended)
+        code = cli_fail(sim->args, "--to %s: the connection ended: %s", cli_value(sim->args, "to"),
+                        yd_error_text(sim->ended));
     return code;
 }
 
@@ -401,6 +463,22 @@ static int open_file(struct sim *sim, const char *option, FILE **ret)
     return CLI_DONE;
 }
 
+static int open_stream(struct sim *sim, const char *to)
+{
+    static const struct yd_stream_ops ops = {
+        .room = on_room, .data = on_data, .ended = on_ended, .connected = on_connected};
+    struct yd_trail trail = {0};
+    int r = yd_address_parse(yd_str_of(to), &sim->to, &trail);
+    if (r == 0) r = yd_loop_create_uv(&sim->loop);
+    if (r == 0) r = yd_connect(sim->loop, &sim->to, &ops, sim, &sim->stream, &trail);
+    int64_t end = yd_clock_mono() + 10 * YD_NS_PER_S;
+    while (r == 0 && !stopped && !sim->connected && !sim->ended && yd_clock_mono() < end)
+        (void)yd_loop_run(sim->loop, 100 * YD_NS_PER_MS);
+    if (r == 0 && !sim->connected) r = sim->ended ? sim->ended : YD_ETIMEOUT;
+    if (r < 0) return cli_fail(sim->args, "--to tcp:%s: %s", to, trail.size ? yd_trail_text(&trail) : yd_error_text(r));
+    return CLI_DONE;
+}
+
 static int open_ways(struct sim *sim)
 {
     static const struct yd_datagrams_ops quiet = {0};
@@ -419,6 +497,7 @@ static int open_ways(struct sim *sim)
         (void)fwrite(&head, 1, sizeof head, sim->capture);
     }
     if (!to) return CLI_DONE;
+    if (strncmp(to, "tcp:", 4) == 0) return open_stream(sim, to + 4);
     if (strncmp(to, "udp:", 4) == 0) to += 4;
     int r = yd_address_parse(yd_str_of(to), &sim->to, &trail);
     if (r == 0) r = yd_loop_create_uv(&sim->loop);
@@ -441,6 +520,12 @@ static int close_file(struct sim *sim, FILE *file, const char *option, int code)
 static int close_ways(struct sim *sim, int code)
 {
     if (sim->socket) yd_datagrams_close(sim->socket);
+    if (sim->stream) {
+        int64_t end = yd_clock_mono() + 10 * YD_NS_PER_S;
+        while (sim->connected && !sim->ended && yd_stream_backlog(sim->stream) && yd_clock_mono() < end)
+            (void)yd_loop_run(sim->loop, 10 * YD_NS_PER_MS);
+        yd_stream_close(sim->stream);
+    }
     if (sim->loop) {
         (void)yd_loop_run(sim->loop, 0);
         yd_loop_destroy(sim->loop);
@@ -465,11 +550,15 @@ static int run_with(struct sim *sim, char **patterns)
     sim->kind_count = YD_MIN(yd_plan_packet_count(sim->plan), (uint32_t)PACKETS_MAX);
     sim->kinds = calloc(sim->kind_count + 1, sizeof *sim->kinds);
     if (!sim->kinds) return cli_fail(sim->args, "out of memory");
-    for (uint32_t i = 0; i < sim->kind_count; i++) sim->kinds[i].rate = 10;
+    double rate = yd_plan_frame_rate(sim->plan);
+    for (uint32_t i = 0; i < sim->kind_count; i++) sim->kinds[i].rate = rate > 0 ? rate : 10;
     int code = read_options(sim, patterns);
     if (code != CLI_DONE) return code;
+    if (sim->loss > 0 && yd_plan_frame_bits(sim->plan) % 8)
+        return cli_usage(
+            sim->args, "--loss wants minor frames of whole bytes: these have %u bits, and others would lose some, too",
+            yd_plan_frame_bits(sim->plan));
     int r = yd_encoder_create(sim->plan, &options, NULL, &sim->encoder);
-    if (r == YD_ENOTSUP) return cli_fail(sim->args, "commutated frames are not made, only packets");
     if (r < 0) return cli_fail(sim->args, "%s", yd_error_text(r));
     if ((code = open_ways(sim)) != CLI_DONE) return code;
     (void)sigaction(SIGINT, &stop, NULL);
@@ -508,11 +597,12 @@ static int run(struct cli_args *args)
 }
 
 static const struct cli_option options[] = {
-    {"to", "udp:HOST:PORT", "sends them, each at its time"},
+    {"to", "udp:HOST:PORT", "sends them, each at its time; tcp:HOST:PORT: behind each other, as one stream"},
     {"hex", NULL, "prints them: seconds since the beginning, packet, bytes (without --to, --out and --values: this)"},
     {"out", "FILE.pcap", "writes them into a capture (`Pcap` replays it), as fast as it goes"},
     {"values", "FILE", "what was made, a JSON line a packet, lost ones too; - is standard output"},
-    {"rate", "N", "packets a second of each kind (10), or flight=50,housekeeping=5; 0: none"},
+    {"rate", "N",
+     "packets a second of each kind (10; minor frames: as their bit rate), or flight=50,housekeeping=5; 0: none"},
     {"count", "N", "ends after so many; without --to and --duration 10"},
     {"duration", "TIME", "ends after so long: 30s"},
     {"pattern", "RULES", "what measurements do: 'altitude=sine:0..4200:60s phase=const:BOOST *=random'"},
@@ -530,8 +620,8 @@ const struct cli_command cmd_sim = {
     .summary = "makes packets for a definition, and sends them",
     .doc =
         "A source of packets: each kind that the definition has, at its rate, with values that follow patterns. "
-        "Constants "
-        "and what tells packets apart are as the definition wants them, sequence counters count.\n\n"
+        "Constants and what tells packets apart are as the definition wants them, sequence counters count, checksums "
+        "are computed. Of a commutated frame each packet is the next minor frame.\n\n"
         "A pattern is NAME=KIND[:LOW..HIGH][:PERIOD], in engineering units; NAME is a measurement's, its last parts, "
         "or a "
         "glob; the first that matches counts. sine and ramp begin at LOW, square is LOW for half a period, random "
