@@ -307,9 +307,44 @@ struct yd__scope *yd__refer(struct yd__compiler *compiler, struct yd__info *info
     return found;
 }
 
+/* The field of what is asked, with its calibrations. */
+static const struct yd__field *asked(struct yd__compiler *compiler, struct yd__info *info, struct yd_str name,
+                                     const struct yd__scope *item, const struct yd__scope *from)
+{
+    struct yd__field *field = yd__piece(compiler, sizeof *field);
+    struct yd__info *where = NULL;
+    *field = *yd__compile_field(compiler, item->entry->type);
+    (void)yd__find(info, name, from, &where);
+    yd__compile_calibrations(compiler, where, item, field);
+    return field;
+}
+
+static const struct yd__condition *compare_two(struct yd__compiler *compiler, struct yd__info *info,
+                                               const struct yd_def_condition *source, const struct yd__scope *from)
+{
+    struct yd__scope *one = yd__refer(compiler, info, source->field, from),
+                     *other = yd__refer(compiler, info, source->other, from);
+    if (!one || !other) return NULL;
+    if (!yd__is_number(one->entry->type) || !yd__is_number(other->entry->type)) {
+        yd_def_error(compiler->diagnostics, YD_D_VALUE, source->place, "", "only numbers are compared with each other");
+        return NULL;
+    }
+    struct yd__condition *made = yd__piece(compiler, sizeof *made);
+    *made = (struct yd__condition){.reg = one->reg,
+                                   .op = source->op,
+                                   .source = source,
+                                   .calibrated = source->calibrated,
+                                   .field = asked(compiler, info, source->field.name, one, from),
+                                   .other = other->reg,
+                                   .other_calibrated = source->other_calibrated,
+                                   .other_field = asked(compiler, info, source->other.name, other, from)};
+    return made;
+}
+
 static const struct yd__condition *compare(struct yd__compiler *compiler, struct yd__info *info,
                                            const struct yd_def_condition *source, const struct yd__scope *from)
 {
+    if (source->other.name.size) return compare_two(compiler, info, source, from);
     struct yd_diagnostics *diagnostics = compiler->diagnostics;
     struct yd__scope *item = yd__refer(compiler, info, source->field, from);
     if (!item) return NULL;
@@ -317,12 +352,7 @@ static const struct yd__condition *compare(struct yd__compiler *compiler, struct
     struct yd__condition *made = yd__piece(compiler, sizeof *made);
     *made =
         (struct yd__condition){.reg = item->reg, .op = source->op, .source = source, .calibrated = source->calibrated};
-    struct yd__field *field = yd__piece(compiler, sizeof *field);
-    *field = *yd__compile_field(compiler, item->entry->type);
-    struct yd__info *where = NULL;
-    (void)yd__find(info, source->field.name, from, &where);
-    yd__compile_calibrations(compiler, where, item, field);
-    made->field = field;
+    made->field = asked(compiler, info, source->field.name, item, from);
     bool is_text = type->encoding == YD_DEF_STRING || type->encoding == YD_DEF_BINARY;
     struct yd_def_value value = source->value;
     switch (value.type) {
@@ -398,9 +428,12 @@ static void collect(const struct yd__condition *condition, uint32_t *to, uint32_
         collect(condition->b, to, count, max);
         return;
     }
-    for (uint32_t i = 0; i < *count; i++)
-        if (to[i] == condition->reg) return;
-    if (*count < max) to[(*count)++] = condition->reg;
+    const uint32_t registers[] = {condition->reg, condition->other_field ? condition->other : condition->reg};
+    for (size_t j = 0; j < YD_COUNT(registers); j++) {
+        bool known = false;
+        for (uint32_t i = 0; i < *count; i++) known |= to[i] == registers[j];
+        if (!known && *count < max) to[(*count)++] = registers[j];
+    }
 }
 
 static const struct yd__condition *both(struct yd__compiler *compiler, const struct yd__condition *a,
@@ -484,7 +517,8 @@ static bool wants(const struct yd__condition *condition, uint32_t reg, uint64_t 
     if (!condition) return false;
     if (condition->logic == YD_DEF_AND) return wants(condition->a, reg, ret) || wants(condition->b, reg, ret);
     if (condition->logic != YD_DEF_COMPARE || condition->reg != reg || condition->op != YD_DEF_EQ || condition->label ||
-        condition->calibrated || condition->value.type == YD_TEXT || condition->value.type == YD_F64)
+        condition->calibrated || condition->other_field || condition->value.type == YD_TEXT ||
+        condition->value.type == YD_F64)
         return false;
     if (condition->field->encoding != YD_DEF_UNSIGNED) return false;
     *ret = condition->value.u64;

@@ -72,6 +72,7 @@ static bool solve(struct yd_encoder *encoder, struct yd__target *target, const s
         target->forced_count = before;
         return solve(encoder, target, condition->b, holds);
     }
+    if (condition->other_field) return false; /* two unknowns */
     struct yd_decom_value *registers = encoder->machine.registers;
     for (uint32_t i = 0; i < target->forced_count; i++) {
         uint64_t bits = 0;

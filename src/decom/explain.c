@@ -105,7 +105,10 @@ static void put_condition(const struct explaining *e, const struct yd__condition
     }
     struct yd_str name = c->source->field.name;
     yd_buf_printf(to, "%.*s %s ", YD_STR_FMT(name), ops[c->op]);
-    put_value(to, &c->value);
+    if (c->other_field)
+        yd_buf_str(to, c->source->other.name);
+    else
+        put_value(to, &c->value);
     const struct yd_decom_value *is = &e->machine.registers[c->reg];
     if (yd__condition_holds(c, e->machine.registers)) return;
     struct yd_decom_value shown = *is;

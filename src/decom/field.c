@@ -511,7 +511,12 @@ bool yd__condition_holds(const struct yd__condition *condition, const struct yd_
     }
     struct yd_decom_value value = registers[condition->reg];
     if (condition->label || condition->calibrated) value = yd__field_value(condition->field, value, registers);
-    int order = order_of(value, condition->value);
+    struct yd_decom_value with = condition->value;
+    if (condition->other_field) {
+        with = registers[condition->other];
+        if (condition->other_calibrated) with = yd__field_value(condition->other_field, with, registers);
+    }
+    int order = order_of(value, with);
     switch (condition->op) {
     case YD_DEF_EQ:
         return order == 0;

@@ -88,6 +88,9 @@ struct yd__condition {
     enum yd_def_op op;
     bool calibrated, label; /* label: compare with the label's text */
     struct yd_decom_value value;
+    uint32_t other; /* register to compare with instead of `value`, if there is other_field */
+    const struct yd__field *other_field;
+    bool other_calibrated;
     const struct yd_def_condition *source;
 };
 

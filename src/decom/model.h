@@ -69,6 +69,8 @@ struct yd_def_condition {
     enum yd_def_op op;
     struct yd_def_value value;
     bool calibrated; /* compare the engineering value; else the raw one. A label is compared as label in any case */
+    struct yd_def_ref other; /* COMPARE: with this number instead of `value` */
+    bool other_calibrated;
 };
 
 /* A number that may be told by a field: field × scale + offset; or looked up: the first choice that holds, + offset. */

@@ -175,6 +175,36 @@ static struct yd_def_condition *compare(struct xtce *xtce, const struct xtce_ask
     return made;
 }
 
+/* "Operand1 operator Operand2" (ComparisonCheckType), each calibrated or raw as it says for itself. */
+static struct yd_def_condition *compare_two(struct xtce *xtce, const struct xtce_asks *asks, const struct yd__xml *node,
+                                            const struct yd__xml *one, const struct yd__xml *other, struct yd_str word,
+                                            const char **ret_why)
+{
+    const struct yd__xml *nodes[2] = {one, other};
+    const struct yd_def_type *types[2];
+    struct yd_def_ref refs[2];
+    bool calibrated[2];
+    enum yd_def_op op = YD_DEF_EQ;
+    for (int i = 0; i < 2; i++) {
+        calibrated[i] = xtce_flag(xtce, nodes[i], "useCalibratedValue", true);
+        if (!xtce_reference(xtce, asks, nodes[i], &refs[i], NULL, &types[i], ret_why)) return NULL;
+        *ret_why = xtce_why(xtce, nodes[i], "a comparison of what is no number");
+        if (types[i]->encoding > YD_DEF_MIL1750A || types[i]->epoch != YD_DEF_EPOCH_NONE) return NULL;
+        calibrated[i] = calibrated[i] && (types[i]->calibrations || types[i]->labels);
+    }
+    *ret_why = xtce_why(xtce, node, "a label that is compared with a number");
+    if ((types[0]->labels && calibrated[0]) != (types[1]->labels && calibrated[1])) return NULL;
+    *ret_why = xtce_why(xtce, node, "an operator that is not known");
+    if (!take_operator(xtce, node, word, &op)) return NULL;
+    struct yd_def_condition *made = yd_def_compare(xtce->def, refs[0].name, op, yd_def_u64(0), node->place);
+    xtce_check(xtce, made);
+    made->calibrated = calibrated[0];
+    made->other = refs[1];
+    made->other_calibrated = calibrated[1];
+    *ret_why = NULL;
+    return made;
+}
+
 static struct yd_def_condition *take_condition(struct xtce *xtce, const struct xtce_asks *asks,
                                                const struct yd__xml *node, unsigned depth, const char **ret_why);
 
@@ -213,8 +243,13 @@ static struct yd_def_condition *take_condition(struct xtce *xtce, const struct x
     case XT_Condition: {
         const struct yd__xml *asked = xtce_child(node, XT_ParameterInstanceRef),
                              *operator= xtce_child(node, XT_ComparisonOperator), *value = xtce_child(node, XT_Value);
-        if (asked && operator&& value) return compare(xtce, asks, node, asked, operator->text, value->text, ret_why);
-        *ret_why = xtce_why(xtce, node, "a comparison of two parameters");
+        const struct yd__xml *other = asked ? asked->next : NULL;
+        while (other && (other->foreign || other->tag != XT_ParameterInstanceRef)) other = other->next;
+        if (asked && operator&& value && !other)
+            return compare(xtce, asks, node, asked, operator->text, value->text, ret_why);
+        if (asked && operator&& other && !value)
+            return compare_two(xtce, asks, node, asked, other, operator->text, ret_why);
+        *ret_why = xtce_why(xtce, node, "a comparison that is not read");
         return NULL;
     }
     default:

@@ -335,6 +335,13 @@ static void put_limits(struct writer *writer, const struct yd_def_limits *limits
 
 /* ---- entries ---- */
 
+static bool compares_fields(const struct yd_def_condition *condition)
+{
+    if (!condition) return false;
+    if (condition->logic == YD_DEF_COMPARE) return condition->other.name.size > 0;
+    return compares_fields(condition->a) || compares_fields(condition->b);
+}
+
 /* What `.ydm` has no words for. */
 static const char *cannot(const struct yd_def_entry *entry)
 {
@@ -346,6 +353,10 @@ static const char *cannot(const struct yd_def_entry *entry)
     if (type->epoch != YD_DEF_EPOCH_NONE && type->encoding < YD_DEF_STRING && tick && tick != 1 &&
         tick != YD_NS_PER_US && tick != YD_NS_PER_MS && tick != YD_NS_PER_S)
         return "a time that counts neither ns, us, ms nor s";
+    bool compares = compares_fields(entry->only_if);
+    for (const struct yd_def_calibration *item = type->calibrations; item; item = item->next)
+        compares |= compares_fields(item->when);
+    if (compares) return "a comparison of two fields";
     const struct yd_def_amount *amounts[] = {&type->size, &entry->dimension[0], &entry->dimension[1]};
     for (size_t i = 0; i < YD_COUNT(amounts); i++)
         if (amounts[i]->choices)
@@ -490,6 +501,7 @@ static const char *why_not(const struct yd_def_container *container)
 {
     for (unsigned depth = 0; container && depth < 256; container = container->parent, depth++) {
         if (container->unsupported) return container->unsupported;
+        if (compares_fields(container->when)) return "a comparison of two fields";
         if (container->word_bits) return "commutated frames are not written";
     }
     return NULL;

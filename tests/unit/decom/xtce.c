@@ -202,6 +202,39 @@ static void sizes_and_counts_are_looked_up(void **state)
     expect_rejected(xml, "02 0a 0b 0c", YD_DECOM_COUNT);
 }
 
+static void parameters_are_compared_with_each_other(void **state)
+{
+    (void)state;
+#define TWO(first, operator, second)                                                                                   \
+    BEGIN "<ParameterTypeSet>" U8 "<FloatParameterType name='half'><IntegerDataEncoding sizeInBits='8'>"               \
+          "<DefaultCalibrator><PolynomialCalibrator><Term coefficient='0.5' exponent='1'/></PolynomialCalibrator>"     \
+          "</DefaultCalibrator></IntegerDataEncoding></FloatParameterType></ParameterTypeSet><ParameterSet>"           \
+          "<Parameter name='a' parameterTypeRef='u8'/><Parameter name='b' parameterTypeRef='half'/>"                   \
+          "<Parameter name='v' parameterTypeRef='u8'/></ParameterSet><ContainerSet>"                                   \
+          "<SequenceContainer name='H' abstract='true'><EntryList><ParameterRefEntry parameterRef='a'/>"               \
+          "<ParameterRefEntry parameterRef='b'/></EntryList></SequenceContainer><SequenceContainer name='P'>"          \
+          "<EntryList><ParameterRefEntry parameterRef='v'/></EntryList><BaseContainer containerRef='H'>"               \
+          "<RestrictionCriteria><BooleanExpression><Condition>" first "<ComparisonOperator>"                           \
+          operator"</ComparisonOperator>" second                                                                       \
+                  "</Condition></BooleanExpression></RestrictionCriteria></BaseContainer>"                             \
+                  "</SequenceContainer></ContainerSet>" END
+#define A     "<ParameterInstanceRef parameterRef='a'/>"
+#define B     "<ParameterInstanceRef parameterRef='b'/>"
+#define B_RAW "<ParameterInstanceRef parameterRef='b' useCalibratedValue='false'/>"
+    expect(TWO(A, "==", B), "02 04 07", "S.a=2\nS.b=2\nS.v=7\n");
+    expect_rejected(TWO(A, "==", B), "04 04 07", YD_DECOM_UNKNOWN);
+    expect(TWO(A, "==", B_RAW), "04 04 07", "S.a=4\nS.b=2\nS.v=7\n");
+    expect_rejected(TWO(A, "==", B_RAW), "02 04 07", YD_DECOM_UNKNOWN);
+    expect(TWO(B, "&lt;", A), "03 04 07", "S.a=3\nS.b=2\nS.v=7\n");
+    expect_rejected(TWO(B, "&lt;", A), "02 04 07", YD_DECOM_UNKNOWN);
+    expect_rejected(TWO(B, "&lt;", A), "02", YD_DECOM_TRUNCATED);
+    struct decoded decoded;
+    decode_raw(&decoded, TWO(A, "==", B "<Value>2</Value>"), "02 04 07", false);
+    assert_non_null(strstr(decoded.errors.data, "a comparison that is not read"));
+    assert_string_equal(decoded.lines.data, "");
+    decoded_fini(&decoded);
+}
+
 /* The schemas differ in what a valid range is of when they do not say: 1.2 of calibrated values, before of raw ones. */
 static void valid_ranges_are_of_raw_or_calibrated_values(void **state)
 {
@@ -500,6 +533,7 @@ int main(void)
         cmocka_unit_test(calibrators_compute),
         cmocka_unit_test(what_is_not_supported_is_named_and_not_decoded),
         cmocka_unit_test(sizes_and_counts_are_looked_up),
+        cmocka_unit_test(parameters_are_compared_with_each_other),
         cmocka_unit_test(valid_ranges_are_of_raw_or_calibrated_values),
         cmocka_unit_test(alarms_become_limits_or_are_named),
         cmocka_unit_test(containers_continue_include_and_repeat),
