@@ -362,6 +362,47 @@ static void alarms_become_limits_or_are_named(void **state)
     "</xtce:Condition></xtce:ORedConditions></xtce:BooleanExpression></xtce:RestrictionCriteria></xtce:BaseContainer>" \
     "</xtce:SequenceContainer></xtce:ContainerSet></xtce:TelemetryMetaData></xtce:SpaceSystem>\n</xtce:SpaceSystem>\n"
 
+/* Whatever is told by conditions: sizes, dimensions, repetitions, of values and of each other; and alarms. */
+#define LOOKED_UP                                                                                                      \
+    "<SpaceSystem name='S' xmlns='http://www.omg.org/spec/XTCE/20180204'><TelemetryMetaData>"                          \
+    "<ParameterTypeSet><IntegerParameterType name='u8' signed='false'><IntegerDataEncoding sizeInBits='8'/>"           \
+    "</IntegerParameterType><FloatParameterType name='half'>"                                                          \
+    "<ValidRange minInclusive='0' maxInclusive='9' validRangeAppliesToCalibrated='false'/>"                            \
+    "<IntegerDataEncoding sizeInBits='8' encoding='twosComplement'><DefaultCalibrator><PolynomialCalibrator>"          \
+    "<Term coefficient='0.5' exponent='1'/></PolynomialCalibrator></DefaultCalibrator></IntegerDataEncoding>"          \
+    "<DefaultAlarm><StaticAlarmRanges rangeForm='outside'><WarningRange minInclusive='-5' maxInclusive='5'/>"          \
+    "</StaticAlarmRanges><ChangeAlarmRanges changeType='changePerSample'>"                                             \
+    "<SevereRange minInclusive='-9' maxExclusive='9'/></ChangeAlarmRanges></DefaultAlarm>"                             \
+    "</FloatParameterType><EnumeratedParameterType name='E'><IntegerDataEncoding sizeInBits='4'/>"                     \
+    "<EnumerationList><Enumeration value='0' label='OFF'/><Enumeration value='1' maxValue='9' label='ON'/>"            \
+    "</EnumerationList></EnumeratedParameterType><BinaryParameterType name='T'><BinaryDataEncoding>"                   \
+    "<SizeInBits><DiscreteLookupList defaultValue='8'><DiscreteLookup value='16'>"                                     \
+    "<Comparison parameterRef='n' value='1'/></DiscreteLookup><DiscreteLookup value='24'><BooleanExpression>"          \
+    "<ORedConditions><Condition><ParameterInstanceRef parameterRef='n'/><ComparisonOperator>&gt;"                      \
+    "</ComparisonOperator><ParameterInstanceRef parameterRef='b' useCalibratedValue='false'/></Condition>"             \
+    "<Condition><ParameterInstanceRef parameterRef='e'/><ComparisonOperator>==</ComparisonOperator><Value>ON"          \
+    "</Value></Condition></ORedConditions></BooleanExpression></DiscreteLookup></DiscreteLookupList>"                  \
+    "</SizeInBits></BinaryDataEncoding></BinaryParameterType>"                                                         \
+    "<ArrayParameterType name='A' arrayTypeRef='half'><DimensionList><Dimension><StartingIndex><FixedValue>0"          \
+    "</FixedValue></StartingIndex><EndingIndex><DiscreteLookupList><DiscreteLookup value='2'>"                         \
+    "<Comparison parameterRef='n' comparisonOperator='&lt;' value='9'/></DiscreteLookup></DiscreteLookupList>"         \
+    "</EndingIndex></Dimension></DimensionList></ArrayParameterType></ParameterTypeSet><ParameterSet>"                 \
+    "<Parameter name='n' parameterTypeRef='u8'/><Parameter name='b' parameterTypeRef='half'/>"                         \
+    "<Parameter name='e' parameterTypeRef='E'/><Parameter name='e2' parameterTypeRef='E'/>"                            \
+    "<Parameter name='v' parameterTypeRef='T'/><Parameter name='w' parameterTypeRef='A'/>"                             \
+    "<Parameter name='z' parameterTypeRef='E'/></ParameterSet><ContainerSet>"                                          \
+    "<SequenceContainer name='H' abstract='true'><EntryList><ParameterRefEntry parameterRef='n'/>"                     \
+    "<ParameterRefEntry parameterRef='b'/><ParameterRefEntry parameterRef='e'/>"                                       \
+    "<ParameterRefEntry parameterRef='e2'/></EntryList></SequenceContainer><SequenceContainer name='P'>"               \
+    "<EntryList><ParameterRefEntry parameterRef='v'/><ParameterRefEntry parameterRef='w'/>"                            \
+    "<ParameterRefEntry parameterRef='z'><RepeatEntry><Count><DiscreteLookupList defaultValue='2'>"                    \
+    "<DiscreteLookup value='1'><Comparison parameterRef='e' value='ON'/></DiscreteLookup>"                             \
+    "</DiscreteLookupList></Count></RepeatEntry></ParameterRefEntry></EntryList>"                                      \
+    "<BaseContainer containerRef='H'><RestrictionCriteria><BooleanExpression><Condition>"                              \
+    "<ParameterInstanceRef parameterRef='n'/><ComparisonOperator>&gt;=</ComparisonOperator>"                           \
+    "<ParameterInstanceRef parameterRef='b'/></Condition></BooleanExpression></RestrictionCriteria>"                   \
+    "</BaseContainer></SequenceContainer></ContainerSet></TelemetryMetaData></SpaceSystem>"
+
 static void containers_continue_include_and_repeat(void **state)
 {
     (void)state;
@@ -371,6 +412,9 @@ static void containers_continue_include_and_repeat(void **state)
     expect(PACKETS, "03 02 0a 0b 0c 0d",
            "Sat.id=3\nSat.len=2\nSat.Power.Cells.0.v=10\nSat.Power.Cells.0.t=11\nSat.Power.Cells.1.v=12\n"
            "Sat.Power.Cells.1.t=13\n");
+    expect(LOOKED_UP, "01 02 05 aa bb 06 04 02 50",
+           "S.n=1\nS.b=1\nS.e=OFF\nS.e2=ON\nS.v=aabb\nS.w.0=3\nS.w.1=2\nS.w.2=1\nS.z.0=ON\nS.z.1=OFF\n");
+    expect_rejected(LOOKED_UP, "01 04 05 aa bb 06 04 02 50", YD_DECOM_UNKNOWN);
     expect_rejected(PACKETS, "04 02 0a", YD_DECOM_UNKNOWN);
     expect_rejected(PACKETS, "03 02 0a", YD_DECOM_TRUNCATED);
 }
@@ -476,9 +520,10 @@ static void a_damaged_file_never_breaks_the_reader(void **state)
 {
     (void)state;
     uint64_t seed = test_seed();
-    const char *whole = PACKETS;
-    size_t size = strlen(whole);
-    for (int round = 0; round < 2000; round++) {
+    static const char *const texts[] = {PACKETS, LOOKED_UP};
+    for (int round = 0; round < 3000; round++) {
+        const char *whole = texts[round % 2];
+        size_t size = strlen(whole);
         struct yd_buf xml;
         yd_buf_init(&xml, NULL);
         yd_buf_add(&xml, whole, size);
@@ -506,9 +551,8 @@ static void a_damaged_file_never_breaks_the_reader(void **state)
     }
 }
 
-static void memory_that_runs_out_is_told(void **state)
+static void run_out_of_memory(struct yd_str text)
 {
-    (void)state;
     int r = YD_ENOMEM;
     for (uint64_t n = 1; r == YD_ENOMEM; n++) {
         struct yd_alloc_failing failing;
@@ -517,12 +561,19 @@ static void memory_that_runs_out_is_told(void **state)
         yd_alloc_failing_init(&failing, n);
         yd_diagnostics_init(&diagnostics, NULL);
         struct yd_plan_options options = {.alloc = &failing.alloc};
-        r = yd_plan_read("test.xml", YD_STR(PACKETS), &options, &diagnostics, &plan);
+        r = yd_plan_read("test.xml", text, &options, &diagnostics, &plan);
         assert_true(r == 0 || r == YD_ENOMEM);
         yd_plan_destroy(plan);
         yd_diagnostics_fini(&diagnostics);
         assert_int_equal(failing.bytes_out, 0);
     }
+}
+
+static void memory_that_runs_out_is_told(void **state)
+{
+    (void)state;
+    run_out_of_memory(YD_STR(PACKETS));
+    run_out_of_memory(YD_STR(LOOKED_UP));
 }
 
 int main(void)
