@@ -85,7 +85,7 @@ def a_changed_definition_is_taken_over_between_two_packets(folder):
                                    'rocket.flight.altitude', '801'], stdout=subprocess.PIPE, text=True)
         daemon.children.append(reader)
         assert reader.stdout.readline() == 'ready\n'
-        finish = sim(daemon, '--count', '880', '--seed', '5', wait=False)
+        finish = sim(daemon, '--count', '880', '--seed', '5', wait=False, rates='flight=80,housekeeping=8')  # for ten seconds
         wait_for(lambda: decoded(native)['flight'] > before['flight'] + 150, why='packets by the old definition')
         change(path, *CHANGES)
         row = json.loads(reload(native).stdout)

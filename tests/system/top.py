@@ -113,12 +113,13 @@ last -> metrics :: Log(stream: "metrics")
 '''
     with Daemon(folder, topology=topology, args=['--plugin', slow]) as daemon, flood(daemon):
         assert 'slow, busy' in named(daemon, 'element', 'slow')['text']
-        # The element may be named before the queue in front of it is full: asked until the one before it is held up.
+        # The element may be named before the queue in front of it is full: asked until the one before it is held up. And the
+        # disk may be the slower one for a while, with other work on this machine: until it was not, on the whole.
         def shares():
             elements = {e['name']: e for e in daemon.status()['elements']}
-            return elements if elements['first']['waiting_output_ns'] > 0 else None
-        slow_share = wait_for(shares, why='that the element before it waits for room')['slow']
-        assert slow_share['waiting_output_ns'] < slow_share['busy_ns'], slow_share
+            slow = elements['slow']
+            return elements['first']['waiting_output_ns'] > 0 and slow['waiting_output_ns'] < slow['busy_ns']
+        wait_for(shares, why='that the element before it waits for room, and it hardly for the disk')
         # What stood in the queue before it is told with its size.
         waits = top(daemon, '--waits')
         line = next(line for line in waits.splitlines() if line.strip().startswith('slow.input'))
