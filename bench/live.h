@@ -37,10 +37,19 @@ pid_t beside(void (*run)(void *), void *with); /* a process on the other core; c
 void wait_ready(uint64_t count);
 double end(pid_t pid); /* CPU time that it took, ns */
 
+/* livedoor.c, us: from the moment a successor listens to its first value in the reader; from the kill to being told. */
+void door_us(struct series *to, struct series *told);
+
+/* livewake.c: the call that publishes to 32 sleepers, and a bare wake of as many, us; a value in a Broker's source, ns.
+ */
+void wake_us(struct series *ours, struct series *raw);
+void source_ns(struct series *alone, struct series *subscribed);
+
 /* livering.c: a value in order through a lossless ring of `size`; there and back, by readers that spin (ns) or sleep
- * (us). */
+ * (us); or as a program waits: a few looks, then asleep (us). */
+enum bench_waiting { SPINNING, ASLEEP_AT_ONCE, LOOKING };
 void stream_ns(struct series *to, struct series *cpu, uint64_t size);
-void ring_round(struct series *to, bool asleep);
+void ring_round(struct series *to, enum bench_waiting waiting);
 
 /* livezmq.c. LIBZMQ=path of libzmq.so.5 */
 bool zmq_load(void);

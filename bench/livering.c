@@ -36,6 +36,8 @@ static void open_ring(const struct yd_live_ring *from, struct yd_live_ring_reade
     must(yd_live_ring_reader_open(&data, from->credit ? &credit : NULL, reader), "reader");
 }
 
+#define LOOKS 64 /* as SPINS in src/live/library/wait.c */
+
 /* Nothing to do: a few looks before the core is given away. */
 static void idle(unsigned *looks)
 {
@@ -93,10 +95,14 @@ void stream_ns(struct series *to, struct series *cpu, uint64_t size)
     yd_live_ring_destroy(&ring);
 }
 
-static uint64_t next_asleep(struct yd_live_ring_reader *reader, uint32_t word)
+/* As the library does it (wait.c): so many looks, then asleep. */
+static uint64_t next_asleep(struct yd_live_ring_reader *reader, uint32_t word, unsigned looks)
 {
     struct yd_live_event event;
     while (yd_live_ring_next(reader, NULL, 0, &event) != 1) {
+        unsigned spin = 0;
+        while (spin < looks && !yd_live_ring_ready(reader)) spin++, yd__relax();
+        if (spin < looks) continue;
         struct yd_live_sleep sleep = yd_live_bell_arm(&bell_mapping, word);
         if (!yd_live_ring_ready(reader)) (void)yd_live_bell_sleep(&sleep, 1, INT64_MAX);
     }
@@ -117,20 +123,29 @@ static void put(struct yd_live_ring *to, uint64_t value)
     yd_live_ring_commit(to);
 }
 
+static const enum bench_waiting waitings[] = {SPINNING, ASLEEP_AT_ONCE, LOOKING};
+
+static uint64_t next_value(struct yd_live_ring_reader *reader, uint32_t word, enum bench_waiting waiting)
+{
+    return waiting == SPINNING ? next_spinning(reader) : next_asleep(reader, word, waiting == LOOKING ? LOOKS : 0);
+}
+
 static void echo_ring(void *with)
 {
+    enum bench_waiting waiting = *(const enum bench_waiting *)with;
     struct yd_live_ring_reader reader;
     open_ring(&ring, &reader);
     __atomic_fetch_add(&shared->ready, 1, __ATOMIC_RELEASE);
     for (;;) {
-        put(&ring_back, with ? next_asleep(&reader, 1) : next_spinning(&reader));
-        if (with) yd_live_bell_ring(&bell, 2);
+        put(&ring_back, next_value(&reader, 1, waiting));
+        if (waiting != SPINNING) yd_live_bell_ring(&bell, 2);
     }
 }
 
-/* There and back through two rings, by readers that spin or sleep. */
-void ring_round(struct series *to, bool asleep)
+/* There and back through two rings, by readers that spin, sleep, or do as a program does. */
+void ring_round(struct series *to, enum bench_waiting waiting)
 {
+    bool asleep = waiting == ASLEEP_AT_ONCE;
     struct yd_live_ring_reader reader;
     if (!bell.page) {
         must(yd_live_bell_create(0, 0, 0, &bell), "bell");
@@ -138,7 +153,7 @@ void ring_round(struct series *to, bool asleep)
     }
     make_ring(1 << 16, false, &ring);
     make_ring(1 << 16, false, &ring_back);
-    pid_t pid = beside(echo_ring, asleep ? &ring : NULL);
+    pid_t pid = beside(echo_ring, (void *)(uintptr_t)&waitings[waiting]);
     open_ring(&ring_back, &reader);
     wait_ready(1);
     uint64_t i = 0, each = asleep ? SLEPT : SPUN;
@@ -147,12 +162,12 @@ void ring_round(struct series *to, bool asleep)
         double began = now_ns();
         for (uint64_t last = i + each; i < last;) {
             put(&ring, ++i);
-            if (asleep) yd_live_bell_ring(&bell, 1);
-            uint64_t got = asleep ? next_asleep(&reader, 2) : next_spinning(&reader);
+            if (waiting != SPINNING) yd_live_bell_ring(&bell, 1);
+            uint64_t got = next_value(&reader, 2, waiting);
             if (got != i) must(-1, "a value out of order");
         }
         if (!asleep || sleeps() - before >= SLEPT)
-            bench_add(to, (now_ns() - began) / (double)each / (asleep ? 1e3 : 1));
+            bench_add(to, (now_ns() - began) / (double)each / (waiting == SPINNING ? 1 : 1e3));
     }
     (void)end(pid);
     yd_live_ring_destroy(&ring);

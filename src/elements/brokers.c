@@ -75,8 +75,8 @@ struct caller {
 static void call(struct yd_broker_member *member)
 {
     struct yd_system *system = member->broker->system;
-    /* Pairs with the exchange in work: one who is scheduled sees, when it begins, what was published till now. (One
-     * whose mailbox is full of questions walks its feed with each of them.) */
+    /* Pairs with the exchange in application_receive: one who is scheduled sees, when it begins, what was published
+     * till now. (One whose mailbox is full of questions walks its feed with each of them.) */
     if (atomic_exchange_explicit(&member->scheduled, 1, memory_order_acq_rel)) return;
     struct yd_envelope *envelope = yd_envelope_new(system, member->pid, ENV_WORK, YD_CAST);
     if (!envelope || yd_send(system, envelope) == YD_EBUSY)
@@ -212,8 +212,6 @@ static void publish_counts(struct application *application)
 static enum yd_turn work(struct application *application, struct yd_outbox *out)
 {
     if (!application->feed) return YD_TURN_DONE;
-    /* Pairs with the exchange in call: what was published before that is seen now. */
-    (void)atomic_exchange_explicit(&application->member->scheduled, 0, memory_order_acq_rel);
     bool more = yd_live_feed_run(application->feed, yd_out_mono(out), BUDGET);
     publish_counts(application);
     if (more) return YD_TURN_MORE;
@@ -331,6 +329,12 @@ static enum yd_turn application_receive(void *state, struct yd_envelope *envelop
         envelope->arg[0] = 1;
         return work(application, out);
     case ENV_WORK:
+        /* Once a call: were it in each turn that goes on, one who is behind would have a call waiting for each of them.
+         * Pairs with the exchange in call: what was published before that is seen now. */
+        if (envelope->arg[0] == 0)
+            (void)atomic_exchange_explicit(&application->member->scheduled, 0, memory_order_acq_rel);
+        envelope->arg[0] = 1;
+        return work(application, out);
     case YD_ENV_TIMER:
         return work(application, out);
     case ENV_END:

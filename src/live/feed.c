@@ -65,7 +65,7 @@ static void put_all(struct yd_live_feed *feed)
     feed->slots_used = 0;
     for (struct yd__subscription *s = feed->subscriptions; s; s = s->next)
         for (struct yd__feed_block *block = s->blocks; block; block = block->next)
-            for (uint32_t i = 0; i < block->used; i++) put_entry(feed, &block->entries[i]);
+            for (uint32_t i = 0; i < block->used; i++) put_entry(feed, yd__entry_at(s, block, i));
 }
 
 /* So that yd__feed_wants may be asked about names below `count`. */
@@ -111,14 +111,14 @@ static int declare_own(struct yd__subscription *s, struct yd_str name, uint32_t 
 static struct yd__feed_entry *room_in_block(struct yd__subscription *s)
 {
     struct yd__feed_block *block = s->blocks;
-    if (block && block->used < block->room) return &block->entries[block->used];
+    if (block && block->used < block->room) return yd__entry_at(s, block, block->used);
     uint64_t room = s->counts.names / 2 < ENTRIES_MIN ? ENTRIES_MIN : s->counts.names / 2;
     if (room > ENTRIES_MAX) room = ENTRIES_MAX;
-    block = yd_alloc_get(NULL, sizeof *block + room * sizeof block->entries[0]);
+    block = yd_alloc_get(NULL, sizeof *block + room * yd__entry_size(s));
     if (!block) return NULL;
     *block = (struct yd__feed_block){.next = s->blocks, .room = (uint32_t)room};
     s->blocks = block;
-    return &block->entries[0];
+    return yd__entry_at(s, block, 0);
 }
 
 static int add_name(struct yd_live_feed *feed, struct yd__subscription *s, uint32_t index, bool existed)
@@ -140,7 +140,8 @@ static int add_name(struct yd_live_feed *feed, struct yd__subscription *s, uint3
     /* Pairs with the release of head in end_slot (table_write.c): events up to here are in the source's ring. */
     uint64_t seq = existed ? __atomic_load_n(cell.head, __ATOMIC_ACQUIRE) : 0;
     if (!s->every && seq) seq--; /* the newest that is there is its own */
-    *entry = (struct yd__feed_entry){.subscription = s, .index = index, .own = own, .since = INT64_MIN / 2, .seq = seq};
+    *entry = (struct yd__feed_entry){.subscription = s, .index = index, .own = own, .seq = seq};
+    if (yd__has_rate(s)) *yd__paced(entry) = (struct yd__feed_paced){.entry = *entry, .since = INT64_MIN / 2};
     s->blocks->used++;
     s->counts.names++;
     put_entry(feed, entry);
@@ -192,7 +193,7 @@ static void put_away(struct yd__subscription *s)
     while (s->blocks) {
         struct yd__feed_block *block = s->blocks;
         s->blocks = block->next;
-        yd_alloc_put(NULL, block, sizeof *block + block->room * sizeof block->entries[0]);
+        yd_alloc_put(NULL, block, sizeof *block + block->room * yd__entry_size(s));
     }
     if (s->table) yd_live_table_set_state(s->table, YD__LIVE_CLOSED);
     if (s->ring.shared) {
@@ -231,7 +232,7 @@ static void set_rate(struct yd__subscription *s, double rate)
     if (rate <= 0) return;
     s->span = rate >= 1 && s->every ? SECOND : (int64_t)((double)SECOND / rate);
     if (s->span < 1) s->span = 1;
-    s->in_span = !s->every || rate < 1 ? 1 : rate >= YD__IN_SECOND_MAX ? YD__IN_SECOND_MAX : (uint32_t)rate;
+    s->in_span = !s->every || rate < 1 ? 1 : rate >= UINT32_MAX ? UINT32_MAX : (uint32_t)rate;
 }
 
 static int make_memory(const struct yd_live_feed *feed, struct yd__subscription *s, uint64_t ring_size, int64_t wall_ns)
@@ -297,7 +298,7 @@ static int begin(struct yd_live_feed *feed, struct yd__subscription *s, int64_t 
     if (error) return error;
     for (struct yd__feed_block *block = s->every ? NULL : s->blocks; block; block = block->next)
         for (uint32_t i = 0; i < block->used; i++)
-            (void)yd__feed_send_newest(feed, &block->entries[i], mono_ns); /* or never had a value */
+            (void)yd__feed_send_newest(feed, yd__entry_at(s, block, i), mono_ns); /* or never had a value */
     yd__feed_flush(feed);
     return 0;
 }

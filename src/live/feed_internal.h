@@ -12,23 +12,26 @@
 
 /* One measurement of one subscription. */
 struct yd__feed_entry {
-    struct yd__feed_entry *next;    /* of the same measurement: by priority of its subscription, the greatest first */
-    struct yd__feed_entry *cooling; /* next in that queue */
+    struct yd__feed_entry *next; /* of the same measurement: by priority of its subscription, the greatest first */
     struct yd__subscription *subscription;
     uint64_t seq;        /* dealt with so far: passed on, paced or lost */
-    int64_t since;       /* every: the current second of its rate began; latest, cooling: may be sent again at */
     uint32_t index, own; /* in the source; in the subscription's table, or YD__NOT_PLACED */
-    uint32_t in_second : 30;
-    uint32_t is_cooling : 1; /* latest: sent just now; */
-    uint32_t is_pending : 1; /* and there is a newer one already */
 };
-#define YD__IN_SECOND_MAX ((UINT32_C(1) << 30) - 1)
+
+/* The same when its subscription has a rate. */
+struct yd__feed_paced {
+    struct yd__feed_entry entry;
+    struct yd__feed_paced *cooling; /* next in that queue */
+    int64_t since; /* every: the current second of its rate began; latest, cooling: may be sent again at */
+    uint32_t in_second;
+    bool is_cooling, is_pending; /* latest: sent just now; and there is a newer one already */
+};
 
 /* Entries lie where they are until their subscription ends, in blocks that grow with their number. */
 struct yd__feed_block {
     struct yd__feed_block *next;
     uint32_t used, room;
-    struct yd__feed_entry entries[];
+    uint64_t bytes[];
 };
 
 struct yd__subscription {
@@ -38,7 +41,7 @@ struct yd__subscription {
     struct yd_live_table *table;
     struct yd_live_ring ring; /* every */
     struct yd__feed_block *blocks;
-    struct yd__feed_entry *cooling, **cooling_end; /* by time */
+    struct yd__feed_paced *cooling, **cooling_end; /* by time */
     struct yd_live_feed_counts counts;
     uint64_t id;
     int64_t span;     /* latest: between two values of a name. every: of the bound below */
@@ -67,6 +70,24 @@ struct yd_live_feed {
     uint8_t *value, *newest; /* the event at hand; what the table has */
     size_t value_room;
 };
+
+static inline bool yd__has_rate(const struct yd__subscription *s)
+{
+    return s->in_span != 0;
+}
+static inline struct yd__feed_paced *yd__paced(struct yd__feed_entry *entry)
+{
+    return yd__has_rate(entry->subscription) ? (struct yd__feed_paced *)entry : NULL;
+}
+static inline size_t yd__entry_size(const struct yd__subscription *s)
+{
+    return yd__has_rate(s) ? sizeof(struct yd__feed_paced) : sizeof(struct yd__feed_entry);
+}
+static inline struct yd__feed_entry *yd__entry_at(const struct yd__subscription *s, struct yd__feed_block *block,
+                                                  uint32_t at)
+{
+    return (struct yd__feed_entry *)(void *)((char *)block->bytes + at * yd__entry_size(s));
+}
 
 /* The first entry of a measurement that is wanted. */
 struct yd__feed_entry *yd__feed_find(const struct yd_live_feed *feed, uint32_t index);

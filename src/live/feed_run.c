@@ -21,12 +21,22 @@ int yd__feed_start(struct yd_live_feed *feed)
 static void cool(struct yd__feed_entry *entry, int64_t until)
 {
     struct yd__subscription *s = entry->subscription;
-    entry->since = until;
-    entry->is_cooling = true;
-    entry->is_pending = false;
-    entry->cooling = NULL;
-    *s->cooling_end = entry;
-    s->cooling_end = &entry->cooling;
+    struct yd__feed_paced *paced = yd__paced(entry);
+    paced->since = until;
+    paced->is_cooling = true;
+    paced->is_pending = false;
+    paced->cooling = NULL;
+    *s->cooling_end = paced;
+    s->cooling_end = &paced->cooling;
+}
+
+/* It was sent just now: then it is due again. */
+static bool is_put_off(struct yd__feed_entry *entry)
+{
+    struct yd__feed_paced *paced = yd__paced(entry);
+    if (!paced || !paced->is_cooling) return false;
+    paced->is_pending = true;
+    return true;
 }
 
 /* `bytes`: the value with its sequence in front, as in the source's ring. */
@@ -67,15 +77,15 @@ bool yd__feed_send_newest(struct yd_live_feed *feed, struct yd__feed_entry *entr
 static void send_due(struct yd_live_feed *feed, struct yd__subscription *s, int64_t mono_ns, unsigned *events)
 {
     while (s->cooling && s->cooling->since <= mono_ns && *events) {
-        struct yd__feed_entry *entry = s->cooling;
-        s->cooling = entry->cooling;
+        struct yd__feed_paced *paced = s->cooling;
+        s->cooling = paced->cooling;
         if (!s->cooling) s->cooling_end = &s->cooling;
-        entry->is_cooling = false;
-        if (!entry->is_pending) continue;
+        paced->is_cooling = false;
+        if (!paced->is_pending) continue;
         --*events;
-        if (yd__feed_send_newest(feed, entry, mono_ns)) continue;
-        cool(entry, mono_ns + s->span); /* the table does not have it yet: at its next turn */
-        entry->is_pending = true;
+        if (yd__feed_send_newest(feed, &paced->entry, mono_ns)) continue;
+        cool(&paced->entry, mono_ns + s->span); /* the table does not have it yet: at its next turn */
+        paced->is_pending = true;
     }
 }
 
@@ -84,12 +94,15 @@ static void send_due(struct yd_live_feed *feed, struct yd__subscription *s, int6
 static bool is_within_rate(struct yd__feed_entry *entry, int64_t mono_ns)
 {
     const struct yd__subscription *s = entry->subscription;
-    if (s->in_span == 0) return true;
-    if (mono_ns - entry->since >= s->span) {
-        entry->since = mono_ns;
-        entry->in_second = 0;
+    struct yd__feed_paced *paced = yd__paced(entry);
+    if (!paced) return true;
+    if (mono_ns - paced->since >= s->span) {
+        paced->since = mono_ns;
+        paced->in_second = 0;
     }
-    return entry->in_second < s->in_span;
+    if (paced->in_second == s->in_span) return false;
+    paced->in_second++;
+    return true;
 }
 
 static void send_event(struct yd_live_feed *feed, struct yd__feed_entry *entry, const struct yd_live_event *event,
@@ -103,7 +116,6 @@ static void send_event(struct yd_live_feed *feed, struct yd__feed_entry *entry, 
     } else {
         (void)yd_live_ring_put(&s->ring, entry->own, event->time_ns, (enum yd_type)event->type, event->flags,
                                feed->value, event->size); /* fits: the ring was made for the largest */
-        entry->in_second++;
         s->counts.passed++;
         s->dirty = true;
     }
@@ -115,9 +127,8 @@ static void send_event(struct yd_live_feed *feed, struct yd__feed_entry *entry, 
 static void take_latest(struct yd_live_feed *feed, struct yd__feed_entry *entry, const struct yd_live_event *event,
                         uint64_t seq, int64_t mono_ns)
 {
-    if (entry->is_cooling) {
-        entry->is_pending = true;
-    } else if (!yd__feed_send_newest(feed, entry, mono_ns)) {
+    if (is_put_off(entry)) return;
+    if (!yd__feed_send_newest(feed, entry, mono_ns)) {
         struct yd_live_value value = {.seq = seq,
                                       .time_ns = event->time_ns,
                                       .size = event->size - YD__SEQUENCE_SIZE,
@@ -156,9 +167,7 @@ static bool count_gap(struct yd_live_feed *feed, struct yd__feed_entry *entry, i
     if (s->every) {
         s->counts.overrun += seq - entry->seq;
         entry->seq = seq;
-    } else if (entry->is_cooling) {
-        entry->is_pending = true;
-    } else if (!yd__feed_send_newest(feed, entry, mono_ns)) {
+    } else if (!is_put_off(entry) && !yd__feed_send_newest(feed, entry, mono_ns)) {
         return false; /* overtaken again and again */
     }
     return true;
@@ -171,7 +180,7 @@ static bool count_gaps(struct yd_live_feed *feed, int64_t mono_ns)
     for (struct yd__subscription *s = feed->subscriptions; s; s = s->next)
         for (struct yd__feed_block *block = s->blocks; block; block = block->next)
             for (uint32_t i = 0; i < block->used; i++)
-                if (!count_gap(feed, &block->entries[i], mono_ns)) return false;
+                if (!count_gap(feed, yd__entry_at(s, block, i), mono_ns)) return false;
     return true;
 }
 

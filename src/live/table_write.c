@@ -40,6 +40,7 @@ struct yd_live_table {
     struct yd_live_bell *bells[YD_LIVE_BELLS_MAX];
     struct yd__table *shared;
     struct yd__table_entry *directory;
+    uint8_t *cells_at;
     struct yd_live_region region;
     struct yd_alloc *alloc;
     struct name_slot *names;
@@ -91,6 +92,7 @@ int yd_live_table_create(const struct yd_live_table_options *options, struct yd_
     shared->cells_size = cells_size;
     table->shared = shared;
     table->directory = (struct yd__table_entry *)((uint8_t *)shared + shared->directory_offset);
+    table->cells_at = (uint8_t *)shared + shared->cells_offset;
     table->alloc = alloc;
     table->chain = YD__LIVE_FNV_START;
     table->slots = options->slots ? options->slots : YD__TABLE_SLOTS;
@@ -166,9 +168,26 @@ static int reserve_name(struct yd_live_table *table)
     return 0;
 }
 
+/* Dense cells are many: of those the writer keeps nothing beside what is shared. It reads its own words there; nobody
+ * else can write them. */
+static inline struct writer_cell *cell_of(struct yd_live_table *table, uint32_t index, struct writer_cell *made)
+{
+    if (!table->is_dense) return &table->cells[index];
+    const struct yd__table_entry *entry = &table->directory[index];
+    uint64_t *head = (uint64_t *)(void *)(table->cells_at + (uint64_t)entry->cell * 8);
+    *made = (struct writer_cell){.head = head,
+                                 .seq = yd__load(head, RELAXED),
+                                 .slot_words = yd__slot_size(entry->value_size, true) / 8,
+                                 .value_size = entry->value_size,
+                                 .slot_mask = (uint16_t)(table->slots - 1),
+                                 .first = 1,
+                                 .bell = table->bell_count ? (uint8_t)yd__bell_of(entry->name_hash) : 0};
+    return made;
+}
+
 static int reserve_cell(struct yd_live_table *table)
 {
-    if (table->is_names || table->count < table->cells_capacity) return 0;
+    if (table->is_names || table->is_dense || table->count < table->cells_capacity) return 0;
     size_t old = table->cells_capacity, capacity = old ? old * 2 : 64;
     void *cells =
         yd_alloc_resize(table->alloc, table->cells, old * sizeof *table->cells, capacity * sizeof *table->cells);
@@ -181,19 +200,20 @@ static int reserve_cell(struct yd_live_table *table)
 /* What the writer needs of the new cell, and its pages: they come now, so that publishing takes no page fault. */
 static void make_cell(struct yd_live_table *table, struct yd__table_entry *entry, uint64_t size)
 {
-    uint8_t *at = (uint8_t *)table->shared + table->shared->cells_offset + table->cells_used;
+    uint8_t *at = table->cells_at + table->cells_used;
     uint32_t unit = yd__cell_unit(table->is_dense);
     memset(at, 0, size);
     entry->cell = (uint32_t)(table->cells_used / unit);
     entry->shape = (uint8_t)((unsigned)__builtin_ctz(table->slots) | (table->is_dense ? YD__SHAPE_DENSE : 0));
-    table->cells[table->cell_count++] =
-        (struct writer_cell){.head = (uint64_t *)(void *)at,
-                             .slot_words = yd__slot_size(entry->value_size, table->is_dense) / 8,
-                             .slot_mask = (uint16_t)(table->slots - 1),
-                             .value_size = entry->value_size,
-                             .first = (uint8_t)(unit / 8),
-                             .bell = (uint8_t)yd__bell_of(entry->name_hash)};
     table->cells_used += size;
+    uint32_t index = table->cell_count++;
+    if (table->is_dense) return;
+    table->cells[index] = (struct writer_cell){.head = (uint64_t *)(void *)at,
+                                               .slot_words = yd__slot_size(entry->value_size, table->is_dense) / 8,
+                                               .slot_mask = (uint16_t)(table->slots - 1),
+                                               .value_size = entry->value_size,
+                                               .first = (uint8_t)(unit / 8),
+                                               .bell = (uint8_t)yd__bell_of(entry->name_hash)};
 }
 
 static void write_entry(struct yd_live_table *table, struct yd_str name, enum yd_type type, uint32_t value_size,
@@ -277,7 +297,7 @@ int yd_live_table_set(struct yd_live_table *table, uint32_t index, int64_t time_
                       const void *bytes, uint32_t size)
 {
     if (YD_UNLIKELY(index >= table->cell_count)) return YD_EINVAL;
-    struct writer_cell *cell = &table->cells[index];
+    struct writer_cell made, *cell = cell_of(table, index, &made);
     if (YD_UNLIKELY(size > cell->value_size)) return YD_ETOOBIG;
     uint64_t *slot = begin_slot(cell, time_ns, YD__META(size, type, flags));
     yd__words_in(slot + YD__SLOT_VALUE, bytes, size);
@@ -290,7 +310,7 @@ int yd_live_table_set_bits(struct yd_live_table *table, uint32_t index, int64_t 
                            uint16_t flags, uint64_t bits)
 {
     if (YD_UNLIKELY(index >= table->cell_count)) return YD_EINVAL;
-    struct writer_cell *cell = &table->cells[index];
+    struct writer_cell made, *cell = cell_of(table, index, &made);
     uint64_t *slot = begin_slot(cell, time_ns, YD__META(8, type, flags));
     yd__store(&slot[YD__SLOT_VALUE], bits, RELAXED);
     end_slot(cell, slot);
@@ -343,5 +363,7 @@ int yd_live_table_find(const struct yd_live_table *table, struct yd_str name, ui
 
 uint64_t yd_live_table_published(const struct yd_live_table *table, uint32_t index)
 {
-    return index < table->cell_count ? table->cells[index].seq : 0;
+    if (index >= table->cell_count) return 0;
+    struct writer_cell made;
+    return cell_of((struct yd_live_table *)(uintptr_t)table, index, &made)->seq;
 }

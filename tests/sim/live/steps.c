@@ -66,7 +66,6 @@ static void reset_dense(void)
 {
     table = dense;
     cell = dense_cell;
-    table->cells[0].seq = 0;
     table->rung = 0;
 }
 
