@@ -41,6 +41,33 @@ static inline void yd__copy_once(void *to, const void *from, size_t size)
     }
 }
 
+/* Words that nobody reads before much more was written: past this core's cache, so that the reader's core has not to
+ * fetch them out of it. Release does not order them (x86's streaming stores): behind a release fence that they must not
+ * overtake, and before the release that gives them away, stands a yd__stream_fence. So they are relaxed stores as C has
+ * them, and to the proofs; machines without them do just those. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define YD__NO_STREAM 1
+#endif
+#endif
+#if defined(__x86_64__) && !defined(YD_LIVE_STEPS) && !defined(__SANITIZE_THREAD__) && !defined(YD__NO_STREAM)
+#include <emmintrin.h>
+static inline void yd__stream(uint64_t *to, uint64_t value)
+{
+    _mm_stream_si64((long long *)(void *)to, (long long)value);
+}
+static inline void yd__stream_fence(void)
+{
+    _mm_sfence();
+}
+#else
+static inline void yd__stream(uint64_t *to, uint64_t value)
+{
+    yd__store(to, value, RELAXED);
+}
+static inline void yd__stream_fence(void) {}
+#endif
+
 /* What waits in a loop for another core. */
 static inline void yd__relax(void)
 {

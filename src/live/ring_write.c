@@ -13,6 +13,7 @@
 #include "live/futex.h"
 
 #define DEFAULT_SIZE (UINT64_C(1) << 20)
+#define STREAM_MIN   2048 /* bytes in a commit: below it lines are committed in parts, which streaming makes dear */
 
 static int create_credit(const struct yd_live_ring_options *options, struct yd_live_region *ret_region)
 {
@@ -82,6 +83,10 @@ void yd_live_ring_commit(struct yd_live_ring *ring)
 {
     if (ring->position == ring->committed) return;
     struct yd__ring *shared = ring->shared;
+    bool will_stream = ring->position - ring->committed >= STREAM_MIN;
+    /* What was streamed is there before head says so; and what will be does not overtake an earlier claim. */
+    if (ring->streams || will_stream) yd__stream_fence();
+    ring->streams = will_stream;
     yd__store(&shared->before, ring->ordinal, RELAXED);
     /* Release pairs with the acquire of head by readers: the records below it are there, and `before` is its own. */
     yd__store(&shared->head, ring->position, RELEASE);
@@ -110,6 +115,7 @@ static void claim(struct yd_live_ring *ring, uint64_t end)
     yd__store(&ring->shared->claimed, ring->claimed, RELAXED);
     /* Pairs with the acquire fence in copy_record (ring_read.c): who reads a word stored below sees this claim. */
     yd__fence(RELEASE);
+    if (ring->streams) yd__stream_fence();
 }
 
 static void mark(struct yd_live_ring *ring)
@@ -118,6 +124,21 @@ static void mark(struct yd_live_ring *ring)
     if (segment == ring->segment) return;
     ring->segment = segment;
     yd__store(&ring->shared->marks[segment % YD__RING_MARKS], ring->position, RELAXED); /* a hint: checked when used */
+}
+
+/* As yd__words_in. */
+static void stream_words(uint64_t *to, const void *from, size_t size)
+{
+    const uint8_t *bytes = from;
+    uint64_t word;
+    for (; size >= 8; size -= 8, bytes += 8, to++) {
+        memcpy(&word, bytes, 8);
+        yd__stream(to, word);
+    }
+    if (size == 0) return;
+    word = 0;
+    memcpy(&word, bytes, size);
+    yd__stream(to, word);
 }
 
 int yd_live_ring_put(struct yd_live_ring *ring, uint32_t index, int64_t time_ns, enum yd_type type, uint16_t flags,
@@ -143,11 +164,14 @@ int yd_live_ring_put(struct yd_live_ring *ring, uint32_t index, int64_t time_ns,
         words = (uint64_t *)ring->data;
     }
     mark(ring);
-    yd__store(&words[0], YD__RECORD_WORD(whole, index), RELAXED);
-    yd__store(&words[1], ring->ordinal, RELAXED);
-    yd__store(&words[2], (uint64_t)time_ns, RELAXED);
-    yd__store(&words[3], YD__META(size, type, flags), RELAXED);
-    yd__words_in(&words[4], bytes, size);
+    uint64_t head[4] = {YD__RECORD_WORD(whole, index), ring->ordinal, (uint64_t)time_ns, YD__META(size, type, flags)};
+    if (ring->streams) {
+        stream_words(words, head, sizeof head);
+        stream_words(&words[4], bytes, size);
+    } else {
+        yd__words_in(words, head, sizeof head);
+        yd__words_in(&words[4], bytes, size);
+    }
     ring->ordinal++;
     ring->position = end;
     return 0;

@@ -32,6 +32,7 @@ struct yd_live_ring {
     uint64_t limit;   /* may be written up to here before the credit is looked at again; lossless */
     uint64_t segment; /* the 64th of the ring in which the newest mark is */
     unsigned segment_shift;
+    bool streams; /* what was committed last was much: so will be the next, and goes past our cache */
 };
 
 int yd_live_ring_create(const struct yd_live_ring_options *options, struct yd_live_ring *ret_ring);
