@@ -32,6 +32,7 @@ double now_ns(void);
 long sleeps(
     void); /* how often this process gave its core away to wait: a sample of sleeping is one in which it slept */
 void pin(int core);
+void unpin(void);
 void must(int result, const char *what);
 pid_t beside(void (*run)(void *), void *with); /* a process on the other core; clears stop and ready */
 void wait_ready(uint64_t count);

@@ -116,9 +116,9 @@ void source_ns(struct series *alone, struct series *subscribed)
     must(yd_live_source_create(&options, &source), "source");
     must(yd_live_source_declare(source, YD_STR("v"), YD_BLOB, 64, &index), "declare");
     (void)put_ns(10000);
-    bench_add(alone, put_ns(100000));
+    for (int sample = 0; sample < 20; sample++) bench_add(alone, put_ns(5000));
     subscribe_all();
-    bench_add(subscribed, put_ns(100000));
+    for (int sample = 0; sample < 20; sample++) bench_add(subscribed, put_ns(5000));
     for (int i = 0; i < FEEDS; i++) yd_live_feed_destroy(feeds[i]);
     yd_live_source_destroy(source);
 }

@@ -4,9 +4,10 @@
  *      ▲                                     └─ hang-up: gone ─▶ sleep until the socket's name appears ─┐
  *      └────────────────────────────────────────────────────────────────────────────────────────────────┘
  *
- * The folder is watched (inotify) before each attempt, so a writer that comes back is noticed at once; where it cannot
- * be watched it is tried every second. Whatever is offered raises `news` and rings the words that the program's own
- * threads may sleep on: those of the bells it has, and `news` itself. */
+ * The folder is watched (inotify) before each attempt, so a writer that comes back is noticed at once: its socket gets
+ * its name when it listens, by a rename. Where it cannot be watched it is tried every second. Whatever is offered
+ * raises `news` and rings the words that the program's own threads may sleep on: those of the bells it has, and `news`
+ * itself. */
 #include "live/library/internal.h"
 
 #include <errno.h>
@@ -216,8 +217,8 @@ static bool stay(struct yd_live *live)
     }
 }
 
-/* Does one of the events that wait tell of our name? */
-static bool named(int watch, const char *name)
+/* Does one of the events that wait tell of our name, or (*ret_over) that the folder is watched no more? */
+static bool named(int watch, const char *name, bool *ret_over)
 {
     _Alignas(struct inotify_event) char events[4096];
     bool told = false;
@@ -226,7 +227,8 @@ static bool named(int watch, const char *name)
         const struct inotify_event *event;
         for (const char *at = events; at < events + size; at += sizeof *event + event->len) {
             event = (const struct inotify_event *)(const void *)at;
-            told |= event->len == 0 || strcmp(event->name, name) == 0; /* len 0: the folder itself, or too many */
+            *ret_over |= event->len == 0; /* the folder itself, or too many events */
+            told |= event->len == 0 || strcmp(event->name, name) == 0;
         }
     }
     return told;
@@ -243,8 +245,7 @@ static int watch_folder(const struct yd_live *live, const char **ret_name)
         return -1;
     int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (watch < 0) return -1;
-    if (inotify_add_watch(watch, folder, IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR) >= 0)
-        return watch;
+    if (inotify_add_watch(watch, folder, IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR) >= 0) return watch;
     (void)close(watch);
     return -1;
 }
@@ -252,20 +253,25 @@ static int watch_folder(const struct yd_live *live, const char **ret_name)
 /* Until somebody is at the address again (true) or we are to end. */
 static bool seek(struct yd_live *live)
 {
+    const char *name = "";
+    int watch = -1;
     for (;;) {
-        const char *name = "";
-        int watch = watch_folder(live, &name); /* before the attempt: nobody comes unnoticed in between */
-        bool end = false, again = yd__live_attach(live, NULL) == 0;
+        if (watch < 0) watch = watch_folder(live, &name); /* before the attempt: nobody comes unnoticed in between */
+        bool end = false, over = false, again = yd__live_attach(live, NULL) == 0;
         int64_t until = mono_ms() + AGAIN_MS;
         while (!again && !end) {
             int64_t left = until - mono_ms();
             struct pollfd polls[2] = {{live->stop, POLLIN, 0}, {watch, POLLIN, 0}};
+            if (left <= 0) over = true; /* another folder may have got that name */
             if (left <= 0) break;
             (void)poll(polls, 2, (int)left); /* a watch of -1 is passed over */
             end = polls[0].revents != 0;
-            if (watch >= 0 && polls[1].revents && named(watch, name)) break;
+            if (watch >= 0 && polls[1].revents && named(watch, name, &over)) break;
         }
-        if (watch >= 0) (void)close(watch);
+        if (watch >= 0 && (again || end || over)) {
+            (void)close(watch);
+            watch = -1;
+        }
         if (again || end) return again;
     }
 }
