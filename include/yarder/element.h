@@ -295,6 +295,8 @@ struct yd_grow_cost {
     int64_t add_ns, undo_ns;
     const char *refusal; /* or why not at all */
 };
+#define YD_PARTS_MAX 256
+typedef void yd_part_visit(void *arg, struct yd_str name, uint64_t count);
 struct yd_element_class {
     uint32_t abi; /* YD_ELEMENT_ABI */
     unsigned flags;
@@ -333,6 +335,11 @@ struct yd_element_class {
      * opens. *why: LINE:COLUMN: MESSAGE, or as much of it as is known. A file that is not there, or is none, is left to
      * open. */
     int (*check_file)(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size);
+    /* What it counts beside its records, each under a name of its own: so many of each `part` ("packet") since it
+     * began. Walked between two turns, for the status and for Self; those beyond the first YD_PARTS_MAX are shown as
+     * one. Not of COMPUTE classes. */
+    const char *part;
+    void (*parts)(const void *state, yd_part_visit *visit, void *arg);
 };
 
 #endif

@@ -119,6 +119,67 @@ static void print_wire(json_t *wire)
         printf("%s -> %s found %.0f records missing in its stream.\n", from, to, top_number(wire, "gap_records"));
 }
 
+#define PARTS_SHOWN 12 /* of each element, those with most; all: --json */
+
+static double count_of(json_t *element, const char *name)
+{
+    size_t index;
+    json_t *part;
+    json_array_foreach (json_object_get(json_object_get(element, "parts"), "counts"), index, part)
+        if (strcmp(top_word(part, "name"), name) == 0) return top_number(part, "count");
+    return 0;
+}
+
+/* What an element counts by name, since the start or a second: the packets of a Decom. */
+static void print_parts(json_t *element, json_t *before, double seconds)
+{
+    json_t *parts = json_object_get(element, "parts"), *counts = json_object_get(parts, "counts");
+    size_t count = json_array_size(counts), shown[PARTS_SHOWN + 1], used = 0;
+    double values[PARTS_SHOWN + 1], rest = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *name = top_word(json_array_get(counts, i), "name");
+        double value = top_number(json_array_get(counts, i), "count") - (before ? count_of(before, name) : 0);
+        size_t at = used;
+        for (; at > 0 && values[at - 1] < value; at--) {
+            values[at] = values[at - 1];
+            shown[at] = shown[at - 1];
+        }
+        values[at] = value;
+        shown[at] = i;
+        if (used < PARTS_SHOWN)
+            used++;
+        else
+            rest += values[PARTS_SHOWN];
+    }
+    for (size_t i = 0; i < used; i++) {
+        printf("%-18s %-10s ", top_word(element, "name"), top_word(parts, "of"));
+        struct yd_buf text;
+        yd_buf_init(&text, NULL);
+        top_put_shown(&text, json_object_get(json_array_get(counts, shown[i]), "name"));
+        printf("%-30.*s %14.0f\n", (int)text.size, text.size ? text.data : "",
+               before ? values[i] / seconds : values[i]);
+        yd_buf_fini(&text);
+    }
+    if (count > used)
+        printf("%-18s %-10s %-30s %14.0f\n", top_word(element, "name"), top_word(parts, "of"), "(others)",
+               before ? rest / seconds : rest);
+}
+
+static void print_all_parts(json_t *status, json_t *before)
+{
+    size_t index;
+    json_t *element;
+    bool said = false;
+    double seconds = before ? YD_MAX(top_seconds(status, before), 1e-3) : 1;
+    json_array_foreach (json_object_get(status, "elements"), index, element) {
+        if (!json_object_get(element, "parts")) continue;
+        if (!said) printf("%-18s %-10s %-30s %14s\n", "ELEMENT", "OF", "NAME", before ? "COUNT/s" : "COUNT");
+        said = true;
+        print_parts(element, before ? top_find(before, top_word(element, "name")) : NULL, seconds);
+    }
+    if (said) printf("\n");
+}
+
 static void print_table(json_t *status, json_t *before)
 {
     size_t index;
@@ -137,6 +198,7 @@ static void print_table(json_t *status, json_t *before)
         print_latency(element, before ? top_find(before, json_string_value(json_object_get(element, "name"))) : NULL,
                       &said);
     if (said) printf("\n");
+    print_all_parts(status, before);
     top_print_applications(status, before);
     json_array_foreach (json_object_get(status, "elements"), index, element) print_crashes(element);
     json_array_foreach (json_object_get(status, "wires"), index, wire) print_wire(wire);
@@ -297,6 +359,7 @@ const struct cli_command cmd_top = {
         "came in from outside until it was done with them: until a Log had them durable, until queries to a History "
         "see\n"
         "them (behind a Log: since they were appended), by records.\n"
+        "A Decom's packets are counted by kind, those with most are shown; all of them: --json.\n"
         "Applications are the programs that subscribed at a Broker: what they were given, read, have not read yet, "
         "and\n"
         "missed: each value that was lost to them, wherever (in the memory they did not read in time, or before it).\n"

@@ -375,8 +375,8 @@ int yd_decoder_take_over(struct yd_decoder *decoder, const struct yd_decoder *be
         if (!counter->used || !same_counter(before->plan, plan, counter->key, &key)) continue;
         struct yd__counter *own = counter_of(decoder, key, counter->by);
         if (!own) return YD_ENOMEM;
-        own->last = counter->last;
-        own->primed = counter->primed;
+        *own = *counter;
+        own->key = key;
     }
     for (uint32_t i = 0; i < plan->packet_count; i++)
         for (uint32_t j = 0; j < before->plan->packet_count; j++)

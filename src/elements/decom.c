@@ -32,7 +32,8 @@ struct state {
     struct yd_redefinition *next;
     unsigned waiting, others;
     bool is_reading;
-    char refused[200]; /* by one of them */
+    char refused[200];         /* by one of them */
+    struct yd_buf gone, wider; /* names of theirs, to be told with ours */
 };
 
 static const char *const reasons[] = {
@@ -120,6 +121,8 @@ static void close_decom(void *opaque)
     yd_plan_destroy(state->plan);
     yd_builder_destroy(state->rejects);
     yd_redefinition_free(state->next);
+    yd_buf_fini(&state->gone);
+    yd_buf_fini(&state->wider);
     state->next = NULL;
     state->decoder = NULL;
     state->plan = NULL;
@@ -130,6 +133,8 @@ static int open_decom(struct yd_element *element, void *opaque)
 {
     struct state *state = opaque;
     state->element = element;
+    yd_buf_init(&state->gone, NULL);
+    yd_buf_init(&state->wider, NULL);
     const struct yd_args *args = yd_element_args(element);
     const struct yd_plan_options plan = {.raw = yd_args_bool(args, "raw")};
     char why[YD_DEFINITION_WHY];
@@ -248,6 +253,9 @@ static int swap(struct state *state, struct yd_plan *plan, struct yd_input *inpu
     r = yd_redefine_mark_begin(&mark, out, OUTPUT, input->wall_ns);
     if (r == 0) r = yd_plan_each_changed(state->plan, plan, note_change, ret_gone);
     if (mark.error == 0) mark.error = r;
+    struct yd_str gone = yd_buf_view(&state->gone), wider = yd_buf_view(&state->wider), name;
+    while (yd_redefine_next(&gone, &name)) yd_redefine_mark_add(&mark, name, true);
+    while (yd_redefine_next(&wider, &name)) yd_redefine_mark_add(&mark, name, false);
     r = yd_redefine_mark_end(&mark);
     (void)yd_plan_each_changed(plan, state->plan, note_change, ret_new);
     yd_decoder_destroy(state->decoder);
@@ -344,6 +352,8 @@ static enum yd_turn_result on_read(struct state *state, struct yd_input *input, 
     }
     state->waiting = others;
     state->others = others;
+    yd_buf_clear(&state->gone);
+    yd_buf_clear(&state->wider);
     *state->refused = '\0';
     return others ? YD_DONE : finish(state, input, out, 0);
 }
@@ -351,11 +361,19 @@ static enum yd_turn_result on_read(struct state *state, struct yd_input *input, 
 /* One of the others has it, or not: the text had been held against it, so that only memory can have failed. */
 static enum yd_turn_result on_answer(struct state *state, struct yd_input *input, struct yd_out *out)
 {
+    const struct yd_view *view = input->batch ? &input->batch->view : NULL;
+    for (uint32_t i = 0; input->type == YD_INPUT_REPLY && view && i < view->count; i++) {
+        struct yd_str gone, wider;
+        if (!yd_redefine_mark_read(view, i, &gone, &wider)) continue;
+        yd_buf_str(&state->gone, gone);
+        yd_buf_str(&state->wider, wider);
+    }
     if (input->more || !state->next || !state->waiting) return YD_DONE;
     if (input->type == YD_INPUT_ERROR)
         (void)snprintf(state->refused, sizeof state->refused, "an element that works by it: %s",
                        yd_error_text(input->error));
     if (--state->waiting) return YD_DONE;
+    if (state->gone.failed || state->wider.failed) return YD_FAIL;
     if (!*state->refused) return finish(state, input, out, state->others);
     give_up(state, out, state->refused);
     return YD_DONE;
@@ -389,6 +407,13 @@ struct decoded {
 static int fill_decoded(struct yd_builder *builder, const void *arg)
 {
     return yd_rows_cell_u64(builder, "decoded", ((const struct decoded *)arg)->count);
+}
+
+static void each_part(const void *opaque, yd_part_visit *visit, void *arg)
+{
+    const struct state *state = opaque;
+    for (uint32_t i = 0; i < yd_plan_packet_count(state->plan); i++)
+        visit(arg, yd_plan_packet_name(state->plan, i), yd_decoder_packet_count(state->decoder, i));
 }
 
 static enum yd_turn_result answer(struct state *state, struct yd_input *input, struct yd_out *out)
@@ -466,7 +491,9 @@ const struct yd_element_class yd_class_decom = {
         "  Limits and Decom of the same file first. Wrong: refused with its first mistake, the one in use goes on. "
         "Right:\n"
         "  it is in use from the next packet on, by all of them; nothing is lost, counters go on.\n"
-        "- `yarder ask NAME packets`: how many packets of each kind were decoded.\n",
+        "- How many packets of each kind were decoded: in the status and `yarder top`, as `yarder.packets` of a Self, "
+        "and\n"
+        "  by `yarder ask NAME packets`.\n",
     .example = "udp :: Udp(listen: \"127.0.0.1:5000\") -> decom :: Decom(definition: \"rocket.ydm\") -> Print()\n"
                "decom.rejects -> File(path: \"rejects.txt\")\n",
     .ports = ports,
@@ -480,4 +507,6 @@ const struct yd_element_class yd_class_decom = {
     .receive = receive,
     .pump = &yd_redefine_pump,
     .drain = drain,
+    .part = "packet",
+    .parts = each_part,
 };

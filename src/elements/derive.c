@@ -493,6 +493,18 @@ static int take(struct derive *derive, const struct yd_view *view, uint32_t inde
     return 0;
 }
 
+/* Where another definition begins: those behind are told in any case. */
+static int pass_mark(struct derive *derive, const struct yd_view *view, uint32_t index, uint64_t *folded)
+{
+    struct yd_str gone, wider;
+    if (view->records[index].kind != YD_ROW || !yd_redefine_mark_read(view, index, &gone, &wider)) return 0;
+    --*folded;
+    int error = yd_builder_copy(derive->builder, view, index);
+    if (error != YD_EFULL) return error;
+    error = emit_built(derive);
+    return error < 0 ? error : yd_builder_copy(derive->builder, view, index);
+}
+
 static void begin(struct derive *derive, const struct yd_view *view, struct yd_out *out)
 {
     derive->out = out;
@@ -523,6 +535,7 @@ static enum yd_turn_result on_batch(struct derive *derive, struct yd_input *inpu
         int tombstone = yd_tombstone_read(view, i, &pattern, &kinds);
         if (tombstone == 0) {
             error = take(derive, view, i, &group_time, &folded);
+            if (error == 0 && !derive->pass) error = pass_mark(derive, view, i, &folded);
             continue;
         }
         error = tombstone < 0 ? tombstone : evaluate_due(derive, group_time);
@@ -633,12 +646,11 @@ static int load(void *opaque, uint32_t key_group, struct yd_str saved)
 
 /* ---- another definition ---- */
 
-/* What rules made and make no more, or make as texts now, is told to those behind. */
-static int tell_changes(const struct derive *before, const struct derive *now, struct yd_input *input,
-                        struct yd_out *out)
+/* What rules made and make no more, or make as texts now, is told to the Decom, who tells those behind. */
+static int tell_changes(const struct derive *before, const struct derive *now, struct yd_out *out)
 {
     struct yd_redefine_mark mark;
-    (void)yd_redefine_mark_begin(&mark, out, PORT_OUTPUT, input->wall_ns);
+    (void)yd_redefine_mark_begin(&mark, out, YD_REDEFINE_REPLY, 0);
     for (uint32_t i = 0; i < before->rules.rule_count; i++) {
         const struct yd_derive_rules *rules = &before->rules;
         struct yd_str name = rules->names.strings[rules->rules[i].slot];
@@ -668,12 +680,11 @@ static enum yd_turn_result answer(struct derive *derive, struct yd_input *input,
     struct yd_str text = yd_redefine_text(input->batch);
     struct yd_element *element = yd_out_element(out);
     struct derive next = {0};
-    struct yd_rows rows;
     if (!yd_rows_op(input->batch, "redefine") || !text.size || !yd_args_find(yd_element_args(element), "definition"))
         return yd_rows_unknown(input, out, "none; a definition is read again by its Decom: reload");
     int error = set_up(element, &next, &text);
     if (error == 0) error = hand_over(derive, &next);
-    if (error == 0) error = tell_changes(derive, &next, input, out);
+    if (error == 0) error = tell_changes(derive, &next, out);
     if (error < 0) {
         close_derive(&next);
         (void)yd_reply_error(out, 0, error, "%s", yd_error_text(error));
@@ -682,8 +693,7 @@ static enum yd_turn_result answer(struct derive *derive, struct yd_input *input,
     close_derive(derive);
     *derive = next;
     yd_state_changed(out);
-    yd_rows_begin(&rows, input, out);
-    return yd_rows_end(&rows);
+    return YD_DONE;
 }
 
 static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct yd_out *out)

@@ -565,7 +565,9 @@ static int one(struct limiter *state, const struct yd_view *view, uint32_t index
     else
         error = 1;
     if (error < 0) return error;
-    if (state->pass) return pass_on(state, view, index, code, out);
+    struct yd_str gone, wider;
+    bool is_mark = view->records[index].kind == YD_ROW && yd_redefine_mark_read(view, index, &gone, &wider);
+    if (state->pass || is_mark) return pass_on(state, view, index, code, out);
     *folded += error == 1;
     return 0;
 }

@@ -196,7 +196,10 @@ static int tell(struct yd_redefine_mark *mark)
     if (error == 0) error = yd_builder_cell_bytes(mark->builder, YD_STR("wider"), YD_TEXT, yd_buf_view(&mark->wider));
     if (error == 0) error = yd_builder_end(mark->builder);
     if (error == 0) error = yd_builder_seal(mark->builder, &batch);
-    if (error == 0) error = yd_emit(mark->out, mark->port, batch);
+    if (error == 0 && mark->port == YD_REDEFINE_REPLY)
+        (void)yd_reply(mark->out, 0, batch, true); /* the asker may have gone */
+    else if (error == 0)
+        error = yd_emit(mark->out, mark->port, batch);
     yd_buf_clear(&mark->gone);
     yd_buf_clear(&mark->wider);
     return error;
@@ -214,6 +217,7 @@ void yd_redefine_mark_add(struct yd_redefine_mark *mark, struct yd_str name, boo
 int yd_redefine_mark_end(struct yd_redefine_mark *mark)
 {
     int error = mark->error == 0 ? tell(mark) : mark->error;
+    if (error == 0 && mark->port == YD_REDEFINE_REPLY) (void)yd_reply(mark->out, 0, NULL, false);
     yd_builder_destroy(mark->builder);
     yd_buf_fini(&mark->gone);
     yd_buf_fini(&mark->wider);

@@ -40,12 +40,13 @@ int yd_redefine_saved(int (*save)(const void *state, uint32_t key_group, struct 
 
 /* ---- those behind ---- */
 
-/* Names are added, then told on this port; begin again for another ROW. */
+/* Names are added, then told on this port, or in answer to the question at hand: then they are told by who asked. */
+#define YD_REDEFINE_REPLY UINT32_MAX
 struct yd_redefine_mark {
     struct yd_builder *builder;
     struct yd_buf gone, wider;
     struct yd_out *out;
-    unsigned port;
+    unsigned port; /* YD_REDEFINE_REPLY: to who asked */
     int64_t time_ns;
     struct yd_str path;
     int error;

@@ -97,6 +97,32 @@ static void report_times(struct self_pump *pump, const struct yd_element_stat *s
     report_spread(pump, "input.waited", &stat->inputs[i].waited, before ? before + 1 : NULL, tags);
 }
 
+/* What a lock, a disk or a part is called, as a tag's value. */
+static void put_value(char *to, size_t size, const char *text)
+{
+    size_t at = 0;
+    for (; *text && at + 1 < size; text++) {
+        bool plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') || (*text >= '0' && *text <= '9');
+        if (plain || strchr("-_./", *text))
+            to[at++] = *text;
+        else if (at && to[at - 1] != '_' && *text != '"' && *text != '\'')
+            to[at++] = '_';
+    }
+    to[at] = 0;
+}
+
+/* yarder.packets element=decom,packet=flight */
+static void report_parts(struct self_pump *pump, const struct yd_element_stat *stat)
+{
+    char metric[64], value[64], tags[512];
+    for (size_t i = 0; i < stat->part_count; i++) {
+        put_value(value, sizeof value, *stat->parts[i].name ? stat->parts[i].name : "others");
+        snprintf(metric, sizeof metric, "%ss", stat->part);
+        snprintf(tags, sizeof tags, "element=%s,%s=%s", stat->name, stat->part, value);
+        add(pump, YD_TALLY, stat->parts[i].count, metric, tags);
+    }
+}
+
 static void report_element(void *arg, const struct yd_element_stat *stat)
 {
     struct self_pump *pump = arg;
@@ -121,6 +147,7 @@ static void report_element(void *arg, const struct yd_element_stat *stat)
     add(pump, YD_TALLY, (uint64_t)(stat->waiting_output_ns / YD_NS_PER_MS), "waiting_output_ms", tags);
     add(pump, YD_TALLY, stat->crashes, "crashes", tags);
     add(pump, YD_TALLY, stat->parked, "parked", tags);
+    report_parts(pump, stat);
 }
 
 static void report_wire(void *arg, const struct yd_wire_stat *stat)
@@ -138,20 +165,6 @@ static void report_wire(void *arg, const struct yd_wire_stat *stat)
         add(pump, YD_SAMPLE, stat->end > stat->acknowledged ? stat->end - stat->acknowledged : 0, "cursor.lag", tags);
     else
         add(pump, YD_SAMPLE, stat->queued_records, "wire.queued", tags);
-}
-
-/* What a lock or a disk is called, as a tag's value. */
-static void put_value(char *to, size_t size, const char *text)
-{
-    size_t at = 0;
-    for (; *text && at + 1 < size; text++) {
-        bool plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') || (*text >= '0' && *text <= '9');
-        if (plain || strchr("-_./", *text))
-            to[at++] = *text;
-        else if (at && to[at - 1] != '_' && *text != '"' && *text != '\'')
-            to[at++] = '_';
-    }
-    to[at] = 0;
 }
 
 /* Out of memory: NULL. */
@@ -270,7 +283,9 @@ const struct yd_element_class yd_class_self = {
         "For each input what was received, consumed, rejected, dropped and is queued, how long since it came in the "
         "element was done with it (`latency_p50_us`, `latency_p99_us`, `latency_max_us`, of `latency_count` records: a "
         "Log, durable; a History, seen by queries), and how long it waited before the element looked at it (`waited_`, "
-        "likewise); for each element its busy time, crashes and parked batches; for each wire its records, and how far "
+        "likewise); for each element its busy time, crashes and parked batches; of a Decom how many packets of each "
+        "kind it decoded (`yarder.packets element=decom,packet=flight`, 256 kinds at most and the `others` "
+        "together); for each wire its records, and how far "
         "a cursor is behind; for each lock that somebody had to wait for, for file threads and for the disks of "
         "streams how often and how long (`yarder.wait_ms`, `wait_count`, `wait_p50_us` … with `of`, `part` and `what`: "
         "`lock`, `queue` before a file thread, its `work`, `write`, `sync`). A report is no larger than the topology, "

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/text.h"
 #include "flow/runtime.h"
 
 #define LINES_PER_S 10
@@ -121,7 +122,11 @@ int yd__counts_setup(struct yd_element *e)
                                         .inputs = to->inputs,
                                         .outputs = to->outputs,
                                         .reasons = to->reasons};
-    return 0;
+    if (!e->class->parts) return 0;
+    to->parts = calloc(YD_PARTS_MAX + 1, sizeof *to->parts);
+    to->stat.part = e->class->part;
+    to->stat.parts = to->parts;
+    return to->parts ? 0 : YD_ENOMEM;
 }
 
 void yd__counts_fini(struct yd_element *e)
@@ -136,6 +141,7 @@ void yd__counts_fini(struct yd_element *e)
     free(e->published.samples);
     free(e->published.peers);
     free(e->published.pumps);
+    free(e->published.parts);
 }
 
 /* ---- publishing ---- */
@@ -167,6 +173,20 @@ static void publish_receiver(struct yd__flow_wire *wire)
     wire->in.seen_records = wire->in.unreturned_records;
 }
 
+static void add_part(void *arg, struct yd_str name, uint64_t count)
+{
+    struct yd__published *to = arg;
+    struct yd_part_stat *part = &to->parts[YD_MIN(to->stat.part_count, (size_t)YD_PARTS_MAX)];
+    if (to->stat.part_count <= YD_PARTS_MAX) *part = (struct yd_part_stat){.count = 0};
+    if (to->stat.part_count < YD_PARTS_MAX) {
+        size_t size = YD_MIN(name.size, sizeof part->name - 1);
+        while (size && !yd_text_utf8((struct yd_str){name.data, size})) size--;
+        memcpy(part->name, name.data, size);
+    }
+    part->count += count;
+    to->stat.part_count = YD_MIN(to->stat.part_count + 1, (size_t)YD_PARTS_MAX + 1);
+}
+
 void yd__counts_publish(struct yd_element *e, int64_t now)
 {
     struct yd__published *to = &e->published;
@@ -189,6 +209,10 @@ void yd__counts_publish(struct yd_element *e, int64_t now)
     uint32_t from = e->sample_count < YD__SAMPLES ? 0 : e->sample_next;
     for (uint32_t i = 0; i < e->sample_count; i++) to->samples[i] = e->samples[(from + i) % YD__SAMPLES];
     to->stat.sample_count = e->sample_count;
+    if (to->parts && e->life == YD_LIFE_UP) { /* one that is down shows what it had */
+        to->stat.part_count = 0;
+        e->class->parts(e->state, add_part, to);
+    }
     if (e->pump) yd__pump_peers(e, to->peers);
     if (to->pumps) yd__pump_stats(e, to->pumps);
     to->stat.pump_count = to->pumps ? yd_pump_count(e->pump) : 0;

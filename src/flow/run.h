@@ -88,6 +88,10 @@ struct yd_peer_stat { /* whose records the pump rejected: his address without th
     const char *reason;
     uint64_t rejected;
 };
+struct yd_part_stat {
+    char name[64]; /* cut; "" : all others */
+    uint64_t count;
+};
 enum yd_element_life { YD_LIFE_UP, YD_LIFE_CRASHED, YD_LIFE_STOPPED, YD_LIFE_ENDED };
 struct yd_pump_stat { /* of one that lives in the loop of an executor */
     unsigned executor;
@@ -109,6 +113,9 @@ struct yd_element_stat {
     /* Those that matter: of more than can be kept those with few are forgotten, and are counted in `reasons` alone. */
     const struct yd_peer_stat *peers;
     const struct yd_pump_stat *pumps; /* as many as executors it is spread over */
+    const char *part;                 /* what its parts are: "packet"; NULL: it has none */
+    const struct yd_part_stat *parts;
+    size_t part_count;
 };
 struct yd_wire_stat {
     uint32_t wire;                               /* index into the topology's wires */

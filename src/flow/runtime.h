@@ -505,6 +505,7 @@ struct yd__published {
     struct yd__sample *samples;
     struct yd__peer *peers; /* YD__PEERS; rejected 0: none */
     struct yd_pump_stat *pumps;
+    struct yd_part_stat *parts; /* YD_PARTS_MAX and one for all others; NULL: the class has none */
 };
 struct yd_element {
     struct yd_run *run;

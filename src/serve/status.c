@@ -137,6 +137,25 @@ static void write_rejects(struct yd_json *json, const struct yd_element_stat *st
     yd_json_array_end(json);
 }
 
+/* "packet": {"flight": 1200, "housekeeping": 120} */
+static void write_parts(struct yd_json *json, const struct yd_element_stat *stat)
+{
+    if (!stat->part_count) return;
+    yd_json_key(json, "parts");
+    yd_json_object(json);
+    key_text(json, "of", stat->part);
+    yd_json_key(json, "counts");
+    yd_json_array(json);
+    for (size_t i = 0; i < stat->part_count; i++) {
+        yd_json_object(json);
+        key_text(json, "name", *stat->parts[i].name ? stat->parts[i].name : "others");
+        key_u64(json, "count", stat->parts[i].count);
+        yd_json_object_end(json);
+    }
+    yd_json_array_end(json);
+    yd_json_object_end(json);
+}
+
 static void write_pumps(struct yd_json *json, const struct yd_element_stat *stat)
 {
     if (!stat->pump_count) return;
@@ -180,6 +199,7 @@ static void write_element(void *arg, const struct yd_element_stat *stat)
     yd_json_array(json);
     for (size_t i = 0; i < stat->output_count; i++) write_output(json, &stat->outputs[i]);
     yd_json_array_end(json);
+    write_parts(json, stat);
     write_pumps(json, stat);
     write_rejects(json, stat);
     yd_json_object_end(json);

@@ -10,26 +10,28 @@ from harness import ROOT, check_identity, free_port, main, wait_for, yarder
 from rocket import DEFINITION, bits, by_name, cat, kernel_drops, live, logged, sim, vehicle, watch
 
 PYTHON = '''
-import json, sys
+import json, sys, threading, time
 sys.path.insert(0, sys.argv[1])
 from yarder.live import Live
-names, goal = sys.argv[3].split(), int(sys.argv[4])
+goal = [None]
+def hear():
+    goal[0] = int(sys.stdin.readline())
+threading.Thread(target=hear, daemon=True).start()
 with Live(sys.argv[2]) as live:
-    items = [live.follow(name) for name in names]
-    print('ready', flush=True)
+    item = live.follow(sys.argv[3])
     got = missed = 0
     generations = set()
-    while got + missed < goal:
+    print('ready', flush=True)
+    until = time.monotonic() + 150
+    while (goal[0] is None or got + missed < goal[0]) and time.monotonic() < until:
         try:
-            live.wait(*items, timeout=90)
-        except Exception as error:
-            print(json.dumps({'error': repr(error), 'got': got, 'missed': missed}), flush=True)
-            sys.exit(1)
-        for item in items:
-            for value in item.values():
-                got += 1
-                missed += value.missed
-                generations.add(value.generation)
+            live.wait(item, timeout=0.2)
+        except TimeoutError:
+            continue
+        for value in item.values():
+            got += 1
+            missed += value.missed
+            generations.add(value.generation)
     print(json.dumps({'got': got, 'missed': missed, 'generations': len(generations)}), flush=True)
 '''
 
@@ -40,7 +42,8 @@ def start(folder):
     with open(DEFINITION) as f, open(path, 'w') as g:
         g.write(f.read())
     native = free_port()
-    return vehicle(folder, definition=path, change=lambda text: text + f'\nnative :: Native(listen: "127.0.0.1:{native}")\n'), path, native
+    return vehicle(folder, definition=path, change=lambda text: text + f'\nnative :: Native(listen: "127.0.0.1:{native}")\n'
+                   'self :: Self(every: 200ms) -> Log(stream: "self")\n'), path, native
 
 
 def change(path, *pairs):
@@ -82,20 +85,26 @@ def a_changed_definition_is_taken_over_between_two_packets(folder):
         watching = watch(daemon, 'rocket.*')
         first = json.loads(watching.stdout.readline())
         reader = subprocess.Popen(['python3', '-c', PYTHON, ROOT + '/python', daemon.data + '/live/live.sock',
-                                   'rocket.flight.altitude', '801'], stdout=subprocess.PIPE, text=True)
+                                   'rocket.flight.altitude'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         daemon.children.append(reader)
         assert reader.stdout.readline() == 'ready\n'
-        finish = sim(daemon, '--count', '880', '--seed', '5', wait=False, rates='flight=80,housekeeping=8')  # for ten seconds
+        finish = sim(daemon, '--duration', '120s', '--seed', '5', wait=False, rates='flight=100,housekeeping=10')
         wait_for(lambda: decoded(native)['flight'] > before['flight'] + 150, why='packets by the old definition')
         change(path, *CHANGES)
         row = json.loads(reload(native).stdout)
         assert (row['packets'], row['new'], row['gone'], row['others']) == (2, 1, 1, 2), row
         at = decoded(native)['flight']
-        summary, values = finish()
+        wait_for(lambda: decoded(native)['flight'] > at + 100, why='packets by the new definition')
+        summary, values = finish(stop=True)
         made = {p['packet']: p['sent'] for p in summary['packets']}
         assert at < before['flight'] + made['flight'], 'packets came after it'
         assert kernel_drops(daemon) == 0
         wait_for(lambda: decoded(native) == {n: before[n] + made[n] for n in made}, why='that all are decoded')
+        parts = daemon.element('decom')['parts']
+        assert parts['of'] == 'packet' and {p['name']: p['count'] for p in parts['counts']} == decoded(native), parts
+        shown = yarder('top', '--once', '--data', daemon.data, check=0).stdout
+        assert [line.split() for line in shown.splitlines() if line.startswith('decom ') and ' packet ' in line] == [
+            ['decom', 'packet', name, str(count)] for name, count in decoded(native).items()], shown
         check_identity(wait_for(lambda: all(w['queued_records'] == 0 for w in daemon.status()['wires']) and daemon.status(),
                                 why='rest'))
 
@@ -111,12 +120,12 @@ def a_changed_definition_is_taken_over_between_two_packets(folder):
         assert len(texts) == len(new) and set(texts) <= {'NONE', 'SOME'}
         mags, wanted = got['rocket.flight.mag.0'][flights:], sent['rocket.flight.mag.0']
         where = [a == b for a, b in zip(mags, wanted)]
-        assert len(mags) == len(wanted) and where.count(True) >= 150 and where.count(False) > 100
+        assert len(mags) == len(wanted) and where.count(True) >= 150 and where.count(False) > 20, (len(mags), where.count(True))
         last = max(i for i, same in enumerate(where) if same)
         assert where[:last].count(False) == 0, 'not by turns'
         assert not [r for r in cat(daemon, 'metrics') if r['kind'] == 'TALLY'], 'no packet is missing'
         marks = [r for r in cat(daemon, 'metrics') if r['name'] == 'yarder.definition']
-        assert len(marks) == 2 and all(r['kind'] == 'ROW' for r in marks), marks
+        assert len(marks) == 1 and marks[0]['kind'] == 'ROW', marks
         assert 'rocket.double' in got and 'vehicle.ydm: read again: 2 packets' in daemon.stderr()
 
         # Derive goes on with what it remembers: one climb for each packet, over the change, too.
@@ -139,8 +148,10 @@ def a_changed_definition_is_taken_over_between_two_packets(folder):
         assert altitudes == made['flight'] + 1, (altitudes, made)
         assert 'rocket.housekeeping.errors' not in seen and 'rocket.falling' not in seen, seen
         deadline.cancel()
+        reader.stdin.write(f'{made["flight"] + 1}\n')
+        reader.stdin.flush()
         told = json.loads(reader.stdout.readline())
-        assert told.get('got', 0) + told.get('missed', 0) == 801 and told['generations'] >= 2, told
+        assert told['got'] + told['missed'] == made['flight'] + 1 and told['generations'] >= 2, (told, made)
         assert yarder('live', 'get', 'rocket.housekeeping.errors', '--data', daemon.data).returncode == 1
         assert live(daemon, 'rocket.housekeeping.current')['value'] in ('NONE', 'SOME')
         daemon.stop()
@@ -179,6 +190,9 @@ def a_wrong_definition_leaves_the_old_one_running(folder):
             f.write(good)
         row = json.loads(reload(native).stdout)
         assert row['new'] == row['gone'] == 0, row
+        counts = {f'yarder.packets element=decom,packet={name}': count for name, count in decoded(native).items()}
+        wait_for(lambda: {r['name']: r['value'] for r in cat(daemon, 'self') if r['name'] in counts} == counts,
+                 why='the counts of packets as Self tells them')
         check_identity(daemon.status())
         assert daemon.element('decom')['crashes'] == 0
         daemon.stop()
