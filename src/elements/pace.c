@@ -6,9 +6,9 @@
  *   the stream's time is `every` further --> held ones go, in the order in which their names' turns come
  *
  * Only what says how something is now can be held: SAMPLE, STATE, FACT. TALLY and DELTA are amounts, EVENT, PACKET and
- * ROW happen: they pass. So do lists and maps. Time is that of clock.h, so the same stream gives the same records;
- * when nothing comes for a second the wall's clock sends what is held. What is held is saved. What can fail: memory,
- * more names than `series` (rejected, by reason). */
+ * ROW happen: they pass. So do lists, maps and tombstones, and take what is held of their name along. Time is that of
+ * clock.h, so the same stream gives the same records; when nothing comes for a second the wall's clock sends what is
+ * held. What is held is saved. What can fail: memory, more names than `series` (rejected, by reason). */
 #include <yarder/element.h>
 #include <yarder/name.h>
 
@@ -200,12 +200,32 @@ static bool matches(struct state *state, const struct yd_view *view, uint32_t na
     return *known == 2;
 }
 
+/* What passes and ends or replaces what is held of its name: that must not come behind it. */
+static void forget_held(struct state *state, const struct yd_view *view, const struct yd_record *record,
+                        struct yd_out *out)
+{
+    bool all = record->flags & YD_RECORD_TOMBSTONE; /* the name is forgotten, whatever its kind */
+    for (size_t i = 0; i < KINDS; i++) {
+        if (!all && kinds[i] != record->kind) continue;
+        struct item *item =
+            yd_table_find(&state->tables[i], yd_view_name(view, record->name), view->names[record->name].hash);
+        if (!item || !item->held) continue;
+        item->held = false; /* its turn stays */
+        state->held--;
+        yd_count_folded(out, 1);
+    }
+}
+
 /* 1: passes now; 0: held or rejected; < 0. */
 static int take(struct state *state, const struct yd_view *view, const struct yd_record *record, struct yd_out *out)
 {
     int table = table_of(record);
     struct item *item;
-    if (table < 0 || !matches(state, view, record->name)) return 1;
+    if (!matches(state, view, record->name)) return 1;
+    if (table < 0) {
+        if (state->held) forget_held(state, view, record, out);
+        return 1;
+    }
     struct yd_str name = yd_view_name(view, record->name);
     int error = yd_table_add(&state->tables[table], name, view->names[record->name].hash, &item);
     if (error == YD_EFULL) {

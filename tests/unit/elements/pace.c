@@ -56,6 +56,39 @@ static void kinds_of_a_name_are_paced_apart_and_text_is_held_whole(void **state)
              "  expect p == [ { name: \"a\", kind: fact, value: \"3\" } ]\n"));
 }
 
+static struct yd_batch *one_fact(const char *value, uint16_t flags)
+{
+    struct yd_builder *builder;
+    struct yd_batch *batch;
+    uint32_t name;
+    assert_int_equal(yd_builder_create(NULL, &builder), 0);
+    assert_int_equal(yd_builder_name(builder, YD_STR("a"), &name), 0);
+    assert_int_equal(yd_builder_add_bytes(builder, 1, name, YD_FACT, YD_TEXT, flags, yd_str_of(value)), 0);
+    assert_int_equal(yd_builder_seal(builder, &batch), 0);
+    yd_builder_destroy(builder);
+    return batch;
+}
+
+static void what_is_held_does_not_come_behind_the_end_of_its_name(void **state)
+{
+    (void)state;
+    struct tested t;
+    tested_open(&t);
+    t.listen_to = "p";
+    tested_start(&t, "g :: Graphite(listen: \"127.0.0.1:1\") -> p :: Pace(every: 10s) -> Null()\n");
+    tested_run(&t, YD_NS_PER_MS);
+    tested_feed(&t, "p", one_fact("one", 0));
+    tested_feed(&t, "p", one_fact("two", 0));
+    tested_feed(&t, "p", one_fact("", YD_RECORD_TOMBSTONE));
+    tested_run(&t, YD_NS_PER_MS);
+    (void)tested_out(&t);
+    tested_run(&t, 60 * YD_NS_PER_S);
+    expect_out(&t, "");
+    tested_drain(&t);
+    expect_out(&t, "");
+    tested_close(&t);
+}
+
 static void one_of_rate_and_every_is_wanted(void **state)
 {
     (void)state;
@@ -128,6 +161,7 @@ int main(void)
         cmocka_unit_test(amounts_and_what_happens_are_never_held),
         cmocka_unit_test(only_what_matches_is_paced),
         cmocka_unit_test(kinds_of_a_name_are_paced_apart_and_text_is_held_whole),
+        cmocka_unit_test(what_is_held_does_not_come_behind_the_end_of_its_name),
         cmocka_unit_test(one_of_rate_and_every_is_wanted),
         cmocka_unit_test(more_names_than_series_are_rejected_and_the_rest_goes_on),
         cmocka_unit_test(what_was_folded_is_counted_and_what_is_held_goes_at_the_end),
