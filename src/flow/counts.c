@@ -8,8 +8,6 @@
 #include "base/text.h"
 #include "flow/runtime.h"
 
-#define LINES_PER_S 10
-
 /* ---- lines ---- */
 
 static void say_text(struct yd_run *run, const char *element, int level, const char *text)
@@ -38,7 +36,7 @@ void yd__element_say_v(struct yd_element *e, int64_t mono_ns, int level, const c
         e->say_window = mono_ns;
         e->said = e->unsaid = 0;
     }
-    if (e->said++ >= LINES_PER_S) {
+    if (e->said++ >= YD__LINES_PER_S) {
         e->unsaid++;
         return;
     }

@@ -692,6 +692,17 @@ void yd_pump_say(struct yd_pump *pump, int level, const char *format, ...)
 {
     char text[512];
     va_list args;
+    int64_t now = yd_pump_mono(pump);
+    if (now - pump->say_window >= YD_NS_PER_S) {
+        if (pump->unsaid)
+            yd__say(pump->element->run, pump->element->node->name, 1, "%u more lines were not shown", pump->unsaid);
+        pump->say_window = now;
+        pump->said = pump->unsaid = 0;
+    }
+    if (pump->said++ >= YD__LINES_PER_S) { /* peers say what a pump says: they must not fill a disk with it */
+        pump->unsaid++;
+        return;
+    }
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);

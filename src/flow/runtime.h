@@ -621,9 +621,12 @@ struct yd_pump {
     uint32_t sample_count, sample_next;
     struct yd__peer peers[YD__PEERS]; /* by hash; they stay */
     bool counts_told;
-    uint64_t handed; /* records emitted or told; under the lock */
+    uint64_t handed;       /* records emitted or told; under the lock */
+    int64_t say_window;    /* the pump's own thread: when this second of its lines began */
+    unsigned said, unsaid; /* in it */
 };
 #define YD__PUMP_BYTES_MAX (4 << 20)
+#define YD__LINES_PER_S    10 /* of an element, and of each of its pumps; more are counted */
 /* All of these for all pumps of the element, but where one is given. */
 int yd__pump_create(struct yd_element *e, struct yd_trail *trail);
 int yd__pump_start_now(struct yd_element *e, struct yd_trail *trail); /* at the start of the run: waits */

@@ -137,6 +137,30 @@ static void a_silent_one_that_is_connected_to_is_left_and_tried_again(void **sta
     tested_close(&t);
 }
 
+static void strangers_cannot_make_it_say_more_than_some_lines_a_second(void **state)
+{
+    struct tested t;
+    struct yd_address at = address_of("127.0.0.1:5001");
+    struct yd_trail trail = {0};
+    unsigned said = 0;
+    (void)state;
+    tested_open(&t);
+    tested_start(&t, "e :: Tcp(listen: \"127.0.0.1:5001\", framing: \"lines\", sources: [\"10.0.0.1\"]) -> Null()\n");
+    tested_run(&t, YD_NS_PER_MS);
+    for (int i = 0; i < 60; i++) {
+        struct yd_stream *stream;
+        assert_int_equal(yd_connect(t.loop, &at, &ops, &stream, &stream, &trail), 0);
+        tested_run(&t, 10 * YD_NS_PER_MS);
+        if (stream) yd_stream_close(stream);
+        if (i == 49) tested_run(&t, 2 * YD_NS_PER_S);
+    }
+    for (const char *line = t.said; (line = strstr(line, "may not connect")); line++) said++;
+    assert_true(said >= 11 && said <= 30);
+    expect_said(&t, "more lines were not shown");
+    tested_drain(&t);
+    tested_close(&t);
+}
+
 static void parameters_that_do_not_go_together_are_refused(void **state)
 {
     (void)state;
@@ -157,6 +181,7 @@ int main(void)
         cmocka_unit_test(who_connects_sends_packets_in_any_pieces),
         cmocka_unit_test(who_is_connected_to_is_tried_again),
         cmocka_unit_test(a_silent_one_that_is_connected_to_is_left_and_tried_again),
+        cmocka_unit_test(strangers_cannot_make_it_say_more_than_some_lines_a_second),
         cmocka_unit_test(parameters_that_do_not_go_together_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
