@@ -309,7 +309,7 @@ class Item:
             raise LiveError('a value is damaged')
         kind = meta >> 32 & 255
         return Value(seq, missed, time_ns - (time_ns >> 63 << 64), kind, meta >> 48, _decode(kind, bits, data),
-                     bits if kind < TEXT else 0, memory.generation)
+                     bits if size and kind < TEXT else 0, memory.generation)
 
     def _leave(self, memory, grown):
         """Other memory is used from now on; a table that has grown begins with copies of the newest values."""

@@ -136,7 +136,7 @@ static int copy_slot(const struct yd_live_cell *cell, uint64_t seq, void *to, ui
     if (yd__load(&slot[YD__SLOT_SEQ], RELAXED) != seq) return 0;
     if (YD__META_SIZE(meta) > cell->value_size) return YD_EFORMAT;
     ret_value->seq = seq;
-    ret_value->bits = bits;
+    ret_value->bits = YD__META_SIZE(meta) ? bits : 0; /* of an empty one nothing was written there */
     ret_value->time_ns = time_ns;
     ret_value->size = YD__META_SIZE(meta);
     ret_value->flags = YD__META_FLAGS(meta);

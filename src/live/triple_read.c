@@ -43,7 +43,7 @@ int yd_live_triple_take(struct yd_live_triple_reader *reader, const void **ret_b
     if (YD__META_SIZE(meta) > reader->value_size) return YD_EFORMAT;
     *ret_value = (struct yd_live_value){.seq = words[YD__SLOT_SEQ],
                                         .missed = words[YD__SLOT_SEQ] - reader->seq - 1,
-                                        .bits = words[YD__SLOT_VALUE],
+                                        .bits = YD__META_SIZE(meta) ? words[YD__SLOT_VALUE] : 0,
                                         .time_ns = (int64_t)words[YD__SLOT_TIME],
                                         .size = YD__META_SIZE(meta),
                                         .flags = YD__META_FLAGS(meta),

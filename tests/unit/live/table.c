@@ -241,6 +241,25 @@ static void a_bell_is_rung_once_a_word_for_a_batch_and_wakes_only_its_own(void *
     close_both(&both);
 }
 
+static void an_empty_value_has_no_bits_of_older_ones(void **state)
+{
+    (void)state;
+    struct both both = open_both(10, 0);
+    struct yd_live_cell cell;
+    struct yd_live_cursor cursor = {0};
+    struct yd_live_value value;
+    uint32_t index;
+    assert_int_equal(yd_live_table_declare(both.table, YD_STR("x"), YD_TEXT, 64, &index), 1);
+    assert_int_equal(yd_live_table_view_cell(&both.view, index, &cell), 0);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(yd_live_table_publish(both.table, index, 0, YD_TEXT, 0, "12345678", 8), 0);
+    assert_int_equal(yd_live_table_publish(both.table, index, 0, YD_TEXT, 0, "", 0), 0);
+    assert_int_equal(yd_live_cell_get(&cell, &cursor, NULL, 0, &value), 1);
+    assert_int_equal(value.size, 0);
+    assert_int_equal(value.bits, 0);
+    close_both(&both);
+}
+
 static void any_allocation_may_fail(void **state)
 {
     (void)state;
@@ -281,6 +300,7 @@ int main(void)
         cmocka_unit_test(dense_cells_and_names_alone_are_read_as_they_were_written),
         cmocka_unit_test(what_does_not_fit_is_refused_and_changes_nothing),
         cmocka_unit_test(a_bell_is_rung_once_a_word_for_a_batch_and_wakes_only_its_own),
+        cmocka_unit_test(an_empty_value_has_no_bits_of_older_ones),
         cmocka_unit_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
