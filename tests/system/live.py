@@ -225,6 +225,51 @@ def only_who_is_on_the_list_comes_in(folder):
             assert ('a.v 1' in done.stdout) == (expect == 0), done
 
 
+LOOK = """
+import os, socket, struct, sys
+sys.path.insert(0, sys.argv[1])
+from yarder import live as reader
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.settimeout(20)
+s.connect(sys.argv[2])
+s.send(struct.pack('=IHHQ64s', reader.DOOR_MAGIC, 1, reader.HELLO, 0, b'look'))
+_, fds, _, _ = socket.recv_fds(s, 4096, 4)
+for fd in fds:
+    os.close(fd)
+s.send(struct.pack('=IHHQdQIHH1024s', reader.DOOR_MAGIC, 1, 5, 9, 0.0, 0, 0, 0, 0, b'*'))
+message, fds, _, _ = socket.recv_fds(s, 4096, 4)
+assert reader.HEAD.unpack_from(message)[2] == 6, message
+memory = reader._Memory(fds[0], fds[1])
+memory.look()
+print(*sorted(memory.names))
+"""
+
+
+def a_broker_shows_each_user_only_the_names_of_his_entry(folder):
+    """access with patterns: the first entry that fits counts; who is on none of them is refused"""
+    if os.getuid():
+        raise Skip('needs root')
+    os.chmod(folder, 0o755)
+    topology = TOPOLOGY.replace('values :: Live(slots: 16)',
+                                'broker :: Broker(access: ["user:4712 engine.*", "group:4711 cabin.*", "user:4715"])')
+    with Daemon(folder, topology) as daemon:
+        path = daemon.data + '/live/broker.sock'
+        daemon.lines('engine.a 1 1700000000\ncabin.a 1 1700000000\n')
+        look = [sys.executable, '-c', LOOK, os.path.join(ROOT, 'python'), path]
+        wait_for(lambda: subprocess.run(look, capture_output=True, text=True, timeout=30).stdout == 'cabin.a engine.a\n',
+                 why='both names')
+        os.chmod(daemon.data, 0o755)
+        os.chmod(daemon.data + '/live', 0o755)
+        for user, groups, expect in ((4712, [], 'engine.a'), (4712, [4711], 'engine.a'), (4714, [4711], 'cabin.a'),
+                                     (4715, [], 'cabin.a engine.a'), (4713, [], None)):
+            more = ['--groups', ','.join(map(str, groups))] if groups else ['--clear-groups']
+            done = subprocess.run(['setpriv', '--reuid', str(user), '--regid', str(user), *more, *look], capture_output=True,
+                                  text=True, timeout=30)
+            if 'execute' in done.stderr or 'No module named' in done.stderr:
+                raise Skip('the program cannot be run by others: ' + done.stderr.strip())
+            assert done.stdout.strip() == expect if expect else done.returncode, (user, groups, done)
+
+
 HELLO = struct.pack('<IHHQ64s', 0x524f4459, 1, 1, 0, b'a test that never reads')
 
 
@@ -703,6 +748,7 @@ def nonsense_in_the_bells_harms_no_value(folder):
 
 main(the_commands_show_what_is_there, watching_gives_each_value_once_in_order, on_a_terminal_a_table_redraws,
      a_killed_daemon_is_noticed_and_its_successor_gone_over_to, only_who_is_on_the_list_comes_in,
+     a_broker_shows_each_user_only_the_names_of_his_entry,
      a_thousand_readers_that_never_read_cost_nothing, publishing_makes_no_call_while_nobody_waits,
      every_type_is_read_alike_to_the_last_bit, python_counts_what_it_missed, python_goes_over_to_a_successor,
      python_lives_in_large_programs_and_in_those_that_fork, memory_that_a_limit_forbids_is_refused_with_the_reason,

@@ -52,30 +52,46 @@ static void close_world(struct world *w)
     if (w->ours) close(w->ours);
 }
 
-static void enter(struct world *w)
+static void enter_by(struct world *w, unsigned access)
 {
     int ends[2];
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
     struct yd_live_client client = {.fd = ends[1], .application = "test"};
-    w->member = yd_broker_enter(w->broker, &client, 0);
+    w->member = yd_broker_enter(w->broker, &client, access);
     assert_non_null(w->member);
     w->ours = ends[0];
     close(ends[1]); /* it has a copy */
 }
 
-static void publish(struct world *w, uint64_t bits)
+static void enter(struct world *w)
+{
+    enter_by(w, 0);
+}
+
+static void publish_name(struct world *w, const char *name, uint64_t bits)
 {
     uint32_t index;
-    assert_true(yd_live_source_declare(w->source, YD_STR("a"), YD_U64, 8, &index) >= 0);
+    assert_true(yd_live_source_declare(w->source, yd_str_of(name), YD_U64, 8, &index) >= 0);
     assert_int_equal(yd_live_source_put(w->source, index, 1, YD_U64, 0, &bits, 8), 0);
     if (yd_broker_is_asleep(w->broker)) yd_broker_call(w->broker);
 }
 
+static void publish(struct world *w, uint64_t bits)
+{
+    publish_name(w, "a", bits);
+}
+
+static int ask_for(struct world *w, const char *pattern)
+{
+    struct yd__door_subscribe message = {.head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_SUBSCRIBE, 5},
+                                         .mode = YD__DOOR_EVERY};
+    snprintf(message.pattern, sizeof message.pattern, "%s", pattern);
+    return yd_broker_ask(w->member, &message, sizeof message);
+}
+
 static int ask(struct world *w)
 {
-    struct yd__door_subscribe message = {
-        .head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_SUBSCRIBE, 5}, .mode = YD__DOOR_EVERY, .pattern = "a"};
-    return yd_broker_ask(w->member, &message, sizeof message);
+    return ask_for(w, "a");
 }
 
 static bool answered(struct world *w)
@@ -131,10 +147,29 @@ static void who_asks_faster_than_he_is_answered_is_shown_out(void **state)
     close_world(&w);
 }
 
+static void nobody_gets_names_that_his_entry_of_the_list_does_not_allow(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, 3);
+    assert_int_equal(yd_pattern_compile(YD_STR("public.*"), &w.broker->allowed[1]), 0);
+    enter_by(&w, 1);
+    assert_int_equal(ask_for(&w, "*"), 0);
+    settle(&w);
+    assert_true(answered(&w));
+    publish_name(&w, "public.a", 1);
+    publish_name(&w, "secret.a", 2);
+    settle(&w);
+    assert_int_equal(atomic_load(&w.member->passed), 1);
+    assert_int_equal(atomic_load(&w.member->names), 1);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_published_behind_a_subscription_is_called_for),
+        cmocka_unit_test(nobody_gets_names_that_his_entry_of_the_list_does_not_allow),
         cmocka_unit_test(who_asks_faster_than_he_is_answered_is_shown_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -394,6 +394,10 @@ static void a_sealed_region_cannot_be_written_shrunk_or_mapped_again_for_writing
     assert_int_equal(fstat(w.bell.region.fd, &stat), 0);
     assert_int_equal(stat.st_mode & 07777, 0600);
     assert_true(ftruncate(w.bell.region.fd, 0) != 0);
+    /* Nor can a client seal a bell, for others, against what they need. */
+    assert_int_equal(yd_live_region_reader_fd(&w.bell.region, &reader), 0);
+    assert_int_equal(fcntl(reader, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), -1);
+    close(reader);
     end_world(&w);
 }
 
@@ -444,6 +448,16 @@ static void foreign_and_damaged_regions_are_refused(void **state)
     assert_int_equal(ftruncate(plain, 8192), 0);
     assert_int_equal(yd_live_mapping_open(plain, YD__LIVE_TABLE, &mapping), YD_EPERM);
     close(plain);
+    /* Each seal counts: without one of them somebody could take pages away, or write. */
+    static const int seals[] = {F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_FUTURE_WRITE};
+    for (int missing = 0; missing < 3; missing++) {
+        int fd = memfd_create("partly", MFD_ALLOW_SEALING);
+        assert_int_equal(ftruncate(fd, 8192), 0);
+        for (int i = 0; i < 3; i++)
+            if (i != missing) assert_int_equal(fcntl(fd, F_ADD_SEALS, seals[i]), 0);
+        assert_int_equal(yd_live_mapping_open(fd, YD__LIVE_TABLE, &mapping), YD_EPERM);
+        close(fd);
+    }
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(yd_live_mapping_open(ends[0], YD__LIVE_TABLE, &mapping), YD_EPERM);

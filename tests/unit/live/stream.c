@@ -1,6 +1,8 @@
 /* The ring and the triple buffer, both ends in one thread. */
 #include "testing.h"
 
+#include <sys/mman.h>
+
 #include "live/ring_read.h"
 #include "live/ring_write.h"
 #include "live/triple_read.h"
@@ -210,6 +212,70 @@ static void a_triple_buffer_gives_the_latest_and_counts_what_it_overwrote(void *
     yd_live_triple_destroy(&triple);
 }
 
+/* Whatever lies in the memory: a reader refuses, or reads something, and never leaves it. Behind it is a page that
+ * nobody may touch. */
+static void a_damaged_ring_or_triple_buffer_is_never_left(void **state)
+{
+    (void)state;
+    struct yd_rng rng;
+    yd_rng_init(&rng, test_seed());
+    struct yd_live_ring ring;
+    struct yd_live_triple triple;
+    assert_int_equal(yd_live_ring_create(&(struct yd_live_ring_options){.size = 4096}, &ring), 0);
+    yd_live_ring_set_state(&ring, YD__LIVE_READY);
+    assert_int_equal(yd_live_triple_create(100, 1, 2, 3, &triple), 0);
+    for (int i = 0; i < 40; i++)
+        assert_int_equal(yd_live_ring_put(&ring, 1, 1, YD_BLOB, 0, "0123456789abcdef0123456789", 26), 0);
+    yd_live_ring_commit(&ring);
+    uint64_t size = YD_MAX(ring.region.size, triple.region.size);
+    uint8_t *room = mmap(NULL, size + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(room, MAP_FAILED);
+    assert_int_equal(mprotect(room + size, 4096, PROT_NONE), 0);
+    static unsigned char to[8192];
+    unsigned got = 0;
+    for (int round = 0; round < 3000; round++) {
+        struct yd_live_event event;
+        struct yd_live_ring_reader reader;
+        uint64_t used = sizeof(struct yd__ring) + 4096; /* without what is left of the last page */
+        uint8_t *at = room + size - used;
+        memcpy(at, ring.region.header, used);
+        struct yd_live_mapping mapping = {(const struct yd__live_header *)(const void *)at, used, false};
+        if (round % 3 == 0) /* its parameters */
+            at[YD__LIVE_PARAMETERS + yd_rng_below(&rng, 24)] =
+                (uint8_t)(yd_rng_chance(&rng, 3) ? 0xff : yd_rng_next(&rng));
+        if (yd_live_ring_reader_open(&mapping, NULL, &reader)) continue;
+        assert_true(reader.data >= at && reader.data + reader.size <= room + size);
+        reader.position = 0;
+        for (int k = 0; k < 40; k++)
+            at[sizeof(struct yd__ring) + yd_rng_below(&rng, 4096)] =
+                (uint8_t)(yd_rng_chance(&rng, 3) ? 0xff : yd_rng_next(&rng));
+        ((struct yd__ring *)(void *)at)->head = yd_rng_chance(&rng, 4) ? yd_rng_next(&rng) : 4096;
+        if (yd_rng_chance(&rng, 4)) ((struct yd__ring *)(void *)at)->marks[63] = yd_rng_next(&rng);
+        reader.position = yd_rng_chance(&rng, 2) ? 4096 - 32 : 0;
+        *(uint64_t *)(void *)(at + sizeof(struct yd__ring) + 4096 - 32) =
+            YD__RECORD_WORD(32 + 8 * yd_rng_below(&rng, 4), 1);
+        for (int reads = 0; reads < 50 && yd_live_ring_next(&reader, to, sizeof to, &event) == 1; reads++) got++;
+    }
+    assert_true(got > 0);
+    for (uint32_t word = 0; word < 16; word++) { /* every index, those too that are none */
+        struct yd_live_triple_reader reader;
+        struct yd_live_mapping control = {triple.control.header, triple.control.size, true};
+        const void *bytes;
+        struct yd_live_value value;
+        uint8_t *at = room + size - triple.region.size;
+        memcpy(at, triple.region.header, triple.region.size);
+        struct yd_live_mapping buffers = {(const struct yd__live_header *)(const void *)at, triple.region.size, false};
+        assert_int_equal(yd_live_triple_reader_open(&buffers, &control, &reader), 0);
+        *triple.word = word | YD__TRIPLE_DIRTY;
+        int taken = yd_live_triple_take(&reader, &bytes, &value);
+        assert_int_equal(taken, (word & 3) == 3 ? YD_EFORMAT : 1);
+        if (taken == 1) assert_true((const uint8_t *)bytes + 100 <= room + size);
+    }
+    assert_int_equal(munmap(room, size + 4096), 0);
+    yd_live_ring_destroy(&ring);
+    yd_live_triple_destroy(&triple);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_ring_whose_writer_died_inside_a_commit_is_opened_and_counted_from_its_first_record),
         cmocka_unit_test(a_lossless_ring_refuses_without_credit_and_loses_nothing),
         cmocka_unit_test(rings_and_records_of_impossible_sizes_are_refused),
+        cmocka_unit_test(a_damaged_ring_or_triple_buffer_is_never_left),
         cmocka_unit_test(a_triple_buffer_gives_the_latest_and_counts_what_it_overwrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
