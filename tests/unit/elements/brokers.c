@@ -144,6 +144,9 @@ static void who_asks_faster_than_he_is_answered_is_shown_out(void **state)
     assert_true(asked >= YD_LIVE_PRIORITIES * 10 && asked <= 1024); /* a program's 60 subscriptions at once fit */
     settle(&w);
     while (answered(&w)) continue;
+    static const struct yd__door_subscribe wrong = {.head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_SUBSCRIBE, 5}};
+    assert_int_equal(yd_broker_ask(w.member, &wrong, sizeof wrong - 1), YD_EFORMAT);
+    assert_int_equal(yd_broker_ask(w.member, &wrong, sizeof wrong.head), YD_EFORMAT);
     close_world(&w);
 }
 

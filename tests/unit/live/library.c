@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -549,6 +550,12 @@ static void who_is_at_the_door_is_told_to_who_is_inside(void **state)
     yd_live_close(live);
 }
 
+union answer {
+    struct yd__door_head head;
+    struct yd__door_refused refused;
+    char bytes[512];
+};
+
 static void nonsense_at_the_door_harms_nobody(void **state)
 {
     (void)state;
@@ -629,6 +636,10 @@ static void a_message_with_more_descriptors_than_wanted_is_gone_with_all_of_them
     assert_int_equal(yd_pass_send(ends[0], "x", 1, sent, 1), 0);
     assert_int_equal(yd_pass_recv(ends[1], to, sizeof to, &size, NULL, 0, &count), YD_ETOOBIG);
     assert_int_equal(open_descriptors(), before);
+    assert_int_equal(yd_pass_send(ends[0], "seventeen letters", 17, sent, 1),
+                     0); /* and one that is larger than wanted */
+    assert_int_equal(yd_pass_recv(ends[1], to, sizeof to, &size, fds, 3, &count), YD_ETOOBIG);
+    assert_int_equal(open_descriptors(), before);
     assert_int_equal(yd_pass_send(ends[0], "x", 1, sent, 3), 0);
     assert_int_equal(yd_pass_recv(ends[1], to, sizeof to, &size, fds, 3, &count), 0);
     assert_int_equal(count, 3);
@@ -685,6 +696,135 @@ static void a_name_that_was_taken_over_is_left_to_its_new_owner(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
+/* ---- a door in this process ---- */
+
+struct asked {
+    unsigned count;
+    char application[200];
+};
+
+static bool note_asked(void *arg, const struct yd_live_client *client, const void *message, size_t size)
+{
+    struct asked *asked = arg;
+    (void)message, (void)size;
+    asked->count++;
+    snprintf(asked->application, sizeof asked->application, "%s", client->application);
+    return true;
+}
+
+struct here {
+    struct yd_live_table *table;
+    struct yd_live_bell bell;
+    struct yd_live_access access;
+    struct yd_live_door *door;
+    struct asked asked;
+};
+
+static void open_here(struct here *here)
+{
+    struct yd_trail trail = {0};
+    memset(here, 0, sizeof *here);
+    assert_int_equal(yd_live_bell_create(9, 1, 1, &here->bell), 0);
+    yd_live_region_set_state(&here->bell.region, YD__LIVE_READY);
+    here->table = table_of(9, 1, &here->bell);
+    here->access = (struct yd_live_access){.id = getuid(), .bell = &here->bell};
+    struct yd_live_door_options options = {.path = path,
+                                           .access = &here->access,
+                                           .access_count = 1,
+                                           .table = yd_live_table_region(here->table),
+                                           .ask = note_asked,
+                                           .arg = &here->asked};
+    assert_int_equal(yd_live_door_open(&options, &here->door, &trail), 0);
+}
+
+static void close_here(struct here *here)
+{
+    yd_live_door_close(here->door);
+    yd_live_table_destroy(here->table);
+    yd_live_bell_destroy(&here->bell);
+}
+
+/* What the door answers: its type, 0: nothing, -1: it hung up. Descriptors are closed. */
+static int answer_of(struct here *here, int fd, union answer *ret)
+{
+    int fds[3];
+    unsigned count = 0;
+    size_t size;
+    for (int i = 0; i < 3; i++) yd_live_door_run(here->door);
+    int error = yd_pass_recv(fd, ret, sizeof *ret, &size, fds, 3, &count);
+    while (count) close(fds[--count]);
+    return error == YD_EAGAIN ? 0 : error ? -1 : ret->head.type;
+}
+
+static int come(void)
+{
+    int fd;
+    assert_int_equal(yd_pass_connect(path, &fd), 0);
+    return fd;
+}
+
+static void a_door_takes_each_message_for_what_it_is(void **state)
+{
+    (void)state;
+    struct here here;
+    union answer answer;
+    struct yd__door_hello hello = {.head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_HELLO, 0}};
+    open_here(&here);
+    /* Its name is not terminated, and it introduces itself twice. */
+    int fd = come();
+    memset(hello.application, 'x', sizeof hello.application);
+    assert_int_equal(yd_pass_send(fd, &hello, sizeof hello, NULL, 0), 0);
+    assert_int_equal(answer_of(&here, fd, &answer), YD__DOOR_WELCOME);
+    assert_int_equal(yd_pass_send(fd, &hello, sizeof hello, NULL, 0), 0);
+    assert_int_equal(answer_of(&here, fd, &answer), 0);
+    assert_int_equal(yd_live_door_counts(here.door).welcomed, 1);
+    assert_int_equal(here.asked.count, 1); /* to the door's owner it is a message like others */
+    assert_int_equal(strlen(here.asked.application), YD__DOOR_APPLICATION - 1);
+    close(fd);
+    /* Shorter than a head: nothing behind it is taken for its own. */
+    fd = come();
+    assert_int_equal(yd_pass_send(fd, &hello, 6, NULL, 0), 0);
+    assert_int_equal(answer_of(&here, fd, &answer), -1);
+    close(fd);
+    /* Of another version: told so. */
+    fd = come();
+    hello.head.version = YD__DOOR_VERSION + 1;
+    assert_int_equal(yd_pass_send(fd, &hello, sizeof hello, NULL, 0), 0);
+    assert_int_equal(answer_of(&here, fd, &answer), YD__DOOR_REFUSED);
+    assert_int_equal(answer.refused.error, YD_EVERSION);
+    assert_int_equal(answer_of(&here, fd, &answer), -1);
+    close(fd);
+    /* Nobody asks before he was welcomed. */
+    fd = come();
+    hello.head = (struct yd__door_head){YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_COUNT, 1};
+    assert_int_equal(yd_pass_send(fd, &hello, sizeof hello, NULL, 0), 0);
+    assert_int_equal(answer_of(&here, fd, &answer), 0);
+    assert_int_equal(here.asked.count, 1);
+    close(fd);
+    close_here(&here);
+}
+
+static void without_descriptors_who_comes_is_told_so(void **state)
+{
+    (void)state;
+    struct here here;
+    struct rlimit before, now;
+    union answer answer;
+    open_here(&here);
+    int fd = come(), probe = dup(0);
+    close(probe);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    now = before;
+    now.rlim_cur = (rlim_t)probe; /* not one more */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &now), 0);
+    int told = answer_of(&here, fd, &answer);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(told, YD__DOOR_REFUSED);
+    assert_int_equal(answer.refused.error, YD_EFULL);
+    close(fd);
+    close_here(&here);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -721,6 +861,8 @@ int main(void)
         cmocka_unit_test(nonsense_at_the_door_harms_nobody),
         cmocka_unit_test(who_waits_for_an_absent_writer_gets_it_when_it_comes),
         cmocka_unit_test(an_address_in_use_is_refused_and_a_dead_ones_is_taken),
+        cmocka_unit_test(a_door_takes_each_message_for_what_it_is),
+        cmocka_unit_test(without_descriptors_who_comes_is_told_so),
         cmocka_unit_test(a_message_with_more_descriptors_than_wanted_is_gone_with_all_of_them),
         cmocka_unit_test(what_lies_at_the_address_and_is_no_dead_socket_stays),
         cmocka_unit_test(a_name_that_was_taken_over_is_left_to_its_new_owner),

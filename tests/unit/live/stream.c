@@ -134,9 +134,13 @@ static void a_lossless_ring_refuses_without_credit_and_loses_nothing(void **stat
     assert_true(refused > 100 && put > 10000);
     /* A credit that nobody can have given is not taken. */
     uint64_t *consumed = &((struct yd__credit *)(uintptr_t)credit.header)->consumed;
-    *consumed = ring.committed + 8;
+    static const uint64_t impossible[] = {8, UINT64_C(1) << 20, UINT64_C(1) << 62};
     uint64_t before = ring.position;
-    while (yd_live_ring_put(&ring, 1, 0, YD_BLOB, 0, from, 200) == 0) assert_true(ring.position - before <= ring.size);
+    for (int i = 0; i < 3; i++) {
+        *consumed = ring.committed + impossible[i];
+        while (yd_live_ring_put(&ring, 1, 0, YD_BLOB, 0, from, 200) == 0)
+            assert_true(ring.position - before <= ring.size);
+    }
     yd_live_mapping_close(&mapping);
     yd_live_mapping_close(&credit);
     yd_live_ring_destroy(&ring);
@@ -257,6 +261,20 @@ static void a_damaged_ring_or_triple_buffer_is_never_left(void **state)
         for (int reads = 0; reads < 50 && yd_live_ring_next(&reader, to, sizeof to, &event) == 1; reads++) got++;
     }
     assert_true(got > 0);
+    /* A last record that says it goes on behind the end of the data, where the forbidden page is. */
+    uint8_t *last = room + size - 4096 - sizeof(struct yd__ring);
+    memcpy(last, ring.region.header, sizeof(struct yd__ring) + 4096);
+    struct yd_live_mapping end = {(const struct yd__live_header *)(const void *)last, sizeof(struct yd__ring) + 4096,
+                                  false};
+    struct yd_live_ring_reader behind;
+    struct yd_live_event nothing;
+    ((struct yd__ring *)(void *)last)->head = 4096 + 64;
+    ((struct yd__ring *)(void *)last)->claimed = 4096 + 64;
+    assert_int_equal(yd_live_ring_reader_open(&end, NULL, &behind), 0);
+    behind.position = 4096 - 32;
+    ((uint64_t *)(void *)(room + size - 32))[0] = YD__RECORD_WORD(64, 1);
+    ((uint64_t *)(void *)(room + size - 32))[3] = YD__META(32, YD_BLOB, 0);
+    assert_int_equal(yd_live_ring_next(&behind, to, sizeof to, &nothing), YD_EFORMAT);
     for (uint32_t word = 0; word < 16; word++) { /* every index, those too that are none */
         struct yd_live_triple_reader reader;
         struct yd_live_mapping control = {triple.control.header, triple.control.size, true};

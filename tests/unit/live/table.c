@@ -260,6 +260,56 @@ static void an_empty_value_has_no_bits_of_older_ones(void **state)
     close_both(&both);
 }
 
+static void names_end_where_their_room_ends(void **state)
+{
+    (void)state;
+    struct yd_live_table *table;
+    const struct yd_live_table_options options = {.capacity = 16, .names_size = 64};
+    struct yd_str one = YD_STR("a name of exactly forty bytes of letters"),
+                  two = YD_STR("another name of forty bytes of letters..");
+    uint32_t index;
+    assert_int_equal(yd_live_table_create(&options, NULL, &table), 0);
+    const struct yd__table *shared = (const struct yd__table *)yd_live_table_region(table)->header;
+    uint64_t names_size = shared->names_size;
+    assert_true(one.size == 40 && two.size == 40 && names_size >= 64 && names_size < 80);
+    assert_int_equal(yd_live_table_declare(table, one, YD_U64, 8, &index), 1);
+    assert_int_equal(yd_live_table_declare(table, two, YD_U64, 8, &index), YD_EFULL);
+    assert_int_equal(yd_live_table_declare(table, YD_STR("short"), YD_U64, 8, &index), 1);
+    assert_int_equal(yd_live_table_count(table), 2);
+    yd_live_table_destroy(table);
+}
+
+/* What a slot says of its size is no reason to leave the memory: behind it is a page that nobody may touch. */
+static void a_value_that_says_it_is_larger_than_its_room_is_refused(void **state)
+{
+    (void)state;
+    struct yd_live_table *table;
+    struct yd_live_table_view view;
+    struct yd_live_cell cell;
+    struct yd_live_cursor cursor = {0};
+    struct yd_live_value value;
+    uint32_t index;
+    static char to[1 << 20];
+    assert_int_equal(yd_live_table_create(&(struct yd_live_table_options){.capacity = 4}, NULL, &table), 0);
+    yd_live_table_set_state(table, YD__LIVE_READY);
+    assert_int_equal(yd_live_table_declare(table, YD_STR("x"), YD_BLOB, 64, &index), 1);
+    assert_int_equal(yd_live_table_publish(table, index, 0, YD_BLOB, 0, "12345678", 8), 0);
+    const struct yd_live_region *region = yd_live_table_region(table);
+    uint8_t *room = mmap(NULL, region->size + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(room, MAP_FAILED);
+    assert_int_equal(mprotect(room + region->size, 4096, PROT_NONE), 0);
+    memcpy(room, region->header, region->size);
+    struct yd_live_mapping mapping = {(const struct yd__live_header *)(const void *)room, region->size, false};
+    assert_int_equal(yd_live_table_view_open(&mapping, &view), 0);
+    assert_int_equal(yd_live_table_view_cell(&view, index, &cell), 0);
+    uint64_t *slot = (uint64_t *)(uintptr_t)(cell.slots + (1 & cell.slot_mask) * cell.slot_words);
+    assert_int_equal(slot[YD__SLOT_SEQ], 1);
+    slot[YD__SLOT_META] = YD__META(sizeof to, YD_BLOB, 0);
+    assert_int_equal(yd_live_cell_get(&cell, &cursor, to, sizeof to, &value), YD_EFORMAT);
+    assert_int_equal(munmap(room, region->size + 4096), 0);
+    yd_live_table_destroy(table);
+}
+
 static void any_allocation_may_fail(void **state)
 {
     (void)state;
@@ -301,6 +351,8 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused_and_changes_nothing),
         cmocka_unit_test(a_bell_is_rung_once_a_word_for_a_batch_and_wakes_only_its_own),
         cmocka_unit_test(an_empty_value_has_no_bits_of_older_ones),
+        cmocka_unit_test(names_end_where_their_room_ends),
+        cmocka_unit_test(a_value_that_says_it_is_larger_than_its_room_is_refused),
         cmocka_unit_test(any_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
