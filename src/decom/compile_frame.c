@@ -245,6 +245,7 @@ static void make_lists(struct yd__compiler *compiler, struct yd__frame *frame)
     for (uint32_t i = 0; i < frame->sample_count; i++) {
         struct yd__frame_field *field = (struct yd__frame_field *)(uintptr_t)frame->samples[i].field;
         if (field->scope) field->reg = field->scope->reg;
+        frame->has_registers |= field->reg != YD__NONE;
     }
     if (frame->sample_count) qsort(frame->samples, frame->sample_count, sizeof *frame->samples, by_end);
     frame->lists = yd__piece(compiler, frame->major * sizeof *frame->lists);

@@ -123,7 +123,7 @@ int yd__frame_verify(const struct yd__frame *frame, uint32_t index, const uint8_
 void yd__frame_load(const struct yd__frame *frame, uint32_t index, struct yd_decom_value *registers,
                     struct yd__joined *joined, const uint8_t *data, uint64_t size, uint64_t at)
 {
-    for (uint32_t i = 0; i < frame->list_sizes[index]; i++) {
+    for (uint32_t i = 0; frame->has_registers && i < frame->list_sizes[index]; i++) {
         const struct yd__sample *sample = &frame->samples[frame->lists[index][i]];
         if (sample->field->reg != YD__NONE)
             registers[sample->field->reg] = raw_of(frame, sample, joined, data, size, at);

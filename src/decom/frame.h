@@ -51,6 +51,7 @@ struct yd__frame {
     const struct yd__sample *stamp;   /* NULL: the time is that of the chunk */
     uint32_t counter_first;
     bool has_checks, has_checksum; /* constants, or the latter */
+    bool has_registers;            /* words that others ask for */
     struct yd__sequence lost;      /* how missing frames are named */
     uint64_t rate;                 /* bits a second; 0: not known */
 };

@@ -251,6 +251,8 @@ static void finish(struct pump *pump, int error)
     } else if (error == YD_EEOF && rest.size) {
         count(&pump->replay, REASON_FILE_CUT, 1, rest);
         yd_pump_say(yd_pump, 1, "%s was cut short: it ends inside a packet", pump->path);
+    } else if (error == YD_EEOF && !pump->replay.pcap.begun) {
+        yd_pump_say(yd_pump, 1, "%s is empty: there is no capture in it", pump->path);
     } else if (error != YD_EEOF) {
         yd_pump_say(yd_pump, 2, "%s: %s; the replay ends here", pump->path, yd_error_text(error));
     }

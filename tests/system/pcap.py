@@ -84,6 +84,8 @@ def what_is_no_datagram_is_counted_and_a_broken_file_said(folder):
     assert len(records) == 3 and f'damaged at byte {len(whole)}' in said, said
     records, said, _ = replay(folder + '/3', b'this is no capture at all', ', speed: 0.0')
     assert not records and 'no capture' in said, said
+    records, said, _ = replay(folder + '/4', b'', ', speed: 0.0')
+    assert not records and 'is empty' in said, said
 
 
 main(at_once_everything_is_logged_in_its_order_and_time, its_pace_is_kept,

@@ -111,6 +111,7 @@ static void a_wrong_definition_is_refused_with_its_place(void **state)
     assert_int_equal(yd_fs_replace(t.fs, "r.ydm", wrong, strlen(wrong)), 0);
     assert_true(tested_try(&t, text, &trail) < 0);
     assert_non_null(strstr(yd_trail_text(&trail), "r.ydm:2:5: unsigned has 1 to 64 bits, not 99"));
+    tested_stop(&t);
     tested_close(&t);
 }
 

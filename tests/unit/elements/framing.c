@@ -1,6 +1,8 @@
 /* Framing: each rule by its examples; and for all: pieces of any size give equal frames, bad ones and skipped bytes. */
 #include "testing.h"
 
+#include <malloc.h>
+
 #include "elements/framing.h"
 
 struct seen {
@@ -249,6 +251,31 @@ static void what_is_stuffed(void **state)
            "frame 6162\nframe 61626364\nbad TOO_LARGE\nbad TOO_LARGE\nframe 78\n");
 }
 
+/* ---- without end ---- */
+
+struct totals {
+    uint64_t frames, bad, skipped;
+    size_t memory;
+};
+
+static void count_frame(void *arg, struct yd_str frame)
+{
+    (void)frame;
+    ((struct totals *)arg)->frames++;
+}
+
+static void count_bad(void *arg, enum yd_framing_reason reason, struct yd_str bytes)
+{
+    (void)reason;
+    (void)bytes;
+    ((struct totals *)arg)->bad++;
+}
+
+static void count_skipped(void *arg, struct yd_str bytes)
+{
+    ((struct totals *)arg)->skipped += bytes.size;
+}
+
 /* ---- pieces ---- */
 
 static const struct yd_framing_options all[] = {
@@ -311,6 +338,58 @@ static void pieces_of_any_size_give_the_same(void **state)
     assert_true(frames > 1000 && bad > 1000 && skipped > 1000);
 }
 
+/* Of whatever never ends or is never found, no more is kept than the largest frame; each byte is counted. */
+static void what_never_ends_takes_no_more_memory_than_a_frame(void **state)
+{
+    enum { TOTAL = 4 << 20, PIECE = 4096, MOST = 1024 };
+    static const struct {
+        struct yd_framing_options options;
+        char fill;
+        uint64_t bad, skipped; /* at the end of it all */
+    } cases[] = {
+        {{.family = YD_FRAMING_SYNC, .size = 20, .size_max = MOST, .sync = {0xeb, 0x90}, .sync_size = 2},
+         'x',
+         0,
+         TOTAL},
+        /* the word's first byte for ever: the last one may begin it */
+        {{.family = YD_FRAMING_SYNC, .size = 20, .size_max = MOST, .sync = {0xeb, 0x90}, .sync_size = 2},
+         '\xeb',
+         1,
+         TOTAL - 1},
+        {{.family = YD_FRAMING_COBS, .size_max = MOST}, '\1', 1, 0},
+        {{.family = YD_FRAMING_SLIP, .size_max = MOST}, '\xdb', 1, 0},
+        {{.family = YD_FRAMING_LINES, .size_max = MOST}, 'x', 1, 0},
+        /* a length that lies: too large each time, and each byte is tried */
+        {{.family = YD_FRAMING_SPACE_PACKET, .size_max = MOST, .slides = true}, '\x0f', TOTAL - 5 + 1, 0},
+        {{.family = YD_FRAMING_LENGTH, .size_max = MOST, .length = {0, 2, false, 2}, .slides = true},
+         '\x7f',
+         TOTAL - 1 + 1,
+         0},
+    };
+    (void)state;
+    for (size_t i = 0; i < YD_COUNT(cases); i++) {
+        struct totals totals = {0};
+        struct yd_framing *framing;
+        char *piece = malloc(PIECE);
+        memset(piece, cases[i].fill, PIECE);
+        assert_int_equal(yd_framing_create(&cases[i].options,
+                                           (struct yd_framing_sink){&totals, count_frame, count_bad, count_skipped},
+                                           &framing),
+                         0);
+        for (size_t at = 0; at < TOTAL; at += PIECE) {
+            assert_int_equal(yd_framing_take(framing, (struct yd_str){piece, PIECE}), 0);
+            if (at == TOTAL / 4) totals.memory = mallinfo2().uordblks;
+        }
+        assert_true(mallinfo2().uordblks <= totals.memory + 4 * MOST);
+        yd_framing_end(framing, true);
+        assert_int_equal(totals.frames, 0);
+        assert_int_equal(totals.bad, cases[i].bad);
+        assert_int_equal(totals.skipped, cases[i].skipped);
+        yd_framing_destroy(framing);
+        free(piece);
+    }
+}
+
 /* Where each byte seems to begin a frame of 64 KiB with a wrong checksum. */
 static void hostile_checksums_cost_a_bounded_time(void **state)
 {
@@ -343,6 +422,7 @@ int main(void)
         cmocka_unit_test(mavlink_of_both_versions),
         cmocka_unit_test(what_is_stuffed),
         cmocka_unit_test(pieces_of_any_size_give_the_same),
+        cmocka_unit_test(what_never_ends_takes_no_more_memory_than_a_frame),
         cmocka_unit_test(hostile_checksums_cost_a_bounded_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
