@@ -52,6 +52,7 @@ struct state {
     struct yd_builder *builder;
     struct yd_buf keep, names; /* a byte a record; a byte a name: 1 + matches, 0: not looked at */
     int64_t armed;
+    bool arrives; /* the last batch was not from a Log: its time was the wall's, which goes on by itself */
 };
 
 /* ---- parameters ---- */
@@ -177,6 +178,7 @@ static void arm(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     if (!state->held || !state->first) return;
     int64_t at = yd_clock_mono(&state->clock, state->first->due, input->mono_ns, input->wall_ns);
+    if (state->arrives) at = input->mono_ns + YD_MAX(state->first->due - input->wall_ns, 0);
     if (state->armed && state->armed <= at) return; /* it looks again by itself */
     state->armed = at;
     yd_timer_at(out, TIMER_TURN, at);
@@ -247,6 +249,7 @@ static int on_batch(struct state *state, struct yd_input *input, struct yd_out *
     const struct yd_view *view = &input->batch->view;
     uint32_t kept = 0;
     yd_clock_batch(&state->clock, input);
+    state->arrives = input->batch->header.append_time == 0;
     int error = send_due(state, state->clock.now, out);
     if (error < 0) return error;
     yd_buf_clear(&state->keep);
@@ -273,7 +276,9 @@ static int on_timer(struct state *state, struct yd_input *input, struct yd_out *
 {
     int64_t again;
     state->armed = 0;
-    if (!yd_clock_wall(&state->clock, input, &again)) {
+    if (state->arrives && !state->clock.blocked)
+        state->clock.now = YD_MAX(state->clock.now, input->wall_ns);
+    else if (!yd_clock_wall(&state->clock, input, &again)) {
         state->armed = again;
         yd_timer_at(out, TIMER_TURN, again);
         return 0;
@@ -444,7 +449,8 @@ const struct yd_element_class yd_class_pace = {
         "The first record of a name passes at once. What comes within `every` behind one that passed is held, each in "
         "place of the one before, which is counted as folded; when the time is over what is held passes. So the last "
         "value always arrives. Time is the stream's own: with the batches from a Log their append time, so the same "
-        "stream gives the same records; the machine's clock counts when nothing has come for a second. What is held "
+        "stream gives the same records, and the machine's clock counts when nothing has come for a second; with all "
+        "others it is the machine's clock. What is held "
         "survives restarts, and is sent at once when the element is drained.\n",
     .example = "metrics -> Pace(rate: 1/s, match: \"imu.*\") -> Print()",
     .ports = ports,

@@ -2,6 +2,7 @@
 """The element Broker in real runs: a thousand applications, most of which never read, some stopped or killed."""
 import json
 import os
+import random
 import signal
 import socket
 import struct
@@ -292,7 +293,57 @@ def subscriptions_are_made_again_by_themselves(folder):
         daemon.stop()
 
 
+def killed_and_stopped_at_random(folder):
+    """Applications and the daemon are stopped and killed at random: no value comes twice, torn or out of order, and all go on"""
+    seed = int(os.environ.get('YARDER_SEED', time.time_ns() % 1_000_000))
+    print(f'# YARDER_SEED={seed}')
+    chance, last, kills, sent = random.Random(seed), 10**9, 0, 0
+    with daemon_in(folder) as daemon:
+        def comer():
+            return Helper(daemon, 'follow', address(daemon), 'n', chance.choice([4096, 65536, 1 << 20]), chance.choice([0, 0, 50]), last).ready()
+
+        def more():
+            nonlocal sent, line
+            for _ in range(3):  # by one connection: so they come in their order
+                sent += 100
+                line.sendall(b''.join(b'n %d %d\n' % (i, 1700000000 + i) for i in range(sent - 99, sent + 1)))
+        line = socket.create_connection(('127.0.0.1', daemon.ports['graphite']))
+        helpers = [comer() for _ in range(4)]
+        for _ in range(60):
+            more()
+            what, helper = chance.randrange(10), chance.choice(helpers)
+            if what < 3:
+                helper.process.send_signal(signal.SIGSTOP)
+                more()
+                helper.process.send_signal(signal.SIGCONT)
+            elif what < 5:
+                helper.process.kill()
+                helper.process.wait()
+                helpers[helpers.index(helper)] = comer()
+            elif what < 7:
+                daemon.process.send_signal(signal.SIGSTOP)
+                time.sleep(chance.random() * 0.02)
+                daemon.process.send_signal(signal.SIGCONT)
+            elif what == 7 and kills < 8:
+                daemon.kill()
+                line.close()
+                daemon.start()
+                line = socket.create_connection(('127.0.0.1', daemon.ports['graphite']))
+                kills += 1
+
+        def done():
+            line.sendall(b'n %d 1800000000\n' % last)
+            return all(helper.process.poll() is not None for helper in helpers)
+        wait_for(done, why='the last value everywhere', seconds=60, pause=0.1)
+        for helper in helpers:
+            (got, daemons, broken), = helper.reports()
+            assert broken == 0 and daemons <= kills, (got, daemons, kills, broken)
+        line.close()
+        check_identity(daemon.status())
+        daemon.stop()
+
+
 if __name__ == '__main__':
     main(a_thousand_that_never_read_cost_the_healthy_ones_nothing, who_comes_and_goes_leaves_nothing_behind,
          at_most_so_many_a_second, each_application_is_told_of, top_shows_who_subscribed_and_how_they_fare, nonsense_at_the_door_harms_nobody,
-         subscriptions_are_made_again_by_themselves)
+         subscriptions_are_made_again_by_themselves, killed_and_stopped_at_random)

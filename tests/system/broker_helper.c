@@ -1,6 +1,7 @@
 /* Applications of a Broker, for broker.py.
  *
  *   broker_helper read ADDRESS PATTERN RING RATE LAST: every value until one is LAST; checks order and completeness
+ *   broker_helper follow ADDRESS PATTERN RING RATE LAST: the same over daemons that come and go
  *   broker_helper idle ADDRESS PATTERN RING RATE COUNT: so many applications that subscribe and read when there is a
  *       byte of input, then it says "read"
  *
@@ -80,6 +81,41 @@ static int read_until(char **argv)
     return error != 0;
 }
 
+/* Over daemons that come and go: values rise as their sequences do; from one daemon to the next they only rise, and the
+ * first one there has missed nothing. One line at the end: how many came, how often a daemon was a new one, broken. */
+static int follow_until(char **argv)
+{
+    struct application application = {0};
+    double last = strtod(argv[6], NULL);
+    uint64_t got = 0, daemons = 0, seq = 0;
+    if (come(&application, argv)) return 1;
+    puts("ready");
+    fflush(stdout);
+    while (application.last < last) {
+        struct yd_live_update update;
+        int result = yd_live_subscription_wait(application.subscription, INT64_C(60) * 1000000000);
+        if (result == YD_ECLOSED || result == YD_ECANCELED) continue;
+        if (result != 1) return 1;
+        while ((result = yd_live_subscription_next(application.subscription, NULL, 0, &update)) == 1) {
+            double value;
+            memcpy(&value, &update.value.bits, sizeof value);
+            if (value >= last) application.last = value; /* not one of those in order */
+            if (value >= last) break;
+            bool same = update.value.seq > seq && value - application.last == (double)(update.value.seq - seq) &&
+                        update.value.missed == (seq ? update.value.seq - seq - 1 : 0);
+            if (got && !same) daemons++;
+            if (value <= application.last || (got && !same && update.value.missed)) application.broken++;
+            application.last = value;
+            seq = update.value.seq;
+            got++;
+        }
+        if (result < 0) return 1;
+    }
+    printf("%" PRIu64 " %" PRIu64 " %" PRIu64 "\n", got, daemons, application.broken);
+    yd_live_close(application.live);
+    return 0;
+}
+
 static int stay(char **argv)
 {
     size_t count = strtoul(argv[6], NULL, 10);
@@ -107,6 +143,7 @@ static int stay(char **argv)
 int main(int argc, char **argv)
 {
     if (argc == 7 && strcmp(argv[1], "read") == 0) return read_until(argv);
+    if (argc == 7 && strcmp(argv[1], "follow") == 0) return follow_until(argv);
     if (argc == 7 && strcmp(argv[1], "idle") == 0) return stay(argv);
     return 2;
 }

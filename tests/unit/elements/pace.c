@@ -26,6 +26,17 @@ static void a_rate_is_a_time_between_two(void **state)
                                       "  advance 3s\n  expect p == [ { name: \"a\", value: 2 } ]\n"));
 }
 
+static void what_does_not_come_from_a_log_waits_for_its_turn_and_no_longer(void **state)
+{
+    (void)state;
+    expect_passes(PACE("rate: 10/s", "  feed p [ { name: \"a\", value: 1 }, { name: \"a\", value: 2 } ]\n"
+                                     "  expect p == [ { name: \"a\", value: 1 } ]\n  advance 50ms\n"
+                                     "  feed p [ { name: \"a\", value: 3 } ]\n  advance 40ms\n  expect p empty\n"
+                                     "  advance 20ms\n  expect p == [ { name: \"a\", value: 3 } ]\n"
+                                     "  feed p [ { name: \"a\", value: 4 } ]\n  advance 80ms\n  expect p empty\n"
+                                     "  advance 30ms\n  expect p == [ { name: \"a\", value: 4 } ]\n"));
+}
+
 static void amounts_and_what_happens_are_never_held(void **state)
 {
     (void)state;
@@ -158,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_passes_and_the_newest_of_the_rest_comes_in_its_turn),
         cmocka_unit_test(a_rate_is_a_time_between_two),
+        cmocka_unit_test(what_does_not_come_from_a_log_waits_for_its_turn_and_no_longer),
         cmocka_unit_test(amounts_and_what_happens_are_never_held),
         cmocka_unit_test(only_what_matches_is_paced),
         cmocka_unit_test(kinds_of_a_name_are_paced_apart_and_text_is_held_whole),
