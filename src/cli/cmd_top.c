@@ -16,6 +16,7 @@
 
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/live_cli.h"
 #include "cli/top.h"
 
 /* The sum of a counter over an element's inputs or outputs. */
@@ -214,14 +215,7 @@ static void print_table(json_t *status, json_t *before)
 
 void top_put_shown(struct yd_buf *to, json_t *text)
 {
-    const unsigned char *c = (const unsigned char *)json_string_value(text); /* terminated: c[1] is there */
-    for (const unsigned char *end = c + json_string_length(text); c < end; c++) {
-        bool control = *c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0);
-        if (control)
-            yd_buf_printf(to, "\\x%02x", *c);
-        else
-            yd_buf_char(to, (char)*c);
-    }
+    if (json_is_string(text)) cli_live_shown(to, (struct yd_str){json_string_value(text), json_string_length(text)});
 }
 
 static void print_samples(json_t *samples)

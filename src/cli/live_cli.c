@@ -176,7 +176,9 @@ void cli_live_shown(struct yd_buf *to, struct yd_str text)
     for (size_t i = 0; i < text.size; i++) {
         unsigned char c = (unsigned char)text.data[i];
         unsigned char next = i + 1 < text.size ? (unsigned char)text.data[i + 1] : 0;
-        if (c < 0x20 || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0))
+        if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+            yd_buf_printf(to, "\\x%02x\\x%02x", c, (unsigned char)text.data[++i]);
+        else if (c < 0x20 || c == 0x7f)
             yd_buf_printf(to, "\\x%02x", c);
         else
             yd_buf_char(to, (char)c);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "batch/record_text.h"
+#include "cli/live_cli.h"
 #include "io/file.h"
 #include "io/loop.h"
 
@@ -79,13 +80,34 @@ int cli_level(struct cli_args *args, const char *option, const char *text, enum 
     return cli_usage(args, "--%s wants memory, written, durable or replicated", option);
 }
 
+/* A record is one line whatever its text is, and does nothing to a terminal. Tabs stay. */
+static void put_line(struct yd_buf *to, const struct yd_view *view, uint32_t index)
+{
+    size_t begin = to->size;
+    struct yd_buf shown;
+    yd_record_line(view, index, to);
+    bool harms = false;
+    for (size_t i = begin; view->records[index].type == YD_TEXT && i + 1 < to->size; i++) {
+        unsigned char c = (unsigned char)to->data[i], next = (unsigned char)to->data[i + 1];
+        harms |= (c < 0x20 && c != '\t') || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0);
+    }
+    if (!harms || to->failed) return;
+    yd_buf_init(&shown, NULL);
+    cli_live_shown(&shown, (struct yd_str){to->data + begin, to->size - begin - 1});
+    to->size = begin;
+    yd_buf_str(to, yd_buf_view(&shown));
+    yd_buf_char(to, '\n');
+    to->failed |= shown.failed;
+    yd_buf_fini(&shown);
+}
+
 void cli_put_record(struct yd_buf *to, bool json, const struct yd_view *view, uint32_t index, int partition,
                     uint64_t seqno)
 {
     if (!json) {
         if (partition >= 0) yd_buf_printf(to, "%d/", partition);
         yd_buf_printf(to, "%llu ", (unsigned long long)seqno);
-        yd_record_line(view, index, to);
+        put_line(to, view, index);
         return;
     }
     cli_put_record_json(to, view, index, partition, seqno);

@@ -18,6 +18,23 @@ struct explaining {
     unsigned shown;
 };
 
+/* A packet's text does nothing to a terminal. */
+static void put_shown(struct yd_buf *to, struct yd_str text)
+{
+    yd_buf_char(to, '"');
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        unsigned char next = i + 1 < text.size ? (unsigned char)text.data[i + 1] : 0;
+        if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+            yd_buf_printf(to, "\\x%02x\\x%02x", c, (unsigned char)text.data[++i]);
+        else if (c < 0x20 || c == 0x7f)
+            yd_buf_printf(to, "\\x%02x", c);
+        else
+            yd_buf_char(to, (char)c);
+    }
+    yd_buf_char(to, '"');
+}
+
 static void put_value(struct yd_buf *to, const struct yd_decom_value *value)
 {
     char digits[32];
@@ -35,7 +52,7 @@ static void put_value(struct yd_buf *to, const struct yd_decom_value *value)
         yd_buf_add(to, digits, yd_text_put_f64(digits, value->f64));
         break;
     case YD_TEXT:
-        yd_buf_printf(to, "\"%.*s\"", (int)YD_MIN(value->bytes.size, (size_t)200), value->bytes.data);
+        put_shown(to, (struct yd_str){value->bytes.data, YD_MIN(value->bytes.size, (size_t)200)});
         break;
     case YD_BLOB:
         for (size_t i = 0; i < YD_MIN(value->bytes.size, (size_t)32); i++)

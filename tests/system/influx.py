@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 
-from harness import Daemon, ROOT, Skip, check_identity, free_port, main, wait_for
+from harness import Daemon, ROOT, Skip, check_identity, free_port, main, wait_for, yarder
 
 TOPOLOGY = '''
 influx :: Influx(listen: "127.0.0.1:{influx}", udp: "127.0.0.1:{influx}", precision: "ns")
@@ -105,6 +105,16 @@ def hostile_bodies_hurt_nobody(folder):
         check_identity(daemon.status())
 
 
+def texts_do_nothing_to_a_terminal(folder):
+    """a text with control characters is one line of `log cat`, and they are shown as \\x1b; as JSON it is what it was"""
+    with daemon_in(folder) as daemon:
+        text = 'st\x1b[31m\nfake 1\tend\u009b'
+        assert ask(daemon, 'POST', '/write?precision=s', f'cpu,host=a y="{text}" {START}\n'.encode())[0] == 204
+        shown = yarder('log', 'cat', 'metrics', '--data', daemon.data, check=0).stdout
+        assert shown.count('\n') == 1 and 'st\\x1b[31m\\x0afake 1\\x09end\\xc2\\x9b' in shown and '\x1b' not in shown, shown
+        assert json.loads(yarder('log', 'cat', 'metrics', '--json', '--data', daemon.data, check=0).stdout)['value'] == text
+
+
 def the_influx_command_writes(folder):
     """the influx command of Debian, unmodified: connects, lists databases, inserts; what it wrote is read back"""
     unpacked = subprocess.run([ROOT + '/tools/peer', 'influxdb-client'], capture_output=True, text=True)
@@ -126,5 +136,5 @@ def the_influx_command_writes(folder):
 
 
 if __name__ == '__main__':
-    main(writes_are_stored_before_they_are_answered, bad_lines_are_named_and_their_neighbours_stored,
+    main(texts_do_nothing_to_a_terminal, writes_are_stored_before_they_are_answered, bad_lines_are_named_and_their_neighbours_stored,
           datagrams_are_lines_too, hostile_bodies_hurt_nobody, the_influx_command_writes)
