@@ -333,6 +333,35 @@ static void a_killed_writer_that_comes_back_is_followed_into_its_new_memory(void
     kill_writer(&writer);
 }
 
+static void what_was_left_unread_in_other_memory_is_counted_as_missed(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    publish(&writer, "speed", 1, 1);
+    struct yd_live *live = attach();
+    struct yd_live_item *speed = follow(live, "speed");
+    struct yd_live_value value;
+    assert_int_equal(yd_live_get(speed, NULL, 0, &value), 1);
+    publish(&writer, "speed", 2, 5); /* nobody reads them */
+    kill_writer(&writer);
+    writer = start(2);
+    publish(&writer, "speed", 100, 3);
+    for (int tries = 0; yd_live_generation(live) != 2 && tries < 20000; tries++) usleep(1000);
+    assert_int_equal(yd_live_get(speed, NULL, 0, &value), 1);
+    assert_int_equal(value.bits, 102);
+    assert_int_equal(value.missed, 5 + 2);
+    /* The same writer's larger table begins with copies: what was got is not given again. */
+    struct order order = {.op = REPLACE};
+    tell(&writer, &order);
+    publish(&writer, "speed", 200, 1);
+    for (int tries = 0; yd_live_generation(live) != 3 && tries < 20000; tries++) usleep(1000);
+    assert_int_equal(yd_live_get(speed, NULL, 0, &value), 1);
+    assert_int_equal(value.bits, 200);
+    assert_int_equal(value.missed, 0);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
 static void a_table_that_is_replaced_takes_its_readers_along(void **state)
 {
     (void)state;
@@ -850,6 +879,7 @@ int main(void)
         cmocka_unit_test(waiting_ends_with_a_value_a_timeout_a_signal_or_the_writers_end),
         cmocka_unit_test(a_signal_interrupts_waiting),
         cmocka_unit_test(a_killed_writer_that_comes_back_is_followed_into_its_new_memory),
+        cmocka_unit_test(what_was_left_unread_in_other_memory_is_counted_as_missed),
         cmocka_unit_test(a_table_that_is_replaced_takes_its_readers_along),
         cmocka_unit_test(a_set_finds_names_that_come_later_also_after_a_restart),
         cmocka_unit_test(a_set_that_only_looks_finds_the_names_of_a_successor),
