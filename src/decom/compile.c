@@ -381,6 +381,15 @@ static const struct yd__condition *compare(struct yd__compiler *compiler, struct
                          YD_STR_FMT(source->field.name), type->bits, (unsigned long long)value.u64);
             return NULL;
         }
+        int64_t half = type->bits && type->bits < 64 ? INT64_C(1) << (type->bits - 1) : 0;
+        bool beyond = value.type == YD_DEF_I64 && half && type->encoding == YD_DEF_TWOS &&
+                      (value.i64 < -half || value.i64 >= half);
+        beyond |= value.type == YD_DEF_I64 && value.i64 < 0 && type->encoding == YD_DEF_UNSIGNED;
+        if (beyond && !source->calibrated && source->op == YD_DEF_EQ) {
+            yd_def_error(diagnostics, YD_D_VALUE, source->place, "", "'%.*s' has %u bits and is never %lld",
+                         YD_STR_FMT(source->field.name), type->bits, (long long)value.i64);
+            return NULL;
+        }
         return made;
     }
     if (is_text) return made;
@@ -574,6 +583,18 @@ static void check_siblings(struct yd__compiler *compiler, const struct yd__node 
         }
         if (!child->when && !child->broken) always = child;
     }
+    for (uint32_t i = 1; i < node->child_count && !node->case_count && node->child_count <= 16; i++)
+        for (uint32_t j = 0; j < i; j++) {
+            const struct yd__condition *a = node->children[j]->when, *b = node->children[i]->when;
+            bool same = a && b && a->logic == YD_DEF_COMPARE && b->logic == YD_DEF_COMPARE && a->reg == b->reg &&
+                        a->op == YD_DEF_EQ && b->op == YD_DEF_EQ && a->calibrated == b->calibrated &&
+                        a->value.type == YD_U64 && b->value.type == YD_U64 && a->value.u64 == b->value.u64;
+            if (!same) continue;
+            yd_def_error(compiler->diagnostics, YD_D_AMBIGUOUS, node->children[i]->container->place, "",
+                         "'%.*s' and '%.*s' have the same condition", YD_STR_FMT(node->children[j]->container->name),
+                         YD_STR_FMT(node->children[i]->container->name));
+            yd_def_note(compiler->diagnostics, node->children[j]->container->place, "the other one");
+        }
     for (uint32_t i = 1; i < node->case_count; i++) {
         if (node->cases[i].value != node->cases[i - 1].value) continue;
         const struct yd__node *a = node->children[node->cases[i - 1].child], *b = node->children[node->cases[i].child];

@@ -192,6 +192,10 @@ static bool check_calibration(struct yd__compiler *compiler, const struct yd_def
         if (!(c->a[i] > c->a[i - 1]))
             return yd_def_error(diagnostics, YD_D_CALIBRATION, c->place, "",
                                 "raw values of points rise: %g comes after %g", c->a[i], c->a[i - 1]);
+    bool divides = c->kind != YD_DEF_RATIONAL;
+    for (uint32_t i = 0; i < c->b_count; i++) divides |= c->b[i] != 0;
+    if (!divides && c->b_count)
+        return yd_def_error(diagnostics, YD_D_CALIBRATION, c->place, "", "this divides by zero, whatever comes");
     if (c->kind == YD_DEF_RATIONAL && c->b_count == 0)
         return yd_def_error(diagnostics, YD_D_CALIBRATION, c->place, "", "a rational needs something to divide by");
     return true;

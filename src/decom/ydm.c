@@ -437,6 +437,13 @@ static bool take_derive(struct yd__ydm *ydm, const struct yd__ydm_token *head)
             yd_def_error(ydm->diagnostics, YD_D_DUPLICATE, place, "", "'%.*s' is derived already", YD_STR_FMT(name));
             yd_def_note(ydm->diagnostics, other->place, "here");
         }
+    struct yd_str front = ydm->def->name;
+    if (front.size && name.size > front.size + 1 && yd_str_starts(name, front) && name.data[front.size] == '.') {
+        yd_def_error(ydm->diagnostics, YD_D_DERIVED, place, "", "'%.*s' comes in front by itself", YD_STR_FMT(front));
+        yd_def_help(ydm->diagnostics, "write  derive %.*s", (int)(name.size - front.size - 1),
+                    name.data + front.size + 1);
+        return false;
+    }
     text_place = ydm->at->place;
     struct yd_def_derived *derived = yd_def_derived(ydm->def, name, rest_of_line(ydm), place);
     if (!derived) return false;
@@ -503,7 +510,14 @@ static bool take_setting(struct yd__ydm *ydm, const struct yd__ydm_token *head)
 static bool take_definition(struct yd__ydm *ydm)
 {
     struct yd_str name;
+    struct yd_place place = ydm->at->place;
     if (!yd__ydm_word(ydm, "a name: it comes in front of every measurement's", &name)) return false;
+    if (ydm->def->name.size) {
+        yd_def_error(ydm->diagnostics, YD_D_DUPLICATE, place, "", "the definition is called '%.*s' already",
+                     YD_STR_FMT(ydm->def->name));
+        yd_def_help(ydm->diagnostics, "a file has one definition: split it, or take one of the lines out");
+        return false;
+    }
     ydm->def->name = yd_def_text(ydm->def, name);
     if (yd__ydm_skip_word(ydm, "doc") && !yd__ydm_string(ydm, "a text in quotes", &ydm->def->doc)) return false;
     return !yd__ydm_more(ydm) || yd__ydm_unexpected(ydm, "the end of the line");

@@ -29,6 +29,7 @@ struct yd__ydm_options {
     struct yd_def_type *type;   /* own: may be changed */
     struct yd_def_entry *entry; /* NULL: a named type */
     double scale, offset;
+    uint32_t given; /* options that are given once */
     bool has_scale, has_offset;
     struct yd_place scale_place;
     struct yd_def_calibration *last;  /* calibrator, for `extrapolate` */

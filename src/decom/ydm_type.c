@@ -498,6 +498,29 @@ static bool take_charset(struct yd__ydm *ydm, struct yd_def_type *type)
     return false;
 }
 
+/* Words of which one field has one each: what is said twice is a mistake somewhere. False: it has been said. */
+static bool is_first(struct yd__ydm *ydm, struct yd__ydm_options *options, struct yd_str word)
+{
+    static const char *const once[] = {"scale", "offset", "unit", "order", "charset", "since", "bias",
+                                       "valid", "at",     "as",   "if",    "=",       "doc",   "sequence"};
+    for (size_t i = 0; i < YD_COUNT(once); i++) {
+        if (!yd_str_eq(word, yd_str_of(once[i]))) continue;
+        if (options->given & 1u << i) {
+            yd_def_error(ydm->diagnostics, YD_D_DUPLICATE, ydm->at[-1].place, "", "'%s' is given twice", once[i]);
+            yd_def_help(ydm->diagnostics, "take one of them out");
+            return false;
+        }
+        options->given |= 1u << i;
+    }
+    return true;
+}
+
+/* An option that says nothing about such a type. */
+static bool fits(struct yd__ydm *ydm, bool fits, const char *word, const char *belongs)
+{
+    return fits || yd_def_error(ydm->diagnostics, YD_D_OPTION, ydm->at[-1].place, "", "'%s' is for %s", word, belongs);
+}
+
 /* One option about the value itself: of types and of fields. 1: it was one, 0: it was none, -1: it was wrong. */
 static int take_type_option(struct yd__ydm *ydm, struct yd__ydm_options *options, struct yd_str word)
 {
@@ -542,14 +565,18 @@ static int take_type_option(struct yd__ydm *ydm, struct yd__ydm_options *options
     } else if (yd_str_eq(word, YD_STR("reversed"))) {
         type->reversed = true;
     } else if (yd_str_eq(word, YD_STR("untrimmed"))) {
+        good = fits(ydm, type->encoding == YD_DEF_STRING, "untrimmed", "texts");
         type->trim_off = true;
     } else if (yd_str_eq(word, YD_STR("charset"))) {
-        good = take_charset(ydm, type);
+        good = fits(ydm, type->encoding == YD_DEF_STRING, "charset", "texts") && take_charset(ydm, type);
     } else if (yd_str_eq(word, YD_STR("since"))) {
-        good = take_epoch(ydm, type);
+        good = fits(ydm, type->encoding < YD_DEF_STRING || type->encoding == YD_DEF_CUC || type->encoding == YD_DEF_CDS,
+                    "since", "numbers and times") &&
+               take_epoch(ydm, type);
     } else if (yd_str_eq(word, YD_STR("bias"))) {
         type->signed_as_bias = true;
-        good = yd__ydm_i64(ydm, "what is taken away", &type->bias);
+        good = fits(ydm, type->encoding == YD_DEF_OFFSET_BINARY, "bias", "offset binary: bias16") &&
+               yd__ydm_i64(ydm, "what is taken away", &type->bias);
     } else if (yd_str_eq(word, YD_STR("valid"))) {
         type->has_valid = true;
         good = yd__ydm_f64(ydm, "the lowest valid value", &type->valid_min) &&
@@ -596,7 +623,7 @@ static int take_field_option(struct yd__ydm *ydm, struct yd__ydm_options *option
         struct yd_def_limits *limits = yd_def_limits(ydm->def, entry, token->place);
         good = limits && yd__ydm_limits(ydm, limits);
     } else {
-        good = take_words(ydm, entry);
+        good = fits(ydm, ydm->in_frame, "word", "fields of a frame") && take_words(ydm, entry);
     }
     return good ? 1 : -1;
 }
@@ -604,7 +631,7 @@ static int take_field_option(struct yd__ydm *ydm, struct yd__ydm_options *option
 static bool take_constant(struct yd__ydm *ydm, struct yd__ydm_options *options)
 {
     const struct yd__ydm_token *mark = ydm->at++;
-    if (!only_in_fields(ydm, options, mark)) return false;
+    if (!only_in_fields(ydm, options, mark) || !is_first(ydm, options, YD_STR("="))) return false;
     int64_t value = 0;
     if (ydm->at->kind == YDM_INT && yd__ydm_more(ydm))
         options->entry->constant = (ydm->at++)->integer;
@@ -635,6 +662,7 @@ bool yd__ydm_options(struct yd__ydm *ydm, struct yd__ydm_options *options)
                 *(options->entry ? &options->entry->doc : &options->type->doc) = doc;
                 continue;
             }
+            if (!is_first(ydm, options, token->text)) return false;
             if ((found = take_type_option(ydm, options, token->text)) < 0) return false;
             if (!found && (found = take_field_option(ydm, options, token->text)) < 0) return false;
             if (!found) return unknown_option(ydm, token);
