@@ -59,10 +59,11 @@ static int allocate(struct yd_live_door *door, const struct yd_live_door_options
     door->clients_max = options->clients_max ? options->clients_max : CLIENTS_DEFAULT;
     door->access_count = options->access_count;
     door->path = yd_alloc_get(NULL, path);
+    if (door->path)
+        memcpy(door->path, options->path, path); /* whole before anything fails: it is measured at the end */
     door->access = yd_alloc_zero(NULL, options->access_count * sizeof *door->access + 1);
     door->clients = yd_alloc_zero(NULL, door->clients_max * sizeof *door->clients);
     if (!door->path || !door->access || !door->clients) return YD_ENOMEM;
-    memcpy(door->path, options->path, path);
     memcpy(door->access, options->access, options->access_count * sizeof *door->access);
     door->free = door->clients_max;
     return 0;
