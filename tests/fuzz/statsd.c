@@ -24,7 +24,7 @@ static void take(void *arg, struct yd_batch *batch, uint32_t records)
         size_t name_size;
         YD_ASSERT(yd_name_canonical(name, again, &name_size) == 0 &&
                   yd_str_eq(name, (struct yd_str){again, name_size}));
-        (void)yd_statsd_sums_add(&seen->sums, &view, i, 1); /* the limits may refuse it */
+        (void)yd_statsd_sums_add(&seen->sums, batch, i, 1); /* the limits may refuse it */
     }
     seen->records += records;
     yd_batch_unref(batch);

@@ -14,7 +14,7 @@ void tested_open(struct tested *t)
 
 void tested_close(struct tested *t)
 {
-    if (t->run) tested_stop(t);
+    if (t->topology) tested_stop(t); /* also of one that did not start */
     yd_sim_fs_destroy(t->fs);
     yd_buf_fini(&t->out);
 }
