@@ -80,13 +80,13 @@ static void count_bits(const struct yd_plan *plan, struct yd_decoder *decoder, u
 
 static void on_batch(void *arg, struct yd_batch *batch)
 {
-    struct yd_batch *checked;
+    struct yd_batch *again;
     char *frame = malloc(batch->header.size);
     (void)arg;
     if (!frame) abort();
     yd_batch_to_bytes(batch, frame);
-    if (yd_batch_from_bytes(frame, batch->header.size, &checked) < 0) abort();
-    yd_batch_unref(checked);
+    if (yd_batch_from_bytes(frame, batch->header.size, &again) < 0) abort();
+    yd_batch_unref(again);
     yd_batch_unref(batch);
     free(frame);
 }
