@@ -3,6 +3,7 @@
  * one who subscribed before. In a simulated system.
  *
  * input: what to do 1, and what belongs to it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

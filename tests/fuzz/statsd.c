@@ -36,11 +36,11 @@ static void refuse(void *arg, enum yd_statsd_reason reason, struct yd_str line)
     ((struct seen *)arg)->rejects++;
 }
 
-static void say(void *arg, struct yd_str name, enum yd_kind kind, double value)
+static void say(void *arg, struct yd_str name, struct yd_str peer, enum yd_kind kind, double value)
 {
     char again[YD_NAME_SIZE_MAX];
     size_t size;
-    (void)arg, (void)kind;
+    (void)arg, (void)peer, (void)kind;
     YD_ASSERT(isfinite(value) && yd_name_canonical(name, again, &size) == 0);
 }
 
