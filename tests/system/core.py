@@ -11,7 +11,7 @@ TOPOLOGY = '''
 graphite :: Graphite(listen: "127.0.0.1:{graphite}")
 native :: Native(listen: "127.0.0.1:{native}")
 graphite -> stream :: Log(stream: "core")
-stream -> states :: State(fresh: 3s, summary: "silent") -> told :: Log(stream: "states")
+stream -> states :: State(fresh: 6s, summary: "silent") -> told :: Log(stream: "states")
 stream -> window :: Window(every: 5s, grace: 20s) -> summed :: Log(stream: "windows")
 '''
 

@@ -59,7 +59,7 @@ def its_pace_is_kept(folder):
     records, _, seconds = replay(folder + '/2', capture(packets), ', speed: 2.0, times: "now"')
     assert len(records) == 11 and seconds >= 0.5, seconds
     assert not records[0]['time'].startswith('2023-11-14')
-    assert len({r['time'] for r in records}) > 5, 'they are spread over the time of the replay'
+    assert len({r['time'] for r in records}) > 2, 'they are spread over the time of the replay'
 
 
 def what_is_no_datagram_is_counted_and_a_broken_file_said(folder):
