@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "../skip.h"
 #include "base/hash.h"
 #include "io/file.h"
 #include "io/loop.h"
@@ -931,8 +932,8 @@ static void all_who_joined_a_group_hear_it(void **state)
     assert_non_null(strstr(yd_trail_text(&trail), "nosuch0"));
     at = address_of("127.0.0.1:5000");
     assert_false(yd_address_multicast(&at));
-    if (!hears_a_group("239.255.77.1:0")) skip();
     (void)hears_a_group("[ff12::77]:0");
+    if (!hears_a_group("239.255.77.1:0")) skip_because("no group can be joined on the loopback interface");
 }
 
 static void sending_to_nobody_does_not_stop_receiving(void **state)

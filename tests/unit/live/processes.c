@@ -1,5 +1,6 @@
 /* Both ends in processes of their own: killed, stopped, watched by a filter that ends whoever makes a system call; and
  * as threads, for the thread sanitizer. ROUNDS=10000 for a long run (./dev soak live). */
+#include "../skip.h"
 #include "testing.h"
 
 #include <errno.h>
@@ -326,7 +327,7 @@ static void the_writer_makes_no_system_call_while_nobody_waits(void **state)
     int status = publish_filtered(&w);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
         end_world(&w);
-        skip();
+        skip_because("no filter of system calls (seccomp) can be set");
     }
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_true(w.said->published == 100000);
@@ -369,7 +370,7 @@ static void several_words_are_slept_on_where_the_kernel_cannot_or_may_not(void *
     assert_int_equal(waitpid(pid, &status, 0), pid);
     end_world(&w);
     assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 77) skip();
+    if (WEXITSTATUS(status) == 77) skip_because("no filter of system calls (seccomp) can be set");
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
@@ -407,7 +408,7 @@ static void a_region_is_not_to_be_run_where_the_kernel_can_say_so(void **state)
     (void)state;
     enum { NOEXEC_SEAL = 8, SEAL_EXEC = 0x20 };
     int fd = memfd_create("probe", MFD_ALLOW_SEALING | NOEXEC_SEAL);
-    if (fd < 0) skip(); /* before Linux 6.3 */
+    if (fd < 0) skip_because("the kernel is older than Linux 6.3");
     close(fd);
     struct world w;
     make_world(&w);
@@ -423,7 +424,7 @@ static void a_writer_is_named_by_its_pid_and_when_it_started(void **state)
     FILE *file = fopen("/proc/self/stat", "r");
     if (!file || !fgets(line, sizeof line, file) || atoi(line) != getpid()) {
         if (file) fclose(file);
-        skip(); /* of other processes than ours */
+        skip_because("/proc shows other processes than ours");
     }
     fclose(file);
     unsigned long long start = 0;
