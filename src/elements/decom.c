@@ -394,6 +394,9 @@ static enum yd_turn_result redefine(struct state *state, struct yd_input *input,
         return YD_DONE;
     }
     r = swap(state, plan, input, out, &gone, &new);
+    if (r == 0)
+        yd_say(out, 0, "%s: another definition: %llu measurements, %llu are gone", path_of(out),
+               (unsigned long long)yd_plan_measurements(state->plan), (unsigned long long)gone.gone);
     yd_rows_begin(&rows, input, out);
     if (r < 0) yd_rows_fail(&rows, r);
     (void)yd_rows_end(&rows);
@@ -419,7 +422,7 @@ static void each_part(const void *opaque, yd_part_visit *visit, void *arg)
 static enum yd_turn_result answer(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     struct yd_rows rows;
-    if (yd_rows_op(input->batch, "redefine")) return redefine(state, input, out);
+    if (yd_rows_op(input->batch, YD_REDEFINE_OP)) return redefine(state, input, out);
     if (yd_rows_op(input->batch, "reload")) {
         if (state->is_reading || state->next) {
             (void)yd_reply_error(out, 0, YD_EBUSY, "it is being read again already");

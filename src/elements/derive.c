@@ -680,7 +680,8 @@ static enum yd_turn_result answer(struct derive *derive, struct yd_input *input,
     struct yd_str text = yd_redefine_text(input->batch);
     struct yd_element *element = yd_out_element(out);
     struct derive next = {0};
-    if (!yd_rows_op(input->batch, "redefine") || !text.size || !yd_args_find(yd_element_args(element), "definition"))
+    if (!yd_rows_op(input->batch, YD_REDEFINE_OP) || !text.size ||
+        !yd_args_find(yd_element_args(element), "definition"))
         return yd_rows_unknown(input, out, "none; a definition is read again by its Decom: reload");
     int error = set_up(element, &next, &text);
     if (error == 0) error = hand_over(derive, &next);
@@ -693,6 +694,8 @@ static enum yd_turn_result answer(struct derive *derive, struct yd_input *input,
     close_derive(derive);
     *derive = next;
     yd_state_changed(out);
+    yd_say(out, 0, "%s: another definition: %u rules", yd_args_text(yd_element_args(element), "definition").data,
+           derive->rules.rule_count);
     return YD_DONE;
 }
 

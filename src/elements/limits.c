@@ -637,7 +637,7 @@ static int fill(struct yd_builder *builder, const void *arg)
 static enum yd_turn_result answer(struct limiter *state, struct yd_input *input, struct yd_out *out)
 {
     struct yd_rows rows;
-    if (yd_rows_op(input->batch, "redefine")) return redefine(state, input, out);
+    if (yd_rows_op(input->batch, YD_REDEFINE_OP)) return redefine(state, input, out);
     if (!yd_rows_op(input->batch, "states")) return yd_rows_unknown(input, out, "states");
     yd_rows_begin(&rows, input, out);
     for (uint32_t i = 0; i < state->table.count && rows.error == 0; i++) {
@@ -799,6 +799,8 @@ static enum yd_turn_result redefine(struct limiter *state, struct yd_input *inpu
     *state = next;
     arm(state, input, out);
     yd_state_changed(out);
+    yd_say(out, 0, "%s: another definition: limits for %u names",
+           yd_args_text(yd_element_args(element), "definition").data, state->rule_count);
     yd_rows_begin(&rows, input, out);
     return yd_rows_end(&rows);
 }

@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "elements/classes.h"
+#include "elements/redefine.h"
 #include "elements/rows.h"
 #include "flow/run.h"
 #include "io/file.h"
@@ -185,6 +186,12 @@ static void ask(struct yd_input *input, struct yd_out *out)
     struct yd_str element = yd_rows_text(input->batch, "element");
     if (!element.size) {
         list_elements(out, number, input->wall_ns);
+        return;
+    }
+    if (yd_rows_op(input->batch, YD_REDEFINE_OP)) {
+        refuse(out, number, YD_EPERM,
+               "definitions are handed on between elements, never from outside: ask the Decom "
+               "to `reload` its file");
         return;
     }
     int error = yd_run_ask(out, element, yd_batch_ref(input->batch), number, 0);

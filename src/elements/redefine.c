@@ -134,7 +134,7 @@ static int make_query(struct yd_str text, struct yd_batch **ret_query)
     if (error < 0) return error;
     error = yd_builder_name(builder, YD_STR("query"), &name);
     if (error == 0) error = yd_builder_begin(builder, 0, name, YD_ROW, 0, YD_MAP);
-    if (error == 0) error = yd_builder_cell_bytes(builder, YD_STR("op"), YD_TEXT, YD_STR("redefine"));
+    if (error == 0) error = yd_builder_cell_bytes(builder, YD_STR("op"), YD_TEXT, YD_STR(YD_REDEFINE_OP));
     if (error == 0) error = yd_builder_cell_bytes(builder, YD_STR("text"), YD_BLOB, text);
     if (error == 0) error = yd_builder_end(builder);
     if (error == 0) error = yd_builder_seal(builder, ret_query);

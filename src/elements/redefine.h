@@ -29,6 +29,8 @@ void yd_redefinition_free(void *redefinition); /* NULL is quiet */
 
 /* ---- the others that work by the same file ---- */
 
+/* The question's op. Not for those outside: Native refuses it, and the text is taken as one that has been checked. */
+#define YD_REDEFINE_OP "redefine"
 /* Asks each to take this text, cookies from 0 on: *ret_count is how many answers will come. */
 int yd_redefine_others(struct yd_out *out, struct yd_str text, unsigned *ret_count);
 /* The text in a question `redefine`; data NULL: it has none. */

@@ -198,6 +198,20 @@ def a_wrong_definition_leaves_the_old_one_running(folder):
         daemon.stop()
 
 
+def nobody_outside_hands_a_definition_in(folder):
+    """`redefine` is a question between elements: the native door refuses it, for whomever it is, and all go on; a reload
+    is told by each element that takes it"""
+    daemon, path, native = start(folder)
+    with daemon:
+        for element in 'decom', 'derive', 'limits':
+            refused = yarder('ask', element, 'redefine', 'text="definition x"', '--at', f'127.0.0.1:{native}', check=1)
+            assert 'never from outside' in refused.stderr and 'not permitted' in refused.stderr, refused.stderr
+            assert 'another definition' not in daemon.stderr()
+        reload(native)
+        wait_for(lambda: daemon.stderr().count('vehicle.ydm: another definition: ') == 2, why='that both say it')
+        daemon.stop()
+
+
 def limits_that_are_gone_do_not_stay_red(folder):
     """what was red, and has no limits in the new definition, is told to be unknown; the others keep their states"""
     daemon, path, native = start(folder)
@@ -221,4 +235,5 @@ def limits_that_are_gone_do_not_stay_red(folder):
 
 if __name__ == '__main__':
     main(a_changed_definition_is_taken_over_between_two_packets, a_wrong_definition_leaves_the_old_one_running,
+         nobody_outside_hands_a_definition_in,
          limits_that_are_gone_do_not_stay_red)
