@@ -357,8 +357,8 @@ static void application_fini(void *state)
         atomic_fetch_add(&broker->ended_unplaced, counts.unplaced);
         struct yd_live_feed_watch watch = yd_live_feed_watch(application->feed);
         struct yd_live_feed_said said = yd_live_feed_said(&watch);
-        atomic_fetch_add(&broker->ended_got, said.got);
-        atomic_fetch_add(&broker->ended_lost, said.lost);
+        atomic_fetch_add(&broker->ended_got, YD_MIN(said.got, counts.passed)); /* one who lies is forgotten with it */
+        atomic_fetch_add(&broker->ended_lost, YD_MIN(said.lost, counts.passed));
     }
     atomic_fetch_add(&broker->ended_count, 1);
     (void)shutdown(application->fd, SHUT_RDWR); /* if we fail he is to come again */

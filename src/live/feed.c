@@ -391,6 +391,14 @@ static void add_counts(struct yd_live_feed_counts *to, const struct yd_live_feed
     to->unplaced += counts->unplaced;
 }
 
+/* Anything may stand there: what is made of it stays a number that every reader of JSON takes. */
+static struct yd_live_feed_said said_in(const struct yd__bell_page *page, uint32_t word)
+{
+    uint64_t got = yd__load(&page->said[word].got, RELAXED); /* figures alone: nothing is behind them */
+    uint64_t lost = yd__load(&page->said[word].lost, RELAXED);
+    return (struct yd_live_feed_said){.got = YD_MIN(got, YD_LIVE_SAID_MAX), .lost = YD_MIN(lost, YD_LIVE_SAID_MAX)};
+}
+
 int yd_live_feed_unsubscribe(struct yd_live_feed *feed, uint64_t id)
 {
     struct yd__subscription *s = find_subscription(feed, id);
@@ -398,8 +406,9 @@ int yd_live_feed_unsubscribe(struct yd_live_feed *feed, uint64_t id)
     unlink_subscription(feed, s);
     add_counts(&feed->ended, &s->counts);
     uint32_t word = s->word;
-    feed->ended_got += yd__load(&feed->bell.page->said[word].got, RELAXED);
-    feed->ended_lost += yd__load(&feed->bell.page->said[word].lost, RELAXED);
+    struct yd_live_feed_said said = said_in(feed->bell.page, word);
+    feed->ended_got += YD_MIN(said.got, s->counts.passed); /* what stays is not more than there was */
+    feed->ended_lost += YD_MIN(said.lost, s->counts.passed);
     put_away(s);
     yd_live_bell_ring(&feed->bell, word);
     return 0;
@@ -453,11 +462,12 @@ struct yd_live_feed_said yd_live_feed_said(const struct yd_live_feed_watch *watc
     struct yd_live_feed_said said = {.got = watch->ended_got, .lost = watch->ended_lost};
     for (uint64_t words = watch->words; words; words &= words - 1) {
         unsigned word = (unsigned)__builtin_ctzll(words);
-        uint64_t got = yd__load(&watch->page->said[word].got, RELAXED); /* figures alone: nothing is behind them */
-        uint64_t lost = yd__load(&watch->page->said[word].lost, RELAXED);
-        said.got += got;
-        said.lost += lost;
-        if (watch->ordered_words >> word & 1) said.ordered += got + lost;
+        struct yd_live_feed_said one = said_in(watch->page, word);
+        said.got += one.got; /* of 64 words: far from an overflow */
+        said.lost += one.lost;
+        if (watch->ordered_words >> word & 1) said.ordered += one.got + one.lost;
     }
+    said.got = YD_MIN(said.got, YD_LIVE_SAID_MAX);
+    said.lost = YD_MIN(said.lost, YD_LIVE_SAID_MAX);
     return said;
 }

@@ -52,12 +52,13 @@ struct yd__bell_page;
 struct yd_live_feed_watch {
     const struct yd__bell_page *page;
     uint64_t words, ordered_words;  /* of all subscriptions, of those in order */
-    uint64_t ended_got, ended_lost; /* as was said by those that have ended */
+    uint64_t ended_got, ended_lost; /* as was said by those that have ended, each at most what it was given */
 };
 /* As the application says: anything may stand there. */
+#define YD_LIVE_SAID_MAX (UINT64_C(1) << 53) /* more is taken as this */
 struct yd_live_feed_said {
-    uint64_t got, lost;
-    uint64_t ordered; /* got + lost of subscriptions in order that are there */
+    uint64_t got, lost; /* YD_LIVE_SAID_MAX at most */
+    uint64_t ordered;   /* got + lost of subscriptions in order that are there */
 };
 
 struct yd_live_feed;

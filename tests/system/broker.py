@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The element Broker in real runs: a thousand applications, most of which never read, some stopped or killed."""
 import json
+import mmap
 import os
 import random
 import signal
@@ -232,6 +233,42 @@ def top_shows_who_subscribed_and_how_they_fare(folder):
         daemon.stop()
 
 
+def who_lies_about_what_it_read_harms_no_picture(folder):
+    """An application says of itself the greatest numbers there are: the status document stays readable, its numbers bounded, also after it left"""
+    def head(kind):
+        return struct.pack('=IHHQ', 0x524f4459, 1, kind, 7)
+
+    with daemon_in(folder) as daemon:
+        def shown():
+            return json.loads(yarder('top', '--data', daemon.data, '--json', '--once').stdout)
+
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            s.settimeout(60)
+            s.connect(address(daemon))
+            s.send(head(1) + b'liar'.ljust(64, b'\0'))
+            for fd in socket.recv_fds(s, 4096, 3)[1]:
+                os.close(fd)
+            s.send(head(5) + struct.pack('=dQIHH', 0.0, 0, 0, 1, 0) + b'n'.ljust(1024, b'\0'))
+            _, fds, _, _ = socket.recv_fds(s, 4096, 3)  # table, bell, ring
+            assert len(fds) == 3, fds
+            with mmap.mmap(fds[1], 4096) as page:
+                page[1024:2048] = b'\xff' * 1024
+                send(daemon, b'n', 1, 100)
+                settled(daemon, 100)
+                liar, = shown()['applications']
+                assert (liar['name'], liar['passed'], liar['unread']) == ('liar', 100, 0), liar
+                assert (liar['got'], liar['lost'], liar['missed']) == (2**53, 2**53, 2**53), liar
+                assert 'liar' in yarder('top', '--data', daemon.data, '--once').stdout
+                there = next(r for r in applications(daemon) if r['name'] != 'ended')
+                assert (there['got'], there['lost'], there['unread']) == (2**53, 2**53, 0), there
+            for fd in fds:
+                os.close(fd)
+        wait_for(lambda: len(applications(daemon)) == 1, why='it has gone')
+        ended, = shown()['applications_ended']
+        assert (ended['count'], ended['passed'], ended['got'], ended['lost']) == (1, 100, 100, 100), ended
+        daemon.stop()
+
+
 def nonsense_at_the_door_harms_nobody(folder):
     """Wrong sizes, unknown types, a pattern that does not end, rates that are none: refused or shown out, others go on"""
     with daemon_in(folder) as daemon:
@@ -345,5 +382,6 @@ def killed_and_stopped_at_random(folder):
 
 if __name__ == '__main__':
     main(a_thousand_that_never_read_cost_the_healthy_ones_nothing, who_comes_and_goes_leaves_nothing_behind,
-         at_most_so_many_a_second, each_application_is_told_of, top_shows_who_subscribed_and_how_they_fare, nonsense_at_the_door_harms_nobody,
-         subscriptions_are_made_again_by_themselves, killed_and_stopped_at_random)
+         at_most_so_many_a_second, each_application_is_told_of, top_shows_who_subscribed_and_how_they_fare,
+         who_lies_about_what_it_read_harms_no_picture, nonsense_at_the_door_harms_nobody, subscriptions_are_made_again_by_themselves,
+         killed_and_stopped_at_random)

@@ -5,6 +5,7 @@
 #include <sched.h>
 
 #include "live/atomic.h"
+#include "live/bell_format.h"
 #include "live/feed.h"
 
 #define S INT64_C(1000000000)
@@ -451,6 +452,34 @@ static void subscriptions_end_alone_and_their_counts_stay(void **state)
     yd_live_source_destroy(source);
 }
 
+static void what_an_application_says_of_itself_is_bounded_and_by_what_it_was_given_once_it_ended(void **state)
+{
+    (void)state;
+    struct yd_live_source *source = make_source(65536);
+    struct yd_live_feed *feed = make_feed(source);
+    struct client one = subscribe(feed, every("*")), two = subscribe(feed, every("*"));
+    struct client *clients[] = {&one, &two};
+    put(source, "a", 1);
+    (void)yd_live_feed_run(feed, 1, 100);
+    for (unsigned i = 0; i < 2; i++) { /* one page: both see it */
+        struct yd__bell_page *page = (struct yd__bell_page *)(uintptr_t)clients[i]->bell.header;
+        page->said[i] = (struct yd__bell_said){UINT64_MAX, i == 0 ? UINT64_MAX : UINT64_MAX - 7};
+    }
+    struct yd_live_feed_watch watch = yd_live_feed_watch(feed);
+    struct yd_live_feed_said said = yd_live_feed_said(&watch);
+    assert_true(said.got == YD_LIVE_SAID_MAX && said.lost == YD_LIVE_SAID_MAX);
+    assert_true(said.ordered == 4 * YD_LIVE_SAID_MAX); /* not wrapped around: nothing is unread */
+    assert_int_equal(yd_live_feed_unsubscribe(feed, one.id), 0);
+    assert_int_equal(yd_live_feed_unsubscribe(feed, two.id), 0);
+    watch = yd_live_feed_watch(feed);
+    said = yd_live_feed_said(&watch);
+    assert_true(said.got == 2 && said.lost == 2 && said.ordered == 0);
+    go(&one);
+    go(&two);
+    yd_live_feed_destroy(feed);
+    yd_live_source_destroy(source);
+}
+
 /* Of one measurement an application may want every value and, more urgently, the newest: the one is not in the way of
  * the other. */
 static void every_and_latest_of_one_name_do_not_mix(void **state)
@@ -618,6 +647,7 @@ int main(void)
         cmocka_unit_test(names_beyond_the_bound_are_counted_not_placed),
         cmocka_unit_test(what_makes_no_sense_is_refused_and_leaves_nothing),
         cmocka_unit_test(subscriptions_end_alone_and_their_counts_stay),
+        cmocka_unit_test(what_an_application_says_of_itself_is_bounded_and_by_what_it_was_given_once_it_ended),
         cmocka_unit_test(what_latest_does_not_hand_on_is_counted_from_its_beginning_on),
         cmocka_unit_test(every_and_latest_of_one_name_do_not_mix),
         cmocka_unit_test(a_writer_that_never_waits_and_feeds_beside_it_lose_nothing_uncounted),
