@@ -172,6 +172,9 @@ static void take_duties(struct frames *frames, const struct yd_def_entry *entry,
             refuse(compiler, entry->place,
                    "a checksum is in each minor frame, in whole words behind each other, from a whole byte on");
     }
+    if (entry->has_constant && (!yd__is_number(entry->type) || entry->type->encoding >= YD_DEF_IEEE))
+        yd_def_error(compiler->diagnostics, YD_D_PLACE, entry->place, "",
+                     "only an integer can be told to be always the same");
     frame->has_checksum |= entry->check.kind != YD_CHECKSUM_NONE;
     frame->has_checks |= entry->check.kind || entry->has_constant;
 }
@@ -246,6 +249,11 @@ static void make_lists(struct yd__compiler *compiler, struct yd__frame *frame)
         struct yd__frame_field *field = (struct yd__frame_field *)(uintptr_t)frame->samples[i].field;
         if (field->scope) field->reg = field->scope->reg;
         frame->has_registers |= field->reg != YD__NONE;
+        bool is_text = field->field.encoding == YD_DEF_STRING || field->field.encoding == YD_DEF_BINARY;
+        if (!is_text || field->reg == YD__NONE || field->keeps) continue;
+        field->keeps = true;
+        field->kept = compiler->plan->kept_size;
+        compiler->plan->kept_size += field->bits / 8 * YD__TEXT_GROWTH;
     }
     if (frame->sample_count) qsort(frame->samples, frame->sample_count, sizeof *frame->samples, by_end);
     frame->lists = yd__piece(compiler, frame->major * sizeof *frame->lists);

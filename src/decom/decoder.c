@@ -46,6 +46,8 @@ int yd_decoder_create(const struct yd_plan *plan, const struct yd_decoder_option
         decoder->heads[i].wide = is_wide(program, size_max);
         if (decoder->heads[i].wide) decoder->wide_count = YD_MAX(decoder->wide_count, program->lanes.count);
     }
+    size_t copy = plan->frame && plan->frame->has_checks ? yd_plan_frame_bits(plan) / 8 + 8 : 0;
+    if (r == 0 && copy && !(decoder->stream.copy = yd_alloc_get(alloc, copy))) r = YD_ENOMEM;
     if (r == 0 && decoder->wide_count &&
         !(decoder->wide = yd_alloc_zero(alloc, decoder->wide_count * sizeof *decoder->wide)))
         r = YD_ENOMEM;
@@ -362,12 +364,12 @@ int yd_decoder_take_over(struct yd_decoder *decoder, const struct yd_decoder *be
 {
     const struct yd_plan *plan = decoder->plan;
     if (same_frame(plan->frame, before->plan->frame) && before->stream.capacity) {
-        uint8_t *data = yd_alloc_get(decoder->alloc, before->stream.capacity);
+        uint8_t *data = yd_alloc_get(decoder->alloc, before->stream.capacity), *copy = decoder->stream.copy;
         if (!data) return YD_ENOMEM;
         memcpy(data, before->stream.data, before->stream.size);
         decoder->stream = before->stream;
         decoder->stream.data = data;
-        decoder->stream.copy = NULL;
+        decoder->stream.copy = copy;
     }
     for (uint32_t i = 0; i < before->counter_capacity; i++) {
         const struct yd__counter *counter = &before->counters[i];

@@ -143,7 +143,8 @@ static int64_t time_of(const struct yd_decoder *decoder, const struct yd__frame 
     uint64_t end = (uint64_t)stream->size * 8;
     bool stamped = stamp && stamp->type == YD_I64;
     if (stamped) time_ns = stamp->i64;
-    if (!frame->rate) return time_ns + (int64_t)stream->order;
+    if (!frame->rate)
+        return time_ns > INT64_MAX - (int64_t)stream->order ? INT64_MAX : time_ns + (int64_t)stream->order;
     __int128 bits = stamped ? sample->end : -(__int128)(end - (stream->at + sample->end));
     __int128 at = (__int128)time_ns + bits * 1000000000 / frame->rate;
     return at < INT64_MIN ? INT64_MIN : at > INT64_MAX ? INT64_MAX : (int64_t)at;
@@ -164,15 +165,16 @@ static int take_frame(struct yd_decoder *decoder, const struct yd__frame *frame,
                       bool suspect)
 {
     struct yd__stream *stream = &decoder->stream;
-    struct yd_decom_value *registers = decoder->machine.registers, stamp = {.type = YD_NIL};
+    struct yd__machine *machine = &decoder->machine;
+    struct yd_decom_value stamp = {.type = YD_NIL};
     struct yd__joined joined;
-    yd__frame_load(frame, index, registers, &joined, stream->data, stream->size, stream->at);
+    yd__frame_load(frame, index, machine, &joined, stream->data, stream->size, stream->at);
     if (frame->stamp)
-        stamp = yd__frame_read(frame, frame->stamp, registers, &joined, stream->data, stream->size, stream->at).value;
+        stamp = yd__frame_read(frame, frame->stamp, machine, &joined, stream->data, stream->size, stream->at).value;
     for (uint32_t i = 0; i < frame->list_sizes[index]; i++) {
         const struct yd__sample *sample = &frame->samples[frame->lists[index][i]];
         struct yd__frame_value read =
-            yd__frame_read(frame, sample, registers, &joined, stream->data, stream->size, stream->at);
+            yd__frame_read(frame, sample, machine, &joined, stream->data, stream->size, stream->at);
         if (!read.is_there) continue;
         decoder->machine.time_ns = time_of(decoder, frame, time_ns, sample, &stamp);
         stream->order++;
@@ -291,8 +293,6 @@ int yd__decoder_take_chunk(struct yd_decoder *decoder, int64_t time_ns, struct y
     const struct yd__frame *frame = decoder->plan->frame;
     struct yd__stream *stream = &decoder->stream;
     uint64_t frames = 0, skipped = stream->skipped;
-    if (frame->has_checks && !stream->copy && !(stream->copy = yd_alloc_get(decoder->alloc, frame->bits / 8 + 8)))
-        return YD_ENOMEM;
     stream->ending = false;
     stream->time_ns = time_ns;
     int r = keep(decoder, chunk);

@@ -30,7 +30,7 @@ struct yd__stream { /* of a commutated frame */
     uint64_t skipped, skipped_before; /* bits, while searching; when the last frame was taken */
     uint64_t order;                   /* values of this chunk */
     int64_t time_ns;                  /* of the last chunk */
-    uint8_t *copy;                    /* a frame from a whole byte on; NULL: not yet needed */
+    uint8_t *copy;                    /* room for a frame from a whole byte on; NULL: nothing of it is checked */
     struct yd_frame_counts told;
 };
 

@@ -415,7 +415,7 @@ static int run(struct yd_encoder *encoder, const struct yd__step *step, uint32_t
     const struct yd__program *program = encoder->target->program;
     load(machine, program->loads, program->load_count);
     if (step->only_if && !yd__condition_holds(step->only_if, machine->registers)) {
-        if (step->reg != YD__NONE) machine->registers[step->reg] = (struct yd_decom_value){0};
+        yd__step_absent(machine, step);
         if (step->skip_to >= 0) machine->at = (uint64_t)step->skip_to;
         return 0;
     }

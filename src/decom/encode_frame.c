@@ -148,8 +148,8 @@ static int put_checks(struct yd_encoder *encoder, struct yd__joined *joined)
 static int tell(struct yd_encoder *encoder, const struct yd__sample *sample, struct yd_encode_ask *ask,
                 struct yd__joined *joined)
 {
-    struct yd__frame_value read = yd__frame_read(encoder->plan->frame, sample, encoder->machine.registers, joined,
-                                                 encoder->room, YD__ENCODE_ROOM, 0);
+    struct yd__frame_value read =
+        yd__frame_read(encoder->plan->frame, sample, &encoder->machine, joined, encoder->room, YD__ENCODE_ROOM, 0);
     if (read.is_there && encoder->options.told)
         encoder->options.told(encoder->options.arg, ask, &read.raw, &read.value);
     return 0;
@@ -187,7 +187,7 @@ int yd__encode_frame(struct yd_encoder *encoder, struct yd_str *ret_bytes)
                 yd__frame_index(frame, encoder->room, YD__ENCODE_ROOM, 0) == index &&
                 yd__frame_verify(frame, index, encoder->room, YD__ENCODE_ROOM, 0, NULL) == 0;
     if (!good) return yd__encode_refuse(encoder, "", "its words lie over its pattern, its counter or its checksums");
-    yd__frame_load(frame, index, encoder->machine.registers, &joined, encoder->room, YD__ENCODE_ROOM, 0);
+    yd__frame_load(frame, index, &encoder->machine, &joined, encoder->room, YD__ENCODE_ROOM, 0);
     (void)each(encoder, index, &joined, tell);
     encoder->frame_index = (index + 1) % frame->major;
     *ret_bytes = append(encoder, frame->bits);

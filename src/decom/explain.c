@@ -244,7 +244,7 @@ static void on_value(void *arg, const struct yd__step *step, uint32_t index, uin
 static uint32_t explain_frames(struct explaining *e)
 {
     const struct yd__frame *frame = e->machine.plan->frame;
-    const struct yd__machine *machine = &e->machine;
+    struct yd__machine *machine = &e->machine;
     uint32_t found = 0;
     struct yd__joined joined;
     uint8_t *copy = frame->has_checks ? yd_alloc_get(machine->alloc, frame->bits / 8 + 8) : NULL;
@@ -260,12 +260,11 @@ static uint32_t explain_frames(struct explaining *e)
         if (why && !e->as_json)
             yd_buf_printf(e->to, "  it is refused: %s\n",
                           why == YD_FRAME_CHECKSUM ? "its checksum is wrong" : "a word is not what it always is");
-        if (index != YD__NONE)
-            yd__frame_load(frame, index, machine->registers, &joined, machine->data, machine->size, at);
+        if (index != YD__NONE) yd__frame_load(frame, index, machine, &joined, machine->data, machine->size, at);
         for (uint32_t i = 0; index != YD__NONE && i < frame->list_sizes[index]; i++) {
             const struct yd__sample *sample = &frame->samples[frame->lists[index][i]];
             struct yd__frame_value read =
-                yd__frame_read(frame, sample, machine->registers, &joined, machine->data, machine->size, at);
+                yd__frame_read(frame, sample, machine, &joined, machine->data, machine->size, at);
             struct yd__step step = {.entry = read.field->entry, .field = read.field->field, .path = read.field->path};
             on_value(e, &step, 0, at + sample->pieces[0].at, (uint64_t)sample->piece_count * frame->word_bits,
                      read.is_there ? &read.raw : NULL, read.is_there ? &read.value : NULL,

@@ -120,25 +120,36 @@ int yd__frame_verify(const struct yd__frame *frame, uint32_t index, const uint8_
     return 0;
 }
 
-void yd__frame_load(const struct yd__frame *frame, uint32_t index, struct yd_decom_value *registers,
+/* Others ask for it later, when these words have made room for other ones. */
+static void keep(const struct yd__frame_field *field, struct yd__machine *machine, struct yd_decom_value raw)
+{
+    bool is_text = raw.type == YD_TEXT || raw.type == YD_BLOB;
+    if (is_text && field->keeps) {
+        char *room = machine->kept + field->kept;
+        if (raw.bytes.size) memcpy(room, raw.bytes.data, raw.bytes.size);
+        raw.bytes.data = room;
+    }
+    machine->registers[field->reg] = raw;
+}
+
+void yd__frame_load(const struct yd__frame *frame, uint32_t index, struct yd__machine *machine,
                     struct yd__joined *joined, const uint8_t *data, uint64_t size, uint64_t at)
 {
     for (uint32_t i = 0; frame->has_registers && i < frame->list_sizes[index]; i++) {
         const struct yd__sample *sample = &frame->samples[frame->lists[index][i]];
-        if (sample->field->reg != YD__NONE)
-            registers[sample->field->reg] = raw_of(frame, sample, joined, data, size, at);
+        if (sample->field->reg != YD__NONE) keep(sample->field, machine, raw_of(frame, sample, joined, data, size, at));
     }
 }
 
 struct yd__frame_value yd__frame_read(const struct yd__frame *frame, const struct yd__sample *sample,
-                                      struct yd_decom_value *registers, struct yd__joined *joined, const uint8_t *data,
+                                      struct yd__machine *machine, struct yd__joined *joined, const uint8_t *data,
                                       uint64_t size, uint64_t at)
 {
     const struct yd__frame_field *field = sample->field;
     struct yd__frame_value read = {.field = field, .sample = sample, .is_there = true};
     read.raw = raw_of(frame, sample, joined, data, size, at);
-    if (field->reg != YD__NONE) registers[field->reg] = read.raw;
-    read.is_there = !field->only_if || yd__condition_holds(field->only_if, registers);
-    read.value = yd__field_value(&field->field, read.raw, registers);
+    if (field->reg != YD__NONE) keep(field, machine, read.raw);
+    read.is_there = !field->only_if || yd__condition_holds(field->only_if, machine->registers);
+    read.value = yd__field_value(&field->field, read.raw, machine->registers);
     return read;
 }

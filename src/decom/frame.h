@@ -11,8 +11,9 @@
 #include "decom/plan_internal.h"
 
 struct yd__scope;
-#define YD__JOINED_MAX 8192        /* bits of words joined to one value */
-#define YD__FRAMES_MAX (64u << 20) /* bytes that are kept until it is known what is in them */
+#define YD__JOINED_MAX  8192        /* bits of words joined to one value */
+#define YD__FRAMES_MAX  (64u << 20) /* bytes that are kept until it is known what is in them */
+#define YD__TEXT_GROWTH 3           /* bytes that one of a text becomes at most, converted */
 
 struct yd__piece {
     uint32_t at; /* bit of the minor frame */
@@ -31,6 +32,8 @@ struct yd__frame_field {
     uint32_t offset; /* bits into the joined words */
     uint32_t bits;   /* of them, from there: a number's, a time's, a text's */
     uint32_t reg, name, raw_name;
+    bool keeps; /* its register is a text, which outlives the frame: machine->kept has room for it from `kept` on */
+    uint32_t kept;
     const struct yd__condition *only_if;
     const struct yd__scope *scope; /* the compiler's: its register */
     const char *path;
@@ -62,10 +65,10 @@ struct yd__frame_value {
     struct yd_decom_value raw, value;
     bool is_there; /* its condition holds */
 };
-/* Where the words of a value are put together; texts point into it. */
+/* Where the words of a value are put together; texts point into it, until the next value is. */
 struct yd__joined {
     uint8_t words[YD__JOINED_MAX / 8 + 8];
-    char text[YD__JOINED_MAX / 8 * 3];
+    char text[YD__JOINED_MAX / 8 * YD__TEXT_GROWTH];
 };
 
 /* Does the pattern stand at this bit, with so many wrong bits at most? The caller knows that it is inside. */
@@ -83,11 +86,11 @@ uint32_t yd__frame_index(const struct yd__frame *frame, const uint8_t *data, uin
 int yd__frame_verify(const struct yd__frame *frame, uint32_t index, const uint8_t *data, uint64_t size, uint64_t at,
                      uint8_t *copy);
 void yd__frame_copy(const struct yd__frame *frame, const uint8_t *data, uint64_t size, uint64_t at, uint8_t *copy);
-/* Raw values that calibrations and conditions ask for, wherever they are in the frame. */
-void yd__frame_load(const struct yd__frame *frame, uint32_t index, struct yd_decom_value *registers,
+/* Raw values that calibrations and conditions ask for, wherever they are in the frame, into the machine's registers. */
+void yd__frame_load(const struct yd__frame *frame, uint32_t index, struct yd__machine *machine,
                     struct yd__joined *joined, const uint8_t *data, uint64_t size, uint64_t at);
 struct yd__frame_value yd__frame_read(const struct yd__frame *frame, const struct yd__sample *sample,
-                                      struct yd_decom_value *registers, struct yd__joined *joined, const uint8_t *data,
+                                      struct yd__machine *machine, struct yd__joined *joined, const uint8_t *data,
                                       uint64_t size, uint64_t at);
 
 #endif

@@ -149,6 +149,7 @@ struct yd_plan {
     struct yd__program **packets;
     uint32_t packet_count;
     uint32_t register_count;
+    uint32_t kept_size; /* of texts of a frame that are registers */
     uint32_t sequence_count;
     struct yd__frame *frame; /* NULL: packets are packets */
 };
@@ -167,6 +168,7 @@ struct yd__machine {
     uint64_t size, size_bits;
     uint64_t at, group; /* bits: behind what was read last; where the group at hand begins */
     struct yd_decom_value *registers;
+    char *kept; /* texts of a frame that registers point to; NULL: there are none */
     struct yd__staged *staged;
     uint32_t staged_count, staged_capacity;
     char *text; /* converted text of this packet */
@@ -200,6 +202,8 @@ int yd__step_plain(struct yd__machine *machine, const struct yd__step *step, uin
 int yd__step_label(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
 int yd__step_bytes(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
 int yd__step_time(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);
+/* It is not in this packet, nor is what it holds: their registers have nothing, and not what the last packet said. */
+void yd__step_absent(struct yd__machine *machine, const struct yd__step *step);
 /* What a checksum that lies at bit `at` ought to be. False: what it is of is not inside of the packet. */
 bool yd__check_value(const struct yd_def_check *check, const uint8_t *data, uint64_t size, uint64_t at, uint32_t *ret);
 int yd__step_group(struct yd__machine *machine, const struct yd__step *step, uint32_t shift);

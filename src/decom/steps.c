@@ -11,7 +11,11 @@ int yd__machine_init(struct yd__machine *machine, const struct yd_plan *plan, st
     *machine = (struct yd__machine){.plan = plan, .alloc = alloc};
     size_t registers = (plan->register_count + 1) * sizeof *machine->registers;
     machine->registers = yd_alloc_zero(alloc, registers);
-    return machine->registers ? 0 : YD_ENOMEM;
+    if (!machine->registers) return YD_ENOMEM;
+    if (!plan->kept_size || (machine->kept = yd_alloc_get(alloc, plan->kept_size))) return 0;
+    yd_alloc_put(alloc, machine->registers, registers);
+    machine->registers = NULL;
+    return YD_ENOMEM;
 }
 
 void yd__machine_fini(struct yd__machine *machine)
@@ -19,6 +23,7 @@ void yd__machine_fini(struct yd__machine *machine)
     if (machine->registers)
         yd_alloc_put(machine->alloc, machine->registers,
                      (machine->plan->register_count + 1) * sizeof *machine->registers);
+    if (machine->kept) yd_alloc_put(machine->alloc, machine->kept, machine->plan->kept_size);
     yd_alloc_put(machine->alloc, machine->staged, machine->staged_capacity * sizeof *machine->staged);
     yd_alloc_put(machine->alloc, machine->text, machine->text_capacity);
     *machine = (struct yd__machine){0};
@@ -110,10 +115,16 @@ static int take(struct yd__machine *machine, const struct yd__step *step, uint32
     return r;
 }
 
+void yd__step_absent(struct yd__machine *machine, const struct yd__step *step)
+{
+    if (step->reg != YD__NONE) machine->registers[step->reg] = (struct yd_decom_value){0};
+    for (uint32_t i = 0; i < step->child_count; i++) yd__step_absent(machine, &step->children[i]);
+}
+
 static bool is_off(struct yd__machine *machine, const struct yd__step *step)
 {
     if (!step->only_if || yd__condition_holds(step->only_if, machine->registers)) return false;
-    if (step->reg != YD__NONE) machine->registers[step->reg] = (struct yd_decom_value){0};
+    yd__step_absent(machine, step);
     if (step->skip_to >= 0) machine->at = (uint64_t)step->skip_to;
     skipped(machine, step, machine->at, "its condition does not hold");
     return true;

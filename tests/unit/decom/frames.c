@@ -149,6 +149,25 @@ static void calibrations_and_conditions_ask_other_words_wherever_they_are(void *
           "frames packet=f what=major_partial=1 TALLY\n");
 }
 
+/* The words of the next value are put together where the text was, and the next frame has other ones. */
+static void texts_that_others_ask_for_stay_until_they_come_again(void **state)
+{
+    (void)state;
+    const char *behind = "frame f\n  sync 0xeb90\n  minor 6 words of 8\n  mode text(2) word 3 + 4\n"
+                         "  x u8 word 5 if mode == \"ON\"\n  y u8 word 6\n";
+    gives(behind, "eb90 4f4e 01 02 eb90 4f46 03 04 eb90 4f4e 05 06",
+          "f.mode=ON\nf.x=1\nf.y=2\nf.mode=OF\nf.y=4\nf.mode=ON\nf.x=5\nf.y=6\n");
+    const char *before =
+        "frame f\n  sync 0xeb90\n  minor 7 words of 8\n  mode text(2) charset latin1 word 5 + 6 + 7 at bit 4 hidden\n"
+        "  x u8 word 3 if mode == \"ON\"\n  y u8 word 4\n";
+    gives(before, "eb90 01 02 04f4e0 eb90 03 04 04f460", "f.x=1\nf.y=2\nf.y=4\n");
+    const char *apart = "frame f\n  sync 0xeb90\n  minor 7 words of 8\n  major 3 by n\n  n u8 word 3 hidden\n"
+                        "  mode text(2) word 4 + 5 frame 0 hidden\n  kind bytes(2) word 6 + 7 frame 0 hidden\n"
+                        "  x u8 word 4 frame 1 if mode == \"ON\"\n  y u8 word 5 frame 1 every 1 if kind == \"AB\"\n";
+    gives(apart, "eb90 00 4f4e 4142 eb90 01 0708 0000 eb90 02 090a 0000 eb90 00 4f46 4142 eb90 01 0b0c 0000",
+          "f.x=7\nf.y=8\nf.y=10\nf.y=12\nframes packet=f what=major_partial=1 TALLY\n");
+}
+
 static void a_stamp_in_the_frame_is_its_time(void **state)
 {
     struct decoded decoded;
@@ -159,6 +178,14 @@ static void a_stamp_in_the_frame_is_its_time(void **state)
         "  a u8 word 8\n",
         "eb90 00000001 00 07 eb90 00000002 00 08");
     assert_int_equal(decoded.time_ns, 2 * YD_NS_PER_MS + YD_NS_PER_MS); /* behind all 64 bits, at 64 kbit/s */
+    decoded_fini(&decoded);
+    /* Without a rate values are a nanosecond apart, up to the last one that there is. */
+    run(&decoded,
+        "frame f\n  sync 0xeb90\n  minor 12 words of 8\n  t i64 ns since unix word 3 + 4 + 5 + 6 + 7 + 8 + 9 + 10 "
+        "stamp "
+        "hidden\n  a u8 word 11\n  b u8 word 12\n",
+        "eb90 7ffffffffffffffe 07 08 eb90 7ffffffffffffffe 07 08");
+    assert_int_equal(decoded.time_ns, INT64_MAX);
     decoded_fini(&decoded);
 }
 
@@ -195,6 +222,10 @@ static void what_words_cannot_be_is_said(void **state)
     REFUSED("a u8 word 3 sequence", "D047", "counted by");
     REFUSED("a u8 word 3 stamp", "D046", "no time");
     REFUSED("major 4 by n from 1\n  n u2 word 3 at bit 2", "D053", "cannot count to");
+    REFUSED("a text(2) word 3 + 4 = 5", "D042", "only an integer");
+    REFUSED("a bytes(2) word 3 + 4 = 5", "D042", "only an integer");
+    REFUSED("a cuc(2, 1) word 3 + 4 + 5 since tai = 5", "D042", "only an integer");
+    REFUSED("a f32 word 3 + 4 + 5 + 6 = 5", "D042", "only an integer");
     REFUSED("a u8 word 3\n  lock errors 9", "D053", "anything is a sync pattern");
     REFUSED("a u8 word 3\n  lock check 0", "D043", "at least 1");
     REFUSED("a u8 word 3\n  lock flywheel 65", "D043", "at most 64");
@@ -560,6 +591,7 @@ int main(void)
         cmocka_unit_test(noise_between_frames_costs_the_noise),
         cmocka_unit_test(words_carry_what_fields_do),
         cmocka_unit_test(calibrations_and_conditions_ask_other_words_wherever_they_are),
+        cmocka_unit_test(texts_that_others_ask_for_stay_until_they_come_again),
         cmocka_unit_test(a_stamp_in_the_frame_is_its_time),
         cmocka_unit_test(a_checksum_refuses_its_frame_before_its_counter_is_believed),
         cmocka_unit_test(what_words_cannot_be_is_said),

@@ -124,6 +124,22 @@ static void arrays_and_groups_are_named_by_their_index(void **state)
     expect("type t group\n  a u8\npacket p\n  g t\n  h t\n", "01 02", "p.g.a=1\np.h.a=2\n");
 }
 
+/* Nor is there what the packet before it had: its bytes are somebody else's by now. */
+static void what_a_group_holds_is_not_there_when_the_group_is_not(void **state)
+{
+    (void)state;
+    expect("packet p\n  kind u8\n  g group if kind == 1\n    tag text(4)\n  x u8 if g.tag == \"ABCD\"\n  ...\n",
+           "01 41424344 07 | 00 07 | 01 41424345 07",
+           "p.kind=1\np.g.tag=ABCD\np.x=7\np.kind=0\np.kind=1\np.g.tag=ABCE\n");
+    expect("packet p\n  kind u8\n  g group if kind == 1\n    h group\n      n u8\n  x u8 if g.h.n > 0\n  ...\n",
+           "01 02 07 | 00 07", "p.kind=1\np.g.h.n=2\np.x=7\np.kind=0\n");
+    struct decoded decoded;
+    decode_raw(&decoded, "packet p\n  kind u8\n  g group if kind == 1\n    n u8\n  b bytes(g.n)\n  ...\n",
+               "01 02 aabb | 00 aabb", false);
+    assert_int_equal(decoded.result, 1 + YD_DECOM_COUNT);
+    decoded_fini(&decoded);
+}
+
 static void counts_and_sizes_come_from_fields(void **state)
 {
     (void)state;
@@ -484,6 +500,23 @@ static void a_frame_that_has_not_come_whole_goes_on_with_another_plan(void **sta
                          "frames packet=f what=major_partial=1 TALLY\n");
 }
 
+static void a_frame_that_waits_is_checked_at_the_end_by_another_plan(void **state)
+{
+    const char *ydm = "frame f\n  sync 0xeb90\n  minor 5 words of 8\n  major 4 by n\n  n u8 word 3\n  a u8 word 4\n"
+                      "  c u8 word 5 = 0x33 hidden\n";
+    struct handed handed;
+    (void)state;
+    /* One bit late: minor frames 0, 1 and 3, of which the last one waits for the next. */
+    hand_over(&handed, ydm, ydm);
+    take_bytes(&handed, "\x75\xc8\x00\x03\x99\xf5\xc8\x00\x84\x19\xf5\xc8\x01\x84\x99\x80", 16);
+    go_over(&handed);
+    assert_int_equal(yd_decoder_end(handed.decoder), 0);
+    assert_int_equal(yd_decoder_flush(handed.decoder), 0);
+    handed_fini(&handed, "f.n=0\nf.a=7\nf.n=1\nf.a=8\nframes packet=f what=skipped_bits=1 TALLY\n"
+                         "frames packet=f what=skipped_bits=7 TALLY\nframes packet=f what=counter_unsure=1 TALLY\n"
+                         "frames packet=f what=major_partial=1 TALLY\n");
+}
+
 static int note_change(void *arg, struct yd_str name, bool is_gone)
 {
     yd_buf_printf(arg, "%.*s %s\n", YD_STR_FMT(name), is_gone ? "gone" : "wider");
@@ -520,6 +553,7 @@ int main(void)
         cmocka_unit_test(a_child_may_be_told_by_what_follows_a_text),
         cmocka_unit_test(arrays_and_groups_are_named_by_their_index),
         cmocka_unit_test(counts_and_sizes_come_from_fields),
+        cmocka_unit_test(what_a_group_holds_is_not_there_when_the_group_is_not),
         cmocka_unit_test(places_are_counted_from_three_ends),
         cmocka_unit_test(a_field_may_be_there_or_not),
         cmocka_unit_test(calibrations_depend_on_other_fields),
@@ -535,6 +569,7 @@ int main(void)
         cmocka_unit_test(a_checksum_that_is_wrong_refuses_the_packet),
         cmocka_unit_test(another_plan_goes_on_counting),
         cmocka_unit_test(a_frame_that_has_not_come_whole_goes_on_with_another_plan),
+        cmocka_unit_test(a_frame_that_waits_is_checked_at_the_end_by_another_plan),
         cmocka_unit_test(what_is_gone_and_what_needs_more_room_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
