@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "decom/compile.h"
+#include "decom/encode.h"
 #include "decom/frame.h"
 
 static bool refuse(struct yd__compiler *compiler, struct yd_place place, const char *what)
@@ -172,9 +173,14 @@ static void take_duties(struct frames *frames, const struct yd_def_entry *entry,
             refuse(compiler, entry->place,
                    "a checksum is in each minor frame, in whole words behind each other, from a whole byte on");
     }
+    uint64_t bits;
     if (entry->has_constant && (!yd__is_number(entry->type) || entry->type->encoding >= YD_DEF_IEEE))
         yd_def_error(compiler->diagnostics, YD_D_PLACE, entry->place, "",
                      "only an integer can be told to be always the same");
+    else if (entry->has_constant && !yd__field_constant(&sample->field->field, entry->constant, &bits))
+        yd_def_error(compiler->diagnostics, YD_D_VALUE, entry->place, "",
+                     "'%.*s' has %u bits and is never what it should always be", YD_STR_FMT(entry->name),
+                     entry->type->bits);
     frame->has_checksum |= entry->check.kind != YD_CHECKSUM_NONE;
     frame->has_checks |= entry->check.kind || entry->has_constant;
 }

@@ -413,10 +413,12 @@ static void add_fixed(struct builder *builder, const struct yd_def_entry *entry,
     (void)yd__type_bits(entry->type, &bits);
     covers(builder, at + bits);
     bool closely = builder->compiler->plan->closely && !yd_str_eq(entry->name, YD_STR("_"));
-    if (!is_published(entry) && !entry->stamp && !closely) return; /* its register, if any, is loaded */
+    bool number = yd__is_number(entry->type);
+    bool asked = yd__scope_at(builder->info, yd_str_of(scope_path), entry)->reg != YD__NONE;
+    if (!is_published(entry) && !entry->stamp && !entry->check.kind && !closely && (number || !asked))
+        return; /* a number's register, if any, is loaded */
     uint32_t name = YD__NONE, lane;
     double c0 = 0, c1 = 0;
-    bool number = yd__is_number(entry->type);
     if (is_published(entry)) {
         name = add_name(builder, entry, yd_str_of(path), 0);
         if (has_raw(builder, entry->type))

@@ -385,13 +385,14 @@ int yd_decoder_take_over(struct yd_decoder *decoder, const struct yd_decoder *be
             if (yd_str_eq(yd_plan_packet_name(plan, i), yd_plan_packet_name(before->plan, j)))
                 decoder->heads[i].packets = before->heads[j].packets;
     decoder->counts = before->counts;
+    decoder->stream.told = before->stream.told;                 /* also from one that had no chunk of its own */
     if (before->stream.capacity && !decoder->stream.capacity) { /* other frames: what waited is of no use to them */
         decoder->counts.frames.skipped_bits += before->counts.frames.waiting_bits;
         decoder->counts.frames.waiting_bits = 0;
         decoder->counts.frames.major_partial += before->stream.seen > 0 && before->plan->frame->major > 1;
-        decoder->stream.skipped = decoder->stream.skipped_before = decoder->counts.frames.skipped_bits;
-        decoder->stream.told = before->stream.told;
     }
+    if (!decoder->stream.capacity)
+        decoder->stream.skipped = decoder->stream.skipped_before = decoder->counts.frames.skipped_bits;
     return 0;
 }
 

@@ -310,7 +310,8 @@ int yd_decoder_end(struct yd_decoder *decoder)
     const struct yd__frame *frame = decoder->plan->frame;
     struct yd__stream *stream = &decoder->stream;
     uint64_t frames = 0;
-    if (!frame || !stream->capacity) return 0;
+    if (!frame) return 0;
+    if (!stream->capacity) return tell(decoder, frame); /* of the plan before */
     stream->ending = true;
     int r = run(decoder, stream->time_ns, &frames);
     if (r < 0) return r;

@@ -262,7 +262,8 @@ static int put_number(struct yd_encoder *encoder, const struct yd__step *step, u
         return 0;
     }
     if (entry->has_constant) {
-        bits = entry->constant;
+        if (!yd__field_constant(&step->field, entry->constant, &bits))
+            return yd__encode_refuse(encoder, step->path, "it is never what it should always be");
     } else if (forced) {
         raw = forced->raw;
     } else {

@@ -56,6 +56,8 @@ uint64_t yd_encoder_saturated(const struct yd_encoder *encoder); /* values that 
 /* encode_value.c */
 /* Bits of a raw value; *ret_saturated is only ever set. YD_EFORMAT: no number can be. */
 int yd__field_encode(const struct yd__field *field, struct yd_decom_value raw, uint64_t *ret_bits, bool *ret_saturated);
+/* Of the integer that a field always is, as yd_def_entry has it. False: this field never is. */
+bool yd__field_constant(const struct yd__field *field, uint64_t constant, uint64_t *ret_bits);
 void yd__field_put(const struct yd__field *field, uint64_t bits, uint8_t *data, uint64_t at);
 /* The raw value whose engineering value is this, or nearest to it. YD_ENOTSUP: nobody knows. */
 int yd__field_raw(const struct yd__field *field, struct yd_decom_value value, const struct yd_decom_value *registers,

@@ -117,7 +117,7 @@ static int put(struct yd_encoder *encoder, const struct yd__sample *sample, stru
     struct yd_decom_value number = {.type = YD_U64, .u64 = (uint64_t)encoder->frame_index + frame->counter_first};
     if (!entry->has_constant && sample != frame->counter) return put_sample(encoder, sample, ask, joined);
     if (entry->has_constant)
-        bits = entry->constant;
+        (void)yd__field_constant(&sample->field->field, entry->constant, &bits); /* what never is has been refused */
     else if (yd__field_encode(&sample->field->field, number, &bits, &saturated) < 0 || saturated)
         return yd__encode_refuse(encoder, sample->field->path, "it cannot count to the last minor frame");
     put_bits(encoder, sample, &sample->field->field, bits, joined);

@@ -184,6 +184,13 @@ int yd__field_encode(const struct yd__field *field, struct yd_decom_value raw, u
     }
 }
 
+bool yd__field_constant(const struct yd__field *field, uint64_t constant, uint64_t *ret_bits)
+{
+    bool is_signed = field->encoding >= YD_DEF_TWOS && field->encoding <= YD_DEF_OFFSET_BINARY, saturated = false;
+    struct yd_decom_value value = {.type = is_signed ? YD_I64 : YD_U64, .u64 = constant};
+    return yd__field_encode(field, value, ret_bits, &saturated) == 0 && !saturated;
+}
+
 /* ---- time ---- */
 
 static bool counts_leaps(const struct yd_def_type *type)

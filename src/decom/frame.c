@@ -86,6 +86,14 @@ void yd__frame_copy(const struct yd__frame *frame, const uint8_t *data, uint64_t
     }
 }
 
+/* Integers as they are decoded: of the same number there may be several forms of bits. */
+static bool is_constant_right(const struct yd__frame *frame, const struct yd__sample *sample, const uint8_t *data,
+                              uint64_t size)
+{
+    struct yd_decom_value is = yd__field_decode(&sample->field->field, bits_of(frame, sample, data, size, 0));
+    return is.type != YD_NIL && is.u64 == sample->field->entry->constant;
+}
+
 static bool is_checksum_right(const struct yd__frame *frame, const struct yd__sample *sample, const uint8_t *data,
                               uint64_t size)
 {
@@ -114,8 +122,8 @@ int yd__frame_verify(const struct yd__frame *frame, uint32_t index, const uint8_
             return YD_FRAME_CHECKSUM;
     for (uint32_t i = 0; index != YD__NONE && i < frame->list_sizes[index]; i++) {
         const struct yd__sample *sample = &frame->samples[frame->lists[index][i]];
-        const struct yd_def_entry *entry = sample->field->entry;
-        if (entry->has_constant && bits_of(frame, sample, data, size, 0) != entry->constant) return YD_FRAME_CONSTANT;
+        if (sample->field->entry->has_constant && !is_constant_right(frame, sample, data, size))
+            return YD_FRAME_CONSTANT;
     }
     return 0;
 }

@@ -319,6 +319,23 @@ static void what_does_not_fit_saturates_and_is_counted(void **state)
     encodes("f16", real(1e9), "p.x=65504\n", 1);
 }
 
+static void what_is_always_the_same_and_checksums_are_written_hidden_or_not(void **state)
+{
+    static const char *const ydms[] = {"packet p\n  k bcd8 = 42\n  g gray8 = 5 hidden\n  s ones8 = -2\n  x u8\n",
+                                       "packet p\n  a u16\n  c u8 check sum8 hidden\n",
+                                       "packet p\n  a u16\n  _ u16 check sum16\n  b u8\n"};
+    (void)state;
+    for (size_t i = 0; i < YD_COUNT(ydms); i++) {
+        struct made made;
+        begin(&made, ydms[i]);
+        made.fixed = true;
+        made.answer = real(113);
+        make(&made, 0);
+        compare(&made);
+        end(&made);
+    }
+}
+
 static void not_made(const char *ydm, uint32_t packet, const char *words)
 {
     struct made made;
@@ -395,6 +412,7 @@ int main(void)
         cmocka_unit_test(random_bits_of_each_encoding_come_back),
         cmocka_unit_test(engineering_values_are_computed_backwards),
         cmocka_unit_test(what_does_not_fit_saturates_and_is_counted),
+        cmocka_unit_test(what_is_always_the_same_and_checksums_are_written_hidden_or_not),
         cmocka_unit_test(conditions_of_every_kind_are_met),
         cmocka_unit_test(what_cannot_be_encoded_is_named),
         cmocka_unit_test(every_failed_allocation_is_survived),

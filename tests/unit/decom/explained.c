@@ -55,6 +55,9 @@ static void it_says_precisely_why_not(void **state)
              SAYS("no  b ", "id == 2 (it is 3)", "not decoded: no packet"));
     explains(TWO, YD_STR("\1\x30\0\0"), "", false, 1 + YD_DECOM_TOO_LONG, SAYS("longer than its fields"));
     explains(TWO, YD_STR(""), "", false, 1 + YD_DECOM_NOT_BYTES, SAYS("no bytes at all"));
+    const char *nameless = "packet p\n  a u16\n  _ u8 check sum8\n";
+    explains(nameless, YD_STR("\1\2\3"), "", false, 0, SAYS("258"));
+    explains(nameless, YD_STR("\1\2\4"), "", false, 1 + YD_DECOM_CHECKSUM, SAYS("the bytes give 3"));
 }
 
 static void a_container_can_be_asked_for(void **state)

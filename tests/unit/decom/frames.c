@@ -168,6 +168,23 @@ static void texts_that_others_ask_for_stay_until_they_come_again(void **state)
           "f.x=7\nf.y=8\nf.y=10\nf.y=12\nframes packet=f what=major_partial=1 TALLY\n");
 }
 
+static void what_is_always_the_same_is_so_in_any_encoding(void **state)
+{
+    (void)state;
+    const char *ydm = "frame f\n  sync 0xeb90\n  minor 10 words of 8\n  k i8 word 3 = -2 hidden\n"
+                      "  d bcd16 word 4 + 5 = 1234 hidden\n  g gray8 word 6 = 5 hidden\n  o ones8 word 7 = -3 hidden\n"
+                      "  z ones8 word 8 = 0 hidden\n  l i16le word 9 + 10 at bit 0 = -2\n";
+    gives(ydm, "eb90 fe 1234 07 fc 00 feff eb90 fe 1234 07 fc ff feff", "f.l=-2\nf.l=-2\n");
+    static const char *const wrong[] = {"eb90 ff 1234 07 fc 00 feff", "eb90 fe 123a 07 fc 00 feff",
+                                        "eb90 fe 1234 05 fc 00 feff", "eb90 fe 1234 07 fd 00 feff",
+                                        "eb90 fe 1234 07 fc 01 feff", "eb90 fe 1234 07 fc 00 fffe"};
+    for (size_t i = 0; i < YD_COUNT(wrong); i++) {
+        char hex[128];
+        (void)snprintf(hex, sizeof hex, "%s eb90 fe 1234 07 fc 00 feff", wrong[i]);
+        gives(ydm, hex, "f.l=-2\nframes packet=f what=constant=1 TALLY\n");
+    }
+}
+
 static void a_stamp_in_the_frame_is_its_time(void **state)
 {
     struct decoded decoded;
@@ -226,6 +243,10 @@ static void what_words_cannot_be_is_said(void **state)
     REFUSED("a bytes(2) word 3 + 4 = 5", "D042", "only an integer");
     REFUSED("a cuc(2, 1) word 3 + 4 + 5 since tai = 5", "D042", "only an integer");
     REFUSED("a f32 word 3 + 4 + 5 + 6 = 5", "D042", "only an integer");
+    REFUSED("a u8 word 3 = 300", "D043", "'a' has 8 bits and is never what it should always be");
+    REFUSED("a u8 word 3 = -1", "D043", "is never");
+    REFUSED("a i8 word 3 = 128", "D043", "is never");
+    REFUSED("a bcd8 word 3 = 100", "D043", "is never");
     REFUSED("a u8 word 3\n  lock errors 9", "D053", "anything is a sync pattern");
     REFUSED("a u8 word 3\n  lock check 0", "D043", "at least 1");
     REFUSED("a u8 word 3\n  lock flywheel 65", "D043", "at most 64");
@@ -536,7 +557,8 @@ static void what_is_told_of_frames_is_what_is_decoded(void **state)
         "frame g\n  sync 0xeb90\n  minor 20 words of 8\n  major 2 by n\n  rate 1000\n  n u8 word 3 hidden\n  k u8 word "
         "4 = 0x5a\n"
         "  t u32 s since unix word 5 + 6 + 7 + 8 stamp\n  v i16le word 9 + 10, 11 + 12\n  b bytes(2) word 13 + 14\n"
-        "  c u8 word 15 check xor8 from 2 to 14\n  d u32 word 17 + 18 + 19 + 20 check crc32c from 2\n",
+        "  c u8 word 15 check xor8 from 2 to 14\n  s sign8 word 16 = -2\n  d u32 word 17 + 18 + 19 + 20 check crc32c "
+        "from 2\n",
     };
     (void)state;
     for (size_t i = 0; i < YD_COUNT(ydms); i++) {
@@ -592,6 +614,7 @@ int main(void)
         cmocka_unit_test(words_carry_what_fields_do),
         cmocka_unit_test(calibrations_and_conditions_ask_other_words_wherever_they_are),
         cmocka_unit_test(texts_that_others_ask_for_stay_until_they_come_again),
+        cmocka_unit_test(what_is_always_the_same_is_so_in_any_encoding),
         cmocka_unit_test(a_stamp_in_the_frame_is_its_time),
         cmocka_unit_test(a_checksum_refuses_its_frame_before_its_counter_is_believed),
         cmocka_unit_test(what_words_cannot_be_is_said),

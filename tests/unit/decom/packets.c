@@ -51,6 +51,16 @@ static void constants_are_conditions_too(void **state)
     expect_rejected(ydm, "eb 91 01", YD_DECOM_UNKNOWN);
 }
 
+static void texts_can_be_asked_hidden_or_not(void **state)
+{
+    (void)state;
+    expect("packet p\n  tag text(2)\n  x u8 if tag == \"ON\"\n  ...\n", "4f4e 07 | 4f46 07",
+           "p.tag=ON\np.x=7\np.tag=OF\n");
+    expect("packet p\n  tag text(2) hidden\n  x u8 if tag == \"ON\"\n  y u8\n  ...\n", "4f4e 07 08 | 4f46 07",
+           "p.x=7\np.y=8\np.y=7\n");
+    expect("container h\n  tag text(2) hidden\npacket p : h when tag == \"ON\"\n  x u8\n", "4f4e 07", "p.x=7\n");
+}
+
 static void labels_and_calibrated_values_can_be_asked(void **state)
 {
     (void)state;
@@ -394,6 +404,14 @@ static void a_checksum_that_is_wrong_refuses_the_packet(void **state)
            "p.id=1\np.a=516\np.b=255\np.s=7\n");
     expect_rejected("packet p\n  id u8\n  s u8 check xor8 from 0 to 4\n  a u16\n  b u8\n", "01 06 02 04 ff",
                     YD_DECOM_CHECKSUM);
+    /* Whether it is published or not, and wherever it is. */
+    expect("packet p\n  a u16\n  c u8 check sum8 hidden\n", "01 02 03", "p.a=258\n");
+    expect_rejected("packet p\n  a u16\n  c u8 check sum8 hidden\n", "01 02 99", YD_DECOM_CHECKSUM);
+    expect("packet p\n  a u16\n  _ u8 check sum8\n", "01 02 03", "p.a=258\n");
+    expect_rejected("packet p\n  a u16\n  _ u8 check sum8\n", "01 02 99", YD_DECOM_CHECKSUM);
+    expect_rejected("packet p\n  g group\n    a u16\n    c u8 check sum8 hidden\n", "01 02 99", YD_DECOM_CHECKSUM);
+    expect_rejected("container h\n  s u8 check sum8 from 1 to end hidden\npacket p : h\n  a u8\n", "01 02",
+                    YD_DECOM_CHECKSUM);
     expect_refused("packet p\n  a u8\n  s u16 check sum8\n", "D047", "one plain number of 8 bits");
     expect_refused("packet p\n  s u8 check sum8\n  a u8\n", "D042", "of no bytes");
     expect_refused("packet p\n  a u8\n  s u8 check sum9\n", "D021", "did you mean 'sum8'");
@@ -517,6 +535,38 @@ static void a_frame_that_waits_is_checked_at_the_end_by_another_plan(void **stat
                          "frames packet=f what=major_partial=1 TALLY\n");
 }
 
+/* What has been told is not told again, though nothing came between two changes. */
+static void counts_go_on_over_two_plans_without_a_byte_between(void **state)
+{
+    const char *other = "frame f\n  sync 0xfe6b\n  minor 5 words of 8\n  c u8 word 5\n";
+    const char *lines = "f.n=1\nf.a=10\nframes packet=f what=skipped_bits=8 TALLY\n";
+    char all[512];
+    struct yd_decoder_counts counts;
+    struct handed handed;
+    (void)state;
+    hand_over(&handed, FRAME("a"), other);
+    take_bytes(&handed, "\x55\xfe\x6b\x01\x0a\xfe\x6b\x02", 8);
+    go_over(&handed);
+    go_over(&handed);
+    take_bytes(&handed, "\xfe\x6b\1\2\3\xfe\x6b\1\2\4", 10);
+    yd_decoder_counts(handed.decoder, &counts);
+    assert_int_equal(counts.frames.skipped_bits, 32);
+    assert_int_equal(counts.frames.major_partial, 1);
+    (void)snprintf(all, sizeof all, "%sf.c=3\nf.c=4\n%s%s", lines, "frames packet=f what=skipped_bits=24 TALLY\n",
+                   "frames packet=f what=major_partial=1 TALLY\n");
+    handed_fini(&handed, all);
+    /* Nor does it stay untold when nothing comes any more. */
+    hand_over(&handed, FRAME("a"), other);
+    take_bytes(&handed, "\x55\xfe\x6b\x01\x0a\xfe\x6b\x02", 8);
+    go_over(&handed);
+    go_over(&handed);
+    assert_int_equal(yd_decoder_end(handed.decoder), 0);
+    assert_int_equal(yd_decoder_flush(handed.decoder), 0);
+    (void)snprintf(all, sizeof all, "%s%s%s", lines, "frames packet=f what=skipped_bits=24 TALLY\n",
+                   "frames packet=f what=major_partial=1 TALLY\n");
+    handed_fini(&handed, all);
+}
+
 static int note_change(void *arg, struct yd_str name, bool is_gone)
 {
     yd_buf_printf(arg, "%.*s %s\n", YD_STR_FMT(name), is_gone ? "gone" : "wider");
@@ -547,6 +597,7 @@ int main(void)
         cmocka_unit_test(an_open_packet_may_be_longer),
         cmocka_unit_test(conditions_are_and_or_and_not),
         cmocka_unit_test(constants_are_conditions_too),
+        cmocka_unit_test(texts_can_be_asked_hidden_or_not),
         cmocka_unit_test(labels_and_calibrated_values_can_be_asked),
         cmocka_unit_test(labels_are_the_same_alone_in_lists_and_of_signed_numbers),
         cmocka_unit_test(many_packets_are_found_by_their_number),
@@ -570,6 +621,7 @@ int main(void)
         cmocka_unit_test(another_plan_goes_on_counting),
         cmocka_unit_test(a_frame_that_has_not_come_whole_goes_on_with_another_plan),
         cmocka_unit_test(a_frame_that_waits_is_checked_at_the_end_by_another_plan),
+        cmocka_unit_test(counts_go_on_over_two_plans_without_a_byte_between),
         cmocka_unit_test(what_is_gone_and_what_needs_more_room_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
