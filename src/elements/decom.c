@@ -31,9 +31,12 @@ struct state {
     uint64_t asked;
     struct yd_redefinition *next;
     unsigned waiting, others;
-    bool is_reading;
-    char refused[200];         /* by one of them */
-    struct yd_buf gone, wider; /* names of theirs, to be told with ours */
+    bool is_reading, is_back, ended; /* is_back: the others go back */
+    char *whom;                      /* by the other's number: it has the new one, or may have it */
+    char refused[200];               /* by one of them */
+    struct yd_buf gone, wider;       /* names of theirs, to be told with ours */
+    struct yd_str text;           /* of the definition in use, for those who must go back; none: there are no others */
+    struct yd_redefine_late late; /* ROWs for those behind */
 };
 
 static const char *const reasons[] = {
@@ -123,10 +126,27 @@ static void close_decom(void *opaque)
     yd_redefinition_free(state->next);
     yd_buf_fini(&state->gone);
     yd_buf_fini(&state->wider);
+    yd_redefine_late_cut(&state->late, 0);
+    free((char *)(uintptr_t)state->text.data);
+    free(state->whom);
+    state->text = (struct yd_str){0};
+    state->whom = NULL;
     state->next = NULL;
     state->decoder = NULL;
     state->plan = NULL;
     state->rejects = NULL;
+}
+
+/* Takes it. */
+static void keep_text(struct state *state, struct yd_str text)
+{
+    char *before = (char *)(uintptr_t)state->text.data;
+    if (state->others) {
+        state->text = text;
+    } else {
+        before = (char *)(uintptr_t)text.data;
+    }
+    free(before);
 }
 
 static int open_decom(struct yd_element *element, void *opaque)
@@ -138,8 +158,14 @@ static int open_decom(struct yd_element *element, void *opaque)
     const struct yd_args *args = yd_element_args(element);
     const struct yd_plan_options plan = {.raw = yd_args_bool(args, "raw")};
     char why[YD_DEFINITION_WHY];
-    int r = yd_definition_open(yd_element_fs(element), yd_args_text(args, "definition").data, &plan, why, &state->plan);
+    struct yd_str text;
+    int r = yd_definition_open_text(yd_element_fs(element), yd_args_text(args, "definition").data, &plan, why,
+                                    &state->plan, &text);
     if (r < 0) return yd_element_fail(element, r, "definition: %s", why);
+    state->others = yd_redefine_other_count(element);
+    keep_text(state, text);
+    state->whom = malloc(state->others + 1u);
+    if (!state->whom) r = yd_element_fail(element, YD_ENOMEM, "%s", yd_error_text(YD_ENOMEM));
     struct yd_decoder_options options = {.arg = state, .batch = on_batch};
     if (r == 0) {
         r = yd_decoder_create(state->plan, &options, NULL, &state->decoder);
@@ -191,7 +217,7 @@ static enum yd_turn_result on_packets(struct state *state, struct yd_input *inpu
     const struct yd_view *view = &input->batch->view;
     state->out = out;
     state->error = 0;
-    int r = 0;
+    int r = yd_redefine_late_emit(&state->late, out, OUTPUT);
     for (uint32_t i = 0; i < view->count && r >= 0; i++) {
         const struct yd_record *record = &view->records[i];
         if (record->kind != YD_PACKET || record->type != YD_BLOB) {
@@ -234,35 +260,52 @@ static int note_change(void *arg, struct yd_str name, bool is_gone)
     return changes->mark->error;
 }
 
-/* From the next packet on. All that was decoded has gone out; the ROW stands behind it. Takes the plan, in any case. */
-static int swap(struct state *state, struct yd_plan *plan, struct yd_input *input, struct yd_out *out,
-                struct changes *ret_gone, struct changes *ret_new)
+/* The ROWs for those behind, with what is gone of the others, if we asked them; on an error none is left. */
+static int add_mark(struct state *state, const struct yd_plan *plan, bool asked, struct yd_input *input,
+                    struct yd_out *out, struct changes *changes)
 {
-    struct yd_decoder_options options = {.arg = state, .batch = on_batch};
     struct yd_redefine_mark mark;
-    struct yd_decoder *decoder = NULL;
-    *ret_gone = (struct changes){.mark = &mark};
-    *ret_new = (struct changes){0};
-    int r = yd_decoder_create(plan, &options, NULL, &decoder);
-    if (r == 0) r = yd_decoder_take_over(decoder, state->decoder);
-    if (r < 0) {
-        yd_decoder_destroy(decoder);
-        yd_plan_destroy(plan);
-        return r;
+    uint32_t before = state->late.count;
+    struct yd_str gone = YD_STR(""), wider = YD_STR(""), name;
+    if (asked) {
+        gone = yd_buf_view(&state->gone);
+        wider = yd_buf_view(&state->wider);
     }
-    r = yd_redefine_mark_begin(&mark, out, OUTPUT, input->wall_ns);
-    if (r == 0) r = yd_plan_each_changed(state->plan, plan, note_change, ret_gone);
+    *changes = (struct changes){.mark = &mark};
+    int r = yd_redefine_mark_begin(&mark, out, &state->late, input->wall_ns);
+    if (r == 0 && plan) r = yd_plan_each_changed(state->plan, plan, note_change, changes);
     if (mark.error == 0) mark.error = r;
-    struct yd_str gone = yd_buf_view(&state->gone), wider = yd_buf_view(&state->wider), name;
     while (yd_redefine_next(&gone, &name)) yd_redefine_mark_add(&mark, name, true);
     while (yd_redefine_next(&wider, &name)) yd_redefine_mark_add(&mark, name, false);
     r = yd_redefine_mark_end(&mark);
-    (void)yd_plan_each_changed(plan, state->plan, note_change, ret_new);
+    if (r < 0) yd_redefine_late_cut(&state->late, before);
+    return r;
+}
+
+/* From the next packet on. All that was decoded has gone out, or waits to; the ROW stands behind it. Takes plan and
+ * text out of `made`; on an error nothing has changed. */
+static int swap(struct state *state, struct yd_redefinition *made, bool asked, struct yd_input *input,
+                struct yd_out *out, struct changes *ret_gone, struct changes *ret_new)
+{
+    struct yd_decoder_options options = {.arg = state, .batch = on_batch};
+    struct yd_decoder *decoder = NULL;
+    *ret_new = (struct changes){0};
+    int r = yd_decoder_create(made->plan, &options, NULL, &decoder);
+    if (r == 0) r = yd_decoder_take_over(decoder, state->decoder);
+    if (r == 0) r = add_mark(state, made->plan, asked, input, out, ret_gone);
+    if (r < 0) {
+        yd_decoder_destroy(decoder);
+        return r;
+    }
+    (void)yd_plan_each_changed(made->plan, state->plan, note_change, ret_new);
     yd_decoder_destroy(state->decoder);
     yd_plan_destroy(state->plan);
     state->decoder = decoder;
-    state->plan = plan;
-    return r;
+    state->plan = made->plan;
+    keep_text(state, made->text);
+    made->plan = NULL;
+    made->text = (struct yd_str){0};
+    return 0;
 }
 
 static const char *path_of(struct yd_out *out)
@@ -302,6 +345,8 @@ static void answer_kept(struct state *state, struct yd_out *out, const struct re
     (void)yd_reply(out, state->asked, batch, false); /* the asker may have gone */
 }
 
+#define ENDED "nothing comes any more, this element has ended"
+
 /* Done with it, in one way or the other. */
 static void give_up(struct state *state, struct yd_out *out, const char *why)
 {
@@ -312,27 +357,48 @@ static void give_up(struct state *state, struct yd_out *out, const char *why)
     state->waiting = 0;
 }
 
-/* Everybody else has it by now. */
-static enum yd_turn_result finish(struct state *state, struct yd_input *input, struct yd_out *out, unsigned others)
+static enum yd_turn_result gone_back(struct state *state, struct yd_input *input, struct yd_out *out)
 {
-    struct yd_plan *plan = state->next->plan;
+    struct changes changes;
+    int r = 0;
+    state->is_back = false;
+    if (state->gone.size || state->wider.size) r = add_mark(state, NULL, true, input, out, &changes);
+    if (r == 0) r = yd_redefine_late_emit(&state->late, out, OUTPUT);
+    if (r < 0) return YD_FAIL;
+    give_up(state, out, state->refused);
+    return YD_DONE;
+}
+
+/* Not everybody could: those who have it are given the text before. What they made meanwhile is gone then. */
+static enum yd_turn_result go_back(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    unsigned count = 0;
+    state->is_back = true;
+    yd_buf_clear(&state->gone);
+    yd_buf_clear(&state->wider);
+    if (state->text.data && yd_redefine_others(out, state->text, state->whom, &count) < 0) return YD_FAIL;
+    state->waiting = count;
+    return count ? YD_DONE : gone_back(state, input, out);
+}
+
+/* Everybody else has it by now. */
+static enum yd_turn_result finish(struct state *state, struct yd_input *input, struct yd_out *out)
+{
     struct changes gone, new;
-    state->next->plan = NULL;
+    int r = swap(state, state->next, true, input, out, &gone, &new);
+    if (r < 0) {
+        (void)snprintf(state->refused, sizeof state->refused, "%s", yd_error_text(r));
+        return go_back(state, input, out);
+    }
     yd_redefinition_free(state->next);
     state->next = NULL;
-    int r = swap(state, plan, input, out, &gone, &new);
-    if (r < 0) {
-        (void)yd_reply_error(out, state->asked, r, "%s", yd_error_text(r));
-        yd_say(out, 2, "%s", yd_error_text(r));
-        return YD_FAIL;
-    }
     const struct redefined redefined = {yd_plan_packet_count(state->plan), yd_plan_measurements(state->plan), new.gone,
-                                        gone.gone, others};
+                                        gone.gone, state->others};
     yd_say(out, 0, "%s: read again: %llu packets, %llu measurements: %llu are new, %llu are gone", path_of(out),
            (unsigned long long)redefined.packets, (unsigned long long)redefined.measurements,
            (unsigned long long)redefined.new, (unsigned long long)redefined.gone);
     answer_kept(state, out, &redefined);
-    return YD_DONE;
+    return yd_redefine_late_emit(&state->late, out, OUTPUT) < 0 ? YD_FAIL : YD_DONE;
 }
 
 static enum yd_turn_result on_read(struct state *state, struct yd_input *input, struct yd_out *out)
@@ -341,24 +407,43 @@ static enum yd_turn_result on_read(struct state *state, struct yd_input *input, 
     state->is_reading = false;
     state->next = input->data;
     input->data = NULL;
-    if (!state->next->plan) {
-        give_up(state, out, state->next->why);
+    if (!state->next->plan || state->ended) {
+        give_up(state, out, state->ended ? ENDED : state->next->why);
         return YD_DONE;
     }
-    int r = yd_redefine_others(out, state->next->text, &others);
+    int r = yd_redefine_others(out, state->next->text, NULL, &others);
     if (r < 0) {
         give_up(state, out, yd_error_text(r));
         return YD_DONE;
     }
     state->waiting = others;
-    state->others = others;
+    memset(state->whom, 1, state->others);
     yd_buf_clear(&state->gone);
     yd_buf_clear(&state->wider);
     *state->refused = '\0';
-    return others ? YD_DONE : finish(state, input, out, 0);
+    return others ? YD_DONE : finish(state, input, out);
 }
 
-/* One of the others has it, or not: the text had been held against it, so that only memory can have failed. */
+/* One who crashes, or has, reads the file when he comes back; one who is stopped does nothing any more. */
+static bool is_away(int error)
+{
+    return error == YD_EFAIL || error == YD_EBUSY || error == YD_EUNDELIVERABLE;
+}
+
+/* The text had been held against him: memory can have failed, or he had no time, and may have it or not. */
+static void on_refusal(struct state *state, struct yd_input *input, struct yd_out *out)
+{
+    const char *name = yd_redefine_other_name(state->element, input->cookie), *why = yd_error_text(input->error);
+    if (input->cookie < state->others && input->error != YD_ETIMEOUT) state->whom[input->cookie] = 0;
+    if (is_away(input->error)) return;
+    if (state->is_back)
+        yd_say(out, 2, "%.100s may go on by the definition that was refused (%s): mend the file, `reload` again", name,
+               why);
+    else
+        (void)snprintf(state->refused, sizeof state->refused, "%.100s, which works by it: %s", name, why);
+}
+
+/* One of the others has it, or not. */
 static enum yd_turn_result on_answer(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     const struct yd_view *view = input->batch ? &input->batch->view : NULL;
@@ -369,38 +454,48 @@ static enum yd_turn_result on_answer(struct state *state, struct yd_input *input
         yd_buf_str(&state->wider, wider);
     }
     if (input->more || !state->next || !state->waiting) return YD_DONE;
-    if (input->type == YD_INPUT_ERROR)
-        (void)snprintf(state->refused, sizeof state->refused, "an element that works by it: %s",
-                       yd_error_text(input->error));
+    if (input->type == YD_INPUT_ERROR) on_refusal(state, input, out);
     if (--state->waiting) return YD_DONE;
     if (state->gone.failed || state->wider.failed) return YD_FAIL;
-    if (!*state->refused) return finish(state, input, out, state->others);
-    give_up(state, out, state->refused);
-    return YD_DONE;
+    if (state->is_back) return gone_back(state, input, out);
+    return *state->refused ? go_back(state, input, out) : finish(state, input, out);
+}
+
+static struct yd_redefinition *copy_text(struct yd_str text)
+{
+    struct yd_redefinition *made = calloc(1, sizeof *made);
+    char *copy = made ? malloc(text.size + 1) : NULL;
+    if (!copy) {
+        free(made);
+        return NULL;
+    }
+    if (text.size) memcpy(copy, text.data, text.size);
+    made->text = (struct yd_str){copy, text.size};
+    return made;
 }
 
 /* Another Decom has read the file, and found it good for us. */
 static enum yd_turn_result redefine(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     const struct yd_plan_options options = {.raw = yd_args_bool(yd_element_args(state->element), "raw")};
-    struct yd_str text = yd_redefine_text(input->batch);
+    struct yd_redefinition *made = copy_text(yd_redefine_text(input->batch));
     struct changes gone, new;
-    struct yd_plan *plan;
-    char why[YD_DEFINITION_WHY];
     struct yd_rows rows;
-    int r = yd_definition_read(path_of(out), text, &options, why, &plan);
+    int r = YD_ENOMEM;
+    if (made) (void)snprintf(made->why, sizeof made->why, "%s", yd_error_text(r));
+    if (made) r = yd_definition_read(path_of(out), made->text, &options, made->why, &made->plan);
+    if (r == 0) r = swap(state, made, false, input, out, &gone, &new);
     if (r < 0) {
-        (void)yd_reply_error(out, 0, r, "%s", why);
+        (void)yd_reply_error(out, 0, r, "%s", yd_error_text(r));
+        yd_redefinition_free(made);
         return YD_DONE;
     }
-    r = swap(state, plan, input, out, &gone, &new);
-    if (r == 0)
-        yd_say(out, 0, "%s: another definition: %llu measurements, %llu are gone", path_of(out),
-               (unsigned long long)yd_plan_measurements(state->plan), (unsigned long long)gone.gone);
+    yd_redefinition_free(made);
+    yd_say(out, 0, "%s: another definition: %llu measurements, %llu are gone", path_of(out),
+           (unsigned long long)yd_plan_measurements(state->plan), (unsigned long long)gone.gone);
     yd_rows_begin(&rows, input, out);
-    if (r < 0) yd_rows_fail(&rows, r);
     (void)yd_rows_end(&rows);
-    return r < 0 ? YD_FAIL : YD_DONE;
+    return yd_redefine_late_emit(&state->late, out, OUTPUT) < 0 ? YD_FAIL : YD_DONE;
 }
 
 struct decoded {
@@ -424,8 +519,9 @@ static enum yd_turn_result answer(struct state *state, struct yd_input *input, s
     struct yd_rows rows;
     if (yd_rows_op(input->batch, YD_REDEFINE_OP)) return redefine(state, input, out);
     if (yd_rows_op(input->batch, "reload")) {
-        if (state->is_reading || state->next) {
-            (void)yd_reply_error(out, 0, YD_EBUSY, "it is being read again already");
+        if (state->is_reading || state->next || state->ended) {
+            (void)yd_reply_error(out, 0, state->ended ? YD_ECLOSED : YD_EBUSY, "%s",
+                                 state->ended ? ENDED : "it is being read again already");
             return YD_DONE;
         }
         struct yd_redefinition *made = calloc(1, sizeof *made);
@@ -457,6 +553,9 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
     case YD_INPUT_REPLY:
     case YD_INPUT_ERROR:
         return on_answer(state, input, out);
+    case YD_INPUT_BLOCKED:
+        if (input->error) return YD_DONE;
+        return yd_redefine_late_emit(&state->late, out, OUTPUT) < 0 ? YD_FAIL : YD_DONE;
     default:
         return YD_DONE;
     }
@@ -467,7 +566,9 @@ static enum yd_turn_result drain(void *opaque, struct yd_out *out)
     struct state *state = opaque;
     state->out = out;
     state->error = 0;
-    int r = yd_decoder_end(state->decoder);
+    state->ended = true; /* the pump goes next: nothing is read again */
+    int r = yd_redefine_late_emit(&state->late, out, OUTPUT);
+    if (r >= 0) r = yd_decoder_end(state->decoder);
     if (r >= 0) r = yd_decoder_flush(state->decoder);
     if (r >= 0) r = state->error;
     if (r < 0) yd_say(out, 2, "%s", yd_error_text(r));
@@ -476,6 +577,7 @@ static enum yd_turn_result drain(void *opaque, struct yd_out *out)
 
 const struct yd_element_class yd_class_decom = {
     .abi = YD_ELEMENT_ABI,
+    .flags = YD_CLASS_WATCHES,
     .name = "Decom",
     .summary = "cuts measurements out of packets by a definition",
     .doc =

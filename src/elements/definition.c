@@ -34,6 +34,15 @@ int yd_definition_read(const char *path, struct yd_str text, const struct yd_pla
 int yd_definition_open(struct yd_fs *fs, const char *path, const struct yd_plan_options *options, char *why,
                        struct yd_plan **ret_plan)
 {
+    struct yd_str text;
+    int r = yd_definition_open_text(fs, path, options, why, ret_plan, &text);
+    if (r == 0) free((char *)(uintptr_t)text.data);
+    return r;
+}
+
+int yd_definition_open_text(struct yd_fs *fs, const char *path, const struct yd_plan_options *options, char *why,
+                            struct yd_plan **ret_plan, struct yd_str *ret_text)
+{
     char *text;
     size_t size;
     int r = yd_fs_read_all(fs, path, YD_PLAN_FILE_MAX, &text, &size);
@@ -44,8 +53,9 @@ int yd_definition_open(struct yd_fs *fs, const char *path, const struct yd_plan_
     size_t front = strlen(path) + 1;
     char first[YD_DEFINITION_WHY];
     r = yd_definition_read(path, (struct yd_str){text, size}, options, first, ret_plan);
-    free(text);
+    *ret_text = (struct yd_str){text, size};
     if (r == 0) return 0;
+    free(text);
     front = YD_MIN(front, (size_t)YD_DEFINITION_WHY / 2);
     memcpy(why, path, front - 1);
     why[front - 1] = ':';

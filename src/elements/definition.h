@@ -16,5 +16,8 @@ int yd_definition_read(const char *path, struct yd_str text, const struct yd_pla
 /* The same with the file as it is now. `why` begins with the path. */
 int yd_definition_open(struct yd_fs *fs, const char *path, const struct yd_plan_options *options, char *why,
                        struct yd_plan **ret_plan);
+/* The same; and its text, for who keeps it: free() its data. */
+int yd_definition_open_text(struct yd_fs *fs, const char *path, const struct yd_plan_options *options, char *why,
+                            struct yd_plan **ret_plan, struct yd_str *ret_text);
 
 #endif

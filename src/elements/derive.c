@@ -650,7 +650,7 @@ static int load(void *opaque, uint32_t key_group, struct yd_str saved)
 static int tell_changes(const struct derive *before, const struct derive *now, struct yd_out *out)
 {
     struct yd_redefine_mark mark;
-    (void)yd_redefine_mark_begin(&mark, out, YD_REDEFINE_REPLY, 0);
+    (void)yd_redefine_mark_begin(&mark, out, NULL, 0);
     for (uint32_t i = 0; i < before->rules.rule_count; i++) {
         const struct yd_derive_rules *rules = &before->rules;
         struct yd_str name = rules->names.strings[rules->rules[i].slot];

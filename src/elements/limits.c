@@ -58,6 +58,7 @@ struct limiter {
     struct yd_builder *builder;
     struct yd_buf cache; /* struct watched * by name of the batch at hand */
     struct yd_str set_from;
+    struct yd_redefine_late late; /* what a definition that changed has made, and the outputs were full */
     int64_t armed;
     bool pass, ended, opened;
 };
@@ -349,6 +350,7 @@ static void close_limiter(void *opaque)
     if (state->opened) close_rules(state);
     free(state->by_item);
     yd_builder_destroy(state->builder);
+    yd_redefine_late_cut(&state->late, 0);
 }
 
 static int open_limiter(struct yd_element *element, void *opaque)
@@ -420,13 +422,18 @@ static int emit_built(struct limiter *state, struct yd_out *out)
     return error < 0 ? error : yd_emit(out, PORT_OUTPUT, batch);
 }
 
-static int add_state(struct limiter *state, const struct watched *watched, int64_t time_ns, unsigned flags)
+static int add_words(struct limiter *state, const struct watched *watched, int64_t time_ns, unsigned flags,
+                     const char *words)
 {
     uint32_t name;
     int error = yd_builder_name_hashed(state->builder, watched->head.name, watched->head.hash, &name);
     if (error < 0) return error;
-    return yd_builder_add_bytes(state->builder, time_ns, name, YD_STATE, YD_TEXT, (uint16_t)flags,
-                                yd_str_of(watched->summary));
+    return yd_builder_add_bytes(state->builder, time_ns, name, YD_STATE, YD_TEXT, (uint16_t)flags, yd_str_of(words));
+}
+
+static int add_state(struct limiter *state, const struct watched *watched, int64_t time_ns, unsigned flags)
+{
+    return add_words(state, watched, time_ns, flags, watched->summary);
 }
 
 /* The transition, and then the state. */
@@ -581,7 +588,8 @@ static enum yd_turn_result on_batch(struct limiter *state, struct yd_input *inpu
     yd_buf_clear(&state->cache);
     if (!yd_buf_reserve(&state->cache, size + 1)) return YD_FAIL;
     memset(state->cache.data, 0, size);
-    int error = tell_silent(state, out);
+    int error = yd_redefine_late_emit(&state->late, out, PORT_OUTPUT);
+    if (error == 0) error = tell_silent(state, out);
     for (uint32_t i = 0; error == 0 && i < view->count; i++) error = one(state, view, i, out, &folded);
     if (error == 0) error = emit_built(state, out);
     if (error < 0) {
@@ -603,7 +611,8 @@ static enum yd_turn_result on_timer(struct limiter *state, struct yd_input *inpu
         yd_timer_at(out, TIMER_SILENCE, again);
         return YD_DONE;
     }
-    int error = tell_silent(state, out);
+    int error = yd_redefine_late_emit(&state->late, out, PORT_OUTPUT);
+    if (error == 0) error = tell_silent(state, out);
     if (error == 0) error = emit_built(state, out);
     if (error < 0) {
         yd_builder_abandon(state->builder);
@@ -665,7 +674,8 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
         return answer(state, input, out);
     case YD_INPUT_BLOCKED:
         state->clock.blocked = input->error != 0;
-        return YD_DONE;
+        if (state->clock.blocked) return YD_DONE;
+        return yd_redefine_late_emit(&state->late, out, PORT_OUTPUT) < 0 ? YD_FAIL : YD_DONE;
     default:
         return YD_DONE;
     }
@@ -673,9 +683,9 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
 
 static enum yd_turn_result drain(void *opaque, struct yd_out *out)
 {
-    (void)out;
-    ((struct limiter *)opaque)->ended = true;
-    return YD_DONE;
+    struct limiter *state = opaque;
+    state->ended = true;
+    return yd_redefine_late_emit(&state->late, out, PORT_OUTPUT) < 0 ? YD_FAIL : YD_DONE;
 }
 
 /* ---- what survives ---- */
@@ -743,26 +753,33 @@ static int load(void *opaque, uint32_t key_group, struct yd_str saved)
 
 /* ---- another definition ---- */
 
-/* Who was judged and is no more must not stay red for good. */
-static int tell_unlimited(struct limiter *state, const struct limiter *next, struct yd_input *input, struct yd_out *out)
+static int keep_built(struct limiter *state)
+{
+    struct yd_batch *batch;
+    int error = yd_builder_seal(state->builder, &batch);
+    if (error == YD_EAGAIN) return 0;
+    return error < 0 ? error : yd_redefine_late_add(&state->late, batch);
+}
+
+/* Who was judged and is no more must not stay red for good. Kept, not emitted: it can fail half way. */
+static int tell_unlimited(struct limiter *state, const struct limiter *next, int64_t time_ns)
 {
     int error = 0;
     for (uint32_t i = 0; i < state->table.count && error == 0; i++) {
-        struct watched *watched = (struct watched *)state->table.items[i];
+        const struct watched *watched = (const struct watched *)state->table.items[i];
         struct yd_limit_status status;
         if (!watched->has_rule || rule_of(next, watched->head.name) < next->rule_count) continue;
         yd_limits_status(state->limits, watched->item, &status);
         if (!status.known) continue;
-        (void)snprintf(watched->summary, sizeof watched->summary, "it has no limits any more");
         for (int j = 0; j < 2 && error == 0; j++) {
             unsigned flags = yd_limit_state_code(YD_LIMIT_UNKNOWN) | (j ? 0 : YD_RECORD_TRANSITION);
-            error = add_state(state, watched, input->wall_ns, flags);
+            error = add_words(state, watched, time_ns, flags, "it has no limits any more");
             if (error != YD_EFULL) continue;
-            error = emit_built(state, out);
-            if (error == 0) error = add_state(state, watched, input->wall_ns, flags);
+            error = keep_built(state);
+            if (error == 0) error = add_words(state, watched, time_ns, flags, "it has no limits any more");
         }
     }
-    return error == 0 ? emit_built(state, out) : error;
+    return error == 0 ? keep_built(state) : error;
 }
 
 static int hand_over(const struct limiter *state, struct limiter *next)
@@ -786,17 +803,22 @@ static enum yd_turn_result redefine(struct limiter *state, struct yd_input *inpu
     struct yd_rows rows;
     if (!text.size || !yd_args_find(yd_element_args(element), "definition"))
         return yd_rows_unknown(input, out, "states; a definition is read again by its Decom: reload");
+    uint32_t late = state->late.count;
     int error = set_up(element, &next, &text);
     if (error == 0) error = hand_over(state, &next);
-    if (error == 0) error = tell_unlimited(state, &next, input, out);
+    if (error == 0) error = tell_unlimited(state, &next, input->wall_ns);
     if (error < 0) {
         yd_builder_abandon(state->builder);
+        yd_redefine_late_cut(&state->late, late);
         close_limiter(&next);
         (void)yd_reply_error(out, 0, error, "%s", yd_error_text(error));
         return YD_DONE;
     }
+    next.late = state->late;
+    state->late = (struct yd_redefine_late){0};
     close_limiter(state);
     *state = next;
+    if (yd_redefine_late_emit(&state->late, out, PORT_OUTPUT) < 0) return YD_FAIL;
     arm(state, input, out);
     yd_state_changed(out);
     yd_say(out, 0, "%s: another definition: limits for %u names",

@@ -1,7 +1,8 @@
 /* A definition that has changed, under elements that run. See redefine.h.
  *
  * Reading and compiling, for all who work by the file, is done on a file thread, by what `check` calls: what is wrong
- * is found before anybody changes anything. After that only memory can fail. */
+ * is found before anybody changes anything. After that only memory can fail, or who does not answer in time: then those
+ * who have it are given the text before. */
 #include "elements/redefine.h"
 
 #include <stdio.h>
@@ -142,7 +143,7 @@ static int make_query(struct yd_str text, struct yd_batch **ret_query)
     return error;
 }
 
-int yd_redefine_others(struct yd_out *out, struct yd_str text, unsigned *ret_count)
+int yd_redefine_others(struct yd_out *out, struct yd_str text, const char *whom, unsigned *ret_count)
 {
     struct yd_batch *query;
     const struct yd_node *node;
@@ -150,12 +151,29 @@ int yd_redefine_others(struct yd_out *out, struct yd_str text, unsigned *ret_cou
     int error = make_query(text, &query);
     *ret_count = 0;
     if (error < 0) return error;
-    while (error == 0 && (node = other(yd_out_element(out), &at))) {
-        error = yd_run_ask(out, yd_str_of(node->name), yd_batch_ref(query), *ret_count, 0);
+    for (uint64_t i = 0; error == 0 && (node = other(yd_out_element(out), &at)); i++) {
+        if (whom && !whom[i]) continue;
+        error = yd_run_ask(out, yd_str_of(node->name), yd_batch_ref(query), i, 0);
         *ret_count += error == 0;
     }
     yd_batch_unref(query);
     return error;
+}
+
+unsigned yd_redefine_other_count(struct yd_element *element)
+{
+    uint32_t at = 0;
+    unsigned count = 0;
+    while (other(element, &at)) count++;
+    return count;
+}
+
+const char *yd_redefine_other_name(struct yd_element *element, uint64_t number)
+{
+    uint32_t at = 0;
+    const struct yd_node *node = other(element, &at);
+    while (node && number--) node = other(element, &at);
+    return node ? node->name : "";
 }
 
 struct yd_str yd_redefine_text(const struct yd_batch *query)
@@ -175,9 +193,48 @@ int yd_redefine_saved(int (*save)(const void *state, uint32_t key_group, struct 
 
 /* ---- those behind ---- */
 
-int yd_redefine_mark_begin(struct yd_redefine_mark *mark, struct yd_out *out, unsigned port, int64_t time_ns)
+int yd_redefine_late_add(struct yd_redefine_late *late, struct yd_batch *batch)
 {
-    *mark = (struct yd_redefine_mark){.out = out, .port = port, .time_ns = time_ns};
+    if (late->count == late->capacity) {
+        uint32_t capacity = late->capacity ? late->capacity * 2 : 4;
+        struct yd_batch **batches = realloc(late->batches, capacity * sizeof(struct yd_batch *));
+        if (!batches) {
+            yd_batch_unref(batch);
+            return YD_ENOMEM;
+        }
+        late->batches = batches;
+        late->capacity = capacity;
+    }
+    late->batches[late->count++] = batch;
+    return 0;
+}
+
+int yd_redefine_late_emit(struct yd_redefine_late *late, struct yd_out *out, unsigned port)
+{
+    uint32_t gone = 0;
+    int error = 0;
+    while (gone < late->count) {
+        error = yd_emit(out, port, yd_batch_ref(late->batches[gone]));
+        if (error < 0) break;
+        yd_batch_unref(late->batches[gone++]);
+    }
+    late->count -= gone;
+    if (gone) memmove(late->batches, late->batches + gone, late->count * sizeof(struct yd_batch *));
+    return error == YD_EFULL ? 0 : error;
+}
+
+void yd_redefine_late_cut(struct yd_redefine_late *late, uint32_t count)
+{
+    while (late->count > count) yd_batch_unref(late->batches[--late->count]);
+    if (count) return;
+    free(late->batches);
+    *late = (struct yd_redefine_late){0};
+}
+
+int yd_redefine_mark_begin(struct yd_redefine_mark *mark, struct yd_out *out, struct yd_redefine_late *late,
+                           int64_t time_ns)
+{
+    *mark = (struct yd_redefine_mark){.out = out, .late = late, .time_ns = time_ns};
     mark->path = yd_args_text(yd_element_args(yd_out_element(out)), "definition");
     yd_buf_init(&mark->gone, NULL);
     yd_buf_init(&mark->wider, NULL);
@@ -196,10 +253,10 @@ static int tell(struct yd_redefine_mark *mark)
     if (error == 0) error = yd_builder_cell_bytes(mark->builder, YD_STR("wider"), YD_TEXT, yd_buf_view(&mark->wider));
     if (error == 0) error = yd_builder_end(mark->builder);
     if (error == 0) error = yd_builder_seal(mark->builder, &batch);
-    if (error == 0 && mark->port == YD_REDEFINE_REPLY)
-        (void)yd_reply(mark->out, 0, batch, true); /* the asker may have gone */
+    if (error == 0 && mark->late)
+        error = yd_redefine_late_add(mark->late, batch);
     else if (error == 0)
-        error = yd_emit(mark->out, mark->port, batch);
+        (void)yd_reply(mark->out, 0, batch, true); /* the asker may have gone */
     yd_buf_clear(&mark->gone);
     yd_buf_clear(&mark->wider);
     return error;
@@ -217,7 +274,7 @@ void yd_redefine_mark_add(struct yd_redefine_mark *mark, struct yd_str name, boo
 int yd_redefine_mark_end(struct yd_redefine_mark *mark)
 {
     int error = mark->error == 0 ? tell(mark) : mark->error;
-    if (error == 0 && mark->port == YD_REDEFINE_REPLY) (void)yd_reply(mark->out, 0, NULL, false);
+    if (error == 0 && !mark->late) (void)yd_reply(mark->out, 0, NULL, false);
     yd_builder_destroy(mark->builder);
     yd_buf_fini(&mark->gone);
     yd_buf_fini(&mark->wider);
