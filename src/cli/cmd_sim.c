@@ -44,6 +44,7 @@ struct sim {
     struct yd_stream *stream;
     bool connected;
     int ended;          /* of the stream: why */
+    size_t unsent;      /* bytes that were given to the stream and never left */
     char ignored[1024]; /* what the other end says */
     struct yd_address to;
     struct sim_moment moment;
@@ -216,13 +217,26 @@ static void on_connected(void *arg)
     ((struct sim *)arg)->connected = true;
 }
 
-/* A peer that does not read makes it wait. */
+/* A peer that does not read makes it wait. YD_EFULL: until it was told to stop. */
 static int write_stream(struct sim *sim, struct yd_str bytes)
 {
-    int r = YD_EFULL;
-    while (!stopped && !sim->ended && (r = yd_stream_write(sim->stream, bytes)) == YD_EFULL)
+    int r;
+    while (!sim->ended && (r = yd_stream_write(sim->stream, bytes)) == YD_EFULL && !stopped)
         (void)yd_loop_run(sim->loop, 100 * YD_NS_PER_MS);
     return sim->ended ? sim->ended : r;
+}
+
+/* Until the kernel has all of it: what is called sent has left here. */
+static void drain_stream(struct sim *sim)
+{
+    bool hurries = stopped;
+    int64_t end = yd_clock_mono() + (hurries ? 1 : 10) * YD_NS_PER_S;
+    if (sim->ended) sim->unsent = yd_stream_backlog(sim->stream);
+    while (!sim->ended && (sim->unsent = yd_stream_backlog(sim->stream)) > 0 && yd_clock_mono() < end &&
+           stopped == hurries)
+        (void)yd_loop_run(sim->loop, 10 * YD_NS_PER_MS);
+    if (sim->ended != YD_EEOF || yd_stream_backlog(sim->stream) > 0) return;
+    sim->unsent = 0; /* the other end closed in order, and has all */
 }
 
 static int send_bytes(struct sim *sim, uint32_t packet, struct yd_str bytes)
@@ -230,6 +244,7 @@ static int send_bytes(struct sim *sim, uint32_t packet, struct yd_str bytes)
     struct kind *kind = &sim->kinds[packet];
     if (sim->stream) {
         int r = write_stream(sim, bytes);
+        if (r == YD_EFULL) return r; /* given up */
         if (r < 0) return kind->failed++, snprintf(kind->why, sizeof kind->why, "%s", yd_error_text(r)), r;
     }
     if (sim->socket) {
@@ -300,14 +315,23 @@ static int make_packets(struct sim *sim)
         bool lost = sim->loss > 0 && sim_chance(sim->patterns.seed ^ UINT64_C(0x105),
                                                 yd_plan_packet_name(sim->plan, packet), sim->moment.number) < sim->loss;
         if (lost) kind->dropped++;
-        bool sent = !lost && give(sim, packet, bytes) == 0;
+        r = lost ? 0 : give(sim, packet, bytes);
+        if (r == YD_EFULL) {
+            kind->made--;
+            break;
+        }
+        bool sent = !lost && r == 0;
         if (sim->values) write_values(sim, packet, sent);
     }
     struct yd_str rest = yd_encoder_rest(sim->encoder);
     if (rest.size) (void)send_bytes(sim, 0, rest);
-    if (sim->ended)
-        code = cli_fail(sim->args, "--to %s: the connection ended: %s", cli_value(sim->args, "to"),
-                        yd_error_text(sim->ended));
+    int ended = sim->ended;
+    if (sim->stream) drain_stream(sim);
+    bool cut = ended || (sim->ended && (sim->ended != YD_EEOF || sim->unsent));
+    if (cut || sim->unsent)
+        code = cli_fail(sim->args, "--to %s: %s%s; %zu bytes that were waiting never left", cli_value(sim->args, "to"),
+                        cut ? "the connection ended: " : "the other end does not read",
+                        cut ? yd_error_text(sim->ended) : "", sim->unsent);
     return code;
 }
 
@@ -362,6 +386,8 @@ static int summary(const struct sim *sim, int code)
     yd_json_u64(&json, dropped);
     yd_json_key(&json, "failed");
     yd_json_u64(&json, failed);
+    yd_json_key(&json, "unsent_bytes");
+    yd_json_u64(&json, sim->unsent);
     yd_json_key(&json, "saturated");
     yd_json_u64(&json, yd_encoder_saturated(sim->encoder));
     yd_json_object_end(&json);
@@ -520,12 +546,7 @@ static int close_file(struct sim *sim, FILE *file, const char *option, int code)
 static int close_ways(struct sim *sim, int code)
 {
     if (sim->socket) yd_datagrams_close(sim->socket);
-    if (sim->stream) {
-        int64_t end = yd_clock_mono() + 10 * YD_NS_PER_S;
-        while (sim->connected && !sim->ended && yd_stream_backlog(sim->stream) && yd_clock_mono() < end)
-            (void)yd_loop_run(sim->loop, 10 * YD_NS_PER_MS);
-        yd_stream_close(sim->stream);
-    }
+    if (sim->stream) yd_stream_close(sim->stream);
     if (sim->loop) {
         (void)yd_loop_run(sim->loop, 0);
         yd_loop_destroy(sim->loop);

@@ -80,14 +80,14 @@ int cli_level(struct cli_args *args, const char *option, const char *text, enum 
     return cli_usage(args, "--%s wants memory, written, durable or replicated", option);
 }
 
-/* A record is one line whatever its text is, and does nothing to a terminal. Tabs stay. */
+/* A record is one line whatever its name and text are, and does nothing to a terminal. Tabs stay. */
 static void put_line(struct yd_buf *to, const struct yd_view *view, uint32_t index)
 {
     size_t begin = to->size;
     struct yd_buf shown;
     yd_record_line(view, index, to);
     bool harms = false;
-    for (size_t i = begin; view->records[index].type == YD_TEXT && i + 1 < to->size; i++) {
+    for (size_t i = begin; i + 1 < to->size; i++) {
         unsigned char c = (unsigned char)to->data[i], next = (unsigned char)to->data[i + 1];
         harms |= (c < 0x20 && c != '\t') || c == 0x7f || (c == 0xc2 && next >= 0x80 && next < 0xa0);
     }

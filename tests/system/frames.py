@@ -3,6 +3,7 @@
 with checksums; what was damaged or lost on the way is counted."""
 import json
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -159,6 +160,39 @@ def frames_over_tcp_are_what_was_made(folder):
         daemon.stop()
 
 
+def what_a_peer_does_not_take_is_not_called_sent(folder):
+    """a peer that does not read: its close, and a stop, end `sim --to tcp:` with exit code 1 and the bytes that never left"""
+    path = definition(folder, 'big.ydm', 'definition b\npacket a\n  seq u16 sequence\n  x text(1000)\n')
+
+    def run(count, lines, end):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            listener.bind(('127.0.0.1', 0))
+            listener.listen()
+            process = subprocess.Popen([YARDER, 'sim', path, '--to', f'tcp:127.0.0.1:{listener.getsockname()[1]}', '--count',
+                                        str(count), '--rate', '1000000', '--values', '-', '--json'],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            try:
+                peer, _ = listener.accept()
+                for _ in range(lines):
+                    assert process.stdout.readline()
+                end(process, peer)
+                out, errors = process.communicate(timeout=60)
+                peer.close()
+            finally:
+                process.kill()
+                process.wait()
+        assert process.returncode == 1, (process.returncode, errors)
+        return json.loads(out.splitlines()[-1]), errors
+
+    # All but what may be in its buffer are made: it waits for the rest to leave when the peer goes.
+    summary, errors = run(8000, 7990, lambda process, peer: peer.close())
+    assert 'the connection ended' in errors and summary['sent'] + summary['failed'] > 7900, (summary, errors)
+    summary, errors = run(100_000, 12_000, lambda process, peer: process.send_signal(signal.SIGINT))
+    assert 'does not read' in errors and summary['unsent_bytes'] > 0 and summary['failed'] == 0, (summary, errors)
+    assert 12_000 <= summary['sent'] == summary['packets'][0]['made'] < 100_000, summary
+
+
 def packets_with_checksums_over_tcp(folder):
     """packets with CRCs that framing and definition both check; one with a wrong one is counted, its neighbours come"""
     path = definition(folder, 'p.ydm', PACKETS)
@@ -185,4 +219,5 @@ def packets_with_checksums_over_tcp(folder):
 
 
 if __name__ == '__main__':
-    main(frames_over_udp_are_what_was_made, frames_over_tcp_are_what_was_made, packets_with_checksums_over_tcp)
+    main(frames_over_udp_are_what_was_made, frames_over_tcp_are_what_was_made, packets_with_checksums_over_tcp,
+         what_a_peer_does_not_take_is_not_called_sent)

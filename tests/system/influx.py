@@ -106,13 +106,16 @@ def hostile_bodies_hurt_nobody(folder):
 
 
 def texts_do_nothing_to_a_terminal(folder):
-    """a text with control characters is one line of `log cat`, and they are shown as \\x1b; as JSON it is what it was"""
+    """texts and names with control characters are one line of `log cat`, and they are shown as \\x1b; as JSON they are what they were"""
     with daemon_in(folder) as daemon:
         text = 'st\x1b[31m\nfake 1\tend\u009b'
         assert ask(daemon, 'POST', '/write?precision=s', f'cpu,host=a y="{text}" {START}\n'.encode())[0] == 204
         shown = yarder('log', 'cat', 'metrics', '--data', daemon.data, check=0).stdout
         assert shown.count('\n') == 1 and 'st\\x1b[31m\\x0afake 1\\x09end\\xc2\\x9b' in shown and '\x1b' not in shown, shown
         assert json.loads(yarder('log', 'cat', 'metrics', '--json', '--data', daemon.data, check=0).stdout)['value'] == text
+        assert ask(daemon, 'POST', '/write?precision=s', f'c\u009bpu\x7f v=1 {START}\n'.encode())[0] == 204  # of a number, too
+        shown = yarder('log', 'cat', 'metrics', '--data', daemon.data, check=0).stdout.splitlines()
+        assert len(shown) == 2 and 'c\\xc2\\x9bpu\\x7f' in shown[1] and '\u009b' not in shown[1] and '\x7f' not in shown[1], shown
 
 
 def the_influx_command_writes(folder):
