@@ -174,6 +174,16 @@ static int send_due(struct state *state, int64_t now, struct yd_out *out)
     return emit_built(state, out);
 }
 
+/* The machine's clock was set back: those who wait do so for as long as they had to when the last batch or timer came,
+ * not until the clock is where it was. A small step is waited out: that costs less than to look at all of them. */
+static void follow_back(struct state *state, int64_t wall_ns)
+{
+    int64_t back = state->clock.now - wall_ns;
+    if (!state->arrives || back <= YD_MIN(state->every, YD_CLOCK_IDLE)) return;
+    for (struct item *item = state->first; item; item = item->next) item->due -= back;
+    state->clock.now = wall_ns;
+}
+
 static void arm(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     if (!state->held || !state->first) return;
@@ -250,6 +260,7 @@ static int on_batch(struct state *state, struct yd_input *input, struct yd_out *
     uint32_t kept = 0;
     yd_clock_batch(&state->clock, input);
     state->arrives = input->batch->header.append_time == 0;
+    follow_back(state, input->wall_ns);
     int error = send_due(state, state->clock.now, out);
     if (error < 0) return error;
     yd_buf_clear(&state->keep);
@@ -276,6 +287,7 @@ static int on_timer(struct state *state, struct yd_input *input, struct yd_out *
 {
     int64_t again;
     state->armed = 0;
+    if (!state->clock.blocked) follow_back(state, input->wall_ns);
     if (state->arrives && !state->clock.blocked)
         state->clock.now = YD_MAX(state->clock.now, input->wall_ns);
     else if (!yd_clock_wall(&state->clock, input, &again)) {

@@ -164,6 +164,35 @@ static void what_is_held_survives_a_crash(void **state)
     tested_close(&t);
 }
 
+static void a_clock_that_was_set_back_silences_nobody(void **state)
+{
+    (void)state;
+    struct tested t;
+    tested_open(&t);
+    tested_start(&t, "g :: Graphite(listen: \"127.0.0.1:1\") -> p :: Pace(every: 10s) -> Null()\n");
+    t.listen_to = "p";
+    tested_feed(&t, "p", samples("a", 1, 5));
+    tested_run(&t, INT64_C(4000000000));
+    expect_out(&t, "p.output SAMPLE a 1\n");
+    yd_sim_step_wall(t.loop, -INT64_C(3600000000000));
+    tested_run(&t, INT64_C(17000000000)); /* what is held: noticed at its turn, and then so long again at most */
+    expect_out(&t, "p.output SAMPLE a 5\n");
+    yd_sim_step_wall(t.loop, -INT64_C(3600000000000));
+    tested_feed(&t, "p", samples("a", 6, 2)); /* it was sent less than 10 s ago, by its own waiting */
+    tested_run(&t, INT64_C(1000000));
+    expect_out(&t, "");
+    tested_run(&t, INT64_C(11000000000));
+    expect_out(&t, "p.output SAMPLE a 7\n");
+    tested_run(&t, INT64_C(60000000000));
+    yd_sim_step_wall(t.loop, -INT64_C(3600000000000));
+    tested_feed(&t, "p", samples("b", 1, 1)); /* one that is new, and again when its turn has come */
+    tested_run(&t, INT64_C(11000000000));
+    tested_feed(&t, "p", samples("b", 2, 1));
+    tested_run(&t, INT64_C(1000000));
+    expect_out(&t, "p.output SAMPLE b 1\np.output SAMPLE b 2\n");
+    tested_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +207,7 @@ int main(void)
         cmocka_unit_test(more_names_than_series_are_rejected_and_the_rest_goes_on),
         cmocka_unit_test(what_was_folded_is_counted_and_what_is_held_goes_at_the_end),
         cmocka_unit_test(what_is_held_survives_a_crash),
+        cmocka_unit_test(a_clock_that_was_set_back_silences_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
