@@ -73,7 +73,7 @@ int yd_live_about(struct yd_live *live, struct yd_live_about *ret); /* YD_EAGAIN
 
 /* Who is at the daemon's door, or was since it opened. */
 struct yd_live_readers {
-    uint64_t attached;  /* now, this handle too */
+    uint64_t attached;  /* now, this handle too, and who has just come and said nothing yet */
     uint64_t welcomed;  /* ever */
     uint64_t refused;   /* not on the list, too many, not understood */
     uint64_t shown_out; /* did not take what they were told */

@@ -47,7 +47,7 @@ struct yd_live_door_options {
 };
 
 struct yd_live_door_counts {
-    unsigned clients;   /* now inside */
+    unsigned clients;   /* now, with those who came and did not say HELLO yet */
     uint64_t welcomed;  /* ever */
     uint64_t refused;   /* not on the list, too many, not understood */
     uint64_t shown_out; /* did not read what he was told */

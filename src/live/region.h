@@ -1,4 +1,4 @@
-/* live/region.h: the writer's end of a shared region: made, mapped, sealed. region_format.h has its first page. */
+/* live/region.h: the writer's end of a shared region: made, mapped, sealed. region_format.h has its first 256 bytes. */
 #ifndef LIVE_REGION_H
 #define LIVE_REGION_H
 

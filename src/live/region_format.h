@@ -14,7 +14,8 @@
  * |  16 |    4 | header_size     | 256                                                                      |
  * |  20 |    4 | kind            | 1 table, 2 ring, 3 triple buffer, 4 bell, 5 credit                       |
  * |  24 |    8 | size            | of the whole region, whole pages                                         |
- * |  32 |    4 | line_size       | 64: what two sides write lies at least that far apart                    |
+ * |  32 |    4 | line_size       | 64: what one side writes lies at least that far from what another does;  |
+ * |     |      |                 | the words of a bell, which both write, half as far from each other       |
  * |  36 |    4 | pair_size       | 128: and where it is worth it that far (adjacent lines are fetched as one) |
  * |  40 |    8 | generation      | rises with every region that replaces another                            |
  * |  48 |    8 | dictionary_hash | of the names at READY (table); 0: none                                   |

@@ -14,7 +14,7 @@ struct yd_live_mapping {
     bool writable;
 };
 
-/* Maps what a descriptor names and checks its first page. The descriptor stays the caller's and may be closed.
+/* Maps what a descriptor names and checks its header. The descriptor stays the caller's and may be closed.
  * Regions of kind BELL and CREDIT are mapped for writing, others for reading only.
  * YD_EPERM: not sealed against shrinking, so that a read could end in SIGBUS; or, of what is read only, not against
  * writing. YD_EFORMAT: not such a region; YD_EVERSION; YD_EAGAIN: not READY yet; YD_ENOMEM; YD_EINVAL: no such

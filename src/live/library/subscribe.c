@@ -88,6 +88,7 @@ static int grant_of(const struct yd__door_subscribed *message, const int *fds, u
     if (every) { /* its own from the first record on */
         grant->reader.position = grant->reader.head = 0;
         grant->reader.ordinal = 0;
+        grant->reader.counted = 1; /* its first record is 0, wherever the writer stood when it was opened */
     }
     *ret = grant;
     return 0;

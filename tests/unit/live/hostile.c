@@ -217,6 +217,111 @@ static void a_door_that_lies_harms_no_program(void **state)
     assert_true(came > 0 && liar.rounds >= came);
 }
 
+/* ---- a writer that stands still between two stores ---- */
+
+struct still {
+    struct yd_pass_listener listener;
+    struct yd_live_table *table;
+    struct yd_live_ring ring;
+    struct yd_live_bell bell;
+};
+
+static void hand_over(int fd, const void *message, size_t size, const struct yd_live_region *const *regions, unsigned n)
+{
+    int fds[3];
+    for (unsigned i = 0; i < n; i++) assert_int_equal(yd_live_region_reader_fd(regions[i], &fds[i]), 0);
+    assert_int_equal(yd_pass_send(fd, message, size, fds, n), 0);
+    while (n) close(fds[--n]);
+}
+
+static void hear(int fd, void *to)
+{
+    size_t size;
+    unsigned count;
+    struct pollfd in = {fd, POLLIN, 0};
+    assert_int_equal(poll(&in, 1, 60000), 1);
+    assert_int_equal(yd_pass_recv(fd, to, YD__DOOR_MESSAGE_MAX, &size, NULL, 0, &count), 0);
+}
+
+/* Hands out a ring whose first records are overwritten already. */
+static void *hand_out(void *arg)
+{
+    struct still *still = arg;
+    struct pollfd in = {still->listener.fd, POLLIN, 0};
+    struct yd_pass_peer peer;
+    union {
+        struct yd__door_head head;
+        unsigned char bytes[YD__DOOR_MESSAGE_MAX];
+    } asked;
+    int fd;
+    assert_int_equal(poll(&in, 1, 60000), 1);
+    assert_int_equal(yd_pass_accept(still->listener.fd, &fd, &peer), 0);
+    hear(fd, &asked);
+    const struct yd_live_region *regions[] = {yd_live_table_region(still->table), &still->bell.region,
+                                              &still->ring.region};
+    struct yd__door_regions welcome = {
+        .head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_WELCOME, 0}, .generation = 7, .id = 9};
+    hand_over(fd, &welcome, sizeof welcome, regions, 2);
+    hear(fd, &asked);
+    assert_int_equal(asked.head.type, YD__DOOR_SUBSCRIBE);
+    struct yd__door_subscribed message = {
+        .head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_SUBSCRIBED, asked.head.correlation},
+        .id = 1,
+        .generation = 7,
+        .mode = YD__DOOR_EVERY};
+    hand_over(fd, &message, sizeof message, regions, 3);
+    hear(fd, &asked); /* given up */
+    close(fd);
+    return NULL;
+}
+
+static void what_was_lost_before_the_first_record_is_counted_wherever_the_writer_stood(void **state)
+{
+    (void)state;
+    enum { PUT = 1000 };
+    struct still still;
+    struct yd_live_table_options options = {.generation = 7, .id = 9, .now_ns = 1, .capacity = 16, .is_names = true};
+    struct yd_trail trail = {0};
+    uint32_t index;
+    assert_int_equal(yd_live_table_create(&options, NULL, &still.table), 0);
+    assert_int_equal(yd_live_table_declare(still.table, YD_STR("a"), YD_U64, 8, &index), 1);
+    yd_live_table_set_state(still.table, YD__LIVE_READY);
+    assert_int_equal(yd_live_bell_create(9, 7, 1, &still.bell), 0);
+    yd_live_region_set_state(&still.bell.region, YD__LIVE_READY);
+    struct yd_live_ring_options ring = {.generation = 7, .id = 9, .now_ns = 1, .size = 4096};
+    assert_int_equal(yd_live_ring_create(&ring, &still.ring), 0);
+    for (uint64_t i = 1; i <= PUT; i++) {
+        uint64_t words[2] = {i, i};
+        assert_int_equal(yd_live_ring_put(&still.ring, index, 1, YD_U64, 0, words, sizeof words), 0);
+        yd_live_ring_commit(&still.ring);
+    }
+    still.ring.shared->after--; /* the last store is yet to come */
+    yd_live_ring_set_state(&still.ring, YD__LIVE_READY);
+    assert_int_equal(yd_pass_listen(path, 0600, &still.listener, &trail), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, hand_out, &still), 0);
+    struct yd_live *live;
+    struct yd_live_subscription *subscription;
+    struct yd_live_update update;
+    assert_int_equal(yd_live_open(path, NULL, &live, NULL), 0);
+    struct yd_live_subscribe_options every = {.every = true};
+    assert_int_equal(yd_live_subscribe(live, "*", &every, &subscription, NULL), 0);
+    uint64_t got = 0, lost = 0;
+    while (yd_live_subscription_next(subscription, NULL, 0, &update) == 1) {
+        got++;
+        lost += update.lost;
+        assert_int_equal(update.value.bits, got + lost);
+    }
+    assert_true(got > 10 && got + lost == PUT);
+    yd_live_unsubscribe(subscription);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    yd_live_close(live);
+    yd_pass_unlisten(path, &still.listener);
+    yd_live_table_destroy(still.table);
+    yd_live_bell_destroy(&still.bell);
+    yd_live_ring_destroy(&still.ring);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
@@ -238,6 +343,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_regions_crash_no_reader),
         cmocka_unit_test(a_door_that_lies_harms_no_program),
+        cmocka_unit_test(what_was_lost_before_the_first_record_is_counted_wherever_the_writer_stood),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
