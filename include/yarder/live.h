@@ -37,7 +37,8 @@ enum yd_live_limit {
 struct yd_live_value {
     uint64_t seq;    /* 1, 2, 3 … of this generation */
     uint64_t missed; /* values between the one got before and this one, in the memory that it was in, too; 0 for the
-                        first of all. Memory that came and went before anybody looked is not counted */
+                        first of all. Of memory that came and went before anybody looked no more than its
+                        newest value counts */
     uint64_t bits;   /* the first 8 bytes: a scalar's value, as union yd_value */
     int64_t time_ns;
     uint32_t size; /* bytes of the whole value */

@@ -46,7 +46,7 @@ LIMITS = ('', 'GREEN', 'YELLOW LOW', 'YELLOW HIGH', 'RED LOW', 'RED HIGH')
 LIVE_MAGIC, DOOR_MAGIC, BYTE_ORDER = 0x564c4459, 0x524f4459, 0x0102030405060708
 TABLE, BELL = 1, 4
 HEADER = struct.Struct('=IHHQIIQIIQQQqQ16sq24xI')
-PARAMETERS = struct.Struct('=I4xQQQQQ')
+PARAMETERS = struct.Struct('=I4xQQQQQQI')
 ENTRY = struct.Struct('=QQIIIHBB')
 HEAD = struct.Struct('=IHHQ')
 HELLO, WELCOME, REFUSED, REPLACED = 1, 2, 3, 4
@@ -210,8 +210,8 @@ class _Memory:
         self.bytes = memoryview(self.table)
         self.words = self.bytes[:len(self.table) // 8 * 8].cast('Q')
         self.counts = self.bytes.cast('I') if len(self.table) % 4 == 0 else None
-        self.capacity, self.directory, self.names_at, self.names_size, self.cells_at, self.cells_size = \
-            PARAMETERS.unpack_from(self.table, 256)
+        self.capacity, self.directory, self.names_at, self.names_size, self.cells_at, self.cells_size, \
+            self.copied_from, self.copied = PARAMETERS.unpack_from(self.table, 256)
         if not 0 < self.capacity <= 1 << 24 or not self.inside(self.directory, self.capacity * 32, 64) or \
                 not self.inside(self.names_at, self.names_size, 1) or not self.inside(self.cells_at, self.cells_size, 64):
             raise LiveError('the table is damaged')
@@ -272,7 +272,7 @@ class Item:
         self._cell = None
         self._seq = 0  # of the value got last, of this generation
         self._looked = -1
-        self._before, self._copied, self._left = False, False, 0  # of earlier generations: values not got
+        self._before, self._left = False, 0  # of earlier generations: values not got
 
     def _find(self):
         memory = self.live._memory
@@ -285,17 +285,15 @@ class Item:
             index = memory.names.get(self.name)
             if index is not None:
                 self._cell = memory.cell(index)
-                if self._copied:
-                    self._seq = 1
         return self._cell is not None
 
     def changed(self):
         """Is there something newer?"""
         return (self._cell is not None or self._find()) and self.live._memory.words[self._cell[0]] != self._seq
 
-    def _copy(self, seq, missed):
-        memory, (_, first, step, slots, room) = self.live._memory, self._cell
-        at, words = first + (seq & slots - 1) * step, self.live._memory.words
+    def _copy(self, seq, missed, memory=None, cell=None):
+        memory, (_, first, step, slots, room) = memory or self.live._memory, cell or self._cell
+        at, words = first + (seq & slots - 1) * step, memory.words
         if words[at] != seq:
             return None
         _in_order()
@@ -311,16 +309,35 @@ class Item:
         return Value(seq, missed, time_ns - (time_ns >> 63 << 64), kind, meta >> 48, _decode(kind, bits, data),
                      bits if size and kind < TEXT else 0, memory.generation)
 
-    def _leave(self, memory, grown):
-        """Other memory is used from now on; a table that has grown begins with copies of the newest values."""
-        self._copied = False
-        if self._cell is not None and self.last is not None:
-            head = memory.words[self._cell[0]]
-            unread = head - self._seq & 0xffffffffffffffff
-            self._before = True
-            self._copied = grown and head != 0 and unread == 0
-            self._left += unread - 1 if grown and unread else unread
+    def _leave(self, memory, copied):
+        """Other memory is used from now on. `copied`: a later table of the same writer, whose first entries began with the
+        newest values of the table before it. If that is `memory`, value 1 is the newest that was there. If tables came and
+        went in between nobody knows but by looking at it. A name that was left out begins anew. Who was shown out and came
+        back may also be given the same table once more."""
+        cell, seq = self._cell, self._seq
         self._cell, self._seq, self._looked = None, 0, -1
+        if cell is None or self.last is None:
+            return
+        head, now = memory.words[cell[0]], self.live._memory
+        again = copied and now.generation == memory.generation
+        self._before, self._left = self._before or not again, self._left + (0 if again else head - seq & 0xffffffffffffffff)
+        try:
+            if not copied or head == 0 or not self._find():
+                return
+            if again:
+                self._seq = seq
+                return
+            if now.names[self.name] >= now.copied:
+                return
+            if now.copied_from != memory.generation and not _same(self._copy(head, 0, memory, cell), self._copy(1, 0)):
+                return
+        except LiveError:
+            self._looked = -1  # told when it is read
+            return
+        if head == seq:
+            self._seq = 1  # was got
+        else:
+            self._left -= 1  # comes again, as the first one there
 
     def _got(self, value):
         if self._before:
@@ -360,6 +377,12 @@ class Item:
         """Those that are there, in order."""
         while (value := self.next()) is not None:
             yield value
+
+
+def _same(one, other):
+    """Are these the same value, time and flags with it? None: it is not there."""
+    return one is not None and other is not None and (one.time_ns, one.type, one.flags, one.bits) == (
+        other.time_ns, other.type, other.flags, other.bits) and (one.type < TEXT or one.value == other.value)
 
 
 def _decode(kind, bits, data):

@@ -251,6 +251,7 @@ static int replace(struct state *state, uint32_t capacity, const struct changes 
     struct replacement *replacement = malloc(sizeof *replacement);
     int error = replacement ? make_table(state, &table) : YD_ENOMEM;
     if (error == 0) error = copy_values(state, table, changes);
+    if (error == 0) yd_live_table_set_copied(table, before.generation);
     if (replacement) *replacement = (struct replacement){-1, state->options.generation, state->options.id};
     if (error == 0) error = yd_live_region_reader_fd(yd_live_table_region(table), &replacement->fd);
     if (error < 0) {

@@ -9,7 +9,7 @@
  * |-----|------|-----------------|--------------------------------------------------------------------------|
  * |   0 |    4 | magic           | "YDLV"                                                                   |
  * |   4 |    2 | abi_major       | 2. Another one is refused                                                |
- * |   6 |    2 | abi_minor       | 0. Greater ones only add fields where zeros are now                      |
+ * |   6 |    2 | abi_minor       | 1. Greater ones only add fields where zeros are now                      |
  * |   8 |    8 | byte_order      | 0x0102030405060708 as the writer stores it: the writer's own order       |
  * |  16 |    4 | header_size     | 256                                                                      |
  * |  20 |    4 | kind            | 1 table, 2 ring, 3 triple buffer, 4 bell, 5 credit                       |
@@ -38,7 +38,7 @@
 
 #define YD__LIVE_MAGIC       UINT32_C(0x564c4459) /* "YDLV" */
 #define YD__LIVE_ABI_MAJOR   2
-#define YD__LIVE_ABI_MINOR   0
+#define YD__LIVE_ABI_MINOR   1
 #define YD__LIVE_BYTE_ORDER  UINT64_C(0x0102030405060708)
 #define YD__LIVE_HEADER_SIZE 256
 #define YD__LIVE_PAGE        4096 /* sizes of regions are multiples of it */

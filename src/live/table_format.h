@@ -15,6 +15,9 @@
  * | 280 |    8 | names_size       | reserved                                                                |
  * | 288 |    8 | cells_offset     |                                                                         |
  * | 296 |    8 | cells_size       | reserved                                                                |
+ * | 304 |    8 | copied_from      | generation of the table that the first entries were taken from, with    |
+ * |     |      |                  | their newest values; 0: of none. Since ABI 2.1                          |
+ * | 312 |    4 | copied           | so many entries; 0: none                                                |
  * | 384 |    4 | count            | entries that are complete: stored with release, only grows               |
  *
  * entry, 32 bytes:
@@ -36,8 +39,11 @@
  * generation until it is full. An entry below `count` never changes. Its `chain` covers all names up to and with its
  * own: a reader that finds in a new generation, at the last index it knew, the chain it knew, keeps all its indexes.
  *
- * A table that takes over from another of the same id and writer has its names at the same indexes, and of each that
- * had a value the newest as value 1: who had got it goes on behind it.
+ * A table that takes over from another of the same id and writer begins with names of that one, in their order, and has
+ * of each that had a value the newest as value 1: who had got it there goes on behind it. Names may have been left out
+ * (of what is not measured any more), so an entry at `copied` or behind has values of its own alone, also where an
+ * older table had that name; and value 1 of a copied entry is what a reader had got only if he comes from
+ * `copied_from`: it may have been published in a table that he never saw.
  *
  * value v of a measurement (1, 2, 3 …) is in slot v mod N. Slot.seq is 0 while it is being written, then v. `head` is
  * the newest complete v; 0: none yet. With N slots the last N values are there to be read, or N-1 while the next is
@@ -87,7 +93,9 @@ struct yd__table {
     uint64_t directory_offset;
     uint64_t names_offset, names_size;
     uint64_t cells_offset, cells_size;
-    uint8_t reserved1[80];
+    uint64_t copied_from;
+    uint32_t copied;
+    uint8_t reserved1[68];
     uint32_t count;
     uint8_t reserved2[124];
 };
@@ -99,6 +107,7 @@ _Static_assert(sizeof(struct yd__table_entry) == 32 && offsetof(struct yd__table
                    offsetof(struct yd__table_entry, value_size) == 24 && offsetof(struct yd__table_entry, shape) == 31,
                "the entry's layout is the format");
 _Static_assert(offsetof(struct yd__table, directory_offset) == 264 && offsetof(struct yd__table, cells_size) == 296 &&
+                   offsetof(struct yd__table, copied_from) == 304 && offsetof(struct yd__table, copied) == 312 &&
                    offsetof(struct yd__table, count) == 384 && sizeof(struct yd__table) == 512,
                "the table's layout is the format");
 #endif

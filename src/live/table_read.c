@@ -43,7 +43,9 @@ int yd_live_table_view_open(const struct yd_live_mapping *mapping, struct yd_liv
                                     .cells = (const char *)table + cells,
                                     .names_size = names_size,
                                     .cells_size = cells_size,
-                                    .capacity = capacity};
+                                    .copied_from = __atomic_load_n(&table->copied_from, __ATOMIC_RELAXED),
+                                    .capacity = capacity,
+                                    .copied = __atomic_load_n(&table->copied, __ATOMIC_RELAXED)};
     return 0;
 }
 

@@ -13,7 +13,8 @@ struct yd_live_table_view {
     const struct yd__table_entry *directory;
     const char *names, *cells;
     uint64_t names_size, cells_size;
-    uint32_t capacity;
+    uint64_t copied_from; /* generation whose names and newest values the first `copied` entries began with */
+    uint32_t capacity, copied;
 };
 
 /* One measurement, its entry checked and copied: what lies in shared memory is not believed twice. */

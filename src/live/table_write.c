@@ -266,6 +266,12 @@ int yd_live_table_declare(struct yd_live_table *table, struct yd_str name, enum 
     return 1;
 }
 
+void yd_live_table_set_copied(struct yd_live_table *table, uint64_t generation)
+{
+    table->shared->copied_from = generation; /* seen with READY */
+    table->shared->copied = table->count;
+}
+
 void yd_live_table_set_state(struct yd_live_table *table, enum yd__live_state state)
 {
     if (state == YD__LIVE_READY) table->shared->header.dictionary_hash = table->count ? table->chain : 0;

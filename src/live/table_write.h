@@ -48,6 +48,9 @@ void yd_live_table_remove_bell(struct yd_live_table *table, struct yd_live_bell 
  * no room for the name or its values: a new generation is needed. YD_EINVAL: name. YD_ETOOBIG: value_size. */
 int yd_live_table_declare(struct yd_live_table *table, struct yd_str name, enum yd_type type, uint32_t value_size,
                           uint32_t *ret_index);
+/* Before READY: all names there are now were taken from the table of that generation, with their newest values as value
+ * 1; those of its names that are not there were left out. So that its readers go on behind what they had got. */
+void yd_live_table_set_copied(struct yd_live_table *table, uint64_t generation);
 /* READY for readers; then yd_live_table_set_state tells them of an end. Rings all bells. */
 void yd_live_table_set_state(struct yd_live_table *table, enum yd__live_state state);
 

@@ -610,6 +610,31 @@ def nothing_comes_twice_or_goes_uncounted_when_memory_changes(folder):
         daemon.kill()
 
 
+def a_reader_that_looks_after_two_generations_gets_what_came_between(folder):
+    """a value of memory that came and went before a program looked is given; what did not change is not given twice"""
+    with Daemon(folder, GROWING) as daemon, reader.Live(daemon.data + '/live/values.sock') as values:
+        items = {name: values.follow(name) for name in ('g.state', 'g.same', 'g.behind', 'g.both')}
+        daemon.lines(''.join(f'{name} 1 1700000000\n' for name in items))
+        for name, item in items.items():
+            values.wait(item, timeout=90)
+            assert [v.value for v in item.values()] == [1]
+        daemon.lines('g.behind 2 1700000000\ng.behind 3 1700000001\n')
+        first = 0
+        for generation, names in enumerate((20, 40)):  # the module's thread hears of them, the program does not look
+            before = values._pending.generation if values._pending else values._memory.generation
+            daemon.lines(''.join(f'n{first + i} 1 1700000000\n' for i in range(names)))
+            first += names
+            wait_for(lambda: values._pending and values._pending.generation > before, why='other memory')
+            if generation == 0:
+                daemon.lines('g.state 2 1700000002\ng.both 2 1700000002\n')
+                wait_for(lambda: has(daemon, 'g.both', 2), why='the values between')
+        daemon.lines('g.both 3 1700000003\n')
+        wait_for(lambda: has(daemon, 'g.both', 3), why='the value behind')
+        values.wait(items['g.state'], timeout=5)
+        got = {name: [(v.value, v.missed) for v in item.values()] for name, item in items.items()}
+        assert got == {'g.state': [(2, 0)], 'g.same': [], 'g.behind': [(3, 1)], 'g.both': [(2, 0), (3, 0)]}, got
+
+
 def records_of(where, *more):
     """What `log cat --json` prints, without seqnos, numbers as they are written."""
     out = yarder('log', 'cat', where, '--json', *more, check=0).stdout
@@ -752,5 +777,6 @@ main(the_commands_show_what_is_there, watching_gives_each_value_once_in_order, o
      a_thousand_readers_that_never_read_cost_nothing, publishing_makes_no_call_while_nobody_waits,
      every_type_is_read_alike_to_the_last_bit, python_counts_what_it_missed, python_goes_over_to_a_successor,
      python_lives_in_large_programs_and_in_those_that_fork, memory_that_a_limit_forbids_is_refused_with_the_reason,
-     nothing_comes_twice_or_goes_uncounted_when_memory_changes, what_is_recorded_is_replayed_to_the_last_bit,
+     nothing_comes_twice_or_goes_uncounted_when_memory_changes,
+     a_reader_that_looks_after_two_generations_gets_what_came_between, what_is_recorded_is_replayed_to_the_last_bit,
      a_replay_keeps_the_pace, what_a_recording_missed_is_in_it, nonsense_in_the_bells_harms_no_value)

@@ -4,10 +4,14 @@ readers go over; a wrong one leaves the old one running."""
 import json
 import os
 import subprocess
+import sys
 import threading
 
 from harness import ROOT, check_identity, free_port, main, wait_for, yarder
 from rocket import DEFINITION, bits, by_name, cat, kernel_drops, live, logged, sim, vehicle, watch
+
+sys.path.insert(0, os.path.join(ROOT, 'python'))
+from yarder.live import Live  # noqa: E402
 
 PYTHON = '''
 import json, sys, threading, time
@@ -212,6 +216,32 @@ def nobody_outside_hands_a_definition_in(folder):
         daemon.stop()
 
 
+def a_measurement_that_is_dropped_and_comes_back_is_read_from_its_first_value(folder):
+    """a reload without a name, then one with it: who follows it gets or counts each of its values, also the first"""
+    daemon, path, native = start(folder)
+    name = 'rocket.housekeeping.errors'
+    with daemon:
+        sim(daemon, '--count', '2', '--seed', '3')
+        wait_for(lambda: live(daemon, name), why='values')
+        with Live(daemon.data + '/live/live.sock') as values:
+            item = values.follow(name)
+            assert [v.seq for v in item.values()] == [decoded(native)['housekeeping']]
+            for old, new in ('errors', 'faults'), ('faults', 'errors'):
+                before, generation = decoded(native)['housekeeping'], values.generation
+                change(path, (f'  {old}      u8\n', f'  {new}      u8\n'))
+                row = json.loads(reload(native).stdout)
+                assert (row['new'], row['gone']) == (1, 1), row
+                if new == 'faults':
+                    wait_for(lambda: values.generation > generation, why='other memory')
+                    assert not item.changed()
+            sim(daemon, '--count', '2', '--seed', '4')
+            come = decoded(native)['housekeeping'] - before
+            wait_for(lambda: (live(daemon, name) or {}).get('seq') == come > 0, why='its values')
+            got = list(item.values())
+            assert len(got) + sum(v.missed for v in got) == come and got[0].seq == 1 + got[0].missed, (got, come)
+        daemon.stop()
+
+
 def limits_that_are_gone_do_not_stay_red(folder):
     """what was red, and has no limits in the new definition, is told to be unknown; the others keep their states"""
     daemon, path, native = start(folder)
@@ -236,4 +266,5 @@ def limits_that_are_gone_do_not_stay_red(folder):
 if __name__ == '__main__':
     main(a_changed_definition_is_taken_over_between_two_packets, a_wrong_definition_leaves_the_old_one_running,
          nobody_outside_hands_a_definition_in,
+         a_measurement_that_is_dropped_and_comes_back_is_read_from_its_first_value,
          limits_that_are_gone_do_not_stay_red)

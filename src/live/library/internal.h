@@ -93,7 +93,6 @@ struct yd_live_item {
     bool found;    /* cell is of the current attachment */
     bool has_last; /* last is something */
     bool before;   /* values of an earlier generation were got: what it took along is in `left` */
-    bool copied;   /* the first value of this generation is a copy of the one got last */
     uint64_t left; /* values of earlier generations that were there and not got */
     bool of_set;
     uint32_t looked; /* so many names were there when it was not found */

@@ -87,24 +87,58 @@ static bool find(struct yd_live_item *item)
             memcmp(name, item->name, size) != 0)
             continue;
         item->found = yd_live_table_view_cell(&attachment->view, entry, &item->cell) == 0;
-        if (item->found && item->copied) item->cursor.seq = 1;
         return item->found;
     }
     item->looked = count;
     return false;
 }
 
-/* What an item leaves behind in memory that is not used any more: nobody writes there now. `grown`: by the same writer,
- * whose larger table begins with copies of the newest values. */
-static void carry(struct yd_live_item *item, bool grown)
+/* Is value `a` of one cell, time, flags and all its bytes, value `b` of the other? false where one is not there. */
+static bool is_same(const struct yd_live_cell *one, uint64_t a, const struct yd_live_cell *other, uint64_t b)
 {
-    item->copied = false;
-    if (!item->found || !item->has_last) return;
+    const uint64_t *left = one->slots + (size_t)(a & one->slot_mask) * one->slot_words;
+    const uint64_t *right = other->slots + (size_t)(b & other->slot_mask) * other->slot_words;
+    /* Pairs with the release of seq in end_slot (table_write.c): the words of those values are there. */
+    if (yd__load(&left[YD__SLOT_SEQ], ACQUIRE) != a || yd__load(&right[YD__SLOT_SEQ], ACQUIRE) != b) return false;
+    uint64_t meta = yd__load(&left[YD__SLOT_META], RELAXED);
+    uint32_t size = YD__META_SIZE(meta);
+    if (size > one->value_size || size > other->value_size) return false;
+    for (uint32_t word = YD__SLOT_TIME; word < YD__SLOT_VALUE + (size + 7) / 8; word++)
+        if (yd__load(&left[word], RELAXED) != yd__load(&right[word], RELAXED)) return false;
+    /* Pairs with the release fence in begin_slot, as in copy_slot (table_read.c). */
+    yd__fence(ACQUIRE);
+    return yd__load(&left[YD__SLOT_SEQ], RELAXED) == a && yd__load(&right[YD__SLOT_SEQ], RELAXED) == b;
+}
+
+/* Goes over from memory that is not used any more: nobody writes there now. `copied`: the new one is a later table of
+ * the same writer, whose first entries began with the newest values of the table before it. If that is the old one,
+ * value 1 is the newest that was there. If tables came and went in between nobody knows but by looking at it: a value
+ * that was published in one of those is new to us. A name that was left out begins anew. Who was shown out and came
+ * back may also be given the same table once more. */
+static void carry(struct yd_live_item *item, const struct yd__attachment *old, bool copied)
+{
+    bool was_found = item->found && item->has_last;
+    struct yd_live_cell cell = item->cell;
+    uint64_t seq = item->cursor.seq;
+    item->found = false;
+    item->looked = 0;
+    item->cursor = (struct yd_live_cursor){0};
+    if (!was_found) return;
+    const struct yd__attachment *current = item->live->current;
+    if (copied && current->generation == old->generation) {
+        if (find(item)) item->cursor.seq = seq;
+        return;
+    }
     /* Pairs with the release in end_slot (table_write.c): all that was published. */
-    uint64_t head = yd__load(item->cell.head, ACQUIRE), unread = head - item->cursor.seq;
+    uint64_t head = yd__load(cell.head, ACQUIRE);
     item->before = true;
-    item->copied = grown && head && unread == 0;
-    item->left += grown && unread ? unread - 1 : unread; /* the newest comes again, as the first one there */
+    item->left += head - seq;
+    if (!copied || head == 0 || !find(item) || item->cell.index >= current->view.copied) return;
+    if (current->view.copied_from != old->generation && !is_same(&cell, head, &item->cell, 1)) return;
+    if (head == seq)
+        item->cursor.seq = 1; /* was got */
+    else
+        item->left--; /* comes again, as the first one there */
 }
 
 static bool same_writer(const struct yd__attachment *a, const struct yd__attachment *b)
@@ -123,14 +157,9 @@ void yd__live_adopt(struct yd_live *live)
     live->current = live->pending;
     yd__store(&live->pending, NULL, RELAXED); /* by us, under the lock */
     (void)pthread_mutex_unlock(&live->lock);
-    bool grown = old && same_writer(old, live->current);
+    bool copied = old && same_writer(old, live->current);
     live->told = false;
-    for (struct yd_live_item *item = live->items; item; item = item->next) {
-        carry(item, grown);
-        item->found = false;
-        item->looked = 0;
-        item->cursor = (struct yd_live_cursor){0};
-    }
+    for (struct yd_live_item *item = live->items; item; item = item->next) carry(item, old, copied);
     yd__attachment_unref(live, old);
     for (struct yd_live_set *set = live->sets; set;) set = yd__live_set_next_generation(set);
 }

@@ -15,6 +15,7 @@
 #include "io/pass.h"
 #include "live/door.h"
 #include "live/door_format.h"
+#include "live/library/internal.h"
 #include "live/table_write.h"
 
 #define S INT64_C(1000000000)
@@ -24,7 +25,7 @@ static char folder[64], path[80];
 /* ---- a writer ---- */
 
 struct order {
-    enum { PUBLISH = 1, REPLACE } op;
+    enum { PUBLISH = 1, REPLACE, COPY, REOPEN } op;
     char name[32];
     enum yd_type type;
     int64_t time;
@@ -41,6 +42,7 @@ struct inside {
     struct yd_live_table *table;
     struct yd_live_bell bell;
     struct yd_live_door *door;
+    struct yd_live_door_options options;
 };
 
 static struct yd_live_table *table_of(uint64_t id, uint64_t generation, struct yd_live_bell *bell)
@@ -52,21 +54,64 @@ static struct yd_live_table *table_of(uint64_t id, uint64_t generation, struct y
     return table;
 }
 
+static void take_over(struct inside *inside, struct yd_live_table *next)
+{
+    const struct yd_live_region *region = yd_live_table_region(next);
+    int fd;
+    if (yd_live_region_reader_fd(region, &fd)) _exit(11);
+    yd_live_door_replace(inside->door, fd, region->header->generation, region->header->id);
+    yd_live_table_set_state(inside->table, YD__LIVE_REPLACED);
+    yd_live_table_destroy(inside->table);
+    inside->table = next;
+}
+
+/* A later table with the names and newest values of the one in use, but without `gone`. */
+static struct yd_live_table *copy_of(struct inside *inside, const char *gone)
+{
+    const struct yd_live_region *region = yd_live_table_region(inside->table);
+    struct yd_live_mapping mapping = {region->header, region->size, false};
+    struct yd_live_table_options options = {
+        .generation = region->header->generation + 1, .id = region->header->id, .now_ns = 1, .capacity = 1000};
+    struct yd_live_table_view view;
+    struct yd_live_table *table;
+    if (yd_live_table_create(&options, NULL, &table) || yd_live_table_add_bell(table, &inside->bell)) _exit(19);
+    if (yd_live_table_view_open(&mapping, &view)) _exit(20);
+    for (uint32_t i = 0; i < yd_live_table_count(inside->table); i++) {
+        struct yd_live_cell cell;
+        struct yd_live_cursor cursor = {0};
+        struct yd_live_value value;
+        struct yd_str name;
+        uint32_t size, index;
+        char bytes[64];
+        if (yd_live_table_view_cell(&view, i, &cell) || yd_live_table_view_name(&view, i, &name.data, &size)) _exit(21);
+        name.size = size;
+        if (yd_str_eq(name, yd_str_of(gone))) continue;
+        if (yd_live_table_declare(table, name, cell.type, cell.value_size, &index) != 1) _exit(22);
+        if (yd_live_cell_get(&cell, &cursor, bytes, sizeof bytes, &value) == 1 &&
+            yd_live_table_set(table, index, value.time_ns, value.type, value.flags, bytes, value.size))
+            _exit(23);
+    }
+    yd_live_table_set_copied(table, region->header->generation);
+    yd_live_table_set_state(table, YD__LIVE_READY);
+    return table;
+}
+
+static void reopen(struct inside *inside)
+{
+    struct yd_trail trail = {0};
+    yd_live_door_close(inside->door);
+    inside->options.table = yd_live_table_region(inside->table);
+    if (yd_live_door_open(&inside->options, &inside->door, &trail)) _exit(24);
+}
+
 static void obey(struct inside *inside, const struct order *order)
 {
     uint32_t index;
     struct yd_str name = yd_str_of(order->name);
-    if (order->op == REPLACE) {
-        struct yd_live_table *next =
-            table_of(10, yd_live_table_region(inside->table)->header->generation + 1, &inside->bell);
-        const struct yd_live_region *region = yd_live_table_region(next);
-        int fd;
-        if (yd_live_region_reader_fd(region, &fd)) _exit(11);
-        yd_live_door_replace(inside->door, fd, region->header->generation, region->header->id);
-        yd_live_table_set_state(inside->table, YD__LIVE_REPLACED);
-        yd_live_table_destroy(inside->table);
-        inside->table = next;
-    }
+    if (order->op == REPLACE)
+        take_over(inside, table_of(10, yd_live_table_region(inside->table)->header->generation + 1, &inside->bell));
+    if (order->op == COPY) take_over(inside, copy_of(inside, order->name));
+    if (order->op == REOPEN) reopen(inside);
     if (order->op != PUBLISH) return;
     if (yd_live_table_declare(inside->table, name, order->type, 64, &index) < 0) _exit(12);
     for (uint32_t i = 0; i < order->times; i++) {
@@ -91,12 +136,12 @@ static void writer_body(int orders, int said, uint64_t generation, const struct 
         memcpy(access, others, count * sizeof *others);
         for (unsigned i = 0; i < count; i++) access[i].bell = &inside.bell;
     }
-    struct yd_live_door_options options = {.path = path,
-                                           .access = access,
-                                           .access_count = others ? count : 1,
-                                           .clients_max = 8,
-                                           .table = yd_live_table_region(inside.table)};
-    if (yd_live_door_open(&options, &inside.door, &trail)) _exit(15);
+    inside.options = (struct yd_live_door_options){.path = path,
+                                                   .access = access,
+                                                   .access_count = others ? count : 1,
+                                                   .clients_max = 8,
+                                                   .table = yd_live_table_region(inside.table)};
+    if (yd_live_door_open(&inside.options, &inside.door, &trail)) _exit(15);
     if (write(said, "r", 1) != 1) _exit(16);
     for (;;) {
         struct order order;
@@ -350,7 +395,7 @@ static void what_was_left_unread_in_other_memory_is_counted_as_missed(void **sta
     assert_int_equal(yd_live_get(speed, NULL, 0, &value), 1);
     assert_int_equal(value.bits, 102);
     assert_int_equal(value.missed, 5 + 2);
-    /* The same writer's larger table begins with copies: what was got is not given again. */
+    /* Another table that has no copies: all there is new. */
     struct order order = {.op = REPLACE};
     tell(&writer, &order);
     publish(&writer, "speed", 200, 1);
@@ -358,6 +403,145 @@ static void what_was_left_unread_in_other_memory_is_counted_as_missed(void **sta
     assert_int_equal(yd_live_get(speed, NULL, 0, &value), 1);
     assert_int_equal(value.bits, 200);
     assert_int_equal(value.missed, 0);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+/* Another generation with copies; its reader has heard of it, and has not looked. */
+static void copy(struct writer *writer, const char *gone, struct yd_live *live, uint64_t generation)
+{
+    struct order order = {.op = COPY};
+    strcpy(order.name, gone);
+    tell(writer, &order);
+    for (int tries = 0; tries < 20000; tries++) {
+        (void)pthread_mutex_lock(&live->lock);
+        bool heard = live->pending && live->pending->generation == generation;
+        (void)pthread_mutex_unlock(&live->lock);
+        if (heard) return;
+        usleep(1000);
+    }
+    fail_msg("generation %llu was not heard of", (unsigned long long)generation);
+}
+
+static void expect(struct yd_live_item *item, uint64_t bits, uint64_t missed)
+{
+    struct yd_live_value value;
+    assert_int_equal(yd_live_wait(item, 0), 1);
+    assert_int_equal(yd_live_get(item, NULL, 0, &value), 1);
+    assert_int_equal(value.bits, bits);
+    assert_int_equal(value.missed, missed);
+    assert_int_equal(yd_live_wait(item, 0), YD_ETIMEOUT);
+    assert_int_equal(yd_live_get(item, NULL, 0, &value), 0);
+}
+
+static void expect_nothing(struct yd_live_item *item)
+{
+    struct yd_live_value value;
+    assert_int_equal(yd_live_wait(item, 0), YD_ETIMEOUT);
+    assert_int_equal(yd_live_get(item, NULL, 0, &value), 0);
+}
+
+static void what_was_got_is_not_given_again_by_a_table_that_grew(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    publish(&writer, "read", 1, 3);
+    publish(&writer, "unread", 1, 1);
+    publish(&writer, "silent", 1, 1);
+    struct yd_live *live = attach();
+    struct yd_live_item *got = follow(live, "read"), *left = follow(live, "unread");
+    expect(got, 3, 0);
+    expect(left, 1, 0);
+    publish(&writer, "unread", 2, 4);
+    copy(&writer, "", live, 2);
+    expect_nothing(got);
+    expect(left, 5, 3); /* the newest comes again, and is not counted as missed */
+    publish(&writer, "read", 10, 2);
+    copy(&writer, "", live, 3);
+    publish(&writer, "read", 20, 2);
+    expect(got, 21, 1 + 2);
+    expect_nothing(left);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void a_value_of_memory_that_came_and_went_unseen_is_not_hidden(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    publish(&writer, "state", 1, 1);
+    publish(&writer, "same", 5, 1);
+    publish(&writer, "behind", 1, 1);
+    publish_text(&writer, "mode", "a long name of a mode: ASCENT");
+    publish_text(&writer, "text", "one that stays as long as it was");
+    struct yd_live *live = attach();
+    struct yd_live_item *item = follow(live, "state"), *same = follow(live, "same"), *behind = follow(live, "behind");
+    struct yd_live_item *mode = follow(live, "mode"), *text = follow(live, "text");
+    struct yd_live_value value;
+    char bytes[64];
+    expect(item, 1, 0);
+    expect(same, 5, 0);
+    expect(behind, 1, 0);
+    assert_int_equal(yd_live_get_text(mode, bytes, sizeof bytes), 0);
+    assert_int_equal(yd_live_get_text(text, bytes, sizeof bytes), 0);
+    publish(&writer, "behind", 2, 2);
+    copy(&writer, "", live, 2);
+    publish(&writer, "state", 2, 1);
+    publish_text(&writer, "mode", "a long name of a mode: LANDED"); /* at the same time, with the same first bytes */
+    copy(&writer, "", live, 3);
+    expect(item, 2, 0);
+    expect_nothing(same); /* nor does what did not change come twice */
+    expect(behind, 3, 1);
+    assert_int_equal(yd_live_wait(mode, 0), 1);
+    assert_int_equal(yd_live_get(mode, bytes, sizeof bytes, &value), 1);
+    assert_memory_equal(bytes, "a long name of a mode: LANDED", value.size);
+    assert_int_equal(value.missed, 0);
+    assert_int_equal(yd_live_wait(text, 0), YD_ETIMEOUT);
+    assert_int_equal(yd_live_get(text, bytes, sizeof bytes, &value), 0);
+    publish(&writer, "state", 3, 1);
+    expect(item, 3, 0);
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void a_name_that_was_dropped_and_comes_back_is_given_from_its_first_value(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    publish(&writer, "read", 1, 2);
+    publish(&writer, "unread", 1, 1);
+    publish(&writer, "other", 1, 1);
+    struct yd_live *live = attach();
+    struct yd_live_item *got = follow(live, "read"), *left = follow(live, "unread"), *other = follow(live, "other");
+    expect(got, 2, 0);
+    expect(left, 1, 0);
+    expect(other, 1, 0);
+    publish(&writer, "unread", 2, 4);
+    copy(&writer, "read", live, 2);
+    expect_nothing(got);
+    copy(&writer, "unread", live, 3);
+    expect_nothing(other);
+    publish(&writer, "read", 7, 1);
+    expect(got, 7, 0);
+    publish(&writer, "unread", 8, 1);
+    expect(left, 8, 4); /* the newest was copied, and nobody looked before it was dropped */
+    yd_live_close(live);
+    kill_writer(&writer);
+}
+
+static void a_door_that_opens_again_with_the_same_table_gives_nothing_twice(void **state)
+{
+    (void)state;
+    struct writer writer = start(1);
+    publish(&writer, "speed", 1, 3);
+    struct yd_live *live = attach();
+    struct yd_live_item *speed = follow(live, "speed");
+    struct order order = {.op = REOPEN};
+    expect(speed, 3, 0);
+    publish(&writer, "speed", 4, 2);
+    tell(&writer, &order);
+    for (int tries = 0; !live->pending && tries < 20000; tries++) usleep(1000);
+    expect(speed, 5, 1);
     yd_live_close(live);
     kill_writer(&writer);
 }
@@ -880,6 +1064,10 @@ int main(void)
         cmocka_unit_test(a_signal_interrupts_waiting),
         cmocka_unit_test(a_killed_writer_that_comes_back_is_followed_into_its_new_memory),
         cmocka_unit_test(what_was_left_unread_in_other_memory_is_counted_as_missed),
+        cmocka_unit_test(what_was_got_is_not_given_again_by_a_table_that_grew),
+        cmocka_unit_test(a_value_of_memory_that_came_and_went_unseen_is_not_hidden),
+        cmocka_unit_test(a_name_that_was_dropped_and_comes_back_is_given_from_its_first_value),
+        cmocka_unit_test(a_door_that_opens_again_with_the_same_table_gives_nothing_twice),
         cmocka_unit_test(a_table_that_is_replaced_takes_its_readers_along),
         cmocka_unit_test(a_set_finds_names_that_come_later_also_after_a_restart),
         cmocka_unit_test(a_set_that_only_looks_finds_the_names_of_a_successor),
