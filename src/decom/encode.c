@@ -339,6 +339,20 @@ static void put_bytes(struct yd_encoder *encoder, uint64_t at, const void *bytes
     for (size_t i = 0; i < size; i++) yd__field_put(&byte, ((const uint8_t *)bytes)[i], encoder->room, at + i * 8);
 }
 
+/* Others ask for it later, when this text's room has another one. */
+static int keep_text(struct yd_encoder *encoder, const struct yd__step *step, struct yd_decom_value *raw)
+{
+    if (step->reg == YD__NONE || (raw->type != YD_TEXT && raw->type != YD_BLOB)) return 0;
+    if (!encoder->texts && !(encoder->texts = yd_alloc_get(encoder->alloc, YD__ENCODE_TEXTS))) return YD_ENOMEM;
+    if (raw->bytes.size > YD__ENCODE_TEXTS - encoder->text_size)
+        return yd__encode_refuse(encoder, step->path, "too much text that others ask for");
+    char *room = encoder->texts + encoder->text_size;
+    if (raw->bytes.size) memcpy(room, raw->bytes.data, raw->bytes.size);
+    encoder->text_size += raw->bytes.size;
+    raw->bytes.data = room;
+    return 0;
+}
+
 static int put_text(struct yd_encoder *encoder, const struct yd__step *step, uint32_t shift, uint64_t *at)
 {
     const struct yd_def_type *type = step->field.type;
@@ -371,7 +385,9 @@ static int put_text(struct yd_encoder *encoder, const struct yd__step *step, uin
     if (width) put_bytes(encoder, *at + size * 8, type->terminator, width);
     memset(content + size, 0, sizeof content - size);
     size_t read = type->extent == YD_DEF_FIXED ? YD_MIN(most, (uint64_t)sizeof content) : size;
-    tell(encoder, step, &ask, yd__field_text(&step->field, (struct yd_str){content, read}, converted));
+    struct yd_decom_value raw = yd__field_text(&step->field, (struct yd_str){content, read}, converted);
+    if ((r = keep_text(encoder, step, &raw))) return r;
+    tell(encoder, step, &ask, raw);
     *at += whole * 8;
     return 0;
 }
@@ -540,6 +556,7 @@ int yd_encode(struct yd_encoder *encoder, uint32_t packet, struct yd_str *ret_by
     memset(encoder->room, 0, (encoder->furthest + 7) / 8 + 64);
     encoder->furthest = program->least_bits;
     encoder->end_count = encoder->sequence_count = encoder->check_count = 0;
+    encoder->text_size = 0;
     machine->size = YD__ENCODE_ROOM;
     machine->size_bits = YD__ENCODE_ROOM * 8u;
     machine->data = encoder->room;
@@ -610,6 +627,7 @@ void yd_encoder_destroy(struct yd_encoder *encoder)
         yd_alloc_put(encoder->alloc, encoder->targets[i].forced, FORCED_MAX * sizeof *encoder->targets[i].forced);
     yd_alloc_put(encoder->alloc, encoder->targets, (plan->packet_count + 1) * sizeof *encoder->targets);
     yd_alloc_put(encoder->alloc, encoder->room, YD__ENCODE_ROOM + 64);
+    if (encoder->texts) yd_alloc_put(encoder->alloc, encoder->texts, YD__ENCODE_TEXTS);
     yd_alloc_put(encoder->alloc, encoder->out, YD__ENCODE_ROOM + 64);
     yd_alloc_put(encoder->alloc, encoder->counters, encoder->counter_capacity * sizeof *encoder->counters);
     if (encoder->machine.plan) yd__machine_fini(&encoder->machine);

@@ -7,6 +7,7 @@
 
 #define YD__ENCODE_ROOM    (64u << 10)
 #define YD__ENCODE_PENDING 16
+#define YD__ENCODE_TEXTS   (4 * YD__ENCODE_ROOM) /* texts of a packet that others ask for, converted */
 
 struct yd__forced { /* what a condition on the way to a packet wants of a field */
     uint32_t reg;
@@ -35,6 +36,8 @@ struct yd_encoder {
     struct yd_alloc *alloc;
     struct yd__machine machine;
     uint8_t *room;
+    char *texts; /* that registers point to; NULL: not yet needed */
+    size_t text_size;
     struct yd__target *targets;
     const struct yd__target *target;
     struct yd__counting *counters;

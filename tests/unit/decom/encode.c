@@ -336,6 +336,23 @@ static void what_is_always_the_same_and_checksums_are_written_hidden_or_not(void
     }
 }
 
+/* The next text is put together where this one was. */
+static void texts_that_others_ask_for_stay_for_the_packet(void **state)
+{
+    struct made made;
+    (void)state;
+    begin(&made,
+          "packet p\n  tag text(2)\n  z text(4) charset utf16be\n  x u8 { 0 OFF, 1 ON } if tag == \"ON\"\n  ...\n");
+    made.fixed = true;
+    made.answer = (struct yd_decom_value){.type = YD_TEXT, .bytes = YD_STR("ON")};
+    for (int i = 0; i < 3; i++) {
+        make(&made, 0);
+        compare(&made);
+        assert_string_equal(made.got.lines.data, "p.tag=ON\np.x=ON\np.z=ON\n");
+    }
+    end(&made);
+}
+
 static void not_made(const char *ydm, uint32_t packet, const char *words)
 {
     struct made made;
@@ -382,8 +399,9 @@ static void conditions_of_every_kind_are_met(void **state)
 static void every_failed_allocation_is_survived(void **state)
 {
     (void)state;
-    const struct yd_encoder_options options = {NULL, on_ask, NULL};
-    struct yd_plan *plan = plan_of("packet p\n  n u8 sequence\n  x u8 = 3\n", true);
+    struct made made = {.fixed = true, .answer = {.type = YD_TEXT, .bytes = YD_STR("ON")}};
+    const struct yd_encoder_options options = {&made, on_ask, NULL};
+    struct yd_plan *plan = plan_of("packet p\n  n u8 sequence\n  x u8 = 3\n  t text(2)\n  y u8 if t != \"ON\"\n", true);
     int64_t out = 0;
     for (uint64_t nth = 1;; nth++) {
         struct yd_alloc_failing failing;
@@ -413,6 +431,7 @@ int main(void)
         cmocka_unit_test(engineering_values_are_computed_backwards),
         cmocka_unit_test(what_does_not_fit_saturates_and_is_counted),
         cmocka_unit_test(what_is_always_the_same_and_checksums_are_written_hidden_or_not),
+        cmocka_unit_test(texts_that_others_ask_for_stay_for_the_packet),
         cmocka_unit_test(conditions_of_every_kind_are_met),
         cmocka_unit_test(what_cannot_be_encoded_is_named),
         cmocka_unit_test(every_failed_allocation_is_survived),
