@@ -140,7 +140,8 @@ static int with_own(void **state)
 #define BEFORE                                                                                                         \
     "definition r\npacket p\n  x u8 limits red ..1\n  z u8 limits red ..1\nderive sum = p.z + 1\nderive both = p.z\n"
 #define AFTER                                                                                                          \
-    "definition r\npacket p\n  y u8 limits red ..1\n  z u8 limits red ..1\nderive other = p.z * 2\nderive both = p.z\n"
+    "definition r\npacket p\n  y u8 limits red ..1\n  z u8 limits red ..1\nderive other = p.z * 2\nderive both = "     \
+    "p.z\n"
 
 static void change(struct tested *t, const char *definition)
 {
@@ -196,8 +197,10 @@ static void a_reload_under_full_outputs_waits_with_its_row_and_crashes_nobody(vo
 {
     struct tested t;
     (void)state;
-    begin(&t, ASKED UDP("5000") " -> d :: Decom(definition: \"r.ydm\")" FULL UDP("5001") " -> e :: "
-              "Decom(definition: \"r.ydm\")" FULL "Graphite(listen: \"127.0.0.1:2\") -> l :: Limits(definition: \"r.ydm\", pass: true)" FULL);
+    begin(&t, ASKED UDP("5000") " -> d :: Decom(definition: \"r.ydm\")" FULL UDP(
+                  "5001") " -> e :: "
+                          "Decom(definition: \"r.ydm\")" FULL
+                          "Graphite(listen: \"127.0.0.1:2\") -> l :: Limits(definition: \"r.ydm\", pass: true)" FULL);
     for (int i = 0; i < 2; i++) { /* one is on its way and is held, one waits in the wire: it is full */
         packets(&t, "d", 20000);
         packets(&t, "e", 20000);
