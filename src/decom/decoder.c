@@ -327,31 +327,139 @@ static int follow(struct yd_decoder *decoder, const struct yd__sequence *sequenc
 
 /* ---- another plan ---- */
 
-static const struct yd_def_container *container_at(const struct yd_plan *plan, uint64_t order)
+/* Counters of two plans: by the old key (a container's place) the one by which it goes on in the new plan. What tells
+ * a counter is the name of its container, its label and its range, not where it stands. */
+struct matched {
+    struct yd_alloc *alloc;
+    struct yd_intern names; /* of the new plan's counters */
+    struct yd_buf name;
+    uint32_t *news, *olds; /* keys, by the name's number; and by the old key: the new one, NONE: it does not go on */
+    uint32_t new_count, old_count;
+};
+
+static uint32_t container_count(const struct yd_plan *plan)
 {
-    const struct yd_def_container *container = plan->def->containers;
-    for (; container && order; order--) container = container->next;
-    return container;
+    uint32_t count = 0;
+    for (const struct yd_def_container *c = plan->def->containers; c; c = c->next) count++;
+    return count;
 }
 
-/* The key by which a counter of the old plan goes on in the new one; false: it does not. */
-static bool same_counter(const struct yd_plan *before, const struct yd_plan *now, uint64_t key, uint64_t *ret_key)
+static uint32_t sequence_count(const struct yd_plan *plan)
 {
-    const struct yd__sequence *old = NULL;
-    const struct yd_def_container *was = container_at(before, key);
-    for (uint32_t i = 0; i < before->packet_count && !old; i++)
-        for (uint32_t j = 0; j < before->packets[i]->sequence_count && !old; j++)
-            if (before->packets[i]->sequences[j].key == key) old = &before->packets[i]->sequences[j];
-    for (uint32_t i = 0; i < now->packet_count && old && was; i++)
-        for (uint32_t j = 0; j < now->packets[i]->sequence_count; j++) {
-            const struct yd__sequence *other = &now->packets[i]->sequences[j];
-            const struct yd_def_container *is = container_at(now, other->key);
-            if (other->bits != old->bits || !yd_str_eq(other->label, old->label)) continue;
-            if ((other->by == YD__NONE) != (old->by == YD__NONE) || !yd_str_eq(is->name, was->name)) continue;
-            *ret_key = other->key;
-            return true;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < plan->packet_count; i++) count += plan->packets[i]->sequence_count;
+    return count;
+}
+
+static struct yd_str counter_name(struct yd_buf *to, const struct yd__sequence *sequence,
+                                  const struct yd_def_container *const *containers)
+{
+    yd_buf_clear(to);
+    yd_buf_printf(to, "%u%c", sequence->bits, sequence->by == YD__NONE ? '.' : '+');
+    yd_buf_str(to, sequence->label);
+    yd_buf_char(to, '\n');
+    yd_buf_str(to, containers[sequence->key]->name);
+    return yd_buf_view(to);
+}
+
+/* With its name and key. */
+static int each_counter(struct matched *matched, const struct yd_plan *plan,
+                        int (*visit)(struct matched *matched, struct yd_str name, uint32_t key))
+{
+    uint32_t count = container_count(plan), at = 0;
+    size_t size = (count + 1u) * sizeof(struct yd_def_container *);
+    const struct yd_def_container **containers = yd_alloc_get(matched->alloc, size);
+    int error = containers ? 0 : YD_ENOMEM;
+    for (const struct yd_def_container *c = plan->def->containers; c && error == 0; c = c->next) containers[at++] = c;
+    for (uint32_t i = 0; i < plan->packet_count && error == 0; i++)
+        for (uint32_t j = 0; j < plan->packets[i]->sequence_count && error == 0; j++) {
+            const struct yd__sequence *sequence = &plan->packets[i]->sequences[j];
+            struct yd_str name = counter_name(&matched->name, sequence, containers);
+            error = matched->name.failed ? YD_ENOMEM : visit(matched, name, sequence->key);
         }
-    return false;
+    yd_alloc_put(matched->alloc, containers, size);
+    return error;
+}
+
+static int add_new(struct matched *matched, struct yd_str name, uint32_t key)
+{
+    uint32_t id;
+    int error = yd_intern_add(&matched->names, name, &id);
+    if (error == 1) matched->news[id] = key;
+    return error < 0 ? error : 0;
+}
+
+static int add_old(struct matched *matched, struct yd_str name, uint32_t key)
+{
+    uint32_t id = yd_intern_find(&matched->names, name);
+    if (id != YD_INTERN_NONE && matched->olds[key] == YD__NONE) matched->olds[key] = matched->news[id];
+    return 0;
+}
+
+static void matched_fini(struct matched *matched)
+{
+    yd_alloc_put(matched->alloc, matched->news, matched->new_count * sizeof *matched->news);
+    yd_alloc_put(matched->alloc, matched->olds, matched->old_count * sizeof *matched->olds);
+    yd_intern_fini(&matched->names);
+    yd_buf_fini(&matched->name);
+}
+
+static int match_counters(struct matched *matched, struct yd_alloc *alloc, const struct yd_plan *before,
+                          const struct yd_plan *now)
+{
+    *matched = (struct matched){
+        .alloc = alloc, .new_count = sequence_count(now) + 1, .old_count = container_count(before) + 1};
+    yd_intern_init(&matched->names, alloc, 0);
+    yd_buf_init(&matched->name, alloc);
+    matched->news = yd_alloc_get(alloc, matched->new_count * sizeof *matched->news);
+    matched->olds = yd_alloc_get(alloc, matched->old_count * sizeof *matched->olds);
+    if (!matched->news || !matched->olds) return YD_ENOMEM;
+    for (uint32_t i = 0; i < matched->old_count; i++) matched->olds[i] = YD__NONE;
+    int error = each_counter(matched, now, add_new);
+    return error < 0 ? error : each_counter(matched, before, add_old);
+}
+
+static int take_counters(struct yd_decoder *decoder, const struct yd_decoder *before)
+{
+    struct matched matched;
+    int error = match_counters(&matched, decoder->alloc, before->plan, decoder->plan);
+    for (uint32_t i = 0; i < before->counter_capacity && error == 0; i++) {
+        const struct yd__counter *counter = &before->counters[i];
+        uint32_t key = counter->used && counter->key < matched.old_count ? matched.olds[counter->key] : YD__NONE;
+        if (key == YD__NONE) continue;
+        struct yd__counter *own = counter_of(decoder, key, counter->by);
+        if (!own) {
+            error = YD_ENOMEM;
+            break;
+        }
+        *own = *counter;
+        own->key = key;
+    }
+    matched_fini(&matched);
+    return error;
+}
+
+/* By their names. */
+static int take_packet_counts(struct yd_decoder *decoder, const struct yd_decoder *before)
+{
+    const struct yd_plan *now = decoder->plan, *was = before->plan;
+    struct yd_intern names;
+    size_t size = (was->packet_count + 1u) * sizeof(uint64_t);
+    uint64_t *counts = yd_alloc_get(decoder->alloc, size); /* by the name's number */
+    int error = counts ? 0 : YD_ENOMEM;
+    uint32_t id;
+    yd_intern_init(&names, decoder->alloc, 0);
+    for (uint32_t i = 0; i < was->packet_count && error >= 0; i++) {
+        error = yd_intern_add(&names, yd_plan_packet_name(was, i), &id);
+        if (error >= 0) counts[id] = before->heads[i].packets;
+    }
+    for (uint32_t i = 0; i < now->packet_count && error >= 0; i++) {
+        id = yd_intern_find(&names, yd_plan_packet_name(now, i));
+        if (id != YD_INTERN_NONE) decoder->heads[i].packets = counts[id];
+    }
+    yd_intern_fini(&names);
+    yd_alloc_put(decoder->alloc, counts, size);
+    return error < 0 ? error : 0;
 }
 
 static bool same_frame(const struct yd__frame *a, const struct yd__frame *b)
@@ -371,19 +479,10 @@ int yd_decoder_take_over(struct yd_decoder *decoder, const struct yd_decoder *be
         decoder->stream.data = data;
         decoder->stream.copy = copy;
     }
-    for (uint32_t i = 0; i < before->counter_capacity; i++) {
-        const struct yd__counter *counter = &before->counters[i];
-        uint64_t key;
-        if (!counter->used || !same_counter(before->plan, plan, counter->key, &key)) continue;
-        struct yd__counter *own = counter_of(decoder, key, counter->by);
-        if (!own) return YD_ENOMEM;
-        *own = *counter;
-        own->key = key;
-    }
-    for (uint32_t i = 0; i < plan->packet_count; i++)
-        for (uint32_t j = 0; j < before->plan->packet_count; j++)
-            if (yd_str_eq(yd_plan_packet_name(plan, i), yd_plan_packet_name(before->plan, j)))
-                decoder->heads[i].packets = before->heads[j].packets;
+    int error = take_counters(decoder, before);
+    if (error < 0) return error;
+    error = take_packet_counts(decoder, before);
+    if (error < 0) return error;
     decoder->counts = before->counts;
     decoder->stream.told = before->stream.told;                 /* also from one that had no chunk of its own */
     if (before->stream.capacity && !decoder->stream.capacity) { /* other frames: what waited is of no use to them */

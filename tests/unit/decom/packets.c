@@ -1,6 +1,8 @@
 /* Whole packets: which one it is, what is in it, what is missing, and what is refused. */
 #include "decoded.h"
 
+#include <time.h>
+
 #define TWO                                                                                                            \
     "definition r\ncontainer h\n  id u8\npacket a : h when id == 1\n  x u8\npacket b : h when id == 2\n  y u16\n"
 
@@ -493,6 +495,49 @@ static void another_plan_goes_on_counting(void **state)
     handed_fini(&handed, "v.a.x=7\nv.b.own=7\nv.lost id=1=2 TALLY\nv.a.y=9\nv.lost packet=b=1 TALLY\nv.b.own=9\n");
 }
 
+/* Each packet has a counter of its own; turned round, so that no place stays the same. */
+static void write_counted(struct yd_buf *to, unsigned count, bool turned)
+{
+    yd_buf_str(to, YD_STR("definition v\ncontainer head\n  id u16 hidden\n"));
+    for (unsigned i = 0; i < count; i++) {
+        unsigned id = turned ? count - 1 - i : i;
+        yd_buf_printf(to, "packet p%u : head when id == %u\n  n u8 sequence\n", id, id);
+    }
+    yd_buf_char(to, 0);
+}
+
+static void thousands_of_counters_go_over_in_no_time(void **state)
+{
+    enum { COUNT = 4000 };
+    struct handed handed;
+    struct yd_decoder_counts counts;
+    struct yd_buf before, now;
+    (void)state;
+    yd_buf_init(&before, NULL);
+    yd_buf_init(&now, NULL);
+    write_counted(&before, COUNT, false);
+    write_counted(&now, COUNT, true);
+    hand_over(&handed, before.data, now.data);
+    for (unsigned i = 0; i < COUNT; i++) take_bytes(&handed, (const char[]){(char)(i >> 8), (char)i, (char)i}, 3);
+    clock_t began = clock();
+    go_over(&handed);
+    double seconds = (double)(clock() - began) / CLOCKS_PER_SEC;
+    print_message("# %d counters went over in %.3f s\n", COUNT, seconds);
+    assert_true(seconds < 2); /* a walk through all for each takes half a minute */
+    for (unsigned i = 0; i < COUNT; i++)
+        take_bytes(&handed, (const char[]){(char)(i >> 8), (char)i, (char)(i + 1 + i % 2)}, 3);
+    yd_decoder_counts(handed.decoder, &counts);
+    assert_int_equal(counts.packets, 2 * COUNT);
+    assert_int_equal(counts.lost, COUNT / 2);
+    assert_int_equal(counts.repeated, 0);
+    yd_buf_fini(&before);
+    yd_buf_fini(&now);
+    yd_decoder_destroy(handed.decoder);
+    yd_plan_destroy(handed.before);
+    yd_plan_destroy(handed.now);
+    decoded_fini(&handed.decoded);
+}
+
 static void a_frame_that_has_not_come_whole_goes_on_with_another_plan(void **state)
 {
 #define FRAME(field)                                                                                                   \
@@ -619,6 +664,7 @@ int main(void)
         cmocka_unit_test(bytes_that_no_batch_holds_are_refused_and_the_next_packet_is_decoded),
         cmocka_unit_test(a_checksum_that_is_wrong_refuses_the_packet),
         cmocka_unit_test(another_plan_goes_on_counting),
+        cmocka_unit_test(thousands_of_counters_go_over_in_no_time),
         cmocka_unit_test(a_frame_that_has_not_come_whole_goes_on_with_another_plan),
         cmocka_unit_test(a_frame_that_waits_is_checked_at_the_end_by_another_plan),
         cmocka_unit_test(counts_go_on_over_two_plans_without_a_byte_between),
