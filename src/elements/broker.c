@@ -197,6 +197,14 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
         (void)snprintf(why, why_size, "ring: a power of two, as 4MiB");
         return YD_EINVAL;
     }
+    int64_t measurements = yd_args_int(args, "measurements"), size = yd_args_int(args, "value_size");
+    if (!yd_live_source_fits((uint32_t)measurements, (uint32_t)size)) {
+        (void)snprintf(why, why_size,
+                       "measurements and value_size: %lld values of %lld bytes take more than the 32 GiB there is room "
+                       "for; less of one of both",
+                       (long long)measurements, (long long)size);
+        return YD_EINVAL;
+    }
     return yd__live_access_check(yd_args_find(args, "access"), why, why_size);
 }
 

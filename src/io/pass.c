@@ -1,6 +1,6 @@
 /* io/pass.c: Unix sockets that pass descriptors. libc only.
  *
- *   listen: bind NAME.new ─ listen ─ rename to NAME          a name that is there answers
+ *   listen: bind NAME.??? ─ listen ─ rename to NAME          a name that is there answers
  *   unlisten: the name, if it is this socket's still ─ close   so nobody can have taken it over in between
  *
  * What can fail: the usual of sockets; a peer that does not read (YD_EAGAIN, the caller decides); a message that brings
@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,19 +45,35 @@ int yd_pass_connect(const char *path, int *ret_fd)
     return 0;
 }
 
+/* Under a name of its own, so that two who open one path at once do not take each other's. What one who died before
+ * his rename left there stays, and is passed by. */
+static int bind_to_free(const char *path, int fd, char *beside, size_t size)
+{
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    static atomic_uint turn;
+    for (unsigned tries = 0; tries < 100; tries++) {
+        struct sockaddr_un address;
+        unsigned n = (unsigned)getpid() * 7 + atomic_fetch_add_explicit(&turn, 1, memory_order_relaxed);
+        if (snprintf(beside, size, "%s.%c%c%c", path, digits[n / 1296 % 36], digits[n / 36 % 36], digits[n % 36]) >=
+            (int)size)
+            return YD_ETOOBIG;
+        int error = address_of(beside, &address);
+        if (error) return error;
+        if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0) return 0;
+        if (errno != EADDRINUSE) return yd_error_from_errno(errno);
+    }
+    return YD_EADDRINUSE;
+}
+
 static int bind_beside(const char *path, mode_t mode, struct yd_pass_listener *listener, struct yd_trail *trail)
 {
     char beside[sizeof((struct sockaddr_un *)0)->sun_path];
-    struct sockaddr_un address;
     struct stat stat;
-    if (snprintf(beside, sizeof beside, "%s.new", path) >= (int)sizeof beside)
+    int error = bind_to_free(path, listener->fd, beside, sizeof beside);
+    if (error == YD_ETOOBIG)
         return yd_trail_add(trail, YD_ETOOBIG, "%s: longer than the %zu bytes that an address of a socket can have",
                             path, sizeof beside - 5);
-    int error = address_of(beside, &address);
-    if (error) return error;
-    (void)unlink(beside); /* of one who died between the two steps below */
-    if (bind(listener->fd, (struct sockaddr *)&address, sizeof address))
-        return yd_trail_add(trail, yd_error_from_errno(errno), "%s: %s", beside, strerror(errno));
+    if (error) return yd_trail_add(trail, error, "%s: %s", beside, yd_error_text(error));
     if (chmod(beside, mode) || listen(listener->fd, BACKLOG) || lstat(beside, &stat) || rename(beside, path)) {
         error = yd_trail_add(trail, yd_error_from_errno(errno), "%s: %s", path, strerror(errno));
         (void)unlink(beside);

@@ -245,7 +245,7 @@ static int make_memory(const struct yd_live_feed *feed, struct yd__subscription 
                                           .capacity = s->names_max,
                                           .is_unsearched = true,
                                           .names_size = (uint64_t)s->names_max * 128,
-                                          .cells_size = cell * s->names_max,
+                                          .cells_size = s->every ? 0 : cell * s->names_max,
                                           .slots = SLOTS,
                                           .is_dense = true,
                                           .is_names = s->every};

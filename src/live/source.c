@@ -21,6 +21,12 @@ struct yd_live_source {
     uint8_t *event; /* YD__SEQUENCE_SIZE + value_max */
 };
 
+bool yd_live_source_fits(uint32_t measurements, uint32_t value_max)
+{
+    uint64_t cell = yd_live_table_cell_size(YD__SEQUENCE_SIZE + value_max, SLOTS, true);
+    return measurements <= YD__TABLE_CAPACITY_MAX && measurements * cell <= (uint64_t)UINT32_MAX * yd__cell_unit(true);
+}
+
 static int create_table(struct yd_live_source *source)
 {
     const struct yd_live_source_options *options = &source->options;

@@ -21,6 +21,8 @@ struct yd_live_source_options {
     uint64_t ring_size; /* of the events: a power of two */
 };
 
+/* Can one table hold so many values of that size, a subscriber's too? 32 GiB are reserved at most. */
+bool yd_live_source_fits(uint32_t measurements, uint32_t value_max);
 struct yd_live_source;
 int yd_live_source_create(const struct yd_live_source_options *options, struct yd_live_source **ret_source);
 void yd_live_source_destroy(struct yd_live_source *source); /* after the last feed; NULL is quiet */

@@ -311,6 +311,17 @@ def nonsense_at_the_door_harms_nobody(folder):
         daemon.stop()
 
 
+def more_than_there_is_room_for_is_refused_by_check(folder):
+    """Measurements and value_size that together need more memory than a table has: said by `yarder check`, with the reason"""
+    for measurements, size, fits in [(3_000_000, '8KiB', False), (2_000_000, '8KiB', True), (16_777_216, '64B', True)]:
+        path = os.path.join(folder, 'x.yd')
+        with open(path, 'w') as f:
+            f.write(f'g :: Graphite(listen: "127.0.0.1:1") -> b :: Broker(measurements: {measurements}, value_size: {size})\n')
+        done = subprocess.run([YARDER, 'check', path], capture_output=True, text=True, timeout=60)
+        assert (done.returncode == 0) == fits, (measurements, done)
+        assert ('take more than the 32 GiB' in done.stderr + done.stdout) != fits, done
+
+
 def subscriptions_are_made_again_by_themselves(folder):
     """The daemon is killed and comes back: an application goes on reading, without a word to it"""
     with daemon_in(folder) as daemon:
@@ -384,4 +395,5 @@ if __name__ == '__main__':
     main(a_thousand_that_never_read_cost_the_healthy_ones_nothing, who_comes_and_goes_leaves_nothing_behind,
          at_most_so_many_a_second, each_application_is_told_of, top_shows_who_subscribed_and_how_they_fare,
          who_lies_about_what_it_read_harms_no_picture, nonsense_at_the_door_harms_nobody, subscriptions_are_made_again_by_themselves,
+         more_than_there_is_room_for_is_refused_by_check,
          killed_and_stopped_at_random)

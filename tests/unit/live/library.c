@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -913,6 +914,40 @@ static void a_name_that_was_taken_over_is_left_to_its_new_owner(void **state)
     assert_int_not_equal(access(path, F_OK), 0);
 }
 
+/* Two who open one address at once: each has a name of its own until it is the address, whatever lies beside. */
+static void *listen_at_once(void *arg)
+{
+    struct yd_pass_listener *listener = arg;
+    struct yd_trail trail = {0};
+    if (yd_pass_listen(path, 0600, listener, &trail)) listener->fd = -1;
+    return NULL;
+}
+
+static void those_who_open_one_address_at_once_do_not_take_each_others(void **state)
+{
+    (void)state;
+    char beside[sizeof path + 8];
+    snprintf(beside, sizeof beside, "%s.new", path);
+    int other = open(beside, O_CREAT | O_WRONLY, 0600); /* somebody's, who is about to rename it */
+    assert_true(other >= 0);
+    close(other);
+    for (int round = 0; round < 200; round++) {
+        enum { AT_ONCE = 3 };
+        struct yd_pass_listener listeners[AT_ONCE];
+        pthread_t threads[AT_ONCE];
+        int fd;
+        for (int i = 0; i < AT_ONCE; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, listen_at_once, &listeners[i]), 0);
+        for (int i = 0; i < AT_ONCE; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(yd_pass_connect(path, &fd), 0);
+        close(fd);
+        for (int i = 0; i < AT_ONCE; i++)
+            if (listeners[i].fd >= 0) yd_pass_unlisten(path, &listeners[i]);
+        assert_int_not_equal(access(path, F_OK), 0); /* its owner was one of them */
+    }
+    assert_int_equal(unlink(beside), 0); /* it is there */
+}
+
 /* ---- a door in this process ---- */
 
 struct asked {
@@ -1088,6 +1123,7 @@ int main(void)
         cmocka_unit_test(a_message_with_more_descriptors_than_wanted_is_gone_with_all_of_them),
         cmocka_unit_test(what_lies_at_the_address_and_is_no_dead_socket_stays),
         cmocka_unit_test(a_name_that_was_taken_over_is_left_to_its_new_owner),
+        cmocka_unit_test(those_who_open_one_address_at_once_do_not_take_each_others),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
