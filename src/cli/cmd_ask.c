@@ -1,4 +1,5 @@
-/* yarder ask: a question to an element that remembers: State, Facts, Events, Window, Forget, Cardinality, Broker. */
+/* yarder ask: a question to an element that remembers: State, Facts, Events, Window, Forget, Cardinality, Broker,
+ * Decom. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -10,9 +10,13 @@
 
 #define PEERS_MAX 65536
 
+struct peer {
+    struct yd_table_item head;
+    uint64_t series; /* that it brought first; it goes with the last of them */
+};
 struct series {
     struct yd_table_item head;
-    const struct yd_table_item *peer;      /* NULL: not known */
+    struct peer *peer;                     /* NULL: not known */
     int64_t last_ns;                       /* something came */
     bool fresh;                            /* since the last flush */
     double value;                          /* counter: the sum; gauge: it */
@@ -28,7 +32,7 @@ void yd_statsd_sums_init(struct yd_statsd_sums *sums, const struct yd_statsd_sum
     *sums = (struct yd_statsd_sums){.options = *options};
     for (unsigned kind = 0; kind < YD_STATSD_KINDS; kind++)
         yd_table_init(&sums->tables[kind], options->alloc, sizeof(struct series), options->series_max);
-    yd_table_init(&sums->peers, options->alloc, sizeof(struct yd_table_item), PEERS_MAX);
+    yd_table_init(&sums->peers, options->alloc, sizeof(struct peer), PEERS_MAX);
 }
 
 static void empty(struct yd_statsd_sums *sums, struct series *series)
@@ -110,11 +114,12 @@ static bool kind_of(const struct yd_record *record, enum yd_statsd_kind *ret)
     }
 }
 
-static const struct yd_table_item *peer_of(struct yd_statsd_sums *sums, struct yd_str peer)
+static struct peer *peer_of(struct yd_statsd_sums *sums, struct yd_str name)
 {
-    const struct yd_table_item *item;
-    if (!peer.size || yd_table_add(&sums->peers, peer, yd_hash_str(peer), &item) < 0) return NULL;
-    return item;
+    struct peer *peer;
+    if (!name.size || yd_table_add(&sums->peers, name, yd_hash_str(name), &peer) < 0) return NULL;
+    peer->series++;
+    return peer;
 }
 
 int yd_statsd_sums_add(struct yd_statsd_sums *sums, const struct yd_batch *batch, uint32_t index, int64_t now_ns)
@@ -271,10 +276,11 @@ void yd_statsd_sums_flush(struct yd_statsd_sums *sums, double seconds, int64_t n
         for (uint32_t i = table->count; i-- > 0;) { /* from the end: removing moves the last one */
             struct series *series = (struct series *)table->items[i];
             saying.name = series->head.name;
-            saying.peer = series->peer ? series->peer->name : YD_STR("");
+            saying.peer = series->peer ? series->peer->head.name : YD_STR("");
             if (series->fresh || sums->options.send_idle)
                 say_series(&saying, (enum yd_statsd_kind)kind, series, seconds);
             if (now_ns - series->last_ns >= sums->options.forget_ns) {
+                if (series->peer && --series->peer->series == 0) yd_table_remove(&sums->peers, series->peer);
                 empty(sums, series);
                 yd_table_remove(table, series);
             }

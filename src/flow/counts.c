@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/text.h"
 #include "flow/runtime.h"
 
@@ -171,16 +172,24 @@ static void publish_receiver(struct yd__flow_wire *wire)
     wire->in.seen_records = wire->in.unreturned_records;
 }
 
+/* A name that is cut ends in what tells it from others that begin alike. */
+static void name_part(char *to, size_t room, struct yd_str name)
+{
+    char end[12] = "";
+    size_t size = YD_MIN(name.size, room - 1);
+    if (size < name.size)
+        size -= (size_t)snprintf(end, sizeof end, "~%08x", (unsigned)(yd_hash_str(name) & UINT32_MAX));
+    while (size && !yd_text_utf8((struct yd_str){name.data, size})) size--;
+    memcpy(to, name.data, size);
+    memcpy(to + size, end, strlen(end) + 1);
+}
+
 static void add_part(void *arg, struct yd_str name, uint64_t count)
 {
     struct yd__published *to = arg;
     struct yd_part_stat *part = &to->parts[YD_MIN(to->stat.part_count, (size_t)YD_PARTS_MAX)];
     if (to->stat.part_count <= YD_PARTS_MAX) *part = (struct yd_part_stat){.count = 0};
-    if (to->stat.part_count < YD_PARTS_MAX) {
-        size_t size = YD_MIN(name.size, sizeof part->name - 1);
-        while (size && !yd_text_utf8((struct yd_str){name.data, size})) size--;
-        memcpy(part->name, name.data, size);
-    }
+    if (to->stat.part_count < YD_PARTS_MAX) name_part(part->name, sizeof part->name, name);
     part->count += count;
     to->stat.part_count = YD_MIN(to->stat.part_count + 1, (size_t)YD_PARTS_MAX + 1);
 }

@@ -89,7 +89,7 @@ struct yd_peer_stat { /* whose records the pump rejected: his address without th
     uint64_t rejected;
 };
 struct yd_part_stat {
-    char name[64]; /* cut; "" : all others */
+    char name[64]; /* a longer one is cut, and ends in ~ and its hash; "": all others */
     uint64_t count;
 };
 enum yd_element_life { YD_LIFE_UP, YD_LIFE_CRASHED, YD_LIFE_STOPPED, YD_LIFE_ENDED };

@@ -137,7 +137,7 @@ static void write_rejects(struct yd_json *json, const struct yd_element_stat *st
     yd_json_array_end(json);
 }
 
-/* "packet": {"flight": 1200, "housekeeping": 120} */
+/* "parts": {"of": "packet", "counts": [{"name": "flight", "count": 1200}, …]} */
 static void write_parts(struct yd_json *json, const struct yd_element_stat *stat)
 {
     if (!stat->part_count) return;

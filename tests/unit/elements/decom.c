@@ -115,6 +115,47 @@ static void a_wrong_definition_is_refused_with_its_place(void **state)
     tested_close(&t);
 }
 
+struct counted {
+    char names[2][64];
+    uint64_t counts[2];
+    size_t count;
+};
+
+static void visit(void *arg, const struct yd_element_stat *stat)
+{
+    struct counted *counted = arg;
+    if (strcmp(stat->name, "d") != 0) return;
+    counted->count = stat->part_count;
+    for (size_t i = 0; i < stat->part_count && i < 2; i++) {
+        memcpy(counted->names[i], stat->parts[i].name, sizeof counted->names[i]);
+        counted->counts[i] = stat->parts[i].count;
+    }
+}
+
+static void packets_whose_long_names_begin_alike_are_counted_apart(void **state)
+{
+#define LONG "a_name_that_is_long_and_longer_and_goes_on_until_it_does_not_fit_any_more_"
+    struct tested t;
+    struct counted counted = {.count = 0};
+    (void)state;
+    begin(&t, "packet " LONG "a\n  id u8 = 1\npacket " LONG "b\n  id u8 = 2\n", "");
+    feed(&t, YD_STR("\1"));
+    feed(&t, YD_STR("\2"));
+    feed(&t, YD_STR("\2"));
+    yd_run_stat_ask(t.run);
+    tested_run(&t, YD_NS_PER_MS);
+    yd_run_stat(t.run, &(struct yd_run_stat_visit){.element = visit, .arg = &counted});
+    assert_int_equal(counted.count, 2);
+    assert_int_equal(counted.counts[0], 1);
+    assert_int_equal(counted.counts[1], 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(strlen(counted.names[i]), 63);
+        assert_memory_equal(counted.names[i], LONG, 54);
+    }
+    assert_string_not_equal(counted.names[0], counted.names[1]);
+    finish(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +164,7 @@ int main(void)
         cmocka_unit_test(neighbours_of_a_bad_packet_survive),
         cmocka_unit_test(what_counters_miss_is_told_and_said),
         cmocka_unit_test(a_wrong_definition_is_refused_with_its_place),
+        cmocka_unit_test(packets_whose_long_names_begin_alike_are_counted_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

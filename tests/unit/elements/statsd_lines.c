@@ -259,22 +259,28 @@ static void no_reject(void *arg, enum yd_statsd_reason reason, struct yd_str lin
 static void hear_sum(void *arg, struct yd_str name, struct yd_str peer, enum yd_kind kind, double value)
 {
     struct summing *summing = arg;
-    assert_int_equal(peer.size, 0); /* nobody was named */
     char number[32];
     say(&summing->text, kind == YD_TALLY ? "tally " : "");
+    if (peer.size) yd_buf_printf(&summing->text, "%.*s: ", YD_STR_FMT(peer));
     yd_buf_str(&summing->text, name);
     yd_buf_char(&summing->text, ' ');
     yd_buf_add(&summing->text, number, yd_text_put_f64(number, value));
 }
 
-static void feed(struct summing *summing, const char *text)
+static void feed_from(struct summing *summing, const char *peer, const char *text)
 {
     struct yd_statsd_options options = {.sink = {summing, sum_batch, no_reject}, .seed = 7};
     struct yd_statsd *statsd;
     assert_int_equal(yd_statsd_create(&options, &statsd), 0);
+    yd_statsd_origin(statsd, yd_str_of(peer));
     (void)yd_statsd_parse(statsd, yd_str_of(text), NOW);
     yd_statsd_flush(statsd);
     yd_statsd_destroy(statsd);
+}
+
+static void feed(struct summing *summing, const char *text)
+{
+    feed_from(summing, "", text); /* nobody is named */
 }
 
 static void expect_sums(struct summing *summing, const char *expected)
@@ -371,6 +377,30 @@ TEST(what_cannot_be_said_is_counted)
     yd_buf_fini(&line);
 }
 
+TEST(who_brought_a_name_is_forgotten_with_his_last_one)
+{
+    UNUSED;
+    struct summing summing = {.now_ns = 1};
+    yd_buf_init(&summing.text, NULL);
+    yd_statsd_sums_init(&summing.sums, &plain_options);
+    feed_from(&summing, "one", "a:1|g\nb:2|g");
+    feed_from(&summing, "two", "c:3|g\na:4|g");
+    expect_sums(&summing, "two: c 3; one: b 2; one: a 4");
+    assert_int_equal(summing.sums.peers.count, 2);
+    summing.now_ns = 90;
+    feed_from(&summing, "three", "b:5|g");
+    summing.now_ns = 101;
+    expect_sums(&summing, "one: b 5"); /* a and c are forgotten, and with c who brought it */
+    assert_int_equal(summing.sums.peers.count, 1);
+    summing.now_ns = 190;
+    expect_sums(&summing, "");
+    assert_int_equal(summing.sums.peers.count, 0);
+    feed_from(&summing, "two", "b:6|g");
+    expect_sums(&summing, "two: b 6");
+    yd_statsd_sums_fini(&summing.sums);
+    yd_buf_fini(&summing.text);
+}
+
 TEST(limits_refuse_new_names_and_count_what_is_over)
 {
     UNUSED;
@@ -411,6 +441,7 @@ int main(void)
         cmocka_unit_test(idle_names_are_said_again_when_asked_for),
         cmocka_unit_test(timers_have_the_figures_that_statsd_has),
         cmocka_unit_test(what_cannot_be_said_is_counted),
+        cmocka_unit_test(who_brought_a_name_is_forgotten_with_his_last_one),
         cmocka_unit_test(limits_refuse_new_names_and_count_what_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
