@@ -545,7 +545,7 @@ static void a_door_that_opens_again_with_the_same_table_gives_nothing_twice(void
     expect(speed, 3, 0);
     publish(&writer, "speed", 4, 2);
     tell(&writer, &order);
-    for (int tries = 0; !live->pending && tries < 20000; tries++) usleep(1000);
+    for (int tries = 0; !yd__load(&live->pending, ACQUIRE) && tries < 20000; tries++) usleep(1000);
     expect(speed, 5, 1);
     yd_live_close(live);
     kill_writer(&writer);
