@@ -142,12 +142,12 @@ static void copy_member(const struct yd_broker_member *member, struct shown *sho
     struct yd_live_feed_said said = said_by(member, &stat.unread);
     stat.subscriptions = atomic_load_explicit(&member->subscriptions, memory_order_relaxed);
     stat.names = atomic_load_explicit(&member->names, memory_order_relaxed);
-    stat.passed = atomic_load_explicit(&member->passed, memory_order_relaxed);
-    stat.paced = atomic_load_explicit(&member->paced, memory_order_relaxed);
-    stat.overrun = atomic_load_explicit(&member->overrun, memory_order_relaxed);
-    stat.unplaced = atomic_load_explicit(&member->unplaced, memory_order_relaxed);
-    stat.got = said.got;
-    stat.lost = said.lost;
+    stat.counts.passed = atomic_load_explicit(&member->passed, memory_order_relaxed);
+    stat.counts.paced = atomic_load_explicit(&member->paced, memory_order_relaxed);
+    stat.counts.overrun = atomic_load_explicit(&member->overrun, memory_order_relaxed);
+    stat.counts.unplaced = atomic_load_explicit(&member->unplaced, memory_order_relaxed);
+    stat.counts.got = said.got;
+    stat.counts.lost = said.lost;
     shown->stat = stat;
     (void)snprintf(shown->name, sizeof shown->name, "%s", application_of(member));
 }
@@ -179,12 +179,12 @@ static void tell_all(void *arg, const struct yd_application_visit *visit)
     if (!visit->ended) return;
     struct yd_ended_stat stat = {.element = element,
                                  .count = atomic_load(&broker->ended_count),
-                                 .passed = atomic_load(&broker->ended_passed),
-                                 .paced = atomic_load(&broker->ended_paced),
-                                 .overrun = atomic_load(&broker->ended_overrun),
-                                 .unplaced = atomic_load(&broker->ended_unplaced),
-                                 .got = atomic_load(&broker->ended_got),
-                                 .lost = atomic_load(&broker->ended_lost)};
+                                 .counts.passed = atomic_load(&broker->ended_passed),
+                                 .counts.paced = atomic_load(&broker->ended_paced),
+                                 .counts.overrun = atomic_load(&broker->ended_overrun),
+                                 .counts.unplaced = atomic_load(&broker->ended_unplaced),
+                                 .counts.got = atomic_load(&broker->ended_got),
+                                 .counts.lost = atomic_load(&broker->ended_lost)};
     visit->ended(visit->arg, &stat);
 }
 

@@ -143,6 +143,10 @@ void yd_run_stat(struct yd_run *run, const struct yd_run_stat_visit *visit);
 void yd_run_waits(struct yd_run *run, const struct yd_wait_visit *visit);
 
 /* A program that an element serves, and what it got. passed = got + lost + unread, of those in order. */
+struct yd_application_counts {                 /* values */
+    uint64_t passed, paced, overrun, unplaced; /* handed on; left out by its rate; lost on the way, by where */
+    uint64_t got, lost;                        /* as it says: read; overwritten before it read them */
+};
 struct yd_application_stat {
     const char *element, *name; /* as it calls itself: anything */
     uint64_t id;                /* one who comes later, or beside it, has another */
@@ -150,13 +154,14 @@ struct yd_application_stat {
     uint32_t user;
     unsigned priority;
     uint64_t subscriptions, names;
-    uint64_t passed, paced, overrun, unplaced; /* values handed on; left out by its rate; lost on the way, by where */
-    uint64_t got, lost, unread;                /* as it says: read; overwritten before it read them; and the rest */
-    bool is_stopped;                           /* its process is, by a signal or a debugger */
+    struct yd_application_counts counts;
+    uint64_t unread; /* handed on, neither read nor overwritten */
+    bool is_stopped; /* its process is, by a signal or a debugger */
 };
 struct yd_ended_stat { /* of all that have left an element, together */
     const char *element;
-    uint64_t count, passed, paced, overrun, unplaced, got, lost;
+    uint64_t count;
+    struct yd_application_counts counts;
 };
 struct yd_application_visit {
     void (*application)(void *arg, const struct yd_application_stat *stat);

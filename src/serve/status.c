@@ -300,6 +300,16 @@ static void write_wait(void *arg, const struct yd_wait *wait)
     yd_json_object_end(json);
 }
 
+static void write_application_counts(struct yd_json *json, const struct yd_application_counts *counts)
+{
+    key_u64(json, "passed", counts->passed);
+    key_u64(json, "paced", counts->paced);
+    key_u64(json, "overrun", counts->overrun);
+    key_u64(json, "unplaced", counts->unplaced);
+    key_u64(json, "got", counts->got);
+    key_u64(json, "lost", counts->lost);
+}
+
 static void write_application(void *arg, const struct yd_application_stat *stat)
 {
     struct yd_json *json = arg;
@@ -314,12 +324,7 @@ static void write_application(void *arg, const struct yd_application_stat *stat)
     key_u64(json, "priority", stat->priority);
     key_u64(json, "subscriptions", stat->subscriptions);
     key_u64(json, "names", stat->names);
-    key_u64(json, "passed", stat->passed);
-    key_u64(json, "paced", stat->paced);
-    key_u64(json, "overrun", stat->overrun);
-    key_u64(json, "unplaced", stat->unplaced);
-    key_u64(json, "got", stat->got);
-    key_u64(json, "lost", stat->lost);
+    write_application_counts(json, &stat->counts);
     key_u64(json, "unread", stat->unread);
     yd_json_object_end(json);
 }
@@ -330,12 +335,7 @@ static void write_ended(void *arg, const struct yd_ended_stat *stat)
     yd_json_object(json);
     key_text(json, "element", stat->element);
     key_u64(json, "count", stat->count);
-    key_u64(json, "passed", stat->passed);
-    key_u64(json, "paced", stat->paced);
-    key_u64(json, "overrun", stat->overrun);
-    key_u64(json, "unplaced", stat->unplaced);
-    key_u64(json, "got", stat->got);
-    key_u64(json, "lost", stat->lost);
+    write_application_counts(json, &stat->counts);
     yd_json_object_end(json);
 }
 

@@ -51,15 +51,17 @@ def at_once_everything_is_logged_in_its_order_and_time(folder):
 
 
 def its_pace_is_kept(folder):
-    """a second of capture takes a second, or half of one at twice the speed; times as captured, or as replayed"""
+    """a second of capture takes a second, four take two at twice the speed; times as captured, or as replayed"""
     packets = [(START + i * 100_000_000, frame(bytes([i]))) for i in range(11)]
     records, _, seconds = replay(folder + '/1', capture(packets))
     assert len(records) == 11 and seconds >= 1.0, seconds
     assert records[-1]['time'].startswith('2023-11-14T22:13:21')
+    # Long enough that a machine may stall for a second of it.
+    packets = [(START + i * 100_000_000, frame(bytes([i]))) for i in range(41)]
     records, _, seconds = replay(folder + '/2', capture(packets), ', speed: 2.0, times: "now"')
-    assert len(records) == 11 and seconds >= 0.5, seconds
+    assert len(records) == 41 and seconds >= 2.0, seconds
     assert not records[0]['time'].startswith('2023-11-14')
-    assert len({r['time'] for r in records}) > 2, 'they are spread over the time of the replay'
+    assert len({r['time'] for r in records}) > 5, 'they are spread over the time of the replay'
 
 
 def what_is_no_datagram_is_counted_and_a_broken_file_said(folder):

@@ -71,10 +71,10 @@ static inline struct yd_plan *decoded_plan(struct decoded *decoded, const char *
     return r < 0 ? NULL : plan;
 }
 
-/* Packets in hex, spaces between; a '|' ends a packet. */
-static inline void decode_raw(struct decoded *decoded, const char *ydm, const char *hex, bool raw)
+/* Begins with the definition; the decoder's counts and lines come into `decoded` with its end. */
+static inline struct yd_plan *decoded_begin(struct decoded *decoded, const char *ydm, bool raw,
+                                            struct yd_decoder **ret_decoder)
 {
-    struct yd_decoder *decoder;
     *decoded = (struct decoded){0};
     yd_buf_init(&decoded->lines, NULL);
     yd_buf_init(&decoded->errors, NULL);
@@ -82,25 +82,41 @@ static inline void decode_raw(struct decoded *decoded, const char *ydm, const ch
     if (!plan) print_message("%s\n", decoded->errors.data);
     assert_non_null(plan);
     struct yd_decoder_options options = {.arg = decoded, .batch = decoded_batch};
-    assert_int_equal(yd_decoder_create(plan, &options, NULL, &decoder), 0);
+    assert_int_equal(yd_decoder_create(plan, &options, NULL, ret_decoder), 0);
+    return plan;
+}
+
+/* One piece of hex, with spaces, up to a '|' or the end; returns its bytes. Stands in a block of exactly its size, so
+ * that a sanitizer sees any byte too far. */
+static inline size_t decoded_take(struct decoded *decoded, struct yd_decoder *decoder, const char **hex)
+{
+    const char *at = *hex;
+    char bytes[4096];
+    size_t size = 0;
+    for (; *at && *at != '|'; at++) {
+        unsigned byte;
+        if (*at == ' ') continue;
+        assert_int_equal(sscanf(at, "%2x", &byte), 1);
+        bytes[size++] = (char)byte;
+        at++;
+    }
+    *hex = at + (*at == '|');
+    char *exact = malloc(size ? size : 1);
+    memcpy(exact, bytes, size);
+    decoded->result = yd_decoder_take(decoder, 1000, (struct yd_str){exact, size});
+    assert_true(decoded->result >= 0);
+    free(exact);
+    return size;
+}
+
+/* Packets in hex, spaces between; a '|' ends a packet. */
+static inline void decode_raw(struct decoded *decoded, const char *ydm, const char *hex, bool raw)
+{
+    struct yd_decoder *decoder;
+    struct yd_plan *plan = decoded_begin(decoded, ydm, raw, &decoder);
     while (*hex) {
-        /* In a block of exactly its size, so that a sanitizer sees any byte too far. */
-        char bytes[4096];
-        size_t size = 0;
-        for (; *hex && *hex != '|'; hex++) {
-            unsigned byte;
-            if (*hex == ' ') continue;
-            assert_int_equal(sscanf(hex, "%2x", &byte), 1);
-            bytes[size++] = (char)byte;
-            hex++;
-        }
-        if (*hex == '|') hex++;
-        char *exact = malloc(size ? size : 1);
-        memcpy(exact, bytes, size);
-        decoded->result = yd_decoder_take(decoder, 1000, (struct yd_str){exact, size});
-        assert_true(decoded->result >= 0);
+        (void)decoded_take(decoded, decoder, &hex);
         assert_int_equal(yd_decoder_flush(decoder), 0);
-        free(exact);
     }
     yd_buf_char(&decoded->lines, 0);
     yd_decoder_counts(decoder, &decoded->counts);

@@ -421,7 +421,7 @@ static void every_failed_allocation_is_survived(void **state)
 
 int main(void)
 {
-    const char *given = getenv("YD_SEED");
+    const char *given = getenv("YARDER_SEED");
     uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
     print_message("# seed %llu\n", (unsigned long long)seed);
     yd_rng_init(&rng, seed);

@@ -12,33 +12,9 @@ static uint64_t bits_in;
 static void run(struct decoded *decoded, const char *ydm, const char *hex)
 {
     struct yd_decoder *decoder;
-    *decoded = (struct decoded){0};
-    yd_buf_init(&decoded->lines, NULL);
-    yd_buf_init(&decoded->errors, NULL);
-    struct yd_plan *plan = decoded_plan(decoded, ydm, false);
-    if (!plan) print_message("%s\n", decoded->errors.data);
-    assert_non_null(plan);
-    struct yd_decoder_options options = {.arg = decoded, .batch = decoded_batch};
-    assert_int_equal(yd_decoder_create(plan, &options, NULL, &decoder), 0);
+    struct yd_plan *plan = decoded_begin(decoded, ydm, false, &decoder);
     bits_in = 0;
-    while (*hex) {
-        char bytes[4096];
-        size_t size = 0;
-        for (; *hex && *hex != '|'; hex++) {
-            unsigned byte;
-            if (*hex == ' ') continue;
-            assert_int_equal(sscanf(hex, "%2x", &byte), 1);
-            bytes[size++] = (char)byte;
-            hex++;
-        }
-        hex += *hex == '|';
-        char *exact = malloc(size);
-        memcpy(exact, bytes, size);
-        decoded->result = yd_decoder_take(decoder, 1000, (struct yd_str){exact, size});
-        assert_true(decoded->result >= 0);
-        free(exact);
-        bits_in += size * 8;
-    }
+    while (*hex) bits_in += decoded_take(decoded, decoder, &hex) * 8;
     assert_int_equal(yd_decoder_end(decoder), 0);
     assert_int_equal(yd_decoder_flush(decoder), 0);
     yd_buf_char(&decoded->lines, 0);

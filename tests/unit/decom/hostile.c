@@ -84,9 +84,9 @@ static void feed(const char *text, unsigned packets, bool some_decode)
 static void random_packets_of_every_kind_harm_nothing(void **state)
 {
     (void)state;
-    const char *given = getenv("YD_SEED");
+    const char *given = getenv("YARDER_SEED");
     seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-    print_message("# YD_SEED=%" PRIu64 "\n", seed);
+    print_message("# YARDER_SEED=%" PRIu64 "\n", seed);
     feed(everything, 20000, true);
     feed(frames, 4000, false);
 }

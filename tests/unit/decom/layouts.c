@@ -197,9 +197,9 @@ static void compare(const struct slow *fields, unsigned count, uint64_t size, st
 static void every_layout_decodes_as_the_slow_decoder_says(void **state)
 {
     (void)state;
-    const char *given = getenv("YD_SEED");
+    const char *given = getenv("YARDER_SEED");
     uint64_t begin = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
-    print_message("# YD_SEED=%" PRIu64 "\n", begin);
+    print_message("# YARDER_SEED=%" PRIu64 "\n", begin);
     seed = begin;
     for (unsigned round = 0; round < ROUNDS; round++) {
         struct slow fields[FIELDS_MAX];

@@ -19,11 +19,11 @@
 #include "live/bell_wait.h"
 #include "live/door_format.h"
 
+#include "../live/door_folder.h"
+
 #define S         INT64_C(1000000000)
 #define VALUE_MAX 64
 #define CLIENTS   64
-
-static char folder[64], path[80];
 
 /* ---- the daemon's side ---- */
 
@@ -490,22 +490,6 @@ static void subscriptions_survive_many_daemons(void **state)
         stop(daemon);
     }
     yd_live_close(live);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/yarder-broker-XXXXXX");
-    if (!mkdtemp(folder)) return -1;
-    snprintf(path, sizeof path, "%s/broker.sock", folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    unlink(path);
-    return rmdir(folder);
 }
 
 int main(void)

@@ -16,7 +16,7 @@
 #include "live/feed.h"
 #include "live/table_write.h"
 
-static char folder[64], path[80];
+#include "door_folder.h"
 
 /* ---- what fails ---- */
 
@@ -287,22 +287,6 @@ static void the_library_survives_every_failure(void **state)
     close(kept.end);
     yd_live_door_close(kept.door);
     put_memory_away(&kept);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/yarder-failing-XXXXXX");
-    if (!mkdtemp(folder)) return -1;
-    snprintf(path, sizeof path, "%s/live.sock", folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    unlink(path);
-    return rmdir(folder);
 }
 
 int main(void)

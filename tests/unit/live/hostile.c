@@ -13,8 +13,7 @@
 #include "live/door_format.h"
 
 #include "../../fuzz/live_region.c" /* the same changes as the fuzzer's, at random */
-
-static char folder[64], path[80];
+#include "door_folder.h"
 
 static uint64_t step(uint64_t *seed)
 {
@@ -320,22 +319,6 @@ static void what_was_lost_before_the_first_record_is_counted_wherever_the_writer
     yd_live_table_destroy(still.table);
     yd_live_bell_destroy(&still.bell);
     yd_live_ring_destroy(&still.ring);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/yarder-liar-XXXXXX");
-    if (!mkdtemp(folder)) return -1;
-    snprintf(path, sizeof path, "%s/live.sock", folder);
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    unlink(path);
-    return rmdir(folder);
 }
 
 int main(void)
