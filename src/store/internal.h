@@ -246,7 +246,7 @@ struct yd_warming {
     struct yd_alloc *alloc;
     struct yd__block **blocks;
     uint32_t *ids;
-    uint32_t block_count, id_count;
+    uint32_t block_count, block_room, id_count;
     int64_t from, to;
 };
 

@@ -921,7 +921,7 @@ void yd_warming_free(void *opaque)
     struct yd_warming *warming = opaque;
     if (!warming) return;
     struct yd_alloc *alloc = warming->alloc;
-    yd_alloc_put(alloc, warming->blocks, warming->block_count * sizeof *warming->blocks);
+    yd_alloc_put(alloc, warming->blocks, warming->block_room * sizeof *warming->blocks);
     yd_alloc_put(alloc, warming->ids, warming->id_count * sizeof *warming->ids);
     yd_alloc_put(alloc, warming, sizeof *warming);
 }

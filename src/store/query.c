@@ -919,8 +919,9 @@ int yd_query_step(struct yd_query_run *run, struct yd_batch **ret_batch, struct 
 
 #define WARM_IDS 2048 /* series seen to at once */
 
-/* Blocks the query may read of that are colder than that. */
-static uint32_t colder(const struct yd_query_run *run, enum yd__warm than, struct yd__block **ret)
+/* Blocks the query may read of that are colder than that; the first `room` of them into `ret`. The keeper's thread
+ * warms meanwhile: asked once more there may be fewer. */
+static uint32_t colder(const struct yd_query_run *run, enum yd__warm than, struct yd__block **ret, uint32_t room)
 {
     const struct yd_history *history = run->history;
     uint32_t count = 0;
@@ -928,30 +929,31 @@ static uint32_t colder(const struct yd_query_run *run, enum yd__warm than, struc
         struct yd__block *block = history->blocks[i];
         if (block->head.time_max < run->plan.read_from || block->head.time_min > run->plan.read_to) continue;
         if (yd__block_warm(block) >= than) continue;
-        if (ret) ret[count] = block;
+        if (count < room) ret[count] = block;
         count++;
     }
     return count;
 }
 
-/* What cannot be had (memory) is read when it is met, by whoever meets it. */
-static struct yd_warming *warming_of(struct yd_query_run *run, enum yd__warm than, uint32_t count, const uint32_t *ids,
+/* NULL: nothing is colder than that. What cannot be had (memory) is read when it is met, by whoever meets it. */
+static struct yd_warming *warming_of(struct yd_query_run *run, enum yd__warm than, const uint32_t *ids,
                                      uint32_t id_count)
 {
-    struct yd_warming *warming = yd_alloc_zero(run->alloc, sizeof *warming);
+    uint32_t room = colder(run, than, NULL, 0);
+    struct yd_warming *warming = room ? yd_alloc_zero(run->alloc, sizeof *warming) : NULL;
     if (!warming) return NULL;
     *warming = (struct yd_warming){.alloc = run->alloc,
-                                   .block_count = count,
+                                   .block_room = room,
                                    .id_count = id_count,
                                    .from = run->plan.read_from,
                                    .to = run->plan.read_to};
-    warming->blocks = yd_alloc_get(run->alloc, count * sizeof *warming->blocks);
+    warming->blocks = yd_alloc_get(run->alloc, room * sizeof *warming->blocks);
     if (id_count) warming->ids = yd_alloc_get(run->alloc, id_count * sizeof *ids);
     if (!warming->blocks || (id_count && !warming->ids)) {
         yd_warming_free(warming);
         return NULL;
     }
-    (void)colder(run, than, warming->blocks);
+    warming->block_count = YD_MIN(colder(run, than, warming->blocks, room), room);
     if (id_count) memcpy(warming->ids, ids, id_count * sizeof *ids);
     return warming;
 }
@@ -960,9 +962,8 @@ bool yd_query_is_cold(struct yd_query_run *run, struct yd_warming **ret_warming)
 {
     *ret_warming = NULL;
     if (!run->index_warm) {
-        uint32_t count = colder(run, YD__WARM_INDEX, NULL);
         run->index_warm = true;
-        if (count) *ret_warming = warming_of(run, YD__WARM_INDEX, count, NULL, 0);
+        *ret_warming = warming_of(run, YD__WARM_INDEX, NULL, 0);
         return *ret_warming != NULL;
     }
     if (run->phase != READ && run->phase != GROUP) return false;
@@ -970,8 +971,8 @@ bool yd_query_is_cold(struct yd_query_run *run, struct yd_warming **ret_warming)
                   : run->group < run->group_count ? run->starts[run->group]
                                                   : run->id_count;
     if (at < run->warm || at >= run->id_count) return false;
-    uint32_t count = colder(run, YD__WARM, NULL), ids = YD_MIN(run->id_count - at, WARM_IDS);
+    uint32_t ids = YD_MIN(run->id_count - at, WARM_IDS);
     run->warm = at + ids;
-    if (count) *ret_warming = warming_of(run, YD__WARM, count, run->ids + at, ids);
+    *ret_warming = warming_of(run, YD__WARM, run->ids + at, ids);
     return *ret_warming != NULL;
 }

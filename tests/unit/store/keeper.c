@@ -12,6 +12,7 @@
 
 struct disk {
     struct yd_fs *fs;
+    struct yd_alloc *alloc; /* the history's; NULL: the C library's */
     struct yd_history *history;
     struct yd_keeper *keeper;
     struct yd_keeper_options options;
@@ -28,7 +29,8 @@ static void said(void *arg, const char *text)
 static int disk_open(struct disk *disk)
 {
     struct yd_trail trail = {0};
-    disk->history = test_history(&(struct yd_history_options){.durable = true, .keep_ns = disk->options.keep_ns});
+    disk->history = test_history(
+        &(struct yd_history_options){.alloc = disk->alloc, .durable = true, .keep_ns = disk->options.keep_ns});
     disk->options.fs = disk->fs;
     disk->options.folder = "h";
     int error = yd_keeper_open(&disk->options, disk->history, said, disk, &disk->keeper, &trail);
@@ -218,6 +220,47 @@ static void what_was_not_read_since_the_start_is_cold_until_the_keeper_has_read_
         assert_int_equal(again, points);
         disk_end(&disk);
     }
+}
+
+/* As if the keeper's thread had its turn in the midst of each allocation. */
+struct busy_keeper {
+    struct yd_alloc alloc;
+    struct yd_keeper *keeper;
+};
+
+static void *warm_and_get(struct yd_alloc *self, void *ptr, size_t old_size, size_t new_size)
+{
+    struct busy_keeper *busy = YD_CONTAINER(self, struct busy_keeper, alloc);
+    if (busy->keeper && new_size) (void)yd_keeper_warm(busy->keeper, UINT64_MAX);
+    return yd_alloc_resize(NULL, ptr, old_size, new_size);
+}
+
+static void a_block_warmed_while_the_cold_ones_are_listed_is_not_among_them(void **state)
+{
+    (void)state;
+    struct busy_keeper busy = {.alloc.resize = warm_and_get};
+    struct disk disk = {.alloc = &busy.alloc};
+    uint64_t points;
+    disk_begin(&disk);
+    for (int i = 0; i < 4; i++) {
+        fold_range(&disk, 3000, EPOCH + i * DAY, 10 * SECOND, 2, i);
+        assert_int_equal(flush(&disk), 0);
+    }
+    disk_close(&disk);
+    assert_int_equal(disk_open(&disk), 0);
+    struct yd_series_query query = {.start_ns = EPOCH, .end_ns = EPOCH + 4 * DAY, .metric = YD_STR("m"), .none = true};
+    struct yd_query_run *run;
+    struct yd_warming *warming;
+    assert_int_equal(yd_query_start(disk.history, &query, &run, NULL), 0);
+    busy.keeper = disk.keeper;
+    assert_true(yd_query_is_cold(run, &warming));
+    busy.keeper = NULL;
+    assert_in_range(warming->block_count, 1, 3); /* of four */
+    yd_warming_do(warming);
+    yd_warming_free(warming);
+    yd_query_destroy(run);
+    assert_int_equal(ask_cold(&disk, EPOCH, EPOCH + 4 * DAY, true, &points), 2); /* the series' chunks */
+    disk_end(&disk);
 }
 
 /* The keeper's thread: warms on by itself, and does what a query that was put aside asks for. */
@@ -857,6 +900,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_start_maps_blocks_and_has_every_point),
         cmocka_unit_test(what_was_not_read_since_the_start_is_cold_until_the_keeper_has_read_it),
+        cmocka_unit_test(a_block_warmed_while_the_cold_ones_are_listed_is_not_among_them),
         cmocka_unit_test(blocks_are_read_while_the_keeper_reads_them_beforehand),
         cmocka_unit_test(of_two_points_of_one_time_the_later_folded_counts),
         cmocka_unit_test(integers_stay_exact_through_merges),
