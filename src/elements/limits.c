@@ -11,33 +11,22 @@
 #include <yarder/element.h>
 #include <yarder/name.h>
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "decom/limits.h"
-#include "decom/tokens.h"
 #include "elements/clock.h"
+#include "elements/limits_rules.h"
 #include "elements/redefine.h"
 #include "elements/rows.h"
 #include "elements/saved.h"
 #include "elements/table.h"
-#include "io/file.h"
 
 enum { PORT_INPUT, PORT_OUTPUT, PORT_QUERY };
 enum { TIMER_SILENCE = 1 };
 enum { REASON_NAMES, REASON_MEMORY };
-#define RULES_MAX   (1u << 20)
-#define WILD_MAX    4096 /* rules whose name has wildcards: each name that comes is held against all of them */
-#define FILE_MAX    (4u << 20)
 #define SUMMARY_MAX 400
 #define SAVED_FORM  1
 
-struct named_rule {
-    struct yd_pattern *pattern; /* NULL: the name itself, with whatever tags */
-    uint32_t rule;
-};
 struct watched {
     struct yd_table_item head;
     uint32_t item;
@@ -45,12 +34,8 @@ struct watched {
     char summary[SUMMARY_MAX]; /* of the last change */
 };
 struct limiter {
-    struct yd_limits *limits;
-    struct yd_intern texts;   /* of the rules' names, in their order: a rule's other sets stand under the same one */
-    struct named_rule *rules; /* by the text's number */
-    uint32_t rule_room, rule_count;
-    uint32_t *wild, wild_count; /* rules whose name is a pattern */
-    struct yd_arena arena;
+    struct yd_limits_rules rules;
+    struct yd_limits *limits; /* the rules' engine */
     struct yd_table table;
     struct watched **by_item;
     uint32_t by_item_room;
@@ -60,286 +45,19 @@ struct limiter {
     struct yd_str set_from;
     struct yd_redefine_late late; /* what a definition that changed has made, and the outputs were full */
     int64_t armed;
-    bool pass, ended, opened;
+    bool pass, ended;
 };
-
-/* ---- rules ---- */
-
-/* Without anything that means something in patterns: it is what the metric of a name is, letter by letter. */
-static bool is_plain(struct yd_str text)
-{
-    for (size_t i = 0; i < text.size; i++)
-        if (strchr("*?\\ ,=", text.data[i]) || (unsigned char)text.data[i] < 0x20) return false;
-    return text.size > 0;
-}
-
-static int new_rule(struct limiter *state, struct yd_str all, const struct yd_token *name, uint32_t at,
-                    struct yd_mistake *mistake)
-{
-    struct named_rule made = {.rule = YD_LIMIT_NEW};
-    bool wild = !is_plain(name->text);
-    if (at == RULES_MAX || (wild && state->wild_count == WILD_MAX))
-        return yd_mistake_say(mistake, YD_ETOOBIG, all, name->offset, name->size, "more than %u rules%s",
-                              wild ? WILD_MAX : RULES_MAX, wild ? " whose names have wildcards" : "");
-    int error = wild ? yd_pattern_compile(name->text, &made.pattern) : 0;
-    if (error == YD_ENOMEM) return error;
-    if (error < 0)
-        return yd_mistake_say(mistake, YD_EFORMAT, all, name->offset, name->size, "this is not a name pattern");
-    if (wild) state->wild[state->wild_count++] = at;
-    state->rules[at] = made;
-    state->rule_count = at + 1;
-    return 0;
-}
-
-static int add_rule(struct limiter *state, struct yd_str all, const struct yd_token *name,
-                    const struct yd_limit_clause *clause, struct yd_mistake *mistake)
-{
-    uint32_t at;
-    if (state->rule_count == state->rule_room) {
-        uint32_t room = YD_MAX(64u, state->rule_room * 2);
-        struct named_rule *grown = realloc(state->rules, room * sizeof *grown);
-        if (!grown) return YD_ENOMEM;
-        state->rules = grown;
-        state->rule_room = room;
-    }
-    int error = yd_intern_add(&state->texts, name->text, &at);
-    if (error == 1) error = new_rule(state, all, name, at, mistake);
-    if (error < 0) return error;
-    error = yd_limits_define(state->limits, &state->rules[at].rule, clause);
-    if (error == YD_EEXIST)
-        return yd_mistake_say(mistake, error, all, name->offset, name->size, "'%.*s' has limits for this set already",
-                              (int)YD_MIN(name->text.size, (size_t)100), name->text.data);
-    if (error == YD_EFULL)
-        return yd_mistake_say(mistake, YD_ETOOBIG, all, name->offset, name->size, "more than 63 sets");
-    return error;
-}
-
-/* The name of a rule: up to a space, so that patterns need no quotes; or between backticks. */
-static int read_name(struct yd_tokens *tokens, struct yd_token *name, struct yd_mistake *mistake)
-{
-    struct yd_tokens ahead = *tokens;
-    int error = yd_token_next(&ahead, name, NULL);
-    if (error == 0 && (name->type == YD_TOKEN_END || name->quoted)) {
-        *tokens = ahead;
-        return 0;
-    }
-    size_t end = name->offset;
-    while (end < tokens->text.size && !strchr(" \t\r\n", tokens->text.data[end])) end++;
-    name->type = YD_TOKEN_NAME;
-    name->size = end - name->offset;
-    name->text = (struct yd_str){tokens->text.data + name->offset, name->size};
-    tokens->at = end;
-    if (yd_text_utf8(name->text)) return 0;
-    return yd_mistake_say(mistake, YD_EFORMAT, tokens->text, name->offset, name->size, "this is not UTF-8 text");
-}
-
-/* Lines of `NAME limits …`, a clause may not be broken. */
-static int read_rules(struct limiter *state, struct yd_str text, struct yd_mistake *mistake)
-{
-    struct yd_str copy = yd_arena_str(&state->arena, text);
-    struct yd_tokens tokens = {.text = copy};
-    *mistake = (struct yd_mistake){0};
-    if (!copy.data) return YD_ENOMEM;
-    for (;;) {
-        struct yd_token name;
-        struct yd_limit_clause clause;
-        struct yd_mistake inner;
-        int error = read_name(&tokens, &name, mistake);
-        if (error < 0) return error;
-        if (name.type == YD_TOKEN_END) return 0;
-        const char *end = memchr(copy.data + tokens.at, '\n', copy.size - tokens.at);
-        size_t size = end ? (size_t)(end - copy.data) - tokens.at : copy.size - tokens.at;
-        error = yd_limit_parse((struct yd_str){copy.data + tokens.at, size}, NULL, &clause, &inner);
-        if (error < 0) {
-            yd_mistake_move(&inner, copy, tokens.at + inner.offset);
-            *mistake = inner;
-            return error;
-        }
-        tokens.at += size;
-        error = add_rule(state, copy, &name, &clause, mistake);
-        if (error < 0) return error;
-    }
-}
-
-static void place_words(const struct yd_mistake *mistake, char *to, size_t size)
-{
-    (void)snprintf(to, size, "%u:%u: %s%s%s%s", mistake->line, mistake->column, mistake->message,
-                   *mistake->help ? " (" : "", mistake->help, *mistake->help ? ")" : "");
-}
-
-static int open_rules(struct limiter *state)
-{
-    yd_arena_init(&state->arena, NULL);
-    yd_buf_init(&state->cache, NULL);
-    state->opened = true;
-    yd_intern_init(&state->texts, NULL, 0);
-    state->wild = calloc(WILD_MAX, sizeof *state->wild);
-    if (!state->wild) return YD_ENOMEM;
-    return yd_limits_create(NULL, &state->limits);
-}
-
-static void close_rules(struct limiter *state)
-{
-    for (uint32_t i = 0; i < state->rule_count; i++) yd_pattern_destroy(state->rules[i].pattern);
-    free(state->rules);
-    free(state->wild);
-    yd_intern_fini(&state->texts);
-    yd_limits_destroy(state->limits);
-    yd_arena_fini(&state->arena);
-    yd_buf_fini(&state->cache);
-}
-
-static int read_list(struct limiter *state, const struct yd_arg *list, size_t *ret_number, struct yd_mistake *mistake)
-{
-    int error = 0;
-    for (size_t i = 0; i < list->list.count && error == 0; i++) {
-        *ret_number = i + 1;
-        error = list->list.items[i].type == YD_PARAM_TEXT
-                    ? read_rules(state, list->list.items[i].text, mistake)
-                    : yd_mistake_say(mistake, YD_EINVAL, YD_STR(""), 0, 0,
-                                     "a rule is a text: \"name yellow 10..90 red 0..100\"");
-    }
-    return error;
-}
-
-static int check(const struct yd_args *args, char *why, size_t why_size)
-{
-    const struct yd_arg *list = yd_args_find(args, "rules"), *set = yd_args_find(args, "set");
-    struct limiter state = {0};
-    struct yd_mistake mistake = {0};
-    char words[500];
-    size_t number = 0;
-    if ((list != NULL) + (yd_args_find(args, "file") != NULL) + (yd_args_find(args, "definition") != NULL) != 1) {
-        (void)snprintf(why, why_size, "give either rules or file or definition");
-        return YD_EINVAL;
-    }
-    if (!list) return 0;
-    int error = open_rules(&state);
-    if (error == 0) error = read_list(&state, list, &number, &mistake);
-    bool no_set = error == 0 && set && set->text.size && !yd_limits_use(state.limits, set->text);
-    close_rules(&state);
-    if (no_set) {
-        (void)snprintf(why, why_size, "set: no rule has limits of a set '%.*s'", YD_STR_FMT(set->text));
-        return YD_EINVAL;
-    }
-    if (error == 0 || error == YD_ENOMEM) return error;
-    place_words(&mistake, words, sizeof words);
-    (void)snprintf(why, why_size, "rules, number %zu, %s", number, words);
-    return YD_EINVAL;
-}
-
-struct defining {
-    struct limiter *state;
-    struct yd_mistake mistake;
-};
-
-static int add_defined(void *arg, struct yd_str pattern, const struct yd_limit_clause *clause)
-{
-    struct defining *defining = arg;
-    struct yd_str copy = yd_arena_str(&defining->state->arena, pattern);
-    if (!copy.data) return YD_ENOMEM;
-    struct yd_token name = {.type = YD_TOKEN_NAME, .size = copy.size, .text = copy};
-    return add_rule(defining->state, copy, &name, clause, &defining->mistake);
-}
-
-/* What a definition of packets limits; it has been checked as a whole. */
-static int take_plan(struct limiter *state, const struct yd_plan *plan, char *why)
-{
-    struct defining defining = {.state = state};
-    int error = yd_plan_each_limits(plan, add_defined, &defining);
-    if (error < 0) {
-        const char *words = defining.mistake.error ? defining.mistake.message : yd_error_text(error);
-        (void)snprintf(why, YD_DEFINITION_WHY, " %s", words);
-        return error;
-    }
-    if (state->rule_count) return 0;
-    (void)snprintf(
-        why, YD_DEFINITION_WHY,
-        " it limits nothing: write  limits yellow 10..90 red 0..100  behind a field, or take this Limits out");
-    return YD_EINVAL;
-}
-
-static int check_set(const struct limiter *state, struct yd_str set, char *why)
-{
-    if (!set.size || yd_limits_use(state->limits, set)) return 0;
-    (void)snprintf(why, YD_DEFINITION_WHY, " no rule has limits of a set '%.*s': write  limits set %.*s red 0..100",
-                   (int)YD_MIN(set.size, (size_t)100), set.data, (int)YD_MIN(set.size, (size_t)100), set.data);
-    return YD_EINVAL;
-}
-
-static const struct yd_plan_options closely = {.closely = true};
-
-static int check_file(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size)
-{
-    struct limiter state = {0};
-    struct yd_mistake mistake = {0};
-    char words[YD_DEFINITION_WHY] = "";
-    struct yd_plan *plan;
-    int error = open_rules(&state);
-    if (error == 0 && strcmp(param, "definition") == 0) {
-        error = yd_definition_read(yd_args_text(args, "definition").data, text, &closely, words, &plan);
-        if (error == 0) {
-            error = take_plan(&state, plan, words);
-            yd_plan_destroy(plan);
-        }
-    } else if (error == 0) {
-        error = read_rules(&state, text, &mistake);
-        if (error < 0) place_words(&mistake, words, sizeof words);
-    }
-    if (error == 0) error = check_set(&state, yd_args_text(args, "set"), words);
-    if (error < 0) (void)snprintf(why, why_size, "%s", words);
-    close_rules(&state);
-    return error;
-}
-
-static int read_file(struct yd_element *element, struct limiter *state, const char *path)
-{
-    char *data, words[500];
-    size_t size;
-    struct yd_mistake mistake = {0};
-    int error = yd_fs_read_all(yd_element_fs(element), path, FILE_MAX, &data, &size);
-    if (error < 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
-    error = read_rules(state, (struct yd_str){data, size}, &mistake);
-    free(data);
-    if (error == 0) return 0;
-    if (mistake.error == 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
-    place_words(&mistake, words, sizeof words);
-    return yd_element_fail(element, error, "%s:%s", path, words);
-}
-
-/* text: what is in the file; NULL: it is read. */
-static int read_definition(struct yd_element *element, struct limiter *state, const char *path,
-                           const struct yd_str *text)
-{
-    char why[YD_DEFINITION_WHY];
-    struct yd_plan *plan;
-    int error = text ? yd_definition_read(path, *text, &closely, why, &plan)
-                     : yd_definition_open(yd_element_fs(element), path, &closely, why, &plan);
-    if (error < 0) return yd_element_fail(element, error, "definition: %s", why);
-    error = take_plan(state, plan, why);
-    yd_plan_destroy(plan);
-    return error < 0 ? yd_element_fail(element, error, "definition: %s:%s", path, why) : 0;
-}
 
 static int set_up(struct yd_element *element, struct limiter *state, const struct yd_str *text)
 {
     const struct yd_args *args = yd_element_args(element);
-    const struct yd_arg *list = yd_args_find(args, "rules"), *file = yd_args_find(args, "file");
-    const struct yd_arg *definition = yd_args_find(args, "definition");
-    struct yd_mistake mistake;
-    char why[YD_DEFINITION_WHY];
-    size_t number;
     yd_table_init(&state->table, NULL, sizeof(struct watched), (uint64_t)yd_args_int(args, "names"));
+    yd_buf_init(&state->cache, NULL);
     state->pass = yd_args_bool(args, "pass");
     state->set_from = yd_args_text(args, "set_from");
-    int error = open_rules(state);
-    if (error == 0)
-        error = definition ? read_definition(element, state, definition->text.data, text)
-                : file     ? read_file(element, state, file->text.data)
-                           : read_list(state, list, &number, &mistake);
+    int error = yd_limits_rules_open(&state->rules, element, text);
     if (error < 0) return error;
-    error = check_set(state, yd_args_text(args, "set"), why);
-    if (error < 0) return yd_element_fail(element, error, "set:%s", why);
+    state->limits = state->rules.limits;
     return yd_builder_create(NULL, &state->builder);
 }
 
@@ -347,7 +65,8 @@ static void close_limiter(void *opaque)
 {
     struct limiter *state = opaque;
     yd_table_fini(&state->table);
-    if (state->opened) close_rules(state);
+    yd_limits_rules_close(&state->rules);
+    yd_buf_fini(&state->cache);
     free(state->by_item);
     yd_builder_destroy(state->builder);
     yd_redefine_late_cut(&state->late, 0);
@@ -362,24 +81,12 @@ static int open_limiter(struct yd_element *element, void *opaque)
 
 /* ---- names ---- */
 
-/* The first rule that matches: the one of just this name, or a pattern before it. */
-static uint32_t rule_of(const struct limiter *state, struct yd_str name)
-{
-    const char *tags = name.size ? memchr(name.data, ' ', name.size) : NULL;
-    struct yd_str metric = {name.data, tags ? (size_t)(tags - name.data) : name.size};
-    uint32_t own = yd_intern_find(&state->texts, metric); /* YD_INTERN_NONE is behind all rules */
-    if (own < state->rule_count && state->rules[own].pattern) own = YD_INTERN_NONE;
-    for (uint32_t i = 0; i < state->wild_count && state->wild[i] < own; i++)
-        if (yd_pattern_match(state->rules[state->wild[i]].pattern, name)) return state->wild[i];
-    return own;
-}
-
 static int watch(struct limiter *state, struct watched *watched)
 {
-    uint32_t i = rule_of(state, watched->head.name);
-    watched->has_rule = i < state->rule_count;
+    uint32_t rule;
+    watched->has_rule = yd_limits_rules_find(&state->rules, watched->head.name, &rule);
     if (!watched->has_rule) return 0;
-    int error = yd_limits_watch(state->limits, state->rules[i].rule, &watched->item);
+    int error = yd_limits_watch(state->limits, rule, &watched->item);
     if (error < 0) return error;
     if (watched->item >= state->by_item_room) {
         uint32_t room = YD_MAX(64u, watched->item * 2);
@@ -768,7 +475,7 @@ static int tell_unlimited(struct limiter *state, const struct limiter *next, int
     for (uint32_t i = 0; i < state->table.count && error == 0; i++) {
         const struct watched *watched = (const struct watched *)state->table.items[i];
         struct yd_limit_status status;
-        if (!watched->has_rule || rule_of(next, watched->head.name) < next->rule_count) continue;
+        if (!watched->has_rule || yd_limits_rules_find(&next->rules, watched->head.name, NULL)) continue;
         yd_limits_status(state->limits, watched->item, &status);
         if (!status.known) continue;
         for (int j = 0; j < 2 && error == 0; j++) {
@@ -822,7 +529,7 @@ static enum yd_turn_result redefine(struct limiter *state, struct yd_input *inpu
     arm(state, input, out);
     yd_state_changed(out);
     yd_say(out, 0, "%s: another definition: limits for %u names",
-           yd_args_text(yd_element_args(element), "definition").data, state->rule_count);
+           yd_args_text(yd_element_args(element), "definition").data, state->rules.rule_count);
     yd_rows_begin(&rows, input, out);
     return yd_rows_end(&rows);
 }
@@ -904,8 +611,8 @@ const struct yd_element_class yd_class_limits = {
     .params = params,
     .reasons = reasons,
     .state_size = sizeof(struct limiter),
-    .check = check,
-    .check_file = check_file,
+    .check = yd_limits_rules_check,
+    .check_file = yd_limits_rules_check_file,
     .open = open_limiter,
     .close = close_limiter,
     .receive = receive,
