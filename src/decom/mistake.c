@@ -49,6 +49,12 @@ int yd_mistake_say(struct yd_mistake *mistake, int error, struct yd_str text, si
     return error;
 }
 
+void yd_mistake_line(const struct yd_mistake *mistake, char *to, size_t size)
+{
+    (void)snprintf(to, size, "%u:%u: %s%s%s%s", mistake->line, mistake->column, mistake->message,
+                   *mistake->help ? " (" : "", mistake->help, *mistake->help ? ")" : "");
+}
+
 void yd_mistake_show(const struct yd_mistake *mistake, struct yd_str text, const char *path, uint32_t line_first,
                      struct yd_buf *to)
 {

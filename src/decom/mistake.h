@@ -24,8 +24,10 @@ int yd_mistake_say(struct yd_mistake *mistake, int error, struct yd_str text, si
                    const char *format, ...) YD_PRINTF(6, 7);
 /* The same mistake, told in a longer text that holds the one it was made in. */
 void yd_mistake_move(struct yd_mistake *mistake, struct yd_str text, size_t offset);
-/* As above, with the line and a caret. `text` is what the offset counts in; `line_first` is where its first line stands
- * in `path` (0: as 1); an empty path is left out. */
+/* On one line: `LINE:COLUMN: message (help)`. */
+void yd_mistake_line(const struct yd_mistake *mistake, char *to, size_t size);
+/* As on top, with the line and a caret. `text` is what the offset counts in; `line_first` is where its first line
+ * stands in `path` (0: as 1); an empty path is left out. */
 void yd_mistake_show(const struct yd_mistake *mistake, struct yd_str text, const char *path, uint32_t line_first,
                      struct yd_buf *to);
 

@@ -53,12 +53,6 @@ struct derive {
 
 /* ---- rules ---- */
 
-static void place_words(const struct yd_mistake *mistake, char *to, size_t size)
-{
-    (void)snprintf(to, size, "%u:%u: %s%s%s%s", mistake->line, mistake->column, mistake->message,
-                   *mistake->help ? " (" : "", mistake->help, *mistake->help ? ")" : "");
-}
-
 static int read_list(struct yd_derive_rules *rules, const struct yd_arg *list, struct yd_mistake *mistake,
                      size_t *ret_source)
 {
@@ -91,7 +85,7 @@ static int check(const struct yd_args *args, char *why, size_t why_size)
     if (error == 0) error = yd_derive_rules_finish(&rules, &mistake, &source);
     yd_derive_rules_fini(&rules);
     if (error == YD_ENOMEM || error == 0) return error;
-    place_words(&mistake, words, sizeof words);
+    yd_mistake_line(&mistake, words, sizeof words);
     (void)snprintf(why, why_size, "rules, number %zu, %s", source + 1, words);
     return YD_EINVAL;
 }
@@ -152,7 +146,7 @@ static int check_file(const struct yd_args *args, const char *param, struct yd_s
     yd_derive_rules_init(&rules, NULL);
     int error = read_rules(&rules, text, &mistake);
     yd_derive_rules_fini(&rules);
-    if (error < 0) place_words(&mistake, why, why_size);
+    if (error < 0) yd_mistake_line(&mistake, why, why_size);
     return error;
 }
 
@@ -167,7 +161,7 @@ static int read_file(struct yd_element *element, struct derive *derive, const ch
     free(data);
     if (error == 0) return 0;
     if (mistake.error == 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
-    place_words(&mistake, words, sizeof words);
+    yd_mistake_line(&mistake, words, sizeof words);
     return yd_element_fail(element, error, "%s:%s", path, words);
 }
 

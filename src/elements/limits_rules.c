@@ -114,12 +114,6 @@ static int read_rules(struct yd_limits_rules *rules, struct yd_str text, struct 
     }
 }
 
-static void place_words(const struct yd_mistake *mistake, char *to, size_t size)
-{
-    (void)snprintf(to, size, "%u:%u: %s%s%s%s", mistake->line, mistake->column, mistake->message,
-                   *mistake->help ? " (" : "", mistake->help, *mistake->help ? ")" : "");
-}
-
 static int open_rules(struct yd_limits_rules *rules)
 {
     *rules = (struct yd_limits_rules){0};
@@ -175,7 +169,7 @@ int yd_limits_rules_check(const struct yd_args *args, char *why, size_t why_size
         return YD_EINVAL;
     }
     if (error == 0 || error == YD_ENOMEM) return error;
-    place_words(&mistake, words, sizeof words);
+    yd_mistake_line(&mistake, words, sizeof words);
     (void)snprintf(why, why_size, "rules, number %zu, %s", number, words);
     return YD_EINVAL;
 }
@@ -237,7 +231,7 @@ int yd_limits_rules_check_file(const struct yd_args *args, const char *param, st
         }
     } else if (error == 0) {
         error = read_rules(&rules, text, &mistake);
-        if (error < 0) place_words(&mistake, words, sizeof words);
+        if (error < 0) yd_mistake_line(&mistake, words, sizeof words);
     }
     if (error == 0) error = check_set(&rules, yd_args_text(args, "set"), words);
     if (error < 0) (void)snprintf(why, why_size, "%s", words);
@@ -256,7 +250,7 @@ static int read_file(struct yd_element *element, struct yd_limits_rules *rules, 
     free(data);
     if (error == 0) return 0;
     if (mistake.error == 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
-    place_words(&mistake, words, sizeof words);
+    yd_mistake_line(&mistake, words, sizeof words);
     return yd_element_fail(element, error, "%s:%s", path, words);
 }
 
