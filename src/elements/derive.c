@@ -13,7 +13,6 @@
 #include <yarder/element.h>
 #include <yarder/name.h>
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/text.h"
@@ -22,10 +21,8 @@
 #include "elements/redefine.h"
 #include "elements/rows.h"
 #include "elements/saved.h"
-#include "io/file.h"
 
 enum { PORT_INPUT, PORT_OUTPUT, PORT_QUERY };
-#define FILE_MAX    (4u << 20)
 #define TEXT_MAX    4096 /* a longer text has no value in rules */
 #define TAKEN_KINDS (YD_KINDS_NUMERIC)
 #define NOT_A_SLOT  UINT32_MAX
@@ -51,156 +48,22 @@ struct derive {
     bool pass, together, read_in;
 };
 
-/* ---- rules ---- */
-
-static int read_list(struct yd_derive_rules *rules, const struct yd_arg *list, struct yd_mistake *mistake,
-                     size_t *ret_source)
-{
-    for (size_t i = 0; list && i < list->list.count; i++) {
-        *ret_source = i;
-        if (list->list.items[i].type != YD_PARAM_TEXT)
-            return yd_mistake_say(mistake, YD_EINVAL, YD_STR(""), 0, 0, "a rule is a text: \"name = expression\"");
-        int error = yd_derive_rules_read(rules, list->list.items[i].text, mistake);
-        if (error < 0) return error;
-    }
-    return 0;
-}
-
-static int check(const struct yd_args *args, char *why, size_t why_size)
-{
-    const struct yd_arg *list = yd_args_find(args, "rules");
-    struct yd_derive_rules rules;
-    struct yd_mistake mistake;
-    char words[500];
-    size_t source = 0;
-    int sources = (list != NULL) + (yd_args_find(args, "file") != NULL) + (yd_args_find(args, "lua") != NULL) +
-                  (yd_args_find(args, "definition") != NULL);
-    if (sources != 1) {
-        (void)snprintf(why, why_size, "give either rules or file or definition or lua");
-        return YD_EINVAL;
-    }
-    if (!list) return 0; /* check_file sees it */
-    yd_derive_rules_init(&rules, NULL);
-    int error = read_list(&rules, list, &mistake, &source);
-    if (error == 0) error = yd_derive_rules_finish(&rules, &mistake, &source);
-    yd_derive_rules_fini(&rules);
-    if (error == YD_ENOMEM || error == 0) return error;
-    yd_mistake_line(&mistake, words, sizeof words);
-    (void)snprintf(why, why_size, "rules, number %zu, %s", source + 1, words);
-    return YD_EINVAL;
-}
-
-static int read_rules(struct yd_derive_rules *rules, struct yd_str text, struct yd_mistake *mistake)
-{
-    size_t source;
-    *mistake = (struct yd_mistake){0};
-    int error = yd_derive_rules_read(rules, text, mistake);
-    return error < 0 ? error : yd_derive_rules_finish(rules, mistake, &source);
-}
-
-/* What a definition of packets derives; it has been checked as a whole. */
-static int take_plan(struct yd_derive_rules *rules, const struct yd_plan *plan, char *why)
-{
-    struct yd_mistake mistake = {0};
-    struct yd_buf text;
-    size_t source;
-    yd_buf_init(&text, NULL);
-    int error = yd_plan_derive_rules(plan, &text);
-    if (error == 0) error = yd_derive_rules_read(rules, yd_buf_view(&text), &mistake);
-    if (error == 0) error = yd_derive_rules_finish(rules, &mistake, &source);
-    yd_buf_fini(&text);
-    if (error < 0) {
-        (void)snprintf(why, YD_DEFINITION_WHY, " %s", mistake.error ? mistake.message : yd_error_text(error));
-        return error;
-    }
-    if (rules->rule_count) return 0;
-    (void)snprintf(why, YD_DEFINITION_WHY,
-                   " it derives nothing: write  derive NAME = EXPRESSION  in it, or take this Derive out");
-    return YD_EINVAL;
-}
-
-static const struct yd_plan_options closely = {.closely = true};
-
-static int check_definition(const struct yd_args *args, struct yd_str text, char *why, size_t why_size)
-{
-    struct yd_derive_rules rules;
-    char words[YD_DEFINITION_WHY];
-    struct yd_plan *plan;
-    int error = yd_definition_read(yd_args_text(args, "definition").data, text, &closely, words, &plan);
-    if (error == 0) {
-        yd_derive_rules_init(&rules, NULL);
-        error = take_plan(&rules, plan, words);
-        yd_derive_rules_fini(&rules);
-        yd_plan_destroy(plan);
-    }
-    if (error < 0) (void)snprintf(why, why_size, "%s", words);
-    return error;
-}
-
 static int check_file(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size)
 {
-    struct yd_derive_rules rules;
-    struct yd_mistake mistake;
     if (strcmp(param, "lua") == 0) return yd_derive_script_check(args, text, why, why_size);
-    if (strcmp(param, "definition") == 0) return check_definition(args, text, why, why_size);
-    yd_derive_rules_init(&rules, NULL);
-    int error = read_rules(&rules, text, &mistake);
-    yd_derive_rules_fini(&rules);
-    if (error < 0) yd_mistake_line(&mistake, why, why_size);
-    return error;
-}
-
-static int read_file(struct yd_element *element, struct derive *derive, const char *path)
-{
-    char *data, words[500];
-    size_t size;
-    struct yd_mistake mistake;
-    int error = yd_fs_read_all(yd_element_fs(element), path, FILE_MAX, &data, &size);
-    if (error < 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
-    error = read_rules(&derive->rules, (struct yd_str){data, size}, &mistake);
-    free(data);
-    if (error == 0) return 0;
-    if (mistake.error == 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
-    yd_mistake_line(&mistake, words, sizeof words);
-    return yd_element_fail(element, error, "%s:%s", path, words);
-}
-
-/* text: what is in the file; NULL: it is read. */
-static int read_definition(struct yd_element *element, struct derive *derive, const char *path,
-                           const struct yd_str *text)
-{
-    char why[YD_DEFINITION_WHY];
-    struct yd_plan *plan;
-    int error = text ? yd_definition_read(path, *text, &closely, why, &plan)
-                     : yd_definition_open(yd_element_fs(element), path, &closely, why, &plan);
-    if (error < 0) return yd_element_fail(element, error, "definition: %s", why);
-    error = take_plan(&derive->rules, plan, why);
-    yd_plan_destroy(plan);
-    return error < 0 ? yd_element_fail(element, error, "definition: %s:%s", path, why) : 0;
+    return yd_derive_rules_check_file(args, param, text, why, why_size);
 }
 
 static int set_up(struct yd_element *element, struct derive *derive, const struct yd_str *definition)
 {
     const struct yd_args *args = yd_element_args(element);
-    const struct yd_arg *list = yd_args_find(args, "rules"), *file = yd_args_find(args, "file");
-    struct yd_mistake mistake;
-    size_t source;
-    int error;
     yd_derive_rules_init(&derive->rules, NULL);
     derive->read_in = true;
     yd_buf_init(&derive->cache, NULL);
     derive->pass = yd_args_bool(args, "pass");
     derive->together = yd_args_bool(args, "together");
-    if (yd_args_find(args, "lua")) {
-        error = yd_derive_script_open(&derive->script, element, &derive->rules);
-    } else if (file) {
-        error = read_file(element, derive, file->text.data);
-    } else if (yd_args_find(args, "definition")) {
-        error = read_definition(element, derive, yd_args_text(args, "definition").data, definition);
-    } else {
-        error = read_list(&derive->rules, list, &mistake, &source);
-        if (error == 0) error = yd_derive_rules_finish(&derive->rules, &mistake, &source);
-    }
+    int error = yd_args_find(args, "lua") ? yd_derive_script_open(&derive->script, element, &derive->rules)
+                                          : yd_derive_rules_open(&derive->rules, element, definition);
     if (error < 0) return error;
     const struct yd_derive_rules *rules = &derive->rules;
     derive->job_count = derive->script.script ? derive->script.handler_count : rules->rule_count;
@@ -783,7 +646,7 @@ const struct yd_element_class yd_class_derive = {
     .params = params,
     .reasons = reasons,
     .state_size = sizeof(struct derive),
-    .check = check,
+    .check = yd_derive_rules_check,
     .check_file = check_file,
     .open = open_derive,
     .close = close_derive,

@@ -1,14 +1,19 @@
-/* Rules of a Derive: read, compiled, sorted. See derive_rules.h.
+/* Rules of a Derive: read, compiled, sorted; and where they stand. See derive_rules.h.
  *
  * Compiled twice: once to learn what each reads, and, in order, once more when the types of what it reads are known.
  * What can fail: mistakes, told with their place; memory. */
 #include "elements/derive_rules.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <yarder/name.h>
 
 #include "decom/tokens.h"
+#include "elements/definition.h"
+#include "io/file.h"
+
+#define FILE_MAX (4u << 20)
 
 void yd_derive_rules_init(struct yd_derive_rules *rules, struct yd_alloc *alloc)
 {
@@ -258,4 +263,145 @@ int yd_derive_rules_finish(struct yd_derive_rules *rules, struct yd_mistake *mis
         *ret_source = rules->rules[i].source;
     }
     return error < 0 ? error : link_readers(rules);
+}
+
+/* ---- where they stand ---- */
+
+static int read_list(struct yd_derive_rules *rules, const struct yd_arg *list, struct yd_mistake *mistake,
+                     size_t *ret_source)
+{
+    for (size_t i = 0; list && i < list->list.count; i++) {
+        *ret_source = i;
+        if (list->list.items[i].type != YD_PARAM_TEXT)
+            return yd_mistake_say(mistake, YD_EINVAL, YD_STR(""), 0, 0, "a rule is a text: \"name = expression\"");
+        int error = yd_derive_rules_read(rules, list->list.items[i].text, mistake);
+        if (error < 0) return error;
+    }
+    return 0;
+}
+
+int yd_derive_rules_check(const struct yd_args *args, char *why, size_t why_size)
+{
+    const struct yd_arg *list = yd_args_find(args, "rules");
+    struct yd_derive_rules rules;
+    struct yd_mistake mistake;
+    char words[500];
+    size_t source = 0;
+    int sources = (list != NULL) + (yd_args_find(args, "file") != NULL) + (yd_args_find(args, "lua") != NULL) +
+                  (yd_args_find(args, "definition") != NULL);
+    if (sources != 1) {
+        (void)snprintf(why, why_size, "give either rules or file or definition or lua");
+        return YD_EINVAL;
+    }
+    if (!list) return 0; /* check_file sees it */
+    yd_derive_rules_init(&rules, NULL);
+    int error = read_list(&rules, list, &mistake, &source);
+    if (error == 0) error = yd_derive_rules_finish(&rules, &mistake, &source);
+    yd_derive_rules_fini(&rules);
+    if (error == YD_ENOMEM || error == 0) return error;
+    yd_mistake_line(&mistake, words, sizeof words);
+    (void)snprintf(why, why_size, "rules, number %zu, %s", source + 1, words);
+    return YD_EINVAL;
+}
+
+static int read_rules(struct yd_derive_rules *rules, struct yd_str text, struct yd_mistake *mistake)
+{
+    size_t source;
+    *mistake = (struct yd_mistake){0};
+    int error = yd_derive_rules_read(rules, text, mistake);
+    return error < 0 ? error : yd_derive_rules_finish(rules, mistake, &source);
+}
+
+/* What a definition of packets derives; it has been checked as a whole. */
+static int take_plan(struct yd_derive_rules *rules, const struct yd_plan *plan, char *why)
+{
+    struct yd_mistake mistake = {0};
+    struct yd_buf text;
+    size_t source;
+    yd_buf_init(&text, NULL);
+    int error = yd_plan_derive_rules(plan, &text);
+    if (error == 0) error = yd_derive_rules_read(rules, yd_buf_view(&text), &mistake);
+    if (error == 0) error = yd_derive_rules_finish(rules, &mistake, &source);
+    yd_buf_fini(&text);
+    if (error < 0) {
+        (void)snprintf(why, YD_DEFINITION_WHY, " %s", mistake.error ? mistake.message : yd_error_text(error));
+        return error;
+    }
+    if (rules->rule_count) return 0;
+    (void)snprintf(why, YD_DEFINITION_WHY,
+                   " it derives nothing: write  derive NAME = EXPRESSION  in it, or take this Derive out");
+    return YD_EINVAL;
+}
+
+static const struct yd_plan_options closely = {.closely = true};
+
+static int check_definition(const struct yd_args *args, struct yd_str text, char *why, size_t why_size)
+{
+    struct yd_derive_rules rules;
+    char words[YD_DEFINITION_WHY];
+    struct yd_plan *plan;
+    int error = yd_definition_read(yd_args_text(args, "definition").data, text, &closely, words, &plan);
+    if (error == 0) {
+        yd_derive_rules_init(&rules, NULL);
+        error = take_plan(&rules, plan, words);
+        yd_derive_rules_fini(&rules);
+        yd_plan_destroy(plan);
+    }
+    if (error < 0) (void)snprintf(why, why_size, "%s", words);
+    return error;
+}
+
+int yd_derive_rules_check_file(const struct yd_args *args, const char *param, struct yd_str text, char *why,
+                               size_t why_size)
+{
+    struct yd_derive_rules rules;
+    struct yd_mistake mistake;
+    if (strcmp(param, "definition") == 0) return check_definition(args, text, why, why_size);
+    yd_derive_rules_init(&rules, NULL);
+    int error = read_rules(&rules, text, &mistake);
+    yd_derive_rules_fini(&rules);
+    if (error < 0) yd_mistake_line(&mistake, why, why_size);
+    return error;
+}
+
+static int read_file(struct yd_element *element, struct yd_derive_rules *rules, const char *path)
+{
+    char *data, words[500];
+    size_t size;
+    struct yd_mistake mistake;
+    int error = yd_fs_read_all(yd_element_fs(element), path, FILE_MAX, &data, &size);
+    if (error < 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
+    error = read_rules(rules, (struct yd_str){data, size}, &mistake);
+    free(data);
+    if (error == 0) return 0;
+    if (mistake.error == 0) return yd_element_fail(element, error, "%s: %s", path, yd_error_text(error));
+    yd_mistake_line(&mistake, words, sizeof words);
+    return yd_element_fail(element, error, "%s:%s", path, words);
+}
+
+/* text: what is in the file; NULL: it is read. */
+static int read_definition(struct yd_element *element, struct yd_derive_rules *rules, const char *path,
+                           const struct yd_str *text)
+{
+    char why[YD_DEFINITION_WHY];
+    struct yd_plan *plan;
+    int error = text ? yd_definition_read(path, *text, &closely, why, &plan)
+                     : yd_definition_open(yd_element_fs(element), path, &closely, why, &plan);
+    if (error < 0) return yd_element_fail(element, error, "definition: %s", why);
+    error = take_plan(rules, plan, why);
+    yd_plan_destroy(plan);
+    return error < 0 ? yd_element_fail(element, error, "definition: %s:%s", path, why) : 0;
+}
+
+int yd_derive_rules_open(struct yd_derive_rules *rules, struct yd_element *element, const struct yd_str *definition)
+{
+    const struct yd_args *args = yd_element_args(element);
+    const struct yd_arg *list = yd_args_find(args, "rules"), *file = yd_args_find(args, "file");
+    struct yd_mistake mistake;
+    size_t source;
+    if (file) return read_file(element, rules, file->text.data);
+    if (yd_args_find(args, "definition"))
+        return read_definition(element, rules, yd_args_text(args, "definition").data, definition);
+    int error = read_list(rules, list, &mistake, &source);
+    return error < 0 ? error : yd_derive_rules_finish(rules, &mistake, &source);
 }

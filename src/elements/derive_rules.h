@@ -8,6 +8,8 @@
 #ifndef ELEMENTS_DERIVE_RULES_H
 #define ELEMENTS_DERIVE_RULES_H
 
+#include <yarder/element.h>
+
 #include "base/hash.h"
 #include "decom/expression.h"
 #include "decom/rules.h"
@@ -45,5 +47,13 @@ int yd_derive_rules_read(struct yd_derive_rules *rules, struct yd_str text, stru
 /* Compiles and sorts, once all are there. *ret_source: which text (0, 1 …) the mistake is in; it counts in the text of
  * that source. A circle: YD_EINVAL, its message shows the chain. */
 int yd_derive_rules_finish(struct yd_derive_rules *rules, struct yd_mistake *mistake, size_t *ret_source);
+
+/* Where they stand: in the parameters `rules`, `file` or `definition`. What is wrong with them, as the class's `check`
+ * (a script passes: who has one checks it) and `check_file`. */
+int yd_derive_rules_check(const struct yd_args *args, char *why, size_t why_size);
+int yd_derive_rules_check_file(const struct yd_args *args, const char *param, struct yd_str text, char *why,
+                               size_t why_size);
+/* Read and finished. `definition`: what is in that file; NULL: it is read. What went wrong is said by the element. */
+int yd_derive_rules_open(struct yd_derive_rules *rules, struct yd_element *element, const struct yd_str *definition);
 
 #endif
