@@ -10,43 +10,22 @@
  * A result that has no value though its measurements have (division by zero, overflow) goes out as NIL, suspect. A
  * script (script.h) has handlers in place of rules: fed alike, but they make what they like and do not feed each other.
  * What can fail: rules, refused with their place; a script's calls, counted; memory. */
-#include <yarder/element.h>
-#include <yarder/name.h>
-
 #include <stdlib.h>
 
-#include "base/text.h"
-#include "elements/derive_rules.h"
-#include "elements/derive_script.h"
+#include <yarder/name.h>
+
+#include "elements/derive.h"
 #include "elements/redefine.h"
 #include "elements/rows.h"
-#include "elements/saved.h"
 
 enum { PORT_INPUT, PORT_OUTPUT, PORT_QUERY };
 #define TEXT_MAX    4096 /* a longer text has no value in rules */
 #define TAKEN_KINDS (YD_KINDS_NUMERIC)
 #define NOT_A_SLOT  UINT32_MAX
-#define SAVED_FORM  1
 
 /* Counted by reason: a script's faults, from YD_SCRIPT_ERROR on. */
 static const char *const reasons[] = {"script: error", "script: too many steps", "script: too much memory",
                                       "script: unfit result", NULL};
-
-struct derive {
-    struct yd_derive_rules rules;
-    struct yd_derive_script script;        /* instead of rules, if it has a script */
-    uint32_t job_count;                    /* rules, or the script's handlers */
-    uint64_t blameless;                    /* records that are new, none of which was rejected */
-    struct yd_expression_state **memories; /* by rule; NULL: remembers nothing */
-    struct yd_reading *values;             /* by slot */
-    char **texts;                          /* by slot, of values that are TEXT: TEXT_MAX bytes */
-    uint64_t *due;                         /* bits of rules */
-    uint32_t *fresh, fresh_count;          /* slots that are new */
-    struct yd_buf cache;                   /* slots by name of the batch at hand */
-    struct yd_builder *builder;
-    struct yd_out *out;
-    bool pass, together, read_in;
-};
 
 static int check_file(const struct yd_args *args, const char *param, struct yd_str text, char *why, size_t why_size)
 {
@@ -54,7 +33,7 @@ static int check_file(const struct yd_args *args, const char *param, struct yd_s
     return yd_derive_rules_check_file(args, param, text, why, why_size);
 }
 
-static int set_up(struct yd_element *element, struct derive *derive, const struct yd_str *definition)
+static int set_up(struct yd_element *element, struct yd__derive *derive, const struct yd_str *definition)
 {
     const struct yd_args *args = yd_element_args(element);
     yd_derive_rules_init(&derive->rules, NULL);
@@ -81,7 +60,7 @@ static int set_up(struct yd_element *element, struct derive *derive, const struc
 
 static void close_derive(void *opaque)
 {
-    struct derive *derive = opaque;
+    struct yd__derive *derive = opaque;
     if (!derive->read_in) return;
     for (uint32_t i = 0; derive->memories && i < derive->rules.rule_count; i++)
         yd_expression_state_destroy(derive->memories[i]);
@@ -106,8 +85,7 @@ static int open_derive(struct yd_element *element, void *opaque)
 
 /* ---- values ---- */
 
-/* Texts live as long as the slot has them. */
-static int put_value(struct derive *derive, uint32_t slot, struct yd_reading value)
+int yd__derive_put(struct yd__derive *derive, uint32_t slot, struct yd_reading value)
 {
     if (value.type == YD_TEXT) {
         if (value.size > TEXT_MAX) {
@@ -123,7 +101,7 @@ static int put_value(struct derive *derive, uint32_t slot, struct yd_reading val
     return 0;
 }
 
-static void is_new(struct derive *derive, uint32_t slot_index)
+static void is_new(struct yd__derive *derive, uint32_t slot_index)
 {
     const struct yd_derive_slot *slot = &derive->rules.slots[slot_index];
     derive->values[slot_index].flags |= YD_READING_FRESH;
@@ -152,7 +130,7 @@ static struct yd_reading reading_of(const struct yd_view *view, const struct yd_
 
 /* ---- out ---- */
 
-static int emit_built(struct derive *derive)
+static int emit_built(struct yd__derive *derive)
 {
     struct yd_batch *batch;
     int error = yd_builder_seal(derive->builder, &batch);
@@ -160,7 +138,7 @@ static int emit_built(struct derive *derive)
     return error < 0 ? error : yd_emit(derive->out, PORT_OUTPUT, batch);
 }
 
-static int add_once(struct derive *derive, struct yd_str name, uint64_t hash, const struct yd_reading *value,
+static int add_once(struct yd__derive *derive, struct yd_str name, uint64_t hash, const struct yd_reading *value,
                     int64_t time_ns)
 {
     bool doubtful = value->type == YD_NIL || value->flags & (YD_READING_SUSPECT | YD_READING_CROWDED);
@@ -175,7 +153,7 @@ static int add_once(struct derive *derive, struct yd_str name, uint64_t hash, co
                           (union yd_value){.u64 = value->type == YD_NIL ? 0 : value->bits});
 }
 
-static int add_out(struct derive *derive, struct yd_str name, uint64_t hash, const struct yd_reading *value,
+static int add_out(struct yd__derive *derive, struct yd_str name, uint64_t hash, const struct yd_reading *value,
                    int64_t time_ns)
 {
     int error = add_once(derive, name, hash, value, time_ns);
@@ -186,12 +164,12 @@ static int add_out(struct derive *derive, struct yd_str name, uint64_t hash, con
 
 /* ---- evaluation ---- */
 
-static int evaluate(struct derive *derive, uint32_t index, int64_t time_ns)
+static int evaluate(struct yd__derive *derive, uint32_t index, int64_t time_ns)
 {
     const struct yd_derive_rule *rule = &derive->rules.rules[index];
     struct yd_reading value = yd_expression_eval(rule->expression, derive->values, time_ns, derive->memories[index]);
     bool had = derive->values[rule->slot].type != YD_NIL;
-    int error = put_value(derive, rule->slot, value);
+    int error = yd__derive_put(derive, rule->slot, value);
     if (error < 0) return error;
     if (value.type == YD_NIL && !had && !(value.flags & YD_READING_FAULTS)) return 0; /* it waits for something */
     is_new(derive, rule->slot);
@@ -200,7 +178,7 @@ static int evaluate(struct derive *derive, uint32_t index, int64_t time_ns)
     return add_out(derive, names->strings[rule->slot], names->hashes[rule->slot], &derive->values[rule->slot], time_ns);
 }
 
-static int add_results(struct derive *derive, const struct yd_script_result *results, size_t count, unsigned flags,
+static int add_results(struct yd__derive *derive, const struct yd_script_result *results, size_t count, unsigned flags,
                        int64_t time_ns)
 {
     int error = 0;
@@ -214,7 +192,7 @@ static int add_results(struct derive *derive, const struct yd_script_result *res
 
 /* An evaluation that failed costs its results, and counts one of the records that led to it, once. Without memory of
  * the system's the turn is to be done again. */
-static int blame(struct derive *derive, enum yd_script_fault fault, uint64_t records)
+static int blame(struct yd__derive *derive, enum yd_script_fault fault, uint64_t records)
 {
     const char *why = yd_script_why(derive->script.script);
     if (yd_script_starved(derive->script.script)) return YD_ENOMEM;
@@ -224,7 +202,7 @@ static int blame(struct derive *derive, enum yd_script_fault fault, uint64_t rec
 }
 
 /* A handler of `on`, once everything that it reads has a value. */
-static int run_handler(struct derive *derive, uint32_t index, int64_t time_ns)
+static int run_handler(struct yd__derive *derive, uint32_t index, int64_t time_ns)
 {
     const struct yd_script_result *results;
     size_t count;
@@ -245,7 +223,7 @@ static int run_handler(struct derive *derive, uint32_t index, int64_t time_ns)
 }
 
 /* The handlers of `each` that match a record, in their order. */
-static int run_each(struct derive *derive, uint64_t handlers, const struct yd_view *view,
+static int run_each(struct yd__derive *derive, uint64_t handlers, const struct yd_view *view,
                     const struct yd_record *record, const struct yd_reading *value, bool *ret_blamed)
 {
     int error = 0;
@@ -268,7 +246,7 @@ static int run_each(struct derive *derive, uint64_t handlers, const struct yd_vi
 }
 
 /* All rules that read something new, each once. Those behind a rule come after it, so one pass meets them all. */
-static int evaluate_due(struct derive *derive, int64_t time_ns)
+static int evaluate_due(struct yd__derive *derive, int64_t time_ns)
 {
     int error = 0;
     for (uint32_t word = 0; word <= derive->job_count / 64 && error == 0; word++) {
@@ -288,7 +266,7 @@ static int evaluate_due(struct derive *derive, int64_t time_ns)
 
 /* ---- in ---- */
 
-static void forget_slot(struct derive *derive, uint32_t index)
+static void forget_slot(struct yd__derive *derive, uint32_t index)
 {
     const struct yd_derive_slot *slot = &derive->rules.slots[index];
     derive->values[index] = yd_reading_none(0);
@@ -297,8 +275,8 @@ static void forget_slot(struct derive *derive, uint32_t index)
 }
 
 /* What is forgotten has no value here from now on; what was remembered of it is forgotten, too. */
-static int forget(struct derive *derive, const struct yd_view *view, uint32_t index, const struct yd_pattern *pattern,
-                  uint32_t kinds)
+static int forget(struct yd__derive *derive, const struct yd_view *view, uint32_t index,
+                  const struct yd_pattern *pattern, uint32_t kinds)
 {
     const struct yd_intern *names = &derive->rules.names;
     struct yd_str own = yd_view_name(view, view->records[index].name);
@@ -311,7 +289,7 @@ static int forget(struct derive *derive, const struct yd_view *view, uint32_t in
     return fault == YD_SCRIPT_FINE ? 0 : blame(derive, fault, 0);
 }
 
-static uint32_t slot_of(struct derive *derive, const struct yd_view *view, uint32_t name)
+static uint32_t slot_of(struct yd__derive *derive, const struct yd_view *view, uint32_t name)
 {
     uint32_t *cache = (uint32_t *)(void *)derive->cache.data;
     if (cache[name] == 0) {
@@ -323,7 +301,7 @@ static uint32_t slot_of(struct derive *derive, const struct yd_view *view, uint3
 }
 
 /* A record that no rule reads, or that a rule makes, only passes. */
-static int take(struct derive *derive, const struct yd_view *view, uint32_t index, int64_t *group_time,
+static int take(struct yd__derive *derive, const struct yd_view *view, uint32_t index, int64_t *group_time,
                 uint64_t *folded)
 {
     const struct yd_record *record = &view->records[index];
@@ -342,7 +320,7 @@ static int take(struct derive *derive, const struct yd_view *view, uint32_t inde
     struct yd_reading value = reading_of(view, record);
     if (handlers) error = run_each(derive, handlers, view, record, &value, &blamed);
     if (error < 0 || slot == NOT_A_SLOT) return error;
-    error = put_value(derive, slot, value);
+    error = yd__derive_put(derive, slot, value);
     if (error < 0) return error;
     *group_time = record->time_ns;
     derive->blameless += !blamed;
@@ -351,7 +329,7 @@ static int take(struct derive *derive, const struct yd_view *view, uint32_t inde
 }
 
 /* Where another definition begins: those behind are told in any case. */
-static int pass_mark(struct derive *derive, const struct yd_view *view, uint32_t index, uint64_t *folded)
+static int pass_mark(struct yd__derive *derive, const struct yd_view *view, uint32_t index, uint64_t *folded)
 {
     struct yd_str gone, wider;
     if (view->records[index].kind != YD_ROW || !yd_redefine_mark_read(view, index, &gone, &wider)) return 0;
@@ -362,7 +340,7 @@ static int pass_mark(struct derive *derive, const struct yd_view *view, uint32_t
     return error < 0 ? error : yd_builder_copy(derive->builder, view, index);
 }
 
-static void begin(struct derive *derive, const struct yd_view *view, struct yd_out *out)
+static void begin(struct yd__derive *derive, const struct yd_view *view, struct yd_out *out)
 {
     derive->out = out;
     derive->fresh_count = 0;
@@ -377,7 +355,7 @@ static void begin(struct derive *derive, const struct yd_view *view, struct yd_o
     if (unsaved) yd_say(out, 1, "%s: %s; it begins anew after a restart", derive->script.path, unsaved);
 }
 
-static enum yd_turn_result on_batch(struct derive *derive, struct yd_input *input, struct yd_out *out)
+static enum yd_turn_result on_batch(struct yd__derive *derive, struct yd_input *input, struct yd_out *out)
 {
     uint64_t folded = 0;
     int64_t group_time = 0;
@@ -411,100 +389,10 @@ static enum yd_turn_result on_batch(struct derive *derive, struct yd_input *inpu
     return YD_DONE;
 }
 
-/* ---- what survives ---- */
-
-struct saved_value {
-    uint64_t bits;
-    uint16_t flags;
-    uint8_t type, reserved[5];
-};
-
-static int save(const void *opaque, uint32_t key_group, struct yd_saver *saver)
-{
-    const struct derive *derive = opaque;
-    const struct yd_derive_rules *rules = &derive->rules;
-    uint32_t head[3] = {SAVED_FORM, 0, 0};
-    struct yd_buf memory;
-    int error = 0;
-    if (key_group != 0) return 0;
-    for (uint32_t i = 0; i < rules->slot_count; i++) head[1] += derive->values[i].type != YD_NIL;
-    for (uint32_t i = 0; i < rules->rule_count; i++) head[2] += derive->memories[i] != NULL;
-    head[2] += derive->script.script != NULL;
-    yd_save_bytes(saver, head, sizeof head);
-    for (uint32_t i = 0; i < rules->slot_count; i++) {
-        const struct yd_reading *value = &derive->values[i];
-        bool text = value->type == YD_TEXT;
-        const struct saved_value saved = {.bits = text ? 0 : value->bits, .flags = value->flags, .type = value->type};
-        if (value->type == YD_NIL) continue;
-        yd_save_text(saver, rules->names.strings[i]);
-        yd_save_bytes(saver, &saved, sizeof saved);
-        yd_save_text(saver, text ? (struct yd_str){value->text, value->size} : YD_STR(""));
-    }
-    yd_buf_init(&memory, NULL);
-    for (uint32_t i = 0; i < rules->rule_count && error == 0; i++) {
-        if (!derive->memories[i]) continue;
-        yd_buf_clear(&memory);
-        yd_expression_state_save(derive->memories[i], &memory);
-        if (memory.failed) error = YD_ENOMEM;
-        yd_save_text(saver, rules->names.strings[rules->rules[i].slot]);
-        yd_save_text(saver, yd_buf_view(&memory));
-    }
-    if (derive->script.script) { /* under a name that no rule has */
-        yd_script_save(derive->script.script, &memory);
-        if (memory.failed) error = YD_ENOMEM;
-        yd_save_text(saver, YD_STR(""));
-        yd_save_text(saver, yd_buf_view(&memory));
-    }
-    yd_buf_fini(&memory);
-    return error;
-}
-
-static int load_value(struct derive *derive, struct yd_str *from)
-{
-    struct yd_str name, text;
-    struct saved_value saved;
-    if (!yd_saved_text(from, &name) || !yd_saved_bytes(from, &saved, sizeof saved) || !yd_saved_text(from, &text))
-        return YD_EFORMAT;
-    if (saved.type < YD_BOOL || saved.type > YD_TEXT || saved.flags & ~0xfeu ||
-        (saved.type == YD_BOOL && saved.bits > 1) || !yd_text_utf8(text))
-        return YD_EFORMAT;
-    uint32_t slot = yd_intern_find(&derive->rules.names, name);
-    if (slot == YD_INTERN_NONE) return 0; /* the rules are others now */
-    struct yd_reading value = {.type = saved.type, .flags = saved.flags, .bits = saved.bits};
-    if (saved.type == YD_TEXT) value = yd_reading_text(text, saved.flags);
-    return put_value(derive, slot, value);
-}
-
-/* A rule that reads otherwise now begins anew; the others go on. */
-static int load_memory(struct derive *derive, struct yd_str *from)
-{
-    struct yd_str name, memory;
-    if (!yd_saved_text(from, &name) || !yd_saved_text(from, &memory)) return YD_EFORMAT;
-    if (name.size == 0) return derive->script.script ? yd_derive_script_load(&derive->script, memory) : 0;
-    uint32_t slot = yd_intern_find(&derive->rules.names, name);
-    uint32_t rule = slot == YD_INTERN_NONE ? YD_DERIVE_OUTSIDE : derive->rules.slots[slot].rule;
-    if (rule == YD_DERIVE_OUTSIDE || !derive->memories[rule]) return 0;
-    int error = yd_expression_state_load(derive->memories[rule], memory);
-    return error == YD_EINVAL ? 0 : error;
-}
-
-static int load(void *opaque, uint32_t key_group, struct yd_str saved)
-{
-    struct derive *derive = opaque;
-    uint32_t head[3];
-    int error = 0;
-    (void)key_group;
-    if (!yd_saved_bytes(&saved, head, sizeof head)) return YD_EFORMAT;
-    if (head[0] != SAVED_FORM) return YD_EVERSION;
-    for (uint32_t i = 0; i < head[1] && error == 0; i++) error = load_value(derive, &saved);
-    for (uint32_t i = 0; i < head[2] && error == 0; i++) error = load_memory(derive, &saved);
-    return error < 0 ? error : saved.size ? YD_EFORMAT : 0;
-}
-
 /* ---- another definition ---- */
 
 /* What rules made and make no more, or make as texts now, is told to the Decom, who tells those behind. */
-static int tell_changes(const struct derive *before, const struct derive *now, struct yd_out *out)
+static int tell_changes(const struct yd__derive *before, const struct yd__derive *now, struct yd_out *out)
 {
     struct yd_redefine_mark mark;
     (void)yd_redefine_mark_begin(&mark, out, NULL, 0);
@@ -522,21 +410,21 @@ static int tell_changes(const struct derive *before, const struct derive *now, s
 }
 
 /* Values, and what rules that are the same remember, go on in the successor. */
-static int hand_over(const struct derive *derive, struct derive *next)
+static int hand_over(const struct yd__derive *derive, struct yd__derive *next)
 {
     struct yd_buf saved;
     yd_buf_init(&saved, NULL);
-    int error = yd_redefine_saved(save, derive, &saved);
-    if (error == 0) error = load(next, 0, yd_buf_view(&saved));
+    int error = yd_redefine_saved(yd__derive_save, derive, &saved);
+    if (error == 0) error = yd__derive_load(next, 0, yd_buf_view(&saved));
     yd_buf_fini(&saved);
     return error;
 }
 
-static enum yd_turn_result answer(struct derive *derive, struct yd_input *input, struct yd_out *out)
+static enum yd_turn_result answer(struct yd__derive *derive, struct yd_input *input, struct yd_out *out)
 {
     struct yd_str text = yd_redefine_text(input->batch);
     struct yd_element *element = yd_out_element(out);
-    struct derive next = {0};
+    struct yd__derive next = {0};
     if (!yd_rows_op(input->batch, YD_REDEFINE_OP) || !text.size ||
         !yd_args_find(yd_element_args(element), "definition"))
         return yd_rows_unknown(input, out, "none; a definition is read again by its Decom: reload");
@@ -645,12 +533,12 @@ const struct yd_element_class yd_class_derive = {
     .ports = ports,
     .params = params,
     .reasons = reasons,
-    .state_size = sizeof(struct derive),
+    .state_size = sizeof(struct yd__derive),
     .check = yd_derive_rules_check,
     .check_file = check_file,
     .open = open_derive,
     .close = close_derive,
     .receive = receive,
-    .save = save,
-    .load = load,
+    .save = yd__derive_save,
+    .load = yd__derive_load,
 };
