@@ -48,7 +48,7 @@ static const struct yd_port_class ports[] = {
      .mode = YD_PUSH,
      .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY) | YD_KIND_BIT(YD_DELTA) | YD_KIND_BIT(YD_EVENT),
      .doc =
-         "A SAMPLE for each gauge, a TALLY for each counter and derive, a DELTA for each absolute, an EVENT for each "
+         "A SAMPLE for each gauge, a DELTA for each counter and derive, a TALLY for each absolute, an EVENT for each "
          "notification."},
     {.name = "rejects",
      .direction = YD_OUT,
@@ -334,8 +334,8 @@ const struct yd_element_class yd_class_collectd = {
         "no tag.\n\n"
         "| in collectd | here |\n|---|---|\n"
         "| GAUGE | SAMPLE; what is not finite (`U`) is rejected |\n"
-        "| COUNTER, DERIVE | TALLY, as it counts: rates are for whoever asks |\n"
-        "| ABSOLUTE | DELTA |\n"
+        "| COUNTER, DERIVE | DELTA, as it counts: rates are for whoever asks |\n"
+        "| ABSOLUTE | TALLY: how many since it was last read |\n"
         "| notification | EVENT with its text and a tag `severity` |\n\n"
         "- `types` must name the types.db that the senders have: packets do not carry the sources' names.\n"
         "- Times of the high resolution are exact to the nanosecond.\n"

@@ -223,13 +223,13 @@ static bool take_value(enum code code, const char *from, struct value *value)
         *value = (struct value){.kind = YD_SAMPLE, .type = YD_F64, .number.bits = little_endian(from)};
         return isfinite(value->number.f64);
     case CODE_DERIVE:
-        *value = (struct value){.kind = YD_TALLY, .type = YD_I64, .number.bits = big_endian(from, 8)};
+        *value = (struct value){.kind = YD_DELTA, .type = YD_I64, .number.bits = big_endian(from, 8)};
         return true;
     case CODE_ABSOLUTE:
-        *value = (struct value){.kind = YD_DELTA, .type = YD_U64, .number.bits = big_endian(from, 8)};
+        *value = (struct value){.kind = YD_TALLY, .type = YD_U64, .number.bits = big_endian(from, 8)};
         return true;
     default:
-        *value = (struct value){.kind = YD_TALLY, .type = YD_U64, .number.bits = big_endian(from, 8)};
+        *value = (struct value){.kind = YD_DELTA, .type = YD_U64, .number.bits = big_endian(from, 8)};
         return true;
     }
 }

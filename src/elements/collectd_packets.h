@@ -5,7 +5,7 @@
  *           values: n, n codes, n × 8 bytes  a record each, named PLUGIN.TYPE[.SOURCE] host=…,plugin_instance=…,…
  *           message: an EVENT                signature, encryption: see collectd_secure.c
  *
- * Gauges are SAMPLEs, counters and derives TALLYs, absolutes DELTAs. What is wrong with one list of values costs that
+ * Gauges are SAMPLEs, counters and derives DELTAs, absolutes TALLYs. What is wrong with one list of values costs that
  * list; what is wrong with a packet's form, or with a text that later names would be made of, costs what follows in
  * that packet. Source of the format: collectd wiki, "Binary protocol", and collectd.conf(5), types.db(5).
  *

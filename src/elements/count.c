@@ -1,6 +1,6 @@
 /* Count: how many records there were, in all or by a name, a tag or a ROW's cell.
  *
- *   records --> key of each --> interned key --> counter      at END, or every so often: TALLY records
+ *   records --> key of each --> interned key --> counter      at END: TALLY records; every so often: DELTAs
  *
  * Its state (keys and counters) is saved and loaded, so that after a crash nothing is counted twice or not at all. */
 #include <yarder/element.h>
@@ -143,6 +143,8 @@ static int emit_built(struct count *count, struct yd_out *out)
 /* Says the counters from `reported` on; 1 when there are more to say in a further turn. */
 static int report(struct count *count, int64_t now_ns, struct yd_out *out)
 {
+    /* A count that is told again and again, and grows, is what a Window makes a rate of; not one to be summed up. */
+    const enum yd_kind kind = count->every_ns && !count->resets ? YD_DELTA : YD_TALLY;
     char name[YD_NAME_SIZE_MAX + 1];
     for (; count->reported < count->keys.count; count->reported++) {
         uint64_t *total = &totals_of(count)[count->reported];
@@ -151,7 +153,7 @@ static int report(struct count *count, int64_t now_ns, struct yd_out *out)
         int error = name_of(count, count->keys.strings[count->reported], name, &size);
         if (error == 0) error = yd_builder_name(count->builder, (struct yd_str){name, size}, &index);
         if (error == 0)
-            error = yd_builder_add(count->builder, now_ns, index, YD_TALLY, YD_U64, 0, (union yd_value){.u64 = *total});
+            error = yd_builder_add(count->builder, now_ns, index, kind, YD_U64, 0, (union yd_value){.u64 = *total});
         if (error == YD_EFULL) {
             error = emit_built(count, out);
             return error < 0 ? error : 1;
@@ -280,12 +282,14 @@ static const struct yd_port_class ports[] = {
                     .kinds = YD_KINDS_ALL,
                     .flags = YD_PORT_REQUIRED,
                     .doc = "What is counted."},
-    [PORT_OUTPUT] = {.name = "output",
-                     .direction = YD_OUT,
-                     .mode = YD_PUSH,
-                     .kinds = YD_KIND_BIT(YD_TALLY),
-                     .flags = YD_PORT_REQUIRED,
-                     .doc = "One TALLY record a key: its count so far."},
+    [PORT_OUTPUT] =
+        {.name = "output",
+         .direction = YD_OUT,
+         .mode = YD_PUSH,
+         .kinds = YD_KIND_BIT(YD_TALLY) | YD_KIND_BIT(YD_DELTA),
+         .flags = YD_PORT_REQUIRED,
+         .doc =
+             "One record a key: its count so far. A TALLY; a DELTA when it is told again and again without `reset`."},
     {.name = NULL},
 };
 

@@ -1,8 +1,8 @@
 /* Host: this machine's processors, memory, disks and network, as records.
  *
- *   every so often (file thread): read /proc --> parse --> SAMPLE and TALLY records `cpu.user host=…,cpu=0` --> emit
+ *   every so often (file thread): read /proc --> parse --> SAMPLE and DELTA records `cpu.user host=…,cpu=0` --> emit
  *
- * Counters of the kernel stay counters (TALLY, what they count since boot): rates are for whoever asks. Field meanings:
+ * Counters of the kernel stay counters (DELTA, what they count since boot): rates are for whoever asks. Field meanings:
  * proc(5), Documentation/filesystems/proc.rst and Documentation/admin-guide/iostats.rst of the Linux kernel. */
 #include <yarder/element.h>
 #include <yarder/name.h>
@@ -63,9 +63,9 @@ static void sample(struct host_pump *host, double value, const char *metric)
     add(host, YD_SAMPLE, YD_F64, (union yd_value){.f64 = value}, metric, NULL, YD_STR(""));
 }
 
-static void tally(struct host_pump *host, uint64_t value, const char *metric, const char *key, struct yd_str tag)
+static void counter(struct host_pump *host, uint64_t value, const char *metric, const char *key, struct yd_str tag)
 {
-    add(host, YD_TALLY, YD_U64, (union yd_value){.u64 = value}, metric, key, tag);
+    add(host, YD_DELTA, YD_U64, (union yd_value){.u64 = value}, metric, key, tag);
 }
 
 /* ---- /proc ---- */
@@ -140,12 +140,12 @@ static void read_cpu(struct host_pump *host)
         struct yd_str line = next_line(&rest), word = next_word(&line);
         if (yd_str_starts(word, YD_STR("cpu")) && word.size > 3) {
             for (size_t i = 0; i < YD_COUNT(fields); i++)
-                tally(host, next_number(&line) * 1000 / (uint64_t)(ticks > 0 ? ticks : 100), fields[i], "cpu",
-                      (struct yd_str){word.data + 3, word.size - 3});
+                counter(host, next_number(&line) * 1000 / (uint64_t)(ticks > 0 ? ticks : 100), fields[i], "cpu",
+                        (struct yd_str){word.data + 3, word.size - 3});
         }
         for (size_t i = 0; i < YD_COUNT(others); i++)
             if (yd_str_eq(word, yd_str_of(others[i].word)))
-                tally(host, next_number(&line), others[i].metric, NULL, YD_STR(""));
+                counter(host, next_number(&line), others[i].metric, NULL, YD_STR(""));
     }
     slurp(host, SOURCE_LOADAVG);
     struct yd_str line = yd_buf_view(&host->text);
@@ -190,13 +190,13 @@ static void read_disks(struct host_pump *host)
         uint64_t write_sectors = next_number(&line), write_ms = next_number(&line);
         (void)next_number(&line); /* in flight */
         uint64_t busy_ms = next_number(&line);
-        tally(host, reads, "disk.reads", "device", device);
-        tally(host, read_sectors * 512, "disk.read_bytes", "device", device); /* sectors are 512 bytes here, always */
-        tally(host, read_ms, "disk.read_ms", "device", device);
-        tally(host, writes, "disk.writes", "device", device);
-        tally(host, write_sectors * 512, "disk.write_bytes", "device", device);
-        tally(host, write_ms, "disk.write_ms", "device", device);
-        tally(host, busy_ms, "disk.busy_ms", "device", device);
+        counter(host, reads, "disk.reads", "device", device);
+        counter(host, read_sectors * 512, "disk.read_bytes", "device", device); /* sectors are 512 bytes here, always */
+        counter(host, read_ms, "disk.read_ms", "device", device);
+        counter(host, writes, "disk.writes", "device", device);
+        counter(host, write_sectors * 512, "disk.write_bytes", "device", device);
+        counter(host, write_ms, "disk.write_ms", "device", device);
+        counter(host, busy_ms, "disk.busy_ms", "device", device);
     }
     struct yd_space space;
     if (yd_fs_space(yd_pump_fs(host->pump), "/", &space) == 0) {
@@ -223,7 +223,7 @@ static void read_network(struct host_pump *host)
         line.data = colon + 1;
         for (size_t i = 0; i < YD_COUNT(fields); i++) {
             uint64_t value = next_number(&line);
-            if (fields[i]) tally(host, value, fields[i], "device", device);
+            if (fields[i]) counter(host, value, fields[i], "device", device);
         }
     }
 }
@@ -289,9 +289,9 @@ static const struct yd_port_class ports[] = {
     [PORT_OUTPUT] = {.name = "output",
                      .direction = YD_OUT,
                      .mode = YD_PUSH,
-                     .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY),
+                     .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_DELTA),
                      .flags = YD_PORT_REQUIRED,
-                     .doc = "SAMPLEs (gauges) and TALLYs (the kernel's counters since boot), tagged with the host."},
+                     .doc = "SAMPLEs (gauges) and DELTAs (the kernel's counters since boot), tagged with the host."},
     {.name = NULL},
 };
 

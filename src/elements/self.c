@@ -81,7 +81,7 @@ static void report_spread(struct self_pump *pump, const char *what, const struct
         *before = *now;
     }
     snprintf(metric, sizeof metric, "%s_count", what);
-    add(pump, YD_TALLY, now->total, metric, tags);
+    add(pump, YD_DELTA, now->total, metric, tags);
     for (size_t i = 0; since.total > 0 && i < YD_COUNT(shares); i++) {
         snprintf(metric, sizeof metric, "%s_%s_us", what, shares[i].name);
         add(pump, YD_SAMPLE, (uint64_t)yd_histogram_quantile_ns(&since, shares[i].share) / 1000, metric, tags);
@@ -119,7 +119,7 @@ static void report_parts(struct self_pump *pump, const struct yd_element_stat *s
         put_value(value, sizeof value, *stat->parts[i].name ? stat->parts[i].name : "others");
         snprintf(metric, sizeof metric, "%ss", stat->part);
         snprintf(tags, sizeof tags, "element=%s,%s=%s", stat->name, stat->part, value);
-        add(pump, YD_TALLY, stat->parts[i].count, metric, tags);
+        add(pump, YD_DELTA, stat->parts[i].count, metric, tags);
     }
 }
 
@@ -131,22 +131,22 @@ static void report_element(void *arg, const struct yd_element_stat *stat)
     for (size_t i = 0; i < stat->input_count; i++) {
         const struct yd_input_stat *input = &stat->inputs[i];
         snprintf(tags, sizeof tags, "element=%s,input=%s", stat->name, input->name);
-        add(pump, YD_TALLY, input->received, "input.received", tags);
-        add(pump, YD_TALLY, input->consumed, "input.consumed", tags);
-        add(pump, YD_TALLY, input->rejected, "input.rejected", tags);
-        add(pump, YD_TALLY, input->dropped, "input.dropped", tags);
+        add(pump, YD_DELTA, input->received, "input.received", tags);
+        add(pump, YD_DELTA, input->consumed, "input.consumed", tags);
+        add(pump, YD_DELTA, input->rejected, "input.rejected", tags);
+        add(pump, YD_DELTA, input->dropped, "input.dropped", tags);
         add(pump, YD_SAMPLE, input->queued, "input.queued", tags);
         report_times(pump, stat, i, tags);
     }
     for (size_t i = 0; i < stat->output_count; i++) {
         snprintf(tags, sizeof tags, "element=%s,output=%s", stat->name, stat->outputs[i].name);
-        add(pump, YD_TALLY, stat->outputs[i].records, "output.records", tags);
+        add(pump, YD_DELTA, stat->outputs[i].records, "output.records", tags);
     }
     snprintf(tags, sizeof tags, "element=%s", stat->name);
-    add(pump, YD_TALLY, (uint64_t)(stat->busy_ns / YD_NS_PER_MS), "busy_ms", tags);
-    add(pump, YD_TALLY, (uint64_t)(stat->waiting_output_ns / YD_NS_PER_MS), "waiting_output_ms", tags);
-    add(pump, YD_TALLY, stat->crashes, "crashes", tags);
-    add(pump, YD_TALLY, stat->parked, "parked", tags);
+    add(pump, YD_DELTA, (uint64_t)(stat->busy_ns / YD_NS_PER_MS), "busy_ms", tags);
+    add(pump, YD_DELTA, (uint64_t)(stat->waiting_output_ns / YD_NS_PER_MS), "waiting_output_ms", tags);
+    add(pump, YD_DELTA, stat->crashes, "crashes", tags);
+    add(pump, YD_DELTA, stat->parked, "parked", tags);
     report_parts(pump, stat);
 }
 
@@ -159,8 +159,8 @@ static void report_wire(void *arg, const struct yd_wire_stat *stat)
     char tags[512];
     if (wire->mode != YD_PUSH || strcmp(from, yd_pump_element(pump->pump)) == 0) return;
     snprintf(tags, sizeof tags, "from=%s,to=%s", from, to);
-    add(pump, YD_TALLY, stat->records, "wire.records", tags);
-    add(pump, YD_TALLY, stat->dropped, "wire.dropped", tags);
+    add(pump, YD_DELTA, stat->records, "wire.records", tags);
+    add(pump, YD_DELTA, stat->dropped, "wire.dropped", tags);
     if (stat->is_cursor)
         add(pump, YD_SAMPLE, stat->end > stat->acknowledged ? stat->end - stat->acknowledged : 0, "cursor.lag", tags);
     else
@@ -199,7 +199,7 @@ static void report_wait(void *arg, const struct yd_wait *wait)
     put_value(of, sizeof of, wait->of);
     put_value(part, sizeof part, wait->part);
     snprintf(tags, sizeof tags, "of=%s%s%s,what=%s", of, *part ? ",part=" : "", part, words[wait->what]);
-    add(pump, YD_TALLY, (uint64_t)(wait->spent->sum_ns / YD_NS_PER_MS), "wait_ms", tags);
+    add(pump, YD_DELTA, (uint64_t)(wait->spent->sum_ns / YD_NS_PER_MS), "wait_ms", tags);
     report_spread(pump, "wait", wait->spent, told_wait(pump, tags), tags);
 }
 
@@ -263,9 +263,9 @@ static const struct yd_port_class ports[] = {
     [PORT_OUTPUT] = {.name = "output",
                      .direction = YD_OUT,
                      .mode = YD_PUSH,
-                     .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY),
+                     .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_DELTA),
                      .flags = YD_PORT_REQUIRED,
-                     .doc = "`yarder.input.received element=…,input=…` and the like; TALLYs count since the start."},
+                     .doc = "`yarder.input.received element=…,input=…` and the like; DELTAs count since the start."},
     {.name = NULL},
 };
 

@@ -186,8 +186,8 @@ TEST(each_code_makes_its_kind_and_gauges_are_little_endian)
     struct packet packet = begin("p", "all");
     put_values(&packet, (struct given[]){{'c', 0, UINT64_MAX}, {'g', 1.5, 0}, {'d', 0, (uint64_t)-7}, {'a', 0, 9}}, 4);
     expect(&packet,
-           "5000000000 TALLY p.all.c host=h 18446744073709551615; 5000000000 SAMPLE p.all.g host=h 1.5; "
-           "5000000000 TALLY p.all.d host=h -7; 5000000000 DELTA p.all.a host=h 9",
+           "5000000000 DELTA p.all.c host=h 18446744073709551615; 5000000000 SAMPLE p.all.g host=h 1.5; "
+           "5000000000 DELTA p.all.d host=h -7; 5000000000 TALLY p.all.a host=h 9",
            "");
 }
 

@@ -83,7 +83,7 @@ static void reports_come_on_the_clock_and_go_on_or_begin_anew(void **state)
     expect_passes(
         COUNT("every: 10s") "test \"t\" {\n"
                             "  feed c [ { name: \"a\", value: 1 }, { name: \"a\", value: 1 } ]\n  expect c empty\n"
-                            "  advance 10s\n  expect c == [ { name: \"count\", value: 2, kind: tally } ]\n"
+                            "  advance 10s\n  expect c == [ { name: \"count\", value: 2, kind: delta } ]\n"
                             "  feed c [ { name: \"a\", value: 1 } ]\n  advance 9s\n  expect c empty\n"
                             "  advance 1s\n  expect c == [ { value: 3 } ]\n"
                             "  advance 20s\n  expect c == [ { value: 3 }, { value: 3 } ]\n}\n");
@@ -118,7 +118,7 @@ static void keys_that_no_name_can_hold_are_rejected_as_they_come(void **state)
     start(&t, COUNT("by: \"k\", every: 1s"));
     tested_feed(&t, "c", rows("k", (const char *const[]){"a", longest, "b\nc", "a", NULL}));
     tested_run(&t, 3 * YD_NS_PER_S + YD_NS_PER_MS);
-    expect_out(&t, "c.output TALLY count k=a 2\nc.output TALLY count k=a 2\nc.output TALLY count k=a 2\n");
+    expect_out(&t, "c.output DELTA count k=a 2\nc.output DELTA count k=a 2\nc.output DELTA count k=a 2\n");
     assert_int_equal(reason_of(&t, "c", "key fits no name"), 2);
     assert_int_equal(reason_of(&t, "c", "too many keys"), 0);
     assert_int_equal(input_of(&t, "c", "input").rejected, 2);
@@ -346,7 +346,7 @@ static void behind_a_log_power_cuts_neither_lose_nor_double_a_count(void **state
         tested_drain(&t);
         const char *said = tested_out(&t), *last = said;
         for (const char *at = said; *at; at = strchr(at, '\n') + 1) last = at;
-        (void)snprintf(wanted, sizeof wanted, "c.output TALLY count %d\n", fed);
+        (void)snprintf(wanted, sizeof wanted, "c.output DELTA count %d\n", fed);
         assert_string_equal(last, wanted);
         tested_close(&t);
     }

@@ -38,30 +38,30 @@ static void what_proc_says_becomes_records(void **state)
 {
     (void)state;
     static const char *const lines[] = {
-        "TALLY cpu.user cpu=0,host=web\\ 1 100", /* ticks of 10 ms */
-        "TALLY cpu.steal cpu=0,host=web\\ 1 70",
-        "TALLY cpu.user cpu=1,host=web\\ 1 200",
-        "TALLY cpu.idle cpu=1,host=web\\ 1 0",
-        "TALLY cpu.context_switches host=web\\ 1 777",
-        "TALLY cpu.interrupts host=web\\ 1 12345",
-        "TALLY cpu.forks host=web\\ 1 42",
+        "DELTA cpu.user cpu=0,host=web\\ 1 100", /* ticks of 10 ms */
+        "DELTA cpu.steal cpu=0,host=web\\ 1 70",
+        "DELTA cpu.user cpu=1,host=web\\ 1 200",
+        "DELTA cpu.idle cpu=1,host=web\\ 1 0",
+        "DELTA cpu.context_switches host=web\\ 1 777",
+        "DELTA cpu.interrupts host=web\\ 1 12345",
+        "DELTA cpu.forks host=web\\ 1 42",
         "SAMPLE load.1m host=web\\ 1 0.5",
         "SAMPLE load.15m host=web\\ 1 2",
         "SAMPLE memory.total host=web\\ 1 1024000",
         "SAMPLE memory.free host=web\\ 1 256000",
-        "TALLY disk.reads device=sda,host=web\\ 1 100",
-        "TALLY disk.read_bytes device=sda,host=web\\ 1 1024000",
-        "TALLY disk.read_ms device=sda,host=web\\ 1 30",
-        "TALLY disk.writes device=sda,host=web\\ 1 400",
-        "TALLY disk.write_bytes device=sda,host=web\\ 1 2560000",
-        "TALLY disk.write_ms device=sda,host=web\\ 1 60",
-        "TALLY disk.busy_ms device=sda,host=web\\ 1 70",
-        "TALLY net.rx_bytes device=lo,host=web\\ 1 1000",
-        "TALLY net.tx_errors device=lo,host=web\\ 1 1",
-        "TALLY net.rx_bytes device=eth0.5,host=web\\ 1 5000",
-        "TALLY net.rx_dropped device=eth0.5,host=web\\ 1 4",
-        "TALLY net.tx_bytes device=eth0.5,host=web\\ 1 6000",
-        "TALLY net.tx_dropped device=eth0.5,host=web\\ 1 6",
+        "DELTA disk.reads device=sda,host=web\\ 1 100",
+        "DELTA disk.read_bytes device=sda,host=web\\ 1 1024000",
+        "DELTA disk.read_ms device=sda,host=web\\ 1 30",
+        "DELTA disk.writes device=sda,host=web\\ 1 400",
+        "DELTA disk.write_bytes device=sda,host=web\\ 1 2560000",
+        "DELTA disk.write_ms device=sda,host=web\\ 1 60",
+        "DELTA disk.busy_ms device=sda,host=web\\ 1 70",
+        "DELTA net.rx_bytes device=lo,host=web\\ 1 1000",
+        "DELTA net.tx_errors device=lo,host=web\\ 1 1",
+        "DELTA net.rx_bytes device=eth0.5,host=web\\ 1 5000",
+        "DELTA net.rx_dropped device=eth0.5,host=web\\ 1 4",
+        "DELTA net.tx_bytes device=eth0.5,host=web\\ 1 6000",
+        "DELTA net.tx_dropped device=eth0.5,host=web\\ 1 6",
     };
     struct tested t;
     tested_open(&t);
@@ -119,7 +119,7 @@ static void files_that_are_missing_are_said_once_and_the_others_told(void **stat
     const char *out = tested_out(&t);
     expect_line(out, "SAMPLE load.1m host=web\\ 1 0.5");
     expect_line(out, "SAMPLE memory.free host=web\\ 1 256000");
-    expect_line(out, "TALLY net.rx_bytes device=lo,host=web\\ 1 1000");
+    expect_line(out, "DELTA net.rx_bytes device=lo,host=web\\ 1 1000");
     assert_non_null(strstr(out, "filesystem.total"));
     assert_null(strstr(out, "disk."));
     expect_said(&t, "/proc/stat: not found; its figures are left out");

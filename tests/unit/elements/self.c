@@ -21,12 +21,12 @@ static void a_report_tells_inputs_outputs_and_wires(void **state)
     tested_run(&t, 3500 * YD_NS_PER_MS);
     assert_int_equal(t.emitted, 3);
     const char *out = tested_out(&t);
-    static const char *const parts[] = {"self.output TALLY yarder.input.received element=f,input=input 7\n",
-                                        "self.output TALLY yarder.input.consumed element=f,input=input 7\n",
+    static const char *const parts[] = {"self.output DELTA yarder.input.received element=f,input=input 7\n",
+                                        "self.output DELTA yarder.input.consumed element=f,input=input 7\n",
                                         "self.output SAMPLE yarder.input.queued element=f,input=input 0\n",
-                                        "self.output TALLY yarder.output.records element=f,output=output 5\n",
-                                        "self.output TALLY yarder.wire.records from=f,to=n 5\n",
-                                        "self.output TALLY yarder.crashes element=f 0\n"};
+                                        "self.output DELTA yarder.output.records element=f,output=output 5\n",
+                                        "self.output DELTA yarder.wire.records from=f,to=n 5\n",
+                                        "self.output DELTA yarder.crashes element=f 0\n"};
     for (size_t i = 0; i < YD_COUNT(parts); i++)
         if (!strstr(out, parts[i])) fail_msg("'%s' is not in:\n%s", parts[i], out);
     assert_null(strstr(out, "element=self"));
@@ -72,7 +72,7 @@ static void a_large_topology_is_reported_whole(void **state)
     const char *out = tested_out(&t);
     uint32_t crashes = 0;
     for (const char *at = out; *at; at = strchr(at, '\n') + 1)
-        crashes += strncmp(at, "self.output TALLY yarder.crashes ", 33) == 0;
+        crashes += strncmp(at, "self.output DELTA yarder.crashes ", 33) == 0;
     assert_int_equal(crashes, 2 * (2 * CHAINS + 2)); /* two reports; each Null has a name of its own */
     assert_null(strstr(t.said, "no room"));
     tested_close(&t);
