@@ -12,6 +12,7 @@
 struct answers {
     struct cli_args *args;
     struct yd_buf text;
+    size_t count;
 };
 
 /* NAME key=value … with texts as JSON has them; or all of it as JSON. */
@@ -21,6 +22,7 @@ static int print_row(void *arg, const struct yd_view *view, struct yd_str name, 
     struct yd_buf *text = &answers->text;
     const struct yd_cells *cells = yd_view_cells(view, map);
     yd_buf_clear(text);
+    answers->count++;
     if (answers->args->json) {
         if (cli_row_json(text, view, name, "name", map)) printf("%.*s\n", (int)text->size, text->data);
         return 0;
@@ -99,6 +101,9 @@ static int run(struct cli_args *args)
     struct answers answers = {.args = args};
     yd_buf_init(&answers.text, NULL);
     code = cli_ask(args, client, cells, print_row, &answers);
+    if (code == CLI_DONE && args->rest_count == 0 && answers.count == 0)
+        fprintf(stderr,
+                "yarder ask: no element of this topology answers questions; a State, Window, Facts or Events would\n");
     yd_buf_fini(&answers.text);
     yd_client_close(client);
     return code;

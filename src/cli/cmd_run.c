@@ -162,7 +162,7 @@ static void print_welcome(const struct daemon *daemon)
     for (size_t i = 0; i < daemon->listen_count; i++) {
         const char *address = daemon->listens[i].address, *colon = strrchr(address, ':');
         if (!colon) continue;
-        if (is_what(daemon, i, "graphite") && !is_what(daemon, i, "udp"))
+        if (is_what(daemon, i, "graphite lines") && !is_what(daemon, i, "udp"))
             fprintf(stderr, "  echo \"try.me;host=$(hostname) 1.5 $(date +%%s)\" | nc -N %.*s %s\n",
                     (int)(colon - address), address, colon + 1);
         if (is_what(daemon, i, "opentsdb"))

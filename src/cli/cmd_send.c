@@ -198,10 +198,10 @@ static int run(struct cli_args *args)
     code = error ? cli_fail(args, "%s", yd_error_text(error)) : cli_client_open(args, &client, &s.client);
     if (code == CLI_DONE) {
         error = open_streams(&s);
-        if (error)
-            code = cli_client_failed(args, s.client, error);
-        else
-            code = finish(&s, args->rest_count > 1 ? send_words(&s) : send_input(&s));
+        if (error) code = cli_client_failed(args, s.client, error);
+        if (error == YD_ENOENT && !client.create)
+            cli_fail(args, "`--create` makes the stream; `yarder log ls --at ADDRESS` lists those that are there");
+        if (!error) code = finish(&s, args->rest_count > 1 ? send_words(&s) : send_input(&s));
     }
     yd_client_close(s.client);
     yd_text_in_destroy(s.text);

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from harness import QUICKSTART, ROOT, YARDER, Daemon, main, wait_for, yarder
+from harness import QUICKSTART, ROOT, YARDER, Daemon, free_port, main, wait_for, yarder
 
 ALL = ('run', 'check', 'fmt', 'graph', 'route', 'elements', 'test', 'put', 'send', 'query', 'top', 'state', 'ask', 'log ls', 'log stat', 'log cat',
        'log tail', 'log verify', 'log get', 'log dump', 'log repair', 'log salvage', 'log backup',
@@ -186,5 +186,19 @@ def every_command_speaks_json(folder):
     subprocess.run(['bash', '-n'], input=run(folder, 'completion', 'bash').stdout, text=True, check=True)
 
 
+def what_a_start_says_to_try_works(folder):
+    """a line for nc is said for listeners of lines only, not for pickles; `ask` says when nothing can be asked"""
+    topology = ('graphite :: Graphite(listen: "127.0.0.1:{graphite}")\npickles :: GraphitePickle(listen: "127.0.0.1:{pickles}")\n'
+                'native :: Native(listen: "127.0.0.1:{native}")\ngraphite, pickles -> Null()\n')
+    with Daemon(folder, topology, ports={name: free_port() for name in ('graphite', 'pickles', 'native')}) as daemon:
+        wait_for(lambda: 'yarder top' in daemon.stderr(), why='the end of what the start says')
+        tries = [line.split()[-1] for line in daemon.stderr().splitlines() if '| nc ' in line]
+        assert tries == [str(daemon.ports['graphite'])], daemon.stderr()
+        asked = run(folder, 'ask', '--at', f'127.0.0.1:{daemon.ports["native"]}')
+        assert asked.stdout == '' and 'no element of this topology' in asked.stderr, asked
+        daemon.stop()
+
+
 main(parameters_come_from_set_and_env, includes_are_relative_and_once, tests_in_files_run, plugins_are_found_in_folders,
-     colour_is_for_terminals, every_command_teaches_and_refuses, every_command_speaks_json)
+     colour_is_for_terminals, every_command_teaches_and_refuses, every_command_speaks_json,
+     what_a_start_says_to_try_works)

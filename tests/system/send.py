@@ -88,7 +88,8 @@ def bad_lines_are_said_with_their_number(folder):
 def who_cannot_send_is_told(folder):
     """no daemon, no stream: 1; wrong options: 2"""
     with daemon_in(folder) as daemon:
-        assert 'nosuch' in send(daemon, 'SAMPLE', 'now', 'a', '1', stream='nosuch', expect=1).stderr
+        told = send(daemon, 'SAMPLE', 'now', 'a', '1', stream='nosuch', expect=1).stderr
+        assert 'nosuch' in told and '--create' in told, told
         send(daemon, '--format', 'xml', text='', expect=2)
         send(daemon, '--level', 'high', text='', expect=2)
         assert subprocess.run([YARDER, 'send'], capture_output=True).returncode == 2
