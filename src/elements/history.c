@@ -11,14 +11,15 @@
  * no block yet, and folding it twice changes nothing.
  * What can fail: memory (new series are refused at the cap, and counted), the disk (said; what is in memory stays there
  * until a later flush stores it, and at the cap the senders wait), and questions, each with a reason. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "elements/ask.h"
 #include "elements/classes.h"
 #include "elements/history_answer.h"
+#include "elements/history_pump.h"
 #include "elements/rows.h"
-#include "store/keeper.h"
 #include "store/notes.h"
 
 enum { INPUT, QUERY };
@@ -30,14 +31,10 @@ enum { REASON_SERIES, REASON_MEMORY, REASON_LATE, REASON_NOTE };
 #define KEPT_MAX     16384                 /* tickets, likewise: a cursor has 65,536 out at most */
 #define SETTLE_NS    (20 * YD_NS_PER_MS)   /* until a flush when somebody waits to end */
 #define RETRY_NS     YD_NS_PER_S           /* after a flush that failed */
-#define WORK_RETRY   (30 * YD_NS_PER_S)
-#define IDLE_NS      (3600 * YD_NS_PER_S)
 
 #define NOTES_FILE_MAX (YD_NOTES_BYTES + (UINT64_C(64) << 20))
 
 enum { TIMER_SWEEP, TIMER_FLUSH, TIMER_STEP };
-enum { COMMAND_PIECE, COMMAND_COMMIT, COMMAND_RETIRE, COMMAND_WARM }; /* to the pump */
-enum { TOLD_COMMIT, TOLD_CHANGE, TOLD_WARM };                         /* by it */
 
 /* A question between two of its slices. */
 struct running {
@@ -46,19 +43,6 @@ struct running {
     struct yd_names *names;   /* of names */
     struct yd_arena arena;
     int64_t last_ns;
-};
-/* A query that waits until the pump has read what it needs. */
-struct warm {
-    uint64_t handle;
-    struct yd_warming *warming;
-};
-/* A word of the pump that could not be dealt with at once. */
-struct told {
-    struct told *next;
-    bool commit;
-    int error;
-    struct yd_store_change *change;
-    char text[256];
 };
 /* A batch that there was no room for, or that forgets while a flush is under way. */
 struct waiting {
@@ -69,32 +53,29 @@ struct waiting {
 };
 
 struct state {
-    struct yd_element *element;
+    struct yd_history_disk disk; /* the first: the pump's part of it */
     struct yd_history *history;
-    struct yd_keeper *keeper;
     uint32_t folded; /* of the batch at hand */
     struct running running[RUNS_MAX];
     unsigned count;
     /* flushing */
     enum { IDLE, TAKING, WRITING, SETTLING } phase;
     int64_t checkpoint_ns, retry_ns;
-    uint64_t memory; /* as many bytes of blocks are read beforehand */
-    uint64_t *kept;  /* tickets; the first `begun` are those of the flush under way */
+    uint64_t *kept; /* tickets; the first `begun` are those of the flush under way */
     size_t kept_count, kept_room, begun;
     uint64_t bytes;  /* of batches since the last flush began */
     uint64_t damage; /* found so far */
     uint64_t refused_tombstones;
-    char *notes_path;       /* of annotations' file */
     uint64_t notes_refused; /* not yet counted */
     int64_t keep_ns;
     bool notes_taken;       /* they go with the flush under way */
     bool due, eager, armed; /* armed: TIMER_FLUSH runs */
     uint32_t failures;      /* of flushes, in a row */
-    struct told *first_told, **last_told;
+    struct yd_history_told *first_told, **last_told;
     struct waiting *first_waiting, **last_waiting;
-    struct yd_pump *pump;
     struct yd_buf said; /* at opening: texts, each with its end */
 };
+_Static_assert(offsetof(struct state, disk) == 0, "its pump looks there");
 
 static const char *const reasons[] = {"new series refused: memory or series limit", "not stored: out of memory",
                                       "older than `keep`", "annotation not stored: its texts are over 64 KiB", NULL};
@@ -157,8 +138,8 @@ static const struct yd_param_class params[] = {
 static void say_later(void *arg, const char *text)
 {
     struct state *state = arg;
-    if (state->pump)
-        yd_pump_say(state->pump, 2, "%s", text);
+    if (state->disk.pump)
+        yd_pump_say(state->disk.pump, 2, "%s", text);
     else
         yd_buf_add(&state->said, text, strlen(text) + 1);
 }
@@ -169,19 +150,19 @@ static int load_notes(struct state *state, struct yd_fs *fs, struct yd_trail *tr
     char *data, text[256], aside[4096];
     size_t size;
     uint32_t damaged = 0;
-    int r = yd_fs_read_all(fs, state->notes_path, NOTES_FILE_MAX, &data, &size);
+    int r = yd_fs_read_all(fs, state->disk.notes_path, NOTES_FILE_MAX, &data, &size);
     if (r == YD_ENOENT) return 0;
-    if (r < 0) return yd_trail_add(trail, r, "cannot read %s: %s", state->notes_path, yd_error_text(r));
+    if (r < 0) return yd_trail_add(trail, r, "cannot read %s: %s", state->disk.notes_path, yd_error_text(r));
     r = yd_history_notes_load(state->history, (struct yd_str){data, size}, &damaged);
     free(data);
     if (r == 0 && !damaged) return 0;
-    if (r < 0 && r != YD_EFORMAT) return yd_trail_add(trail, r, "cannot read %s", state->notes_path);
-    snprintf(aside, sizeof aside, "%s.damaged", state->notes_path);
-    (void)yd_fs_rename(fs, state->notes_path, aside); /* kept for who wants to look; not needed */
+    if (r < 0 && r != YD_EFORMAT) return yd_trail_add(trail, r, "cannot read %s", state->disk.notes_path);
+    snprintf(aside, sizeof aside, "%s.damaged", state->disk.notes_path);
+    (void)yd_fs_rename(fs, state->disk.notes_path, aside); /* kept for who wants to look; not needed */
     if (r < 0)
-        snprintf(text, sizeof text, "%s is damaged: its annotations are missing", state->notes_path);
+        snprintf(text, sizeof text, "%s is damaged: its annotations are missing", state->disk.notes_path);
     else
-        snprintf(text, sizeof text, "%s is damaged: %u annotations are missing", state->notes_path, damaged);
+        snprintf(text, sizeof text, "%s is damaged: %u annotations are missing", state->disk.notes_path, damaged);
     say_later(state, text);
     yd_history_notes_touch(state->history);
     return 0;
@@ -191,14 +172,14 @@ static int open(struct yd_element *element, void *opaque)
 {
     struct state *state = opaque;
     const struct yd_args *args = yd_element_args(element);
-    state->memory = (uint64_t)yd_args_int(args, "memory");
+    state->disk.memory = (uint64_t)yd_args_int(args, "memory");
     struct yd_history_options options = {.memory_max = (uint64_t)yd_args_int(args, "memory"),
                                          .series_max = (uint64_t)yd_args_int(args, "series"),
                                          .keep_ns = yd_args_int(args, "keep"),
                                          .durable = true};
     struct yd_trail trail = {0};
     char *folder;
-    state->element = element;
+    state->disk.element = element;
     state->checkpoint_ns = yd_args_int(args, "checkpoint");
     state->keep_ns = options.keep_ns;
     state->last_told = &state->first_told;
@@ -213,17 +194,17 @@ static int open(struct yd_element *element, void *opaque)
                                         .keep_minutes_ns = yd_args_int(args, "keep_1m"),
                                         .keep_hours_ns = yd_args_int(args, "keep_1h"),
                                         .size_max = (uint64_t)yd_args_int(args, "size")};
-    r = folder ? yd_keeper_open(&keeping, state->history, say_later, state, &state->keeper, &trail) : YD_ENOMEM;
-    if (r >= 0 && asprintf(&state->notes_path, "%s/annotations", folder) < 0) {
-        state->notes_path = NULL;
+    r = folder ? yd_keeper_open(&keeping, state->history, say_later, state, &state->disk.keeper, &trail) : YD_ENOMEM;
+    if (r >= 0 && asprintf(&state->disk.notes_path, "%s/annotations", folder) < 0) {
+        state->disk.notes_path = NULL;
         r = YD_ENOMEM;
     }
     free(folder);
     if (r >= 0) r = load_notes(state, keeping.fs, &trail);
     if (r >= 0) return 0;
     yd_history_destroy(state->history);
-    yd_keeper_close(state->keeper);
-    free(state->notes_path);
+    yd_keeper_close(state->disk.keeper);
+    free(state->disk.notes_path);
     yd_buf_fini(&state->said);
     const char *text = yd_trail_text(&trail);
     return yd_element_fail(element, r, "%s", *text ? text : yd_error_text(r));
@@ -232,7 +213,7 @@ static int open(struct yd_element *element, void *opaque)
 static bool fresh(void *opaque)
 {
     struct state *state = opaque;
-    return yd_keeper_fresh(state->keeper);
+    return yd_keeper_fresh(state->disk.keeper);
 }
 
 static void forget_run(struct state *state, unsigned i)
@@ -243,32 +224,13 @@ static void forget_run(struct state *state, unsigned i)
     state->running[i] = state->running[--state->count];
 }
 
-static void told_free(void *opaque)
-{
-    struct told *told = opaque;
-    yd_store_change_free(told->change);
-    free(told);
-}
-
-static void warm_free(void *opaque)
-{
-    struct warm *warm = opaque;
-    yd_warming_free(warm->warming);
-    free(warm);
-}
-
-static void piece_free(void *piece)
-{
-    yd_flush_piece_free(piece);
-}
-
 static void close(void *opaque)
 {
     struct state *state = opaque;
     while (state->count) forget_run(state, 0);
-    for (struct told *next, *told = state->first_told; told; told = next) {
+    for (struct yd_history_told *next, *told = state->first_told; told; told = next) {
         next = told->next;
-        told_free(told);
+        yd_history_told_free(told);
     }
     for (struct waiting *next, *waiting = state->first_waiting; waiting; waiting = next) {
         next = waiting->next;
@@ -276,12 +238,12 @@ static void close(void *opaque)
         free(waiting);
     }
     yd_history_destroy(state->history);
-    yd_keeper_close(state->keeper);
+    yd_keeper_close(state->disk.keeper);
     yd_buf_fini(&state->said);
     free(state->kept);
-    free(state->notes_path);
+    free(state->disk.notes_path);
     state->history = NULL;
-    state->keeper = NULL;
+    state->disk.keeper = NULL;
 }
 
 /* ---- flushing ---- */
@@ -506,14 +468,6 @@ static bool fold_waiting(struct state *state, int64_t now_ns, struct yd_out *out
 
 /* ---- the flush's steps, and the pump's words ---- */
 
-static void notes_free(void *opaque)
-{
-    struct yd_buf *notes = opaque;
-    if (!notes) return;
-    yd_buf_fini(notes);
-    free(notes);
-}
-
 /* All annotations, as their file will be. NULL: out of memory. */
 static struct yd_buf *save_notes(struct state *state)
 {
@@ -526,15 +480,20 @@ static struct yd_buf *save_notes(struct state *state)
         state->notes_taken = true;
         return notes;
     }
-    notes_free(notes);
+    yd_history_saved_notes_free(notes);
     return NULL;
+}
+
+static void piece_free(void *piece)
+{
+    yd_flush_piece_free(piece);
 }
 
 static enum yd_turn_result take_step(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     struct yd_flush_piece *piece;
     int r = yd_history_flush_step(state->history, &piece);
-    if (piece) (void)yd_out_command(out, COMMAND_PIECE, 0, NULL, piece, piece_free);
+    if (piece) (void)yd_out_command(out, YD_HISTORY_PIECE, 0, NULL, piece, piece_free);
     if (r > 0) return YD_MORE;
     if (r < 0) { /* out of memory: it may be otherwise soon */
         yd_timer_at(out, TIMER_STEP, input->mono_ns + 100 * YD_NS_PER_MS);
@@ -546,11 +505,12 @@ static enum yd_turn_result take_step(struct state *state, struct yd_input *input
         return YD_DONE;
     }
     state->phase = WRITING;
-    (void)yd_out_command(out, COMMAND_COMMIT, (uint64_t)yd_history_newest(state->history), NULL, notes, notes_free);
+    (void)yd_out_command(out, YD_HISTORY_COMMIT, (uint64_t)yd_history_newest(state->history), NULL, notes,
+                         yd_history_saved_notes_free);
     return YD_DONE;
 }
 
-static void committed(struct state *state, const struct told *told, int64_t now_ns, struct yd_out *out)
+static void committed(struct state *state, const struct yd_history_told *told, int64_t now_ns, struct yd_out *out)
 {
     yd_history_flush_end(state->history, told->error == 0);
     state->phase = SETTLING;
@@ -575,9 +535,9 @@ static void committed(struct state *state, const struct told *told, int64_t now_
 static bool take_told(struct state *state, int64_t now_ns, struct yd_out *out)
 {
     while (state->first_told) {
-        struct told *told = state->first_told;
+        struct yd_history_told *told = state->first_told;
         if (told->change && yd_history_install(state->history, told->change) < 0) return true;
-        if (told->change) (void)yd_out_command(out, COMMAND_RETIRE, 0, NULL, told->change, yd_store_change_free);
+        if (told->change) (void)yd_out_command(out, YD_HISTORY_RETIRE, 0, NULL, told->change, yd_store_change_free);
         told->change = NULL;
         if (told->commit) committed(state, told, now_ns, out);
         state->first_told = told->next;
@@ -604,12 +564,12 @@ static enum yd_turn_result step(struct state *state, struct yd_input *input, str
 
 static enum yd_turn_result pump_said(struct state *state, struct yd_input *input, struct yd_out *out)
 {
-    if (input->cookie == TOLD_WARM) {
-        const struct warm *warm = input->data;
+    if (input->cookie == YD_HISTORY_TOLD_WARM) {
+        const struct yd_history_warm *warm = input->data;
         (void)yd_reply(out, warm->handle, NULL, true); /* it goes on, if the asker is still there */
         return YD_DONE;
     }
-    struct told *told = input->data;
+    struct yd_history_told *told = input->data;
     input->data = NULL;
     *state->last_told = told;
     state->last_told = &told->next;
@@ -624,109 +584,6 @@ static enum yd_turn_result drain(void *opaque, struct yd_out *out)
     begin_flush(state, yd_now_mono(out), out);
     return YD_DONE; /* the runtime waits for the tickets */
 }
-
-/* ---- the pump: the keeper's thread ---- */
-
-struct history_pump {
-    struct yd_pump *pump;
-    struct state *state; /* of it the keeper and notes_path only */
-    struct yd_fs *fs;
-    int64_t newest;
-};
-
-static int pump_start(struct yd_pump *pump, void *opaque, void *element_state)
-{
-    struct history_pump *p = opaque;
-    p->pump = pump;
-    p->state = element_state;
-    p->newest = INT64_MIN;
-    p->fs = yd_element_fs(p->state->element);
-    p->state->pump = pump;
-    return 0;
-}
-
-static void pump_stop(void *opaque)
-{
-    struct history_pump *p = opaque;
-    yd_keeper_abandon(p->state->keeper);
-    yd_pump_stopped(p->pump);
-}
-
-static void tell(struct history_pump *p, bool commit, int error, struct yd_store_change *change,
-                 const struct yd_trail *trail)
-{
-    struct told *told = calloc(1, sizeof *told);
-    YD_ASSERT(told); /* a few bytes: without them nothing can be told at all */
-    told->commit = commit;
-    told->error = error;
-    told->change = change;
-    const char *text = error ? yd_trail_text(trail) : "";
-    snprintf(told->text, sizeof told->text, "%s", *text || !error ? text : yd_error_text(error));
-    (void)yd_pump_tell(p->pump, commit ? TOLD_COMMIT : TOLD_CHANGE, NULL, told, told_free);
-}
-
-/* Before the commit: with it they are acknowledged. If it fails they are newer than what is, which does no harm. */
-static int write_notes(struct history_pump *p, const struct yd_buf *notes, struct yd_trail *trail)
-{
-    const char *path = p->state->notes_path;
-    int r = yd_fs_replace(p->fs, path, notes->data, notes->size);
-    return r < 0 ? yd_trail_add(trail, r, "cannot write %s: %s", path, yd_error_text(r)) : 0;
-}
-
-static void pump_command(void *opaque, struct yd_command *command)
-{
-    struct history_pump *p = opaque;
-    struct yd_keeper *keeper = p->state->keeper;
-    struct yd_store_change *change = NULL;
-    struct yd_trail trail = {0};
-    void *data = command->data;
-    command->data = NULL;
-    switch (command->type) {
-    case COMMAND_PIECE:
-        (void)yd_keeper_take(keeper, data); /* an error sticks until the commit */
-        break;
-    case COMMAND_COMMIT: {
-        p->newest = (int64_t)command->arg;
-        int error = data ? write_notes(p, data, &trail) : 0;
-        notes_free(data);
-        if (error < 0)
-            yd_keeper_abandon(keeper);
-        else
-            error = yd_keeper_commit(keeper, p->newest, &change, &trail);
-        tell(p, true, error, change, &trail);
-        yd_pump_sleep(p->pump, 1); /* there may be something to merge */
-        break;
-    }
-    case COMMAND_RETIRE:
-        yd_keeper_retire(keeper, data);
-        break;
-    case COMMAND_WARM:
-        yd_warming_do(((struct warm *)data)->warming);
-        (void)yd_pump_tell(p->pump, TOLD_WARM, NULL, data, warm_free);
-        break;
-    default:
-        break;
-    }
-}
-
-static void pump_run(void *opaque)
-{
-    struct history_pump *p = opaque;
-    struct yd_store_change *change = NULL;
-    struct yd_trail trail = {0};
-    int r = yd_keeper_work(p->state->keeper, p->newest, &change, &trail);
-    if (change) tell(p, false, 0, change, NULL);
-    if (r < 0) yd_pump_say(p->pump, 2, "%s: %s. It is tried again", yd_trail_text(&trail), yd_error_text(r));
-    if (r == 0 && yd_keeper_warm(p->state->keeper, p->state->memory)) return;
-    if (r <= 0) yd_pump_sleep(p->pump, r ? WORK_RETRY : IDLE_NS);
-}
-
-static const struct yd_pump_class pump_class = {.state_size = sizeof(struct history_pump),
-                                                .files = true,
-                                                .start = pump_start,
-                                                .stop = pump_stop,
-                                                .command = pump_command,
-                                                .run = pump_run};
 
 /* ---- answering ---- */
 
@@ -756,13 +613,13 @@ static bool put_aside(struct running *running, struct yd_out *out)
 {
     struct yd_warming *warming;
     if (!yd_query_is_cold(running->run, &warming)) return false;
-    struct warm *warm = malloc(sizeof *warm);
+    struct yd_history_warm *warm = malloc(sizeof *warm);
     if (!warm) {
         yd_warming_free(warming);
         return false;
     }
-    *warm = (struct warm){running->handle, warming};
-    return yd_out_command(out, COMMAND_WARM, 0, NULL, warm, warm_free) == 0 && yd_keep_query(out) != 0;
+    *warm = (struct yd_history_warm){running->handle, warming};
+    return yd_out_command(out, YD_HISTORY_WARM, 0, NULL, warm, yd_history_warm_free) == 0 && yd_keep_query(out) != 0;
 }
 
 static enum yd_turn_result run_step(struct state *state, struct running *running, struct yd_input *input,
@@ -918,6 +775,6 @@ const struct yd_element_class yd_class_history = {
     .close = close,
     .receive = receive,
     .drain = drain,
-    .pump = &pump_class,
+    .pump = &yd_history_pump,
     .fresh = fresh,
 };
