@@ -242,7 +242,7 @@ static const struct yd_port_class ports[] = {
                     .direction = YD_IN,
                     .mode = YD_QUERY,
                     .schema = "rows",
-                    .doc = "Answers `events`: name, time, value; by pattern and since a time."},
+                    .doc = "Answers `events` (`match`, a pattern; `since`, ns since 1970; `max`): name, time, value."},
     {.name = NULL},
 };
 

@@ -198,6 +198,8 @@ static void ask_set(struct state *state, struct yd_input *input, struct yd_str n
                     : set(state, name, yd_hash_str(name), input->wall_ns, (enum yd_type)cell->type, cell->value, bytes);
     struct fact *fact = error < 0 ? NULL : yd_table_find(&state->table, name, yd_hash_str(name));
     if (fact && error == 1) error = emit_fact(state, fact, out);
+    if (name.size == 0 || !cell)
+        yd_rows_refuse(rows, error, "`fact_set` wants a name and a value: name=NAME value=VALUE");
     if (error < 0) yd_rows_fail(rows, error);
     if (fact) yd_rows_add(rows, name, fact->time, fill, fact);
     yd_state_changed(out);
@@ -223,9 +225,12 @@ static enum yd_turn_result answer(struct state *state, struct yd_input *input, s
         else if (fact)
             yd_rows_add(&rows, name, fact->time, fill, fact);
         else
-            yd_rows_fail(&rows, YD_ENOENT);
+            yd_rows_refuse(&rows, name.size ? YD_ENOENT : YD_EINVAL,
+                           name.size ? "no such fact is known; `facts` searches by match=PATTERN"
+                                     : "`fact_get` wants name=NAME");
     } else if (is_delete) {
-        if (!rows.pattern) yd_rows_fail(&rows, YD_EINVAL); /* all of them: say `*` */
+        if (!rows.pattern) /* all of them: say `*` */
+            yd_rows_refuse(&rows, YD_EINVAL, "`fact_delete` wants which: match=PATTERN, or a name; '*' is all");
         uint64_t deleted = rows.error < 0 ? 0 : delete_facts(state, rows.pattern);
         yd_rows_add(&rows, YD_STR("facts"), input->wall_ns, fill_deleted, &deleted);
         yd_state_changed(out);
@@ -308,7 +313,8 @@ static const struct yd_port_class ports[] = {
                     .direction = YD_IN,
                     .mode = YD_QUERY,
                     .schema = "facts",
-                    .doc = "Answers `facts` (a search by pattern), `fact_get`, `fact_set` and `fact_delete`."},
+                    .doc = "Answers `facts` (`match`, a pattern), `fact_get` (`name`), `fact_set` (`name`, `value`) "
+                           "and `fact_delete` (`match`)."},
     {.name = NULL},
 };
 

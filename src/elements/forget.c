@@ -231,7 +231,10 @@ static enum yd_turn_result answer(struct state *state, struct yd_input *input, s
     if (!is_end && !is_list && !yd_rows_op(input->batch, "forget"))
         return yd_rows_unknown(input, out, "forget, forget_list, forget_end");
     yd_rows_begin(&rows, input, out);
-    if (!is_list && (!match.size || !kinds)) yd_rows_fail(&rows, YD_EINVAL);
+    if (!is_list && !match.size) yd_rows_refuse(&rows, YD_EINVAL, "which names is missing: match=PATTERN");
+    if (!is_list && !kinds)
+        yd_rows_refuse(&rows, YD_EINVAL,
+                       "`kinds` are of sample, tally, delta, state, event, fact, packet, row, with commas");
     if (is_list) {
         for (unsigned i = 0; i < state->count; i++)
             yd_rows_add(&rows, (struct yd_str){state->rules[i].match, state->rules[i].match_size},
@@ -321,7 +324,9 @@ static const struct yd_port_class ports[] = {
                     .direction = YD_IN,
                     .mode = YD_QUERY,
                     .schema = "rows",
-                    .doc = "Takes `forget` and `forget_end`, answers `forget_list`."},
+                    .doc = "Takes `forget` (`match`, a pattern; `kinds`, all without; `lasting`: true) and "
+                           "`forget_end` (`match`, as it "
+                           "was said), answers `forget_list`."},
     {.name = NULL},
 };
 

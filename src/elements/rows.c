@@ -45,6 +45,12 @@ bool yd_rows_match(const struct yd_rows *rows, struct yd_str name)
     return rows->error == 0 && (!rows->pattern || yd_pattern_match(rows->pattern, name));
 }
 
+void yd_rows_refuse(struct yd_rows *rows, int error, const char *why)
+{
+    if (rows->error == 0) rows->why = why;
+    yd_rows_fail(rows, error);
+}
+
 void yd_rows_fail(struct yd_rows *rows, int error)
 {
     if (rows->error == 0) rows->error = error;
@@ -93,7 +99,7 @@ enum yd_turn_result yd_rows_end(struct yd_rows *rows)
         (void)yd_reply_error(rows->out, 0, YD_ETOOBIG, "more than %llu match: narrow `match`",
                              (unsigned long long)rows->max);
     else if (rows->error < 0)
-        (void)yd_reply_error(rows->out, 0, rows->error, "%s", yd_error_text(rows->error));
+        (void)yd_reply_error(rows->out, 0, rows->error, "%s", rows->why ? rows->why : yd_error_text(rows->error));
     yd_builder_destroy(rows->builder);
     yd_pattern_destroy(rows->pattern);
     return YD_DONE;

@@ -12,7 +12,7 @@
  *   fact_delete     match                                    "facts"              deleted
  *   forget          match, kinds (by comma), lasting (BOOL)  "forget"             rules
  *   forget_list     -                                        the pattern          kinds, since, dropped
- *   forget_end      match                                    "forget"             ended
+ *   forget_end      match                                    "forget"             rules
  *   cardinality     -                                        the rule             known, refused, sample
  *   applications    -                                        process.PID, ended   subscriptions, names, passed, overrun
  *   packets         match, max                               the packet           decoded
@@ -39,6 +39,7 @@ struct yd_rows {
     struct yd_pattern *pattern; /* of `match`; NULL: all */
     uint64_t max, count;
     int error;
+    const char *why; /* of the error, for people; NULL: its own text */
 };
 /* `match` and `max` are read. After an error all calls do nothing, and yd_rows_end says it. */
 void yd_rows_begin(struct yd_rows *rows, struct yd_input *input, struct yd_out *out);
@@ -47,6 +48,7 @@ bool yd_rows_match(const struct yd_rows *rows, struct yd_str name);
 typedef int yd_rows_fill(struct yd_builder *builder, const void *item);
 void yd_rows_add(struct yd_rows *rows, struct yd_str name, int64_t time_ns, yd_rows_fill *fill, const void *item);
 void yd_rows_fail(struct yd_rows *rows, int error);
+void yd_rows_refuse(struct yd_rows *rows, int error, const char *why); /* the first error counts */
 enum yd_turn_result yd_rows_end(struct yd_rows *rows);
 enum yd_turn_result yd_rows_unknown(struct yd_input *input, struct yd_out *out, const char *known); /* no such op */
 

@@ -545,7 +545,7 @@ static const struct yd_port_class ports[] = {
                     .direction = YD_IN,
                     .mode = YD_QUERY,
                     .schema = "rows",
-                    .doc = "Answers `states`: name, code, stale, summary, time, since."},
+                    .doc = "Answers `states` (`match`, a pattern; `max`): name, code, stale, summary, time, since."},
     {.name = NULL},
 };
 

@@ -591,7 +591,7 @@ static const struct yd_port_class ports[] = {
                     .direction = YD_IN,
                     .mode = YD_QUERY,
                     .schema = "rows",
-                    .doc = "Answers `windows`: what is open, name, start, n."},
+                    .doc = "Answers `windows` (`match`, a pattern; `max`): what is open, name, start, n."},
     {.name = NULL},
 };
 

@@ -85,6 +85,10 @@ def refusals_say_what_there_is(folder):
         assert 'answers no questions' in ask(daemon, 'graphite', 'states', check=1).stderr
         assert 'there is states' in ask(daemon, 'states', 'nonsense', check=1).stderr
         assert 'KEY=VALUE' in ask(daemon, 'states', 'states', 'match', check=2).stderr
+        assert 'match=PATTERN' in ask(daemon, 'facts', 'fact_delete', 'name=x', check=1).stderr
+        assert 'name=NAME' in ask(daemon, 'facts', 'fact_get', check=1).stderr
+        assert 'no such fact' in ask(daemon, 'facts', 'fact_get', 'name=x', check=1).stderr
+        assert 'value=VALUE' in ask(daemon, 'facts', 'fact_set', 'name=x', check=1).stderr
         assert 'what is asked' in ask(daemon, 'states', check=2).stderr
         for i in range(300):
             datagram(daemon, f'_sc|many.{i}|0')
