@@ -15,35 +15,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "elements/ask.h"
 #include "elements/classes.h"
-#include "elements/history_answer.h"
 #include "elements/history_pump.h"
+#include "elements/history_queries.h"
 #include "elements/rows.h"
 #include "store/notes.h"
 
 enum { INPUT, QUERY };
 enum { REASON_SERIES, REASON_MEMORY, REASON_LATE, REASON_NOTE };
 
-#define RUNS_MAX     256
-#define FORGOTTEN_NS (60 * YD_NS_PER_S)    /* a run that nobody called for so long: its asker has gone */
-#define FLUSH_BYTES  (UINT64_C(384) << 20) /* of batches, after which a flush does not wait for its time */
-#define KEPT_MAX     16384                 /* tickets, likewise: a cursor has 65,536 out at most */
-#define SETTLE_NS    (20 * YD_NS_PER_MS)   /* until a flush when somebody waits to end */
-#define RETRY_NS     YD_NS_PER_S           /* after a flush that failed */
+#define FLUSH_BYTES (UINT64_C(384) << 20) /* of batches, after which a flush does not wait for its time */
+#define KEPT_MAX    16384                 /* tickets, likewise: a cursor has 65,536 out at most */
+#define SETTLE_NS   (20 * YD_NS_PER_MS)   /* until a flush when somebody waits to end */
+#define RETRY_NS    YD_NS_PER_S           /* after a flush that failed */
 
 #define NOTES_FILE_MAX (YD_NOTES_BYTES + (UINT64_C(64) << 20))
 
 enum { TIMER_SWEEP, TIMER_FLUSH, TIMER_STEP };
 
-/* A question between two of its slices. */
-struct running {
-    uint64_t handle;
-    struct yd_query_run *run; /* of series; or */
-    struct yd_names *names;   /* of names */
-    struct yd_arena arena;
-    int64_t last_ns;
-};
 /* A batch that there was no room for, or that forgets while a flush is under way. */
 struct waiting {
     struct waiting *next;
@@ -55,16 +44,14 @@ struct waiting {
 struct state {
     struct yd_history_disk disk; /* the first: the pump's part of it */
     struct yd_history *history;
+    struct yd_history_queries queries;
     uint32_t folded; /* of the batch at hand */
-    struct running running[RUNS_MAX];
-    unsigned count;
     /* flushing */
     enum { IDLE, TAKING, WRITING, SETTLING } phase;
     int64_t checkpoint_ns, retry_ns;
     uint64_t *kept; /* tickets; the first `begun` are those of the flush under way */
     size_t kept_count, kept_room, begun;
-    uint64_t bytes;  /* of batches since the last flush began */
-    uint64_t damage; /* found so far */
+    uint64_t bytes; /* of batches since the last flush began */
     uint64_t refused_tombstones;
     uint64_t notes_refused; /* not yet counted */
     int64_t keep_ns;
@@ -186,6 +173,8 @@ static int open(struct yd_element *element, void *opaque)
     state->last_waiting = &state->first_waiting;
     yd_buf_init(&state->said, NULL);
     int r = yd_history_create(&options, &state->history);
+    state->queries.history = state->history;
+    state->queries.timer = TIMER_SWEEP;
     if (r < 0) return yd_element_fail(element, r, "no memory for a history: %s", yd_error_text(r));
     if (asprintf(&folder, "%s/history/%s", yd_element_data(element), yd_element_name(element)) < 0) folder = NULL;
     struct yd_keeper_options keeping = {.fs = yd_element_fs(element),
@@ -216,18 +205,10 @@ static bool fresh(void *opaque)
     return yd_keeper_fresh(state->disk.keeper);
 }
 
-static void forget_run(struct state *state, unsigned i)
-{
-    yd_query_destroy(state->running[i].run);
-    yd_names_done(state->running[i].names);
-    yd_arena_fini(&state->running[i].arena);
-    state->running[i] = state->running[--state->count];
-}
-
 static void close(void *opaque)
 {
     struct state *state = opaque;
-    while (state->count) forget_run(state, 0);
+    yd_history_queries_close(&state->queries);
     for (struct yd_history_told *next, *told = state->first_told; told; told = next) {
         next = told->next;
         yd_history_told_free(told);
@@ -565,8 +546,7 @@ static enum yd_turn_result step(struct state *state, struct yd_input *input, str
 static enum yd_turn_result pump_said(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     if (input->cookie == YD_HISTORY_TOLD_WARM) {
-        const struct yd_history_warm *warm = input->data;
-        (void)yd_reply(out, warm->handle, NULL, true); /* it goes on, if the asker is still there */
+        yd_history_queries_warmed(input->data, out);
         return YD_DONE;
     }
     struct yd_history_told *told = input->data;
@@ -585,128 +565,6 @@ static enum yd_turn_result drain(void *opaque, struct yd_out *out)
     return YD_DONE; /* the runtime waits for the tickets */
 }
 
-/* ---- answering ---- */
-
-static enum yd_turn_result refuse(struct yd_out *out, int error, const struct yd_trail *trail)
-{
-    const char *text = yd_trail_text(trail);
-    (void)yd_reply_error(out, 0, error, "%s", *text ? text : yd_error_text(error)); /* the asker may have gone */
-    return YD_DONE;
-}
-
-static struct running *find_run(struct state *state, uint64_t handle)
-{
-    for (unsigned i = 0; i < state->count; i++)
-        if (state->running[i].handle == handle) return &state->running[i];
-    return NULL;
-}
-
-/* Askers that have gone do not say so: what nobody called for a while is theirs. */
-static void sweep(struct state *state, int64_t now_ns)
-{
-    for (unsigned i = state->count; i-- > 0;)
-        if (now_ns - state->running[i].last_ns > FORGOTTEN_NS) forget_run(state, i);
-}
-
-/* The disk is the pump's to wait for: the query is put aside until what it needs is in memory. */
-static bool put_aside(struct running *running, struct yd_out *out)
-{
-    struct yd_warming *warming;
-    if (!yd_query_is_cold(running->run, &warming)) return false;
-    struct yd_history_warm *warm = malloc(sizeof *warm);
-    if (!warm) {
-        yd_warming_free(warming);
-        return false;
-    }
-    *warm = (struct yd_history_warm){running->handle, warming};
-    return yd_out_command(out, YD_HISTORY_WARM, 0, NULL, warm, yd_history_warm_free) == 0 && yd_keep_query(out) != 0;
-}
-
-static enum yd_turn_result run_step(struct state *state, struct running *running, struct yd_input *input,
-                                    struct yd_out *out)
-{
-    struct yd_trail trail = {0};
-    if (put_aside(running, out)) {
-        running->last_ns = input->mono_ns;
-        return YD_DONE;
-    }
-    struct yd_batch *batch = NULL;
-    running->last_ns = input->mono_ns;
-    int r = yd_query_step(running->run, &batch, &trail);
-    if (r > 0) {
-        if (!batch) return YD_MORE;
-        if (yd_reply(out, 0, batch, true) != YD_ENOENT) return YD_MORE;
-    }
-    forget_run(state, (unsigned)(running - state->running));
-    const char *damaged = yd_history_damage(state->history, &state->damage);
-    if (damaged) yd_say(out, 2, "%s is damaged: what is in the damaged places is missing in answers", damaged);
-    if (r < 0) return refuse(out, r, &trail);
-    if (r == 0) (void)yd_reply(out, 0, batch, false); /* the asker may have gone */
-    return YD_DONE;
-}
-
-static enum yd_turn_result names_step(struct state *state, struct running *running, struct yd_input *input,
-                                      struct yd_out *out)
-{
-    struct yd_trail trail = {0};
-    running->last_ns = input->mono_ns;
-    int r = yd_names_answer(state->history, running->names, out, &trail);
-    if (r > 0) return YD_MORE;
-    forget_run(state, (unsigned)(running - state->running));
-    return r < 0 ? refuse(out, r, &trail) : YD_DONE;
-}
-
-static enum yd_turn_result go_on(struct state *state, struct running *running, struct yd_input *input,
-                                 struct yd_out *out)
-{
-    return running->names ? names_step(state, running, input, out) : run_step(state, running, input, out);
-}
-
-static enum yd_turn_result start(struct state *state, struct yd_ask *ask, struct yd_arena *arena,
-                                 struct yd_input *input, struct yd_out *out)
-{
-    struct yd_trail trail = {0};
-    sweep(state, input->mono_ns);
-    if (state->count == RUNS_MAX) {
-        (void)yd_reply_error(out, 0, YD_EBUSY, "%u queries are running: try again later", RUNS_MAX);
-        yd_arena_fini(arena);
-        return YD_DONE;
-    }
-    struct running *running = &state->running[state->count];
-    *running = (struct running){.handle = input->cookie, .arena = *arena, .last_ns = input->mono_ns};
-    int r = ask->op == YD_ASK_SERIES ? yd_query_start(state->history, &ask->series, &running->run, &trail)
-                                     : yd_names_ask(state->history, ask, &running->names, &trail);
-    if (r < 0) {
-        yd_arena_fini(&running->arena);
-        return refuse(out, r, &trail);
-    }
-    state->count++;
-    yd_timer_at(out, TIMER_SWEEP, input->mono_ns + FORGOTTEN_NS + YD_NS_PER_S);
-    return go_on(state, running, input, out);
-}
-
-static enum yd_turn_result answer(struct state *state, struct yd_input *input, struct yd_out *out)
-{
-    if (input->again) {
-        struct running *running = find_run(state, input->cookie);
-        if (running) return go_on(state, running, input, out);
-        (void)yd_reply_error(out, 0, YD_ETIMEOUT, "the query lay too long unread"); /* the asker may have gone */
-        return YD_DONE;
-    }
-    struct yd_arena arena;
-    struct yd_trail trail = {0};
-    struct yd_ask ask;
-    yd_arena_init(&arena, NULL);
-    int r = yd_ask_decode(input->batch, &arena, &ask, &trail);
-    if (r == 0 && (ask.op == YD_ASK_SERIES || ask.op == YD_ASK_LOOKUP || ask.op == YD_ASK_LAST))
-        return start(state, &ask, &arena, input, out);
-    enum yd_turn_result result = YD_DONE;
-    if (r == 0) r = yd_history_answer(state->history, state->refused_tombstones, &ask, out, &trail);
-    if (r < 0) result = refuse(out, r, &trail);
-    yd_arena_fini(&arena);
-    return result;
-}
-
 static enum yd_turn_result timer(struct state *state, struct yd_input *input, struct yd_out *out)
 {
     if (input->cookie == TIMER_STEP) return step(state, input, out);
@@ -714,8 +572,7 @@ static enum yd_turn_result timer(struct state *state, struct yd_input *input, st
         begin_flush(state, input->mono_ns, out);
         return YD_DONE;
     }
-    sweep(state, input->mono_ns);
-    if (state->count) yd_timer_at(out, TIMER_SWEEP, input->mono_ns + FORGOTTEN_NS + YD_NS_PER_S);
+    yd_history_queries_sweep(&state->queries, input, out);
     return YD_DONE;
 }
 
@@ -732,7 +589,7 @@ static enum yd_turn_result receive(void *opaque, struct yd_input *input, struct 
     case YD_INPUT_BATCH:
         return fold(state, input, out);
     case YD_INPUT_QUERY:
-        return answer(state, input, out);
+        return yd_history_queries_answer(&state->queries, state->refused_tombstones, input, out);
     case YD_INPUT_TIMER:
         return timer(state, input, out);
     case YD_INPUT_PUMP:
