@@ -723,6 +723,9 @@ def main():
                     matching.wait()
                 except WriterGone as gone:
                     print(gone, file=sys.stderr, flush=True)
+    except (ConnectionRefusedError, FileNotFoundError):
+        print(f'{args.socket}: nobody is there; is the daemon running, and has it a Live element?', file=sys.stderr)
+        return 1
     except (OSError, LiveError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -292,12 +292,16 @@ static void json_place(const struct yd_diagnostics *diagnostics, struct yd_place
 void yd_diagnostics_json(const struct yd_diagnostics *diagnostics, struct yd_buf *to)
 {
     struct yd_json json;
+    /* Of those that stand below: an error that was found twice at one place, or behind the last one kept, is counted
+     * in `errors` and is no item. */
+    size_t warnings = 0;
+    for (size_t i = 0; i < diagnostics->count; i++) warnings += diagnostics->items[i].warning;
     yd_json_init(&json, to, true);
     yd_json_object(&json);
     yd_json_key(&json, "errors");
-    yd_json_u64(&json, diagnostics->errors);
+    yd_json_u64(&json, diagnostics->count > warnings ? diagnostics->count - warnings : diagnostics->errors);
     yd_json_key(&json, "warnings");
-    yd_json_u64(&json, diagnostics->count - diagnostics->errors);
+    yd_json_u64(&json, warnings);
     yd_json_key(&json, "diagnostics");
     yd_json_array(&json);
     for (size_t i = 0; i < diagnostics->count; i++) {

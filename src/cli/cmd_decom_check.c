@@ -30,7 +30,7 @@ const struct cli_command cmd_decom_check = {
     .summary = "checks definitions of packets",
     .doc =
         "Shows every mistake at its place with what to write instead, and what is known but not decoded. With --json: "
-        "one array of diagnostics a file.",
+        "an object a file, with its diagnostics.",
     .example = "  yarder decom check examples/rocket.ydm",
     .rest_min = 1,
     .rest_max = -1,

@@ -38,6 +38,19 @@ static int get(struct yd_live *live, struct yd_live_item *item, int64_t wait_ns,
     }
 }
 
+/* `altitude` of somebody who means rocket.flight.altitude: the first name that ends so. */
+static int never(struct cli_args *args, struct yd_live *live, const char *name)
+{
+    struct yd_str asked = yd_str_of(name), other;
+    uint32_t position = 0;
+    while (yd_live_names(live, NULL, &position, &other) == 1) {
+        size_t front = other.size > asked.size ? other.size - asked.size : 0;
+        if (!front || other.data[front - 1] != '.' || memcmp(other.data + front, asked.data, asked.size) != 0) continue;
+        return cli_fail(args, "%s never had a value; did you mean '%.*s'?", name, YD_STR_FMT(other));
+    }
+    return cli_fail(args, "%s never had a value; `yarder live ls` lists what has", name);
+}
+
 static int run(struct cli_args *args)
 {
     struct yd_live *live = NULL;
@@ -61,8 +74,10 @@ static int run(struct cli_args *args)
         int got = get(live, item, wait_ns, room, &value);
         if (got == 1)
             print(args, &text, &value);
+        else if (got == YD_EAGAIN)
+            code = never(args, live, args->rest[i]);
         else
-            code = cli_fail(args, "%s %s", args->rest[i], got == YD_EAGAIN ? "never had a value" : yd_error_text(got));
+            code = cli_fail(args, "%s %s", args->rest[i], yd_error_text(got));
     }
     free(room);
     yd_buf_fini(&text);

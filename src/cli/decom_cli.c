@@ -20,11 +20,12 @@ int cli_decom_load(struct cli_args *args, const char *path, bool closely, struct
     yd_buf_init(&shown, NULL);
     r = yd_plan_read(path, (struct yd_str){text, size}, &options, &diagnostics, ret_plan);
     free(text);
-    if (args->json)
+    bool json = args->json && (r < 0 || !closely); /* what standard output has after a good one is its reader's */
+    if (json)
         yd_diagnostics_json(&diagnostics, &shown);
     else
         yd_diagnostics_print(&diagnostics, args->colour, &shown);
-    if (shown.size) (void)fwrite(shown.data, 1, shown.size, args->json ? stdout : stderr);
+    if (shown.size) (void)fwrite(shown.data, 1, shown.size, json ? stdout : stderr);
     if (r < 0 && !diagnostics.count) (void)cli_fail(args, "%s: %s", path, yd_error_text(r));
     if (r == 0) *ret_exit = CLI_DONE;
     yd_buf_fini(&shown);

@@ -9,7 +9,42 @@
 
 #define PATH_ROOM 4096
 
-/* DATA/live/NAME.sock; the only one there is, when none is named. */
+/* A Broker's door looks like that of an empty Live, but takes subscriptions. */
+static bool is_broker(struct yd_live *live)
+{
+    struct yd_live_about about;
+    struct yd_live_subscription *made;
+    if (yd_live_about(live, &about) < 0 || about.names) return false;
+    if (yd_live_subscribe(live, "yarder.nothing", NULL, &made, NULL) < 0) return false;
+    yd_live_unsubscribe(made);
+    return true;
+}
+
+static bool is_broker_at(const char *address)
+{
+    struct yd_live *live;
+    struct yd_trail trail;
+    yd_trail_clear(&trail);
+    if (yd_live_open(address, NULL, &live, &trail) < 0) return false;
+    bool is = is_broker(live);
+    yd_live_close(live);
+    return is;
+}
+
+/* Of several sockets those that are no Broker's, to the front. */
+static size_t drop_brokers(glob_t *found)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < found->gl_pathc; i++) {
+        char *path = found->gl_pathv[i];
+        if (is_broker_at(path)) continue;
+        found->gl_pathv[i] = found->gl_pathv[kept]; /* exchanged: all of them are freed */
+        found->gl_pathv[kept++] = path;
+    }
+    return kept;
+}
+
+/* DATA/live/NAME.sock; the only Live there is, when none is named. */
 static int address_of(struct cli_args *args, char *to)
 {
     const char *data = cli_value(args, "data"), *name = cli_value(args, "live"), *socket = cli_value(args, "socket");
@@ -24,9 +59,10 @@ static int address_of(struct cli_args *args, char *to)
     if (failed)
         return cli_fail(args, "no Live is in %s/live: is the daemon running, and has its topology a Live?", data);
     int code = CLI_DONE;
-    if (found.gl_pathc > 1) {
+    size_t lives = found.gl_pathc > 1 ? drop_brokers(&found) : 1;
+    if (lives > 1) {
         code = cli_fail(args, "there are several; --live NAME says which:");
-        for (size_t i = 0; i < found.gl_pathc; i++) {
+        for (size_t i = 0; i < lives; i++) {
             const char *base = strrchr(found.gl_pathv[i], '/') + 1;
             fprintf(stderr, "  --live %.*s\n", (int)(strlen(base) - strlen(".sock")), base);
         }
@@ -46,8 +82,14 @@ int cli_live_open(struct cli_args *args, bool absent, struct yd_live **ret_live)
     (void)snprintf(name, sizeof name, "yarder %s", args->command->name);
     const struct yd_live_options options = {.application = name, .absent = absent};
     int error = yd_live_open(address, &options, ret_live, &trail);
-    if (error == 0) return CLI_DONE;
-    return cli_fail(args, "%s", trail.size ? yd_trail_text(&trail) : yd_error_text(error));
+    if (error) return cli_fail(args, "%s", trail.size ? yd_trail_text(&trail) : yd_error_text(error));
+    if (!is_broker(*ret_live)) return CLI_DONE;
+    yd_live_close(*ret_live);
+    *ret_live = NULL;
+    return cli_fail(args,
+                    "%s: a Broker, which has values for programs that subscribe (yd_live_subscribe in "
+                    "<yarder/live.h>); wire a Live beside it to look at them here",
+                    address);
 }
 
 int cli_live_follow(struct cli_args *args, struct yd_live *live, const char *pattern, struct yd_live_set **ret_set)

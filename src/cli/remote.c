@@ -47,7 +47,10 @@ int cli_client_open(struct cli_args *args, const struct yd_client_options *more,
 int cli_client_failed(struct cli_args *args, struct yd_client *client, int error)
 {
     const char *why = yd_client_trouble(client);
-    return cli_fail(args, "%s", *why ? why : yd_error_text(error));
+    bool nobody = error == YD_ECONNREFUSED || error == YD_ENOENT;
+    nobody = nobody && strstr(why, "connecting"); /* an answer may be `not found`, too */
+    return cli_fail(args, "%s%s", *why ? why : yd_error_text(error),
+                    nobody ? "; is the daemon running, and has its topology a Native? --at says where else" : "");
 }
 
 int cli_wait_input(struct yd_client *client, bool *ret_input)

@@ -97,6 +97,14 @@ def refusals_say_what_there_is(folder):
         assert len(rows(daemon, 'states', 'states', 'match=many.1*')) == 111
 
 
+def nobody_there_is_said_with_what_to_look_for(folder):
+    """a daemon that is not there, or has no Native, is the first thing that goes wrong: it says so"""
+    for address in (f'127.0.0.1:{free_port()}', f'unix:{folder}/nothing.sock'):
+        for words in (('state',), ('ask', 'x', 'states'), ('log', 'create', 'x')):
+            refused = yarder(*words, '--at', address, check=1)
+            assert 'is the daemon running, and has its topology a Native?' in refused.stderr, refused
+
+
 def many_ask_at_once_and_some_leave(folder):
     """askers side by side get whole answers, also while others hang up in the middle of theirs"""
     with daemon_in(folder) as daemon:
@@ -126,4 +134,5 @@ def many_ask_at_once_and_some_leave(folder):
 
 
 if __name__ == '__main__':
-    main(what_elements_know_is_told_and_outlives_a_restart, refusals_say_what_there_is, many_ask_at_once_and_some_leave)
+    main(what_elements_know_is_told_and_outlives_a_restart, nobody_there_is_said_with_what_to_look_for, refusals_say_what_there_is,
+         many_ask_at_once_and_some_leave)

@@ -322,6 +322,18 @@ def more_than_there_is_room_for_is_refused_by_check(folder):
         assert ('take more than the 32 GiB' in done.stderr + done.stdout) != fits, done
 
 
+def commands_of_live_values_do_not_take_it_for_a_live(folder):
+    """beside a Broker the only Live is found without its name; asked for the Broker, they say what it is, and exit with 1"""
+    with Daemon(folder, TOPOLOGY + 'graphite -> values :: Live()\n', ports={name: free_port() for name in ('native', 'graphite')}) as daemon:
+        wait_for(lambda: os.path.exists(address(daemon)) and os.path.exists(daemon.data + '/live/values.sock'), why='both doors')
+        assert yarder('live', 'ls', '--data', daemon.data, check=0).stdout.startswith('0 names'), 'before there is any value'
+        daemon.lines('b.x 1.5 1700000000\n')
+        wait_for(lambda: yarder('live', 'get', 'b.x', '--data', daemon.data).returncode == 0, why='the value')
+        for words in (('ls',), ('stat',), ('get', 'b.x'), ('watch', '--count', '1')):
+            refused = yarder('live', *words, '--live', 'broker', '--data', daemon.data, check=1)
+            assert 'a Broker' in refused.stderr and 'wire a Live' in refused.stderr and not refused.stdout, refused
+
+
 def subscriptions_are_made_again_by_themselves(folder):
     """The daemon is killed and comes back: an application goes on reading, without a word to it"""
     with daemon_in(folder) as daemon:
@@ -395,5 +407,5 @@ if __name__ == '__main__':
     main(a_thousand_that_never_read_cost_the_healthy_ones_nothing, who_comes_and_goes_leaves_nothing_behind,
          at_most_so_many_a_second, each_application_is_told_of, top_shows_who_subscribed_and_how_they_fare,
          who_lies_about_what_it_read_harms_no_picture, nonsense_at_the_door_harms_nobody, subscriptions_are_made_again_by_themselves,
-         more_than_there_is_room_for_is_refused_by_check,
+         more_than_there_is_room_for_is_refused_by_check, commands_of_live_values_do_not_take_it_for_a_live,
          killed_and_stopped_at_random)

@@ -199,6 +199,21 @@ def what_a_start_says_to_try_works(folder):
         daemon.stop()
 
 
+def definitions_are_judged_for_machines(folder):
+    """check --json counts what it lists; explain and sim --json write nothing else to standard output than what was asked for"""
+    with open(folder + '/bad.ydm', 'w') as f:
+        f.write('definition d\npacket p\n  m u8 { 0 A }\n  z u8 if m == Q\n')
+    with open(folder + '/good.ydm', 'w') as f:
+        f.write('container nobody\n  b u8 = 1\npacket p\n  a u16\n')
+    bad = json.loads(run(folder, 'decom', 'check', 'bad.ydm', '--json', expect=1).stdout)
+    assert (bad['errors'], bad['warnings'], len(bad['diagnostics'])) == (1, 0, 1), bad
+    good = json.loads(run(folder, 'decom', 'check', 'good.ydm', '--json').stdout)
+    assert (good['errors'], good['warnings']) == (0, 1) and good['diagnostics'][0]['severity'] == 'warning', good
+    explained = run(folder, 'decom', 'explain', 'good.ydm', '--packet', '0202', '--json')
+    assert json.loads(explained.stdout)['fields'][0]['value'] == 514 and 'nobody' in explained.stderr, explained
+    assert json.loads(run(folder, 'decom', 'explain', 'bad.ydm', '--packet', '0102', '--json', expect=1).stdout)['errors'] == 1
+
+
 main(parameters_come_from_set_and_env, includes_are_relative_and_once, tests_in_files_run, plugins_are_found_in_folders,
      colour_is_for_terminals, every_command_teaches_and_refuses, every_command_speaks_json,
-     what_a_start_says_to_try_works)
+     what_a_start_says_to_try_works, definitions_are_judged_for_machines)

@@ -89,12 +89,8 @@ def converted(folder, name, text, *options):
 
 
 def explained(path, packet):
-    """(packet, {field: value}): the last document that `explain --json` writes; what was said of the definition is before it."""
-    text = yarder('decom', 'explain', path, '--packet', packet.hex(), '--json', check=0).stdout
-    decoder, at, found = json.JSONDecoder(), 0, None
-    while at < len(text):
-        found, at = decoder.raw_decode(text, at)
-        at += len(text[at:]) - len(text[at:].lstrip())
+    """(packet, {field: value}): the one document that `explain --json` writes; what was said of the definition is elsewhere."""
+    found = json.loads(yarder('decom', 'explain', path, '--packet', packet.hex(), '--json', check=0).stdout)
     return found['packet'], {f['field'].split('.')[-1]: f['value'] for f in found['fields']}
 
 

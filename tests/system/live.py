@@ -98,7 +98,8 @@ def the_commands_show_what_is_there(folder):
         shown = live(daemon, 'get', 'a.load host=web1', 'a.count').stdout.splitlines()
         assert shown == ['a.load host=web1 1.5 2023-11-14T22:13:20Z seq 1', 'a.count 8 2023-11-14T22:13:22Z seq 2'], shown
         failed = live(daemon, 'get', 'nosuch', 'a.count', check=1)
-        assert 'nosuch never had a value' in failed.stderr and 'a.count 8' in failed.stdout
+        assert 'nosuch never had a value; `yarder live ls`' in failed.stderr and 'a.count 8' in failed.stdout
+        assert "did you mean 'a.count'?" in live(daemon, 'get', 'count', check=1).stderr
         stat = json.loads(live(daemon, 'stat', '--json').stdout)
         assert stat['measurements'] == 2 and stat['writer_attached'] and stat['generation'] == listed[0]['generation']
         assert stat['writer_pid'] == daemon.process.pid
