@@ -89,7 +89,9 @@ static int head_producers(struct yd_log *log, const struct yd__segment *segment)
     return error;
 }
 
-/* Counts the segment's frames, and their producers, up to the last edge at or below seqno. */
+/* Counts the segment's frames, and their producers, up to the last edge at or below seqno. Busy until the cut is done:
+ * it looks unsealed meanwhile, and the helper would write a footer behind what is to be cut. Readers look things up in
+ * its index as it grows. */
 static int find_edge(struct cut *cut, struct yd__segment *segment, uint64_t seqno)
 {
     struct yd_log *log = cut->log;
@@ -102,7 +104,10 @@ static int find_edge(struct cut *cut, struct yd__segment *segment, uint64_t seqn
         if (!error) error = yd_file_stat(segment->file, &now);
         if (!error) cut->old_end = now.size;
     }
+    yd_lock_take(&log->mutex);
+    segment->busy = true;
     yd__segment_reset(segment);
+    yd_lock_give(&log->mutex);
     while (!error && segment->next < seqno) {
         struct yd_header header;
         int found = yd__frame_at(&window, segment->data_end, log->log_id, false, &header);
@@ -114,7 +119,9 @@ static int find_edge(struct cut *cut, struct yd__segment *segment, uint64_t seqn
         }
         if (header.base_seqno + header.count > seqno) break;
         struct yd__names names = yd__frame_names(&window, segment->data_end, &header);
+        yd_lock_take(&log->mutex);
         error = yd__segment_account(segment, &header, segment->data_end, &names);
+        yd_lock_give(&log->mutex);
         if (!error) yd__segment_digest(segment, &header);
         if (!error) error = yd__producers_note(&log->written_producers, &header);
     }
@@ -191,12 +198,14 @@ static int plan(struct cut *cut, uint64_t seqno)
     bool sealed = kept->sealed, borrowed = !kept->file;
     int error = borrowed ? yd__source_file(log, kept->base, &kept->file) : 0;
     if (!error) error = find_edge(&before, kept, cut->edge);
+    struct yd_file *file = borrowed ? kept->file : NULL;
+    yd_lock_take(&log->mutex);
     kept->sealed = sealed;
     kept->accounted = true;
-    if (borrowed) {
-        yd_file_close(kept->file);
-        kept->file = NULL;
-    }
+    kept->busy = false;
+    if (borrowed) kept->file = NULL;
+    yd_lock_give(&log->mutex);
+    yd_file_close(file);
     return error;
 }
 
@@ -298,8 +307,8 @@ static int cut_log(struct cut *cut, uint64_t seqno)
         inside->twin_size = inside->keys_size = 0;
         inside->keys = YD__KEYS_UNKNOWN;
         inside->file_size = cut->old_end;
-        cut->inside->sealed = false;
-        cut->inside->accounted = true;
+        inside->sealed = inside->busy = false;
+        inside->accounted = true;
     }
     log->active = last && !last->sealed ? last : NULL;
     yd_lock_give(&log->mutex);

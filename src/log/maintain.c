@@ -86,12 +86,14 @@ int yd__index_save(struct yd_log *log)
 
 /* ---- footers ---- */
 
-/* Counts a segment whose footer was lost, by its frames. */
+/* Counts a segment whose footer was lost, by its frames. Readers look things up in its index as it grows. */
 static int walk_segment(struct yd_log *log, struct yd__segment *segment, struct yd_file *file, uint64_t next)
 {
     struct yd__window window;
     yd__window_init(&window, file, 256 << 10);
+    yd_lock_take(&log->mutex);
     yd__segment_reset(segment);
+    yd_lock_give(&log->mutex);
     uint64_t offset = segment->data_end, end = segment->file_size;
     int error = 0;
     while (offset < end && segment->next < next && !error) {
@@ -105,18 +107,22 @@ static int walk_segment(struct yd_log *log, struct yd__segment *segment, struct 
             if (error == YD_ENOENT) break;
         }
         struct yd__names names = error ? yd__names_any() : yd__frame_names(&window, offset, &header);
+        yd_lock_take(&log->mutex);
         if (!error) error = yd__segment_account(segment, &header, offset, &names);
+        yd_lock_give(&log->mutex);
         if (!error) yd__segment_digest(segment, &header);
         offset = segment->data_end;
     }
     yd__window_fini(&window);
     if (error == YD_ENOENT) error = 0;
+    yd_lock_take(&log->mutex);
     /* The footer goes where damage at the end cannot be overwritten by it. */
     if (!error && segment->next < next) {
         segment->data_end = YD_ALIGN_UP(segment->file_size, YD_BATCH_ALIGN);
         yd__segment_unknown(segment);
     }
     segment->next = next;
+    yd_lock_give(&log->mutex);
     return error;
 }
 

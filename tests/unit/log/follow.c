@@ -702,6 +702,54 @@ static void follower_cut_back_while_open_tells_its_readers_and_goes_on(void **st
     pair_close(&pair);
 }
 
+/* ---- the helper's turn in the midst of a cut: it seals what is full and unsealed, holding nothing of what a cut
+ * holds. The clock is read at each checkpoint. */
+
+static struct {
+    struct yd_log *log;
+    unsigned turns;
+} helper;
+
+static int64_t seal_wall(void *arg)
+{
+    struct yd_log *log = helper.log;
+    helper.log = NULL; /* once */
+    if (log) {
+        helper.turns++;
+        assert_int_equal(yd__seal_leftovers(log), 0);
+    }
+    return world_wall(arg);
+}
+
+static void segments_that_are_being_cut_are_not_sealed_by_the_helper(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    struct yd_log_options options = pair_options(&pair, true);
+    options.wall = seal_wall;
+    pair.follower = world_open(pair.world, &options, NULL);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 200);
+    catch_up(&pair);
+    struct yd_log_position before, now;
+    yd_log_position(pair.follower, &before);
+    assert_true(before.segments >= 3);
+    uint64_t edge, common;
+    pump_close(&pair.pump);
+    helper.log = pair.follower;
+    assert_int_equal(yd_log_follow_cut(pair.follower, 90, &edge), 0);
+    assert_int_equal(helper.turns, 1);
+    assert_int_equal(edge, 90);
+    yd_log_position(pair.follower, &now);
+    assert_int_equal(now.failed, 0);
+    assert_int_equal(now.segments, 1);
+    assert_int_equal(pump_open(&pair.pump, pair.leader, pair.follower, "f", &common), 0);
+    catch_up(&pair);
+    assert_same(&pair);
+    pair_close(&pair);
+}
+
 static uint32_t hidden_of_first(struct yd_log *log)
 {
     struct yd_log_reader *reader = open_reader(log, YD_FROM_OLDEST, 0, YD_ACK_DURABLE);
@@ -877,6 +925,7 @@ int main(void)
         SIM(deposed_leader_cuts_no_further_than_where_its_own_epoch_begins),
         SIM(one_copy_on_two_connections_counts_once),
         SIM(follower_cut_back_while_open_tells_its_readers_and_goes_on),
+        SIM(segments_that_are_being_cut_are_not_sealed_by_the_helper),
         SIM(follower_has_what_is_forgotten_and_gives_it_to_nobody),
         SIM(slow_follower_leaves_the_set_and_comes_back),
         SIM(follower_behind_retention_begins_anew),
