@@ -392,6 +392,7 @@ struct yd_log {
     uint64_t segment_size;  /* of the next one */
     uint64_t group_average; /* bytes, decides zero-writing or fallocate */
     bool ballast;           /* the file is there, whole */
+    bool ballast_moves;     /* somebody makes it or takes it away */
     char held_by[64];       /* who keeps retention from what is over; empty: nobody */
     bool held_told;         /* under io: somebody, as watches were told the last time */
 

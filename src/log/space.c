@@ -126,7 +126,18 @@ static void set_ballast(struct yd_log *log, bool there)
 {
     yd_lock_take(&log->mutex);
     log->ballast = there;
+    log->ballast_moves = false;
     yd_lock_give(&log->mutex);
+}
+
+/* One at a time: taken while another gives, it would be told as there, and be gone. */
+static bool may_move_ballast(struct yd_log *log, bool there)
+{
+    yd_lock_take(&log->mutex);
+    bool may = log->ballast == there && !log->ballast_moves;
+    if (may) log->ballast_moves = true;
+    yd_lock_give(&log->mutex);
+    return may;
 }
 
 /* One that is whole was left by the last life. Anything else under its name goes: room for who opens. */
@@ -151,31 +162,27 @@ void yd__ballast_take(struct yd_log *log)
     bool wanted = size > 0 && !log->ballast && !log->no_space && !log->failed;
     yd_lock_give(&log->mutex);
     if (!wanted || yd_fs_space(log->fs, log->dir, &space) || space.available / 2 < size) return;
+    if (!may_move_ballast(log, false)) return;
     ballast_path(log, path, sizeof path);
     struct yd_file *file;
-    if (yd_fs_open(log->fs, path, YD_OPEN_WRITE | YD_OPEN_CREATE | YD_OPEN_TRUNCATE, &file)) return;
-    int error = yd_file_allocate(file, 0, size);
-    if (!error) error = yd_file_sync(file);
-    yd_file_close(file);
-    if (error)
-        (void)yd_fs_unlink(log->fs, path); /* half of it is no help */
-    else
-        set_ballast(log, true);
+    int error = yd_fs_open(log->fs, path, YD_OPEN_WRITE | YD_OPEN_CREATE | YD_OPEN_TRUNCATE, &file);
+    if (!error) {
+        error = yd_file_allocate(file, 0, size);
+        if (!error) error = yd_file_sync(file);
+        yd_file_close(file);
+        if (error) (void)yd_fs_unlink(log->fs, path); /* half of it is no help */
+    }
+    set_ballast(log, !error);
 }
 
 bool yd__ballast_give(struct yd_log *log)
 {
     char path[YD__PATH_SIZE];
-    yd_lock_take(&log->mutex);
-    bool there = log->ballast;
-    log->ballast = false;
-    yd_lock_give(&log->mutex);
-    if (!there) return false;
+    if (!may_move_ballast(log, true)) return false;
     ballast_path(log, path, sizeof path);
-    if (yd_fs_unlink(log->fs, path)) {
-        set_ballast(log, true);
-        return false;
-    }
+    int error = yd_fs_unlink(log->fs, path);
+    set_ballast(log, error != 0);
+    if (error) return false;
     (void)yd_fs_sync_dir(log->fs, log->dir); /* only so that the room is there at once */
     return true;
 }

@@ -1,4 +1,5 @@
 /* What may go and what must stay: cursors that hold by name, the ballast, retention on a full disk. */
+#include "log/internal.h"
 #include "log_test.h"
 
 static struct yd_log_options small(struct world *world)
@@ -182,6 +183,49 @@ static void a_full_disk_gets_the_ballast_and_gives_it_back_later(void **state)
     assert_int_equal(world_close(world, log), 0);
 }
 
+/* ---- the helper gives the ballast away for a footer; within its unlink the log's thread has its turn ---- */
+
+static struct {
+    const struct yd_fs_ops *ops;
+    struct yd_log *log;
+    unsigned turns;
+} turn;
+
+static int unlink_in_turn(struct yd_fs *fs, const char *path)
+{
+    struct yd_log *log = turn.log;
+    turn.log = NULL; /* once */
+    if (log) {
+        turn.turns++;
+        assert_int_equal(yd_log_maintain(log), 0);
+    }
+    return turn.ops->unlink(fs, path);
+}
+
+static void a_ballast_that_is_told_is_there_though_it_was_given_a_moment_ago(void **state)
+{
+    struct world *world = *state;
+    struct yd_log_options options = small(world);
+    options.ballast_bytes = 256 << 10;
+    struct yd_log *log = world_open(world, &options, NULL);
+    uint64_t size;
+    fill(log, 10);
+    assert_true(ballast_there(world, &size));
+    struct yd_fs_ops ops = *world->fs->ops;
+    turn.ops = world->fs->ops;
+    turn.log = log;
+    ops.unlink = unlink_in_turn;
+    world->fs->ops = &ops;
+    assert_true(yd__ballast_give(log));
+    world->fs->ops = turn.ops;
+    assert_int_equal(turn.turns, 1);
+    assert_int_equal(look(log).ballast != 0, ballast_there(world, &size));
+    assert_int_equal(yd_log_maintain(log), 0);
+    assert_true(ballast_there(world, &size)); /* there is room: it is taken anew */
+    assert_int_equal(look(log).ballast, options.ballast_bytes);
+    assert_int_equal(world_close(world, log), 0);
+}
+
 static void on_a_full_disk_retention_runs_at_once_and_writing_goes_on(void **state)
 {
     struct world *world = *state;
@@ -254,6 +298,8 @@ int main(void)
         WORLD(ballast_is_taken_at_opening_and_found_again),
         SIM(ballast_is_not_taken_where_there_is_not_room_for_it_twice),
         SIM(a_full_disk_gets_the_ballast_and_gives_it_back_later),
+        cmocka_unit_test_setup_teardown(a_ballast_that_is_told_is_there_though_it_was_given_a_moment_ago,
+                                        world_setup_linux, world_teardown),
         SIM(on_a_full_disk_retention_runs_at_once_and_writing_goes_on),
         SIM(a_crash_at_any_call_while_the_disk_is_full_loses_nothing_durable),
     };
