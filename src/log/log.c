@@ -127,6 +127,9 @@ static void let_go_of_files(struct yd_log *log)
     log->closed = log->gone = true;
     if (log->waiters) pthread_cond_broadcast(&log->moved);
     yd_lock_give(&log->mutex);
+    yd_lock_take(&log->twin_lock);
+    yd__compressor_leave(log); /* not with the last reference: whoever opens next makes twins under the same names */
+    yd_lock_give(&log->twin_lock);
     for (uint32_t i = 0; i < count; i++) yd__segment_unref(segments[i]);
     free(segments);
     yd__control_close(log);

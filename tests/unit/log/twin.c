@@ -393,11 +393,38 @@ static void a_crash_at_any_moment_leaves_one_good_of_the_two(void **state)
     }
 }
 
+/* Somebody may read it for long after it was closed, while it is open anew. */
+static void a_closed_log_leaves_the_half_made_twin_of_its_successor_alone(void **state)
+{
+    struct world *world = *state;
+    struct yd_log *log[2];
+    struct yd_log_options options = world_options(world);
+    options.segment_size_min = options.segment_size_max = 1 << 20;
+    options.compress_after_ns = 1;
+    for (int life = 0; life < 2; life++) {
+        log[life] = world_open(world, &options, NULL);
+        for (int i = 0; i < 12; i++) {
+            append(log[life], 20, 30000);
+            assert_int_equal(yd_log_flush(log[life]), 0);
+        }
+        settle(log[life]);
+        assert_true(there(world, 0, ".yzst.tmp"));
+        if (life) break;
+        (void)yd_log_ref(log[0]);
+        assert_int_equal(world_close(world, log[0]), 0);
+        assert_false(there(world, 0, ".yzst.tmp"));
+    }
+    yd_log_unref(log[0]);
+    assert_true(there(world, 0, ".yzst.tmp"));
+    assert_int_equal(world_close(world, log[1]), 0);
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup_linux, world_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WORLD(a_closed_log_leaves_the_half_made_twin_of_its_successor_alone),
         WORLD(a_twin_takes_the_segments_place_and_gives_the_same_records),
         WORLD(a_twin_decompresses_to_the_segments_bytes),
         WORLD(a_segment_stays_until_it_is_old),
