@@ -30,6 +30,7 @@ struct yd_live_subscription {
     struct yd_live_subscription *prev, *next;
     struct yd__door_subscribe question; /* its correlation names us */
     bool asked;                         /* at the door we are at */
+    uint64_t granted;                   /* under lock: what that door calls it; 0: it has not answered yet */
     struct yd__grant *pending;          /* atomic; set under lock */
     struct yd__grant *current;          /* changed under lock */
     int error;                          /* under lock: refused */
@@ -115,6 +116,7 @@ void yd__live_ask_again(struct yd_live *live)
 {
     for (struct yd_live_subscription *s = live->subscriptions; s; s = s->next) {
         s->asked = false;
+        s->granted = 0;
         if (s->counted) s->count_error = YD_ECLOSED;
         s->counted = 0;
     }
@@ -142,6 +144,7 @@ static void granted(struct yd_live *live, struct yd_live_subscription *s, const 
     }
     struct yd__grant *replaced = s->pending;
     s->error = 0;
+    s->granted = grant->id;
     yd__store(&s->pending, grant, RELEASE); /* pairs with the acquire in look_for_grant */
     if (replaced && --replaced->refs == 0) put_away(replaced);
 }
@@ -278,8 +281,8 @@ void yd_live_unsubscribe(struct yd_live_subscription *s)
     if (!s) return;
     struct yd_live *live = s->live;
     (void)pthread_mutex_lock(&live->lock);
-    const struct yd__grant *newest = s->pending ? s->pending : s->current;
-    if (newest && s->asked) (void)say(live, YD__DOOR_UNSUBSCRIBE, 0, newest->id);
+    /* Not by the number of a door before: here that is another one's. What is not answered yet is given up then. */
+    if (s->granted) (void)say(live, YD__DOOR_UNSUBSCRIBE, 0, s->granted);
     if (s->prev)
         s->prev->next = s->next;
     else
@@ -486,11 +489,10 @@ int yd_live_subscription_counts(struct yd_live_subscription *s, struct yd_live_c
 {
     struct yd_live *live = s->live;
     (void)pthread_mutex_lock(&live->lock);
-    const struct yd__grant *newest = s->pending ? s->pending : s->current;
-    int error = newest && s->asked ? 0 : YD_ECLOSED;
+    int error = s->granted ? 0 : YD_ECLOSED;
     s->count_error = 0;
     s->counted = error ? 0 : ++live->correlation;
-    if (!error) error = say(live, YD__DOOR_COUNT, s->counted, newest->id);
+    if (!error) error = say(live, YD__DOOR_COUNT, s->counted, s->granted);
     if (!error) error = await(live, is_counted, s);
     if (!error) error = s->count_error;
     s->counted = 0;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -321,12 +322,125 @@ static void what_was_lost_before_the_first_record_is_counted_wherever_the_writer
     yd_live_ring_destroy(&still.ring);
 }
 
+/* ---- a successor that has not answered yet ---- */
+
+struct successor {
+    struct still still;
+    sem_t asked;              /* both questions are with the successor */
+    uint16_t said;            /* what came before its answers */
+    uint64_t given, given_up; /* correlation of the one that was given up, its id there; what was said of it */
+};
+
+union said {
+    struct yd__door_head head;
+    struct yd__door_subscription subscription;
+    unsigned char bytes[YD__DOOR_MESSAGE_MAX];
+};
+
+static int welcome_one(const struct still *still)
+{
+    struct pollfd in = {still->listener.fd, POLLIN, 0};
+    struct yd_pass_peer peer;
+    union said said;
+    int fd;
+    assert_int_equal(poll(&in, 1, 60000), 1);
+    assert_int_equal(yd_pass_accept(still->listener.fd, &fd, &peer), 0);
+    hear(fd, &said);
+    const struct yd_live_region *regions[] = {yd_live_table_region(still->table), &still->bell.region};
+    struct yd__door_regions welcome = {
+        .head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_WELCOME, 0}, .generation = 7, .id = 9};
+    hand_over(fd, &welcome, sizeof welcome, regions, 2);
+    return fd;
+}
+
+static void grant_one(const struct still *still, int fd, uint64_t correlation, uint64_t id)
+{
+    const struct yd_live_region *regions[] = {yd_live_table_region(still->table), &still->bell.region};
+    struct yd__door_subscribed message = {.head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_SUBSCRIBED, correlation},
+                                          .id = id,
+                                          .generation = 7,
+                                          .mode = YD__DOOR_LATEST};
+    hand_over(fd, &message, sizeof message, regions, 2);
+}
+
+/* The first one answers and goes; the second one hears both questions, in the other order, and answers late. */
+static void *succeed(void *arg)
+{
+    struct successor *successor = arg;
+    union said said;
+    uint64_t asked[2];
+    int fd = welcome_one(&successor->still);
+    for (unsigned i = 0; i < 2; i++) {
+        hear(fd, &said);
+        grant_one(&successor->still, fd, said.head.correlation, i + 1);
+    }
+    close(fd);
+    fd = welcome_one(&successor->still);
+    for (unsigned i = 0; i < 2; i++) {
+        hear(fd, &said);
+        asked[i] = said.head.correlation;
+    }
+    sem_post(&successor->asked);
+    hear(fd, &said);
+    successor->said = said.head.type;
+    struct yd__door_looked looked = {.head = {YD__DOOR_MAGIC, YD__DOOR_VERSION, YD__DOOR_LOOKED, said.head.correlation},
+                                     .clients = 1};
+    assert_int_equal(yd_pass_send(fd, &looked, sizeof looked, NULL, 0), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        if (asked[i] == successor->given) successor->given = i + 1;
+        grant_one(&successor->still, fd, asked[i], i + 1);
+    }
+    hear(fd, &said);
+    successor->given_up = said.head.type == YD__DOOR_UNSUBSCRIBE ? said.subscription.id : 0;
+    close(fd);
+    return NULL;
+}
+
+static void nothing_is_said_to_a_successor_of_what_its_predecessor_gave(void **state)
+{
+    (void)state;
+    struct successor successor = {.given = 1}; /* the library counts its questions */
+    struct still *still = &successor.still;
+    struct yd_live_table_options options = {.generation = 7, .id = 9, .now_ns = 1, .capacity = 16};
+    struct yd_trail trail = {0};
+    sem_init(&successor.asked, 0, 0);
+    assert_int_equal(yd_live_table_create(&options, NULL, &still->table), 0);
+    yd_live_table_set_state(still->table, YD__LIVE_READY);
+    assert_int_equal(yd_live_bell_create(9, 7, 1, &still->bell), 0);
+    assert_int_equal(yd_pass_listen(path, 0600, &still->listener, &trail), 0);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, succeed, &successor), 0);
+    struct yd_live *live;
+    struct yd_live_subscription *one, *other;
+    struct yd_live_readers readers;
+    struct yd_live_counts counts;
+    assert_int_equal(yd_live_open(path, NULL, &live, NULL), 0);
+    assert_int_equal(yd_live_subscribe(live, "one", NULL, &one, NULL), 0);
+    assert_int_equal(yd_live_subscribe(live, "other", NULL, &other, NULL), 0);
+    while (sem_wait(&successor.asked)) continue;
+    /* The successor's numbers are its own: this one's there is the other's here. */
+    assert_int_equal(yd_live_subscription_counts(other, &counts), YD_ECLOSED);
+    yd_live_unsubscribe(one);
+    assert_int_equal(yd_live_readers(live, &readers), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(successor.said, YD__DOOR_LOOK);
+    assert_int_equal(successor.given, 2);
+    assert_int_equal(successor.given_up, 2);
+    yd_live_unsubscribe(other);
+    yd_live_close(live);
+    yd_pass_unlisten(path, &still->listener);
+    yd_live_table_destroy(still->table);
+    yd_live_bell_destroy(&still->bell);
+    sem_destroy(&successor.asked);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(damaged_regions_crash_no_reader),
         cmocka_unit_test(a_door_that_lies_harms_no_program),
         cmocka_unit_test(what_was_lost_before_the_first_record_is_counted_wherever_the_writer_stood),
+        cmocka_unit_test(nothing_is_said_to_a_successor_of_what_its_predecessor_gave),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
