@@ -3,21 +3,6 @@
 
 #define LOOK_EVERY YD_NS_PER_S
 
-void yd_reject(struct yd_pump *pump, struct yd_rejects *rejects, unsigned port, unsigned reason, const char *text,
-               struct yd_str sample, struct yd_str peer)
-{
-    yd_pump_count_rejected(pump, reason, 1, sample, peer);
-    if (!rejects) return;
-    struct yd_batch *full = yd_rejects_add(rejects, yd_pump_wall(pump), text, peer, sample);
-    if (full) (void)yd_pump_emit(pump, port, full); /* `pause` comes in any case */
-}
-
-void yd_rejects_send(struct yd_pump *pump, struct yd_rejects *rejects, unsigned port)
-{
-    struct yd_batch *batch = rejects ? yd_rejects_take(rejects) : NULL;
-    if (batch) (void)yd_pump_emit(pump, port, batch);
-}
-
 static void count_drops(struct yd_datagrams_in *in, uint64_t drops)
 {
     if (drops <= in->kernel_drops) return;

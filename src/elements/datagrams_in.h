@@ -2,7 +2,7 @@
  * share.
  *
  *   address --recvmmsg--> options.datagram for each, then options.burst_ends
- *                             \--> yd_datagrams_in_reject: counted with its peer, sampled, a ROW on the rejects port
+ *                             \--> rejects.h: counted with its peer, sampled, a ROW on the rejects port
  *   what the kernel dropped is counted by reason_kernel: with what comes, else once a second, and at the end
  *
  * Where the element is spread over executors, each of its pumps has a socket of its own at the one address, and what
@@ -12,7 +12,8 @@
 
 #include <yarder/element.h>
 
-#include "elements/line_server.h"
+#include "elements/rejects.h"
+#include "elements/spread.h"
 
 struct yd_datagrams_in_options {
     struct yd_pump *pump;
@@ -45,11 +46,5 @@ int yd_datagrams_in_open(struct yd_datagrams_in *in, const struct yd_datagrams_i
 void yd_datagrams_in_finish(struct yd_datagrams_in *in);
 void yd_datagrams_in_close(struct yd_datagrams_in *in); /* not open: quiet */
 void yd_datagrams_in_pause(struct yd_datagrams_in *in, bool paused);
-
-/* `records` of a reason, of a peer: a datagram's or, likewise, a request's. rejects NULL: counted only. */
-void yd_reject(struct yd_pump *pump, struct yd_rejects *rejects, unsigned port, unsigned reason, const char *text,
-               struct yd_str sample, struct yd_str peer);
-/* What rejects were gathered goes on. NULL is quiet. */
-void yd_rejects_send(struct yd_pump *pump, struct yd_rejects *rejects, unsigned port);
 
 #endif

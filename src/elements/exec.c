@@ -11,7 +11,7 @@
 
 #include "base/text.h"
 #include "elements/classes.h"
-#include "elements/datagrams_in.h"
+#include "elements/rejects.h"
 #include "elements/text_in.h"
 #include "io/loop.h"
 

@@ -33,12 +33,7 @@ static const char *const reasons[] = {
 
 static const struct yd_port_class ports[] = {
     {.name = "output", .direction = YD_OUT, .mode = YD_PUSH, .kinds = YD_KIND_BIT(YD_SAMPLE), .doc = "The samples."},
-    {.name = "rejects",
-     .direction = YD_OUT,
-     .mode = YD_PUSH,
-     .kinds = YD_KIND_BIT(YD_ROW),
-     .flags = YD_PORT_OPTIONAL_REJECTS,
-     .doc = "Lines that were not understood: rows of `reason`, `peer` and `line` (up to 4096 bytes of it)."},
+    YD_REJECTS_PORT("Lines that were not understood"),
     {0}};
 
 static const struct yd_param_class params[] = {{.name = "listen",

@@ -8,8 +8,8 @@
 
 #include "base/text.h"
 #include "elements/classes.h"
-#include "elements/datagrams_in.h"
 #include "elements/pickle_frames.h"
+#include "elements/rejects.h"
 #include "elements/streams_in.h"
 
 enum { OUTPUT, REJECTS };

@@ -54,19 +54,13 @@ static const char *const reasons[] = {
         "datagram dropped by the kernel",
     "string field, as told", NULL};
 
-static const struct yd_port_class ports[] = {
-    {.name = "output",
-     .direction = YD_OUT,
-     .mode = YD_PUSH,
-     .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_EVENT),
-     .doc = "A SAMPLE for each number and boolean, an EVENT for each string."},
-    {.name = "rejects",
-     .direction = YD_OUT,
-     .mode = YD_PUSH,
-     .kinds = YD_KIND_BIT(YD_ROW),
-     .flags = YD_PORT_OPTIONAL_REJECTS,
-     .doc = "Lines that were not understood: rows of `reason`, `peer` and `line` (up to 4096 bytes of it)."},
-    {0}};
+static const struct yd_port_class ports[] = {{.name = "output",
+                                              .direction = YD_OUT,
+                                              .mode = YD_PUSH,
+                                              .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_EVENT),
+                                              .doc = "A SAMPLE for each number and boolean, an EVENT for each string."},
+                                             YD_REJECTS_PORT("Lines that were not understood"),
+                                             {0}};
 
 static const char *const precisions[] = {"ns", "us", "ms", "s", "m", "h", "auto", NULL};
 static const char *const string_rules[] = {"event", "drop", NULL};

@@ -12,6 +12,7 @@
 #include <yarder/element.h>
 
 #include "elements/lines.h"
+#include "elements/rejects.h"
 #include "elements/spread.h"
 #include "io/loop.h"
 
@@ -52,15 +53,6 @@ struct yd_line_server_options {
     void (*http)(void *arg, struct yd_stream *stream, const struct yd_address *peer);
     void *arg;
 };
-
-/* The rejects as records: ROW {reason, peer, line}. */
-struct yd_rejects;
-int yd_rejects_create(const char *element, struct yd_rejects **ret_rejects);
-void yd_rejects_destroy(struct yd_rejects *rejects);
-/* Adds one; returns a full batch to be emitted, or NULL. */
-struct yd_batch *yd_rejects_add(struct yd_rejects *rejects, int64_t wall_ns, const char *reason, struct yd_str peer,
-                                struct yd_str line);
-struct yd_batch *yd_rejects_take(struct yd_rejects *rejects); /* what there is, or NULL */
 
 int yd_line_server_start(const struct yd_line_server_options *options, struct yd_line_server **ret_server);
 void yd_line_server_pause(struct yd_line_server *server, bool paused);

@@ -17,6 +17,7 @@
 #include "elements/opentsdb_last.h"
 #include "elements/opentsdb_notes.h"
 #include "elements/opentsdb_put.h"
+#include "elements/rejects.h"
 #include "serve/json_in.h"
 #include <yarder/log.h>
 
@@ -77,12 +78,7 @@ static const struct yd_port_class ports[] = {
      .mode = YD_PUSH,
      .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_EVENT),
      .doc = "The samples, of telnet and of HTTP, and annotations: EVENTs named `yarder.annotation`."},
-    {.name = "rejects",
-     .direction = YD_OUT,
-     .mode = YD_PUSH,
-     .kinds = YD_KIND_BIT(YD_ROW),
-     .flags = YD_PORT_OPTIONAL_REJECTS,
-     .doc = "What was not understood: rows of `reason`, `peer` and `line` (up to 4096 bytes of it)."},
+    YD_REJECTS_PORT("What was not understood"),
     {.name = "ask",
      .direction = YD_OUT,
      .mode = YD_QUERY,

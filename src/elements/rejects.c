@@ -1,7 +1,9 @@
-/* Rejected lines as records, for whoever wires the `rejects` port: ROW {reason, peer, line}. A line that is no text is
- * a BLOB. Bounded: a batch is given out when it is full; without memory a reject is counted, not kept. */
+/* Rejected lines as records. See rejects.h. A line that is no text is a BLOB. */
+#include "elements/rejects.h"
+
+#include <yarder/name.h>
+
 #include "base/text.h"
-#include "elements/line_server.h"
 
 #define BATCH_BYTES   (UINT32_C(256) << 10)
 #define LINE_MAX_KEPT 4096
@@ -74,4 +76,19 @@ struct yd_batch *yd_rejects_take(struct yd_rejects *rejects)
 {
     struct yd_batch *batch;
     return yd_builder_seal(rejects->builder, &batch) == 0 ? batch : NULL;
+}
+
+void yd_reject(struct yd_pump *pump, struct yd_rejects *rejects, unsigned port, unsigned reason, const char *text,
+               struct yd_str sample, struct yd_str peer)
+{
+    yd_pump_count_rejected(pump, reason, 1, sample, peer);
+    if (!rejects) return;
+    struct yd_batch *full = yd_rejects_add(rejects, yd_pump_wall(pump), text, peer, sample);
+    if (full) (void)yd_pump_emit(pump, port, full); /* `pause` comes in any case */
+}
+
+void yd_rejects_send(struct yd_pump *pump, struct yd_rejects *rejects, unsigned port)
+{
+    struct yd_batch *batch = rejects ? yd_rejects_take(rejects) : NULL;
+    if (batch) (void)yd_pump_emit(pump, port, batch);
 }

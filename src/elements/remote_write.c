@@ -9,8 +9,8 @@
 #include <strings.h>
 
 #include "elements/classes.h"
-#include "elements/datagrams_in.h"
 #include "elements/http_intake.h"
+#include "elements/rejects.h"
 #include "elements/remote_samples.h"
 #include "elements/snappy_block.h"
 

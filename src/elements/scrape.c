@@ -14,8 +14,9 @@
 
 #include "base/text.h"
 #include "elements/classes.h"
-#include "elements/datagrams_in.h"
 #include "elements/exposition.h"
+#include "elements/lines.h"
+#include "elements/rejects.h"
 #include "elements/scrape_secret.h"
 #include "elements/table.h"
 #include "flow/run.h"
@@ -89,12 +90,7 @@ static const struct yd_port_class ports[] = {
      .kinds = YD_KIND_BIT(YD_EVENT),
      .flags = YD_PORT_OPTIONAL_REJECTS,
      .doc = "An EVENT of a series' name when it was in the scrape before and is not any more, and why."},
-    {.name = "rejects",
-     .direction = YD_OUT,
-     .mode = YD_PUSH,
-     .kinds = YD_KIND_BIT(YD_ROW),
-     .flags = YD_PORT_OPTIONAL_REJECTS,
-     .doc = "Lines that were not understood: rows of `reason`, `peer` and `line` (up to 4096 bytes of it)."},
+    YD_REJECTS_PORT("Lines that were not understood"),
     {0}};
 
 static const struct yd_param_class params[] = {

@@ -73,12 +73,7 @@ static const struct yd_port_class ports[] = {
      .kinds = YD_KIND_BIT(YD_SAMPLE) | YD_KIND_BIT(YD_TALLY) | YD_KIND_BIT(YD_DELTA) | YD_KIND_BIT(YD_FACT) |
               YD_KIND_BIT(YD_EVENT) | YD_KIND_BIT(YD_STATE),
      .doc = "What the values come to, events (EVENT) and service checks (STATE)."},
-    {.name = "rejects",
-     .direction = YD_OUT,
-     .mode = YD_PUSH,
-     .kinds = YD_KIND_BIT(YD_ROW),
-     .flags = YD_PORT_OPTIONAL_REJECTS,
-     .doc = "Lines that were not understood: rows of `reason`, `peer` and `line` (up to 4096 bytes of it)."},
+    YD_REJECTS_PORT("Lines that were not understood"),
     {0}};
 
 static const char *const idle_rules[] = {"send", "drop", NULL};

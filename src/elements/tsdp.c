@@ -61,12 +61,7 @@ static const struct yd_port_class ports[] = {
      .mode = YD_PUSH,
      .kinds = YD_KINDS_NUMERIC | YD_KIND_BIT(YD_STATE) | YD_KIND_BIT(YD_EVENT) | YD_KIND_BIT(YD_FACT),
      .doc = "What was submitted."},
-    {.name = "rejects",
-     .direction = YD_OUT,
-     .mode = YD_PUSH,
-     .kinds = YD_KIND_BIT(YD_ROW),
-     .flags = YD_PORT_OPTIONAL_REJECTS,
-     .doc = "Messages that were not understood: rows of `reason`, `peer` and `line` (up to 4096 bytes of it)."},
+    YD_REJECTS_PORT("Messages that were not understood"),
     {0}};
 
 static const struct yd_param_class params[] = {
