@@ -561,6 +561,7 @@ static enum yd_turn_result drain(void *opaque, struct yd_out *out)
 {
     struct state *state = opaque;
     state->eager = true;
+    state->queries.alone = true; /* the pump goes next, and questions go on coming */
     begin_flush(state, yd_now_mono(out), out);
     return YD_DONE; /* the runtime waits for the tickets */
 }

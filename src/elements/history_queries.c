@@ -39,11 +39,12 @@ static void sweep(struct yd_history_queries *queries, int64_t now_ns)
         if (now_ns - queries->running[i].last_ns > FORGOTTEN_NS) forget_run(queries, i);
 }
 
-/* The disk is the pump's to wait for: the query is put aside until what it needs is in memory. */
-static bool put_aside(struct yd_history_running *running, struct yd_out *out)
+/* The disk is the pump's to wait for: the query is put aside until what it needs is in memory. Behind the inputs' end
+ * nobody would call for it again: then it waits for the disk itself. */
+static bool put_aside(const struct yd_history_queries *queries, struct yd_history_running *running, struct yd_out *out)
 {
     struct yd_warming *warming;
-    if (!yd_query_is_cold(running->run, &warming)) return false;
+    if (queries->alone || !yd_query_is_cold(running->run, &warming)) return false;
     struct yd_history_warm *warm = malloc(sizeof *warm);
     if (!warm) {
         yd_warming_free(warming);
@@ -57,7 +58,7 @@ static enum yd_turn_result run_step(struct yd_history_queries *queries, struct y
                                     struct yd_input *input, struct yd_out *out)
 {
     struct yd_trail trail = {0};
-    if (put_aside(running, out)) {
+    if (put_aside(queries, running, out)) {
         running->last_ns = input->mono_ns;
         return YD_DONE;
     }

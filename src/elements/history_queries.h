@@ -31,6 +31,7 @@ struct yd_history_queries {
     struct yd_history_running running[YD_HISTORY_QUERIES_MAX];
     unsigned count;
     uint64_t damage; /* found so far */
+    bool alone;      /* the pump goes, or has gone: it reads nothing beforehand any more */
 };
 /* A turn of a question: a new one, or the next slice of one. Refusals are answers, too. */
 enum yd_turn_result yd_history_queries_answer(struct yd_history_queries *queries, uint64_t refused_tombstones,

@@ -89,12 +89,11 @@ static struct yd_batch *question(const char *op, const char *match)
     return batch;
 }
 
-/* The values that the history has of a metric with one series, by time: " 1 2 3". */
-static const char *values_of(struct tested *t, const char *metric)
+/* The values that are answered, by time: " 1 2 3". */
+static const char *values_of_series(struct tested *t, const struct yd_series_query *query)
 {
     static char values[65536];
-    struct yd_ask ask = {.op = YD_ASK_SERIES,
-                         .series = {.start_ns = 0, .end_ns = INT64_MAX / 2, .metric = yd_str_of(metric), .none = true}};
+    struct yd_ask ask = {.op = YD_ASK_SERIES, .series = *query};
     struct yd_batch *batch;
     size_t size = 0;
     assert_int_equal(yd_aggregator_find(YD_STR("none"), &ask.series.aggregator), 0);
@@ -111,6 +110,22 @@ static const char *values_of(struct tested *t, const char *metric)
         size += (size_t)snprintf(values + size, sizeof values - size, " %.*s", (int)(end - value), value);
     }
     return values;
+}
+
+/* Those that the history has of a metric with one series. */
+static const char *values_of(struct tested *t, const char *metric)
+{
+    return values_of_series(t,
+                            &(struct yd_series_query){.end_ns = INT64_MAX / 2, .metric = yd_str_of(metric), .none = true});
+}
+
+/* How many they are. */
+static const char *count_of(struct tested *t, const char *metric)
+{
+    struct yd_series_query query = {
+        .end_ns = INT64_MAX / 2, .metric = yd_str_of(metric), .none = true, .downsample.interval_ns = INT64_MAX};
+    assert_int_equal(yd_aggregator_find(YD_STR("count"), &query.downsample.aggregator), 0);
+    return values_of_series(t, &query);
 }
 
 #define FUTURE INT64_C(4102444800) /* the year 2100 */
@@ -290,6 +305,45 @@ static void whatever_comes_between_the_history_has_what_was_not_forgotten(void *
     }
 }
 
+/* ---- behind its inputs' end ---- */
+
+/* With more on disk than `memory` allows to be read beforehand: nobody is there to read it when it is asked for. */
+static void a_history_whose_inputs_have_ended_still_answers_from_the_disk(void **state)
+{
+    enum { POINTS = 50000, ROUNDS = 4 };
+    (void)state;
+    struct tested t;
+    struct yd_rng rng;
+    yd_rng_init(&rng, 1);
+    tested_open(&t);
+    tested_start(&t, topology);
+    for (int i = 0; i < ROUNDS; i++) {
+        struct yd_builder *builder;
+        struct yd_batch *batch;
+        uint32_t name;
+        assert_int_equal(yd_builder_create(&(struct yd_builder_options){.size_max = YD_BATCH_SIZE_MAX}, &builder), 0);
+        assert_int_equal(yd_builder_name(builder, YD_STR("much x=a"), &name), 0);
+        for (int k = 0; k < POINTS; k++) { /* which hardly compress */
+            union yd_value value = {.f64 = (double)(yd_rng_next(&rng) >> 12) * 1.1};
+            int64_t time = (int64_t)(i * POINTS + k + 1) * YD_NS_PER_S;
+            assert_int_equal(yd_builder_add(builder, time, name, YD_SAMPLE, YD_F64, 0, value), 0);
+        }
+        assert_int_equal(yd_builder_seal(builder, &batch), 0);
+        yd_builder_destroy(builder);
+        tested_feed(&t, "h", batch);
+    }
+    tested_run(&t, YD_NS_PER_S);
+    assert_string_equal(count_of(&t, "much"), " 200000");
+    tested_drain(&t);
+    tested_stop(&t);
+    put_file(&t, "a.log", "a line\n");
+    tested_start(&t, "Lines(path: \"a.log\") -> Count() -> h :: History(memory: 1MiB)\n"
+                     "i :: Graphite(listen: \"127.0.0.1:2\") -> a :: Asker() -> Null()\na.query => h.query\n");
+    tested_run(&t, 60 * YD_NS_PER_S); /* Count ends with the checkpoint that stores what it said, and then History */
+    assert_string_equal(count_of(&t, "much"), " 200000");
+    tested_close(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +352,7 @@ int main(void)
         cmocka_unit_test(a_tombstone_counts_where_it_stands_in_its_batch),
         cmocka_unit_test(a_part_of_the_past_is_forgotten_also_while_a_flush_is_under_way),
         cmocka_unit_test(whatever_comes_between_the_history_has_what_was_not_forgotten),
+        cmocka_unit_test(a_history_whose_inputs_have_ended_still_answers_from_the_disk),
     };
     return cmocka_run_group_tests_name("elements / forgetting", tests, with_asker, NULL);
 }
