@@ -193,7 +193,8 @@ static void run_slice(void *arg)
     if (pump->sleep_ns > 0 && may_run(pump) && nap(pump)) return;
     if (may_run(pump) && !starved && yd_lane_submit(pump->lane, run_slice, NULL, NULL, pump) >= 0) return;
     atomic_store(&pump->scheduled, false);
-    if (may_run(pump) && !starved) schedule(pump); /* unpaused in between */
+    /* Unpaused in between, or fed: yd__pump_fed has found it scheduled still. Sequentially consistent, as above. */
+    if (may_run(pump) && !(starved && atomic_load(&pump->starved))) schedule(pump);
 }
 
 static void schedule(struct yd_pump *pump)
