@@ -282,8 +282,10 @@ int64_t yd__turn_lent(struct yd__worker *worker, struct yd__process *process)
     process->verdict = (uint8_t)run(worker, process, &bag, false, &process->poison, &ns, &received);
     process->bag = bag;
     process->stub.head.op = YD__RETURN;
-    /* What it sent to others first: once home it may send more, which must not overtake. */
+    /* Its records first: whom it asked may answer at once, and the answer must not be home before what expects it. Then
+     * what it sent to others: once home it may send more, which must not overtake. */
     struct yd__executor *home = process->home;
+    yd__outbound_push(worker, home);
     yd__outbound_flush(worker, home);
     yd__route(worker, home, yd__stub_envelope(&process->stub));
     yd__outbound_push(worker, home);

@@ -14,8 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "actor/actor.h"
+#include "actor/internal.h"
 #include "base/hash.h"
+#include "io/loop_inner.h"
 
 #define T_DATA   YD_ENV_USER
 #define T_ASK    (YD_ENV_USER + 1)
@@ -227,6 +228,83 @@ static void every_request_has_exactly_one_outcome_between_threads(void **state)
         assert_true(outcome[3] > 0);
     }
     yd_system_destroy(system);
+}
+
+/* One thread plays them all: when the question wakes the other executor, that one and the asker's home have their turn
+ * before the worker that the asker was lent to goes on. */
+static struct yd_system *staged;
+static struct {
+    yd_pid peer;
+    uint32_t answered, other;
+} curious;
+static enum yd_turn curious_receive(void *state, struct yd_envelope *envelope, struct yd_outbox *out)
+{
+    (void)state;
+    if (envelope->type == T_GO)
+        (void)yd_out_request(out, curious.peer, T_ASK, 0);
+    else if (envelope->type == T_ANSWER)
+        curious.answered++;
+    else
+        curious.other++;
+    return YD_TURN_DONE;
+}
+static enum yd_turn prompt_receive(void *state, struct yd_envelope *envelope, struct yd_outbox *out)
+{
+    (void)state;
+    (void)yd_out_reply(out, envelope, T_ANSWER);
+    return YD_TURN_DONE;
+}
+static const struct yd_process_class curious_class = {.name = "curious", .receive = curious_receive, .compute = true};
+static const struct yd_process_class prompt_class = {.name = "prompt", .receive = prompt_receive};
+
+static void have_a_turn(unsigned index)
+{
+    struct yd__executor *executor = &staged->executor[index];
+    (void)yd__inbox_take(executor);
+    while (yd__executor_dispatch(executor)) continue;
+    yd__outbound_flush(&executor->worker, NULL);
+}
+static void compute_has_a_turn(void)
+{
+    struct yd__process *process = yd__compute_take(staged);
+    assert_non_null(process);
+    (void)yd__turn_lent(&staged->compute[0], process);
+}
+static void wake_is_slow(struct yd_loop *loop)
+{
+    (void)loop;
+    have_a_turn(1);
+    have_a_turn(0);
+}
+
+static void an_answer_never_overtakes_the_record_that_expects_it(void **state)
+{
+    (void)state;
+    struct yd_system_stat stat;
+    int unused;
+    assert_int_equal(yd_system_create(&(struct yd_system_options){.executors = 2, .compute = 1}, &staged), 0);
+    curious.peer = spawn(staged, &prompt_class, (struct yd_process_options){.executor = 1}, &unused);
+    yd_pid asker = spawn(staged, &curious_class, (struct yd_process_options){.executor = 0}, &unused);
+    have_a_turn(1);
+    have_a_turn(0);
+    compute_has_a_turn(); /* its init */
+    post(staged, asker, T_GO, 0, 0);
+    have_a_turn(0);
+    struct yd_loop *loop = staged->executor[1].loop;
+    const struct yd__loop_ops *ops = loop->ops;
+    struct yd__loop_ops slow = *ops;
+    slow.wake = wake_is_slow;
+    loop->ops = &slow;
+    atomic_store(&staged->executor[1].inbox, YD__PARKED);
+    compute_has_a_turn(); /* asks */
+    loop->ops = ops;
+    have_a_turn(0);
+    compute_has_a_turn(); /* hears */
+    assert_int_equal(curious.answered, 1);
+    assert_int_equal(curious.other, 0);
+    yd_system_stat(staged, &stat);
+    assert_int_equal(stat.late, 0);
+    yd_system_destroy(staged);
 }
 
 /* ---- spawn and kill from everywhere ---- */
@@ -541,6 +619,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(order_of_each_sender_is_kept_between_threads_and_nothing_is_lost),
         cmocka_unit_test(every_request_has_exactly_one_outcome_between_threads),
+        cmocka_unit_test(an_answer_never_overtakes_the_record_that_expects_it),
         cmocka_unit_test(births_and_deaths_from_all_threads_balance),
         cmocka_unit_test(idle_executors_get_work_of_a_busy_one_and_no_process_runs_twice_at_once),
         cmocka_unit_test(receive_that_does_not_return_is_named_while_it_runs_and_again_after),

@@ -115,8 +115,8 @@ static const char *values_of_series(struct tested *t, const struct yd_series_que
 /* Those that the history has of a metric with one series. */
 static const char *values_of(struct tested *t, const char *metric)
 {
-    return values_of_series(t,
-                            &(struct yd_series_query){.end_ns = INT64_MAX / 2, .metric = yd_str_of(metric), .none = true});
+    return values_of_series(
+        t, &(struct yd_series_query){.end_ns = INT64_MAX / 2, .metric = yd_str_of(metric), .none = true});
 }
 
 /* How many they are. */
