@@ -73,6 +73,7 @@ static const struct yd_param_class params[] = {
     {.name = "timeout",
      .type = YD_PARAM_DURATION,
      .initial = "1m",
+     .max = 1e18,
      .doc = "A run that takes longer is killed; `0s`: none is."},
     {.name = "format",
      .type = YD_PARAM_TEXT,

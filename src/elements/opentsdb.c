@@ -86,6 +86,9 @@ static const struct yd_port_class ports[] = {
      .doc = "Where questions go: `tsdb => history`. Not wired, they are answered with 503."},
     {0}};
 
+static const char *const nans[] = {"string", "null", "omit", NULL}; /* as enum yd_tsdb_nan */
+static const char *const suggests[] = {"prefix", "substring", NULL};
+
 static const struct yd_param_class params[] = {
     {.name = "listen",
      .type = YD_PARAM_TEXT,
@@ -113,16 +116,19 @@ static const struct yd_param_class params[] = {
     {.name = "idle",
      .type = YD_PARAM_DURATION,
      .initial = "1h",
+     .max = 1e18,
      .doc = "A telnet peer that sends nothing for so long is closed; `0s`: never. HTTP: 75 s."},
     {.name = "nan",
      .type = YD_PARAM_TEXT,
      .initial = "\"string\"",
+     .oneof = nans,
      .doc = "What stands in answers for a number that JSON does not know: `string`: as OpenTSDB, `\"NaN\"` where fill "
             "policy `nan` says so and null elsewhere; `null`: always that; `omit`: the point is left out. Grafana's "
             "alerting takes no `\"NaN\"`."},
     {.name = "suggest",
      .type = YD_PARAM_TEXT,
      .initial = "\"prefix\"",
+     .oneof = suggests,
      .doc = "What `q` of `/api/suggest` is: a `prefix`, as OpenTSDB has it, or a `substring`."},
     {.name = "cors",
      .type = YD_PARAM_TEXT,
@@ -148,24 +154,20 @@ void yd_tsdb_reply_free(void *opaque)
     yd_alloc_put(NULL, reply, sizeof *reply);
 }
 
-static int one_of(struct yd_element *element, const char *param, const char *const *words, size_t count)
+/* Which of a parameter's words stands there: the check has seen that one of them does. */
+static int one_of(struct yd_element *element, const char *param, const char *const *words)
 {
     struct yd_str text = yd_args_text(yd_element_args(element), param);
-    for (size_t i = 0; i < count; i++)
-        if (yd_str_eq(text, yd_str_of(words[i]))) return (int)i;
-    return yd_element_fail(element, YD_EINVAL, "`%s` is none of its words: %.*s", param,
-                           (int)YD_MIN(text.size, (size_t)60), text.data);
+    int at = 0;
+    while (words[at] && !yd_str_eq(text, yd_str_of(words[at]))) at++;
+    return words[at] ? at : 0;
 }
 
 static int open(struct yd_element *element, void *opaque)
 {
     struct state *state = opaque;
-    static const char *const nans[] = {"string", "null", "omit"}, *const suggests[] = {"prefix", "substring"};
-    int nan = one_of(element, "nan", nans, YD_COUNT(nans));
-    int suggest = one_of(element, "suggest", suggests, YD_COUNT(suggests));
-    if (nan < 0 || suggest < 0) return YD_EINVAL;
-    state->nan = (enum yd_tsdb_nan)nan;
-    state->substring = suggest == 1;
+    state->nan = (enum yd_tsdb_nan)one_of(element, "nan", nans);
+    state->substring = one_of(element, "suggest", suggests) == 1;
     state->element = element;
     state->wiring.rejects = yd_element_wired(element, YD_TSDB_REJECTS);
     state->wiring.ask = yd_element_wired(element, YD_TSDB_ASK);

@@ -79,11 +79,13 @@ static const struct yd_param_class params[] = {
     {.name = "keep",
      .type = YD_PARAM_DURATION,
      .initial = "0s",
+     .max = 1e18,
      .doc = "Whole segments older than this go, here; `0s`: kept for ever."},
     {.name = "size",
      .type = YD_PARAM_SIZE,
      .initial = "0B",
      .flags = YD_PARAM_DISK,
+     .max = 1e18,
      .doc = "At most so much on this node's disk: the oldest segments go; `0B`: no limit."},
     {.name = "tail",
      .type = YD_PARAM_SIZE,
@@ -95,6 +97,7 @@ static const struct yd_param_class params[] = {
     {.name = "cursor_expiry",
      .type = YD_PARAM_DURATION,
      .initial = "7d",
+     .max = 1e18,
      .doc = "How long a cursor that nobody uses holds back retention."},
     {0}};
 

@@ -46,6 +46,17 @@ static void everything_a_user_meets_is_explained(void **state)
     }
 }
 
+static void no_duration_and_no_size_may_be_negative(void **state)
+{
+    (void)state;
+    const struct yd_classes *classes = yd_builtin_classes();
+    for (size_t i = 0; i < classes->count; i++)
+        for (const struct yd_param_class *param = classes->items[i]->params; param->name; param++)
+            if ((param->type == YD_PARAM_DURATION || param->type == YD_PARAM_SIZE) &&
+                (param->min < 0 || param->max <= param->min))
+                fail_msg("%s(%s) has no bounds", classes->items[i]->name, param->name);
+}
+
 /* Examples speak of elements that a topology has anyway: what is missing is put beside them. */
 static void complete(const char *example, struct yd_buf *to)
 {
@@ -172,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table_is_sound),
         cmocka_unit_test(everything_a_user_meets_is_explained),
+        cmocka_unit_test(no_duration_and_no_size_may_be_negative),
         cmocka_unit_test(every_example_is_a_topology_that_checks),
         cmocka_unit_test(the_command_has_a_page_of_every_class),
     };
