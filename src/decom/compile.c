@@ -648,7 +648,7 @@ static void refer_entries(struct yd__compiler *compiler, struct yd__info *info)
                 yd_def_error(compiler->diagnostics, YD_D_FIELD, amounts[i]->field.place, "",
                              "'%.*s' is no integer: it counts nothing", YD_STR_FMT(amounts[i]->field.name));
         }
-        if (entry->only_if) (void)yd__compile_condition(compiler, info, entry->only_if, item);
+        if (entry->only_if) yd__doubt_condition(compiler, yd__compile_condition(compiler, info, entry->only_if, item));
         /* Compiled for its registers alone: where it is used, it is compiled again. */
         struct yd__field unused = {0};
         if (entry->type->calibrations) yd__compile_calibrations(compiler, info, item, &unused);
@@ -682,6 +682,9 @@ static void make_programs(struct yd__compiler *compiler)
         info->node->walk = info->children_ask_dynamic;
         make_switch(compiler, info->node);
         check_siblings(compiler, info->node);
+        yd__doubt_siblings(compiler, info->node);
+        yd__doubt_matching(compiler, info);
+        yd__doubt_container(compiler, info);
         if (info->broken || (container->abstract && !info->node->walk)) {
             if (container->abstract && !info->children && !info->broken)
                 yd_def_warn(compiler->diagnostics, YD_D_EMPTY, container->place, "",
@@ -695,6 +698,7 @@ static void make_programs(struct yd__compiler *compiler)
     }
     make_switch(compiler, &plan->root);
     check_siblings(compiler, &plan->root);
+    yd__doubt_siblings(compiler, &plan->root);
 }
 
 static void compile(struct yd__compiler *compiler)

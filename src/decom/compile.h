@@ -31,6 +31,11 @@ struct yd__info { /* of a container */
     struct yd__node *node;
     bool children_ask_dynamic;
     uint32_t children, order;
+    /* compile_doubts.c: the field that takes all that is left but for less than `unit` bits, and what comes behind it.
+     */
+    bool doubted;
+    const struct yd_def_entry *eater;
+    uint64_t unit, behind;
 };
 struct yd__compiler {
     struct yd_plan *plan;
@@ -83,6 +88,14 @@ void yd__compile_names(struct yd__compiler *compiler);
 
 /* compile_rules.c: what is derived and limited, checked so that Derive and Limits find nothing more. */
 void yd__compile_rules(struct yd__compiler *compiler);
+
+/* compile_doubts.c: warnings of what compiles and is surely a mistake. */
+#define YD__DOUBT_SPANS_MAX    (1u << 16) /* fields of a container and its parents; of more, places are not compared */
+#define YD__DOUBT_SIBLINGS_MAX 128u       /* more are not compared with each other */
+void yd__doubt_container(struct yd__compiler *compiler, struct yd__info *info);
+void yd__doubt_condition(struct yd__compiler *compiler, const struct yd__condition *condition);
+void yd__doubt_siblings(struct yd__compiler *compiler, const struct yd__node *node);
+void yd__doubt_matching(struct yd__compiler *compiler, const struct yd__info *info);
 
 /* compile_program.c */
 struct yd__program *yd__compile_program(struct yd__compiler *compiler, struct yd__info *info);

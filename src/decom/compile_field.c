@@ -107,6 +107,19 @@ static int by_first(const void *left, const void *right)
     return (a->first > b->first) - (a->first < b->first);
 }
 
+/* A label of raw values that so many bits never have. */
+static void doubt_label(struct yd__compiler *compiler, const struct yd_def_type *type, const struct yd_def_label *label)
+{
+    bool is_signed = type->encoding == YD_DEF_TWOS;
+    if (compiler->partial || (type->encoding != YD_DEF_UNSIGNED && !is_signed) || !type->bits || type->bits > 62)
+        return;
+    int64_t low = is_signed ? -(INT64_C(1) << (type->bits - 1)) : 0;
+    int64_t high = is_signed ? -(low + 1) : (INT64_C(1) << type->bits) - 1;
+    if (label->first > label->last || (label->first <= high && label->last >= low)) return;
+    yd_def_warn(compiler->diagnostics, YD_D_LABEL, label->place, "", "no value is ever %lld", (long long)label->first);
+    yd_def_help(compiler->diagnostics, "its %u bits hold %lld to %lld", type->bits, (long long)low, (long long)high);
+}
+
 static bool compile_labels(struct yd__compiler *compiler, struct yd_def_type *type, struct yd__field *field)
 {
     enum { DENSE_MAX = 256 };
@@ -129,6 +142,7 @@ static bool compile_labels(struct yd__compiler *compiler, struct yd_def_type *ty
         if (label->first > label->last)
             good = yd_def_error(compiler->diagnostics, YD_D_LABEL, label->place, "",
                                 "this range is empty: its end is below its begin");
+        doubt_label(compiler, type, label);
         sources[count] = label;
         labels[count++] = (struct yd__label){label->first, label->last, label->text};
     }

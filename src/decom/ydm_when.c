@@ -48,6 +48,14 @@ static struct yd_def_condition *compare(struct yd__ydm *ydm, struct yd_str field
     return condition;
 }
 
+static bool is_above(const struct yd_def_value *low, const struct yd_def_value *high)
+{
+    if (low->type == YD_DEF_U64 && high->type == YD_DEF_U64) return low->u64 > high->u64;
+    if (low->type == YD_DEF_I64 && high->type == YD_DEF_I64) return low->i64 > high->i64;
+    if (low->type == YD_DEF_F64 && high->type == YD_DEF_F64) return low->f64 > high->f64;
+    return low->type == YD_DEF_U64 && high->type == YD_DEF_I64; /* below zero */
+}
+
 static struct yd_def_condition *take_or(struct yd__ydm *ydm);
 
 static struct yd_def_condition *take_one(struct yd__ydm *ydm)
@@ -92,6 +100,12 @@ static struct yd_def_condition *take_one(struct yd__ydm *ydm)
         struct yd_def_condition *from = compare(ydm, field, YD_DEF_GE, place, calibrated);
         if (!from || !yd__ydm_expect(ydm, YDM_MARK2('.', '.'), "'..' and the last value")) return NULL;
         struct yd_def_condition *to = compare(ydm, field, YD_DEF_LE, place, calibrated);
+        if (to && is_above(&from->value, &to->value)) {
+            yd_def_error(ydm->diagnostics, YD_D_VALUE, place, "",
+                         "nothing is in this range: its first value is above its last");
+            yd_def_help(ydm->diagnostics, "write the lower one first:  %.*s in 2..9", YD_STR_FMT(field));
+            return NULL;
+        }
         return to ? yd_def_logic(ydm->def, YD_DEF_AND, from, to, place) : NULL;
     }
     for (size_t i = 0; i < YD_COUNT(ops); i++)
