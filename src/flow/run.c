@@ -152,7 +152,7 @@ bool yd_run_finished(const struct yd_run *run, int *ret_exit_code)
 
 void yd_run_drain(struct yd_run *run, int64_t timeout_ns)
 {
-    if (atomic_exchange_explicit(&run->draining, true, memory_order_relaxed)) return;
+    if (atomic_exchange_explicit(&run->draining, true, memory_order_relaxed) && timeout_ns > 0) return;
     (void)yd__tell(run, run->supervisor, YD__ENV_DRAIN, (uint64_t)timeout_ns,
                    0); /* no memory: asked again by a person */
 }

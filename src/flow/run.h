@@ -46,7 +46,8 @@ struct yd_run_options {
  * the trail says in a user's words what is in the way. Blocks: not from an executor. */
 int yd_run_start(const struct yd_run_options *options, struct yd_run **ret_run, struct yd_trail *trail);
 /* Every source stops, END travels, states and cursors are saved. What has not finished after `timeout_ns` is forced:
- * what it still holds is dropped, counted and said (a durable source sends it again next time). Any thread. */
+ * what it still holds is dropped, counted and said (a durable source sends it again next time). Once more: nothing, but
+ * with 0 it is forced now. Any thread. */
 void yd_run_drain(struct yd_run *run, int64_t timeout_ns);
 /* True when every element has ended. Exit code 0; 1 when records were parked, an element was stopped by crashes, the
  * drain had to be forced, or `on_crash: exit` struck. Any thread. */

@@ -520,6 +520,32 @@ static void a_drain_that_takes_too_long_is_forced_and_said(void **state)
     seen_clear();
 }
 
+static void a_drain_that_is_asked_to_end_now_is_forced_now(void **state)
+{
+    (void)state;
+    for (int real = 0; real < 2; real++) {
+        struct world w;
+        world_init(&w, 15, real);
+        uint32_t a = world_node(&w, "a", &source_class), c = world_node(&w, "c", &sink_class);
+        small_source(&w, a, 100, 10);
+        world_int(&w, c, "hold", 3600 * YD_NS_PER_S);
+        world_wire(&w, a, 0, c, 0)->queue_records = 20;
+        assert_int_equal(world_start(&w, NULL), 0);
+        world_step(&w, 50 * YD_NS_PER_MS);
+        yd_run_drain(w.run, 3600 * YD_NS_PER_S);
+        world_step(&w, 50 * YD_NS_PER_MS);
+        yd_run_drain(w.run, 60 * YD_NS_PER_S); /* more time is no less: it stays */
+        assert_false(world_until_finished(&w, 100 * YD_NS_PER_MS));
+        yd_run_drain(w.run, 0);
+        assert_true(world_until_finished(&w, 10 * YD_NS_PER_S));
+        assert_int_equal(world_exit_code(&w), 1);
+        assert_non_null(strstr(w.said, "did not finish in time"));
+        world_check_identity(&w);
+        world_fini(&w);
+        seen_clear();
+    }
+}
+
 static void real_executors_carry_all_in_order(void **state)
 {
     (void)state;
@@ -573,6 +599,7 @@ int main(void)
         cmocka_unit_test(a_spread_element_of_which_one_pump_cannot_start_does_not_start),
         cmocka_unit_test(a_drain_stops_the_sources_and_all_that_came_arrives),
         cmocka_unit_test(a_drain_that_takes_too_long_is_forced_and_said),
+        cmocka_unit_test(a_drain_that_is_asked_to_end_now_is_forced_now),
         cmocka_unit_test(real_executors_carry_all_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
