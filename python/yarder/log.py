@@ -134,6 +134,13 @@ class _Raw:
                 self.size = now
         return self.map[offset:offset + size]
 
+    def beyond(self, offset, size):
+        """As get, where no position vouches: a seal may cut the file there, and what is mapped behind its end is fatal."""
+        return os.pread(self.file.fileno(), size, offset)
+
+    def end(self):
+        return os.fstat(self.file.fileno()).st_size
+
     def close(self):
         self.file.close()  # the mapping goes when nobody has it any more
 
@@ -210,6 +217,11 @@ class _Twin:
             parts.append(part)
             offset, size = offset + len(part), size - len(part)
         return b''.join(parts)
+
+    beyond = get
+
+    def end(self):
+        return self.size
 
     def close(self):
         self.file.close()
@@ -401,9 +413,9 @@ class Reader:
                 pass
         return self.twin if isinstance(self.file, _Raw) else None
 
-    def _header(self, offset):
+    def _header(self, offset, get=None):
         """The header at an offset when it is a good one of this log, else None."""
-        data = self.file.get(offset, 128)
+        data = (get or self.file.get)(offset, 128)
         if len(data) < 128 or struct.unpack_from('<I', data)[0] != BATCH_MAGIC:
             return None
         header = HEADER.unpack(data)
@@ -419,7 +431,7 @@ class Reader:
 
     def _end_of(self, file):
         """What the footer says of a sealed file's end: (next seqno, checksum of the last batch); None: no good footer."""
-        footer = file.get(max(file.size - 256, 0), 256)
+        footer = file.beyond(max(file.end() - 256, 0), 256)
         if len(footer) < 256 or struct.unpack_from('<I', footer)[0] != FOOTER_MAGIC:
             return None
         if struct.unpack_from('<I', footer, 8)[0] != crc32c(footer[:8] + bytes(4) + footer[12:]):
@@ -459,9 +471,8 @@ class Reader:
 
     def _resync(self, end):
         """Behind damage: the next good frame of this segment, or its end."""
-        size = self.file.size
-        for offset in range(self.offset + 64, size - 127, 64):
-            header = self._header(offset)
+        for offset in range(self.offset + 64, self.file.end() - 127, 64):
+            header = self._header(offset, self.file.beyond)
             if header and self.place < header[6] < end:
                 self.offset, self.place = offset, header[6]
                 return True

@@ -173,6 +173,34 @@ def what_rots_is_had_back_from_the_twin(folder):
     assert len(values) + sum(gap.next - gap.first for gap in gaps) == len(whole), gaps
 
 
+def a_segment_that_is_sealed_under_a_reader_ends_no_program(folder):
+    """what a seal cuts off behind a segment's end, mapped before, is not touched: with a twin beside it, nor when it rots"""
+    daemon = Daemon(folder, BESIDE, ports={'graphite': free_port(), 'tsdb': 0}).start()
+    stream = daemon.data + '/streams/metrics/0'
+    for round_ in range(4):
+        feed(daemon, round_)
+    wait_for(lambda: len(glob.glob(stream + '/*.yzst')) >= 2, why='twins')
+    daemon.stop()
+    raw = sorted(glob.glob(stream + '/*.ylog'))[0]
+    whole, gaps = read(stream)
+    source, size = reader.Reader(stream), os.path.getsize(raw)
+    last = [source.offset - batch.size for batch in source.batches() if source.base == int(os.path.basename(raw)[:20])][-1]
+    for rotten in (False, True):
+        os.truncate(raw, size + (1 << 20))  # the space ahead of a segment that is being written
+        gaps = []
+        source = reader.Reader(stream, on_gap=gaps.append)
+        batches = source.batches()
+        values = [record.value for record in next(batches).records()]
+        os.truncate(raw, size)
+        if rotten:
+            os.unlink(raw[:-5] + '.yzst')
+            flip(raw, last + 40)
+        values += [record.value for batch in batches for record in batch.records()]
+        lost = sum(gap.next - gap.first for gap in gaps)
+        assert len(values) + lost == len(whole) and bool(gaps) == rotten, (len(values), lost, len(whole), gaps)
+
+
 if __name__ == '__main__':
     main(every_kind_and_type_reads_as_the_command_prints_it, what_rots_is_had_back_from_the_twin,
-         twins_are_read_by_either_table_and_without_a_head, without_zstd_it_says_so, a_flipped_byte_costs_its_batch)
+         a_segment_that_is_sealed_under_a_reader_ends_no_program, twins_are_read_by_either_table_and_without_a_head,
+         without_zstd_it_says_so, a_flipped_byte_costs_its_batch)
