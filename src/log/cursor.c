@@ -149,11 +149,14 @@ int yd_log_cursor_save(struct yd_log *log, const char *name, uint64_t seqno)
     if (error == YD_ENOENT) error = yd_fs_make_dirs(log->fs, path);
     if (error) return error;
     (void)snprintf(path, sizeof path, "%s/cursors/%s", log->dir, name);
+    yd_lock_take(&log->cursor_lock); /* two who save one at once would write one temporary file */
     error = yd_fs_replace(log->fs, path, &file, sizeof file);
-    if (error) return error;
-    yd_lock_take(&log->mutex);
-    error = known_put(log, name, &(struct yd_cursor){file.seqno, file.epoch, file.saved_at});
-    yd_lock_give(&log->mutex);
+    if (!error) {
+        yd_lock_take(&log->mutex);
+        error = known_put(log, name, &(struct yd_cursor){file.seqno, file.epoch, file.saved_at});
+        yd_lock_give(&log->mutex);
+    }
+    yd_lock_give(&log->cursor_lock);
     return error;
 }
 
@@ -164,17 +167,18 @@ int yd_log_cursor_remove(struct yd_log *log, const char *name)
     char path[YD__PATH_SIZE + 256], dir[YD__PATH_SIZE + 16];
     (void)snprintf(dir, sizeof dir, "%s/cursors", log->dir);
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    yd_lock_take(&log->cursor_lock);
     int error = yd_fs_unlink(log->fs, path);
     if (!error) error = yd_fs_sync_dir(log->fs, dir);
-    if (error) return error;
     yd_lock_take(&log->mutex);
-    struct yd__cursor_known *known = known_find(log, name);
+    struct yd__cursor_known *known = error ? NULL : known_find(log, name);
     if (known) {
         free(known->name);
         *known = log->cursors[--log->cursor_count];
     }
     yd_lock_give(&log->mutex);
-    return 0;
+    yd_lock_give(&log->cursor_lock);
+    return error;
 }
 
 struct cursor_listing {

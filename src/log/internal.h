@@ -378,7 +378,8 @@ struct yd_log {
     uint64_t checkpointed;      /* the segment of the latest checkpoint: recovery begins there */
     struct yd__cursor_known *cursors;
     uint32_t cursor_count;
-    struct yd__rot rots[64]; /* told by readers, to be copied to quarantine */
+    struct yd_lock cursor_lock; /* before mutex: held while one is saved or removed */
+    struct yd__rot rots[64];    /* told by readers, to be copied to quarantine */
     uint32_t rot_count;
     uint64_t rotten_batches;
     uint64_t healed; /* damaged frames that readers were given from a twin */

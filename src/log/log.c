@@ -164,6 +164,7 @@ static void destroy(struct yd_log *log)
     yd_lock_fini(&log->twin_lock);
     yd_lock_fini(&log->watch_lock);
     yd_lock_fini(&log->tomb_lock);
+    yd_lock_fini(&log->cursor_lock);
     pthread_cond_destroy(&log->work);
     pthread_cond_destroy(&log->moved);
     pthread_cond_destroy(&log->chores);
@@ -208,6 +209,7 @@ static int create(const struct yd_log_options *options, struct yd_log **ret_log)
     yd_lock_init(&log->twin_lock);
     yd_lock_init(&log->watch_lock);
     yd_lock_init(&log->tomb_lock);
+    yd_lock_init(&log->cursor_lock);
     atomic_init(&log->tombs, NULL);
     pthread_cond_init(&log->work, &monotonic);
     pthread_cond_init(&log->moved, &monotonic);

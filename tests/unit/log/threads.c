@@ -221,6 +221,42 @@ static void starting_twice_is_refused_and_closing_stops(void **state)
     assert_int_equal(world_close(world, log), 0);
 }
 
+/* ---- one cursor that two save: an element's and a client's of one name ---- */
+
+#define SAVES 200
+
+struct saving {
+    struct yd_log *log;
+    atomic_uint failed;
+};
+
+static void *save_often(void *arg)
+{
+    struct saving *saving = arg;
+    for (uint64_t i = 1; i <= SAVES; i++)
+        if (yd_log_cursor_save(saving->log, "one", i)) atomic_fetch_add(&saving->failed, 1);
+    return NULL;
+}
+
+static void a_cursor_that_two_save_at_once_is_one_of_theirs(void **state)
+{
+    struct world *world = *state;
+    struct yd_log_options options = world_options(world);
+    options.random = locked_random;
+    options.wall = still;
+    struct saving saving = {.log = world_open(world, &options, NULL)};
+    struct yd_cursor cursor;
+    pthread_t threads[2];
+    append(saving.log, SAVES, 0);
+    assert_int_equal(yd_log_flush(saving.log), 0);
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, save_often, &saving), 0);
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(atomic_load(&saving.failed), 0);
+    assert_int_equal(yd_log_cursor_load(saving.log, "one", &cursor), 0);
+    assert_int_equal(cursor.seqno, SAVES);
+    assert_int_equal(world_close(world, saving.log), 0);
+}
+
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, world_setup_linux, world_teardown)
 
 int main(void)
@@ -230,6 +266,7 @@ int main(void)
         WORLD(mapped_readers_see_all_while_twins_ballast_and_retention_work),
         WORLD(a_waiter_without_the_logs_thread_flushes_itself),
         WORLD(starting_twice_is_refused_and_closing_stops),
+        WORLD(a_cursor_that_two_save_at_once_is_one_of_theirs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
