@@ -9,6 +9,7 @@
 #include <yarder/name.h>
 
 #include "flow/expand.h"
+#include "io/loop.h"
 
 const char *const yd__type_words[] = {
     [YD_PARAM_INT] = "a whole number", [YD_PARAM_FLOAT] = "a number",      [YD_PARAM_TEXT] = "a text",
@@ -497,13 +498,28 @@ static bool check_pattern(struct yd__work *work, const struct yd__value *value, 
     return false;
 }
 
+/* What a listener would refuse at the start. "": it does not listen. */
+static bool check_address(struct yd__work *work, const struct yd__value *value, const struct yd_param_class *param,
+                          struct yd_str text)
+{
+    struct yd_address address;
+    struct yd_trail trail = {0};
+    if (!(param->flags & (YD_PARAM_LISTENS | YD_PARAM_LISTENS_DATAGRAM)) || text.size == 0 ||
+        yd_address_parse(text, &address, &trail) == 0)
+        return true;
+    yd__report(work, YD_Y_VALUE_TYPE, value->place, "", "'%s': %s", param->name, yd_trail_text(&trail));
+    return false;
+}
+
 bool yd__typed(struct yd__work *work, struct yd__scope *scope, const struct yd__value *value,
                const struct yd_param_class *param, struct yd_arg *ret_arg)
 {
     struct yd_arg arg;
     if (value->type == YD__BAD || !convert(work, scope, value, param, &arg)) return false;
     if (!check_range(work, value, param, &arg) || !check_word(work, value, param, &arg)) return false;
-    if (arg.type == YD_PARAM_TEXT && !check_pattern(work, value, param, arg.text)) return false;
+    if (arg.type == YD_PARAM_TEXT &&
+        (!check_pattern(work, value, param, arg.text) || !check_address(work, value, param, arg.text)))
+        return false;
     const struct yd__value *item = value->type == YD__LIST ? value->first : NULL;
     for (size_t i = 0; arg.type == YD_PARAM_LIST && i < arg.list.count; i++, item = item ? item->next : NULL)
         if (arg.list.items[i].type == YD_PARAM_TEXT &&

@@ -114,7 +114,7 @@ static void statements_end_at_lines_but_not_at_wires_commas_and_in_brackets(void
 {
     (void)state;
     struct yard yard;
-    yard_init(&yard, "a :: Graphite(\n  listen: \"x:1\"  # one\n  ,\n  idle: 5m,\n)\n"
+    yard_init(&yard, "a :: Graphite(\n  listen: \"[::1]:1\"  # one\n  ,\n  idle: 5m,\n)\n"
                      "b :: Self(); c :: Host()\n"
                      "a,   # two\n"
                      "b,\n\n"
