@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/terminal.h"
 #include "cli/commands.h"
 #include "cli/live_cli.h"
 #include "io/loop.h"
@@ -14,7 +15,7 @@ static void print(struct cli_args *args, struct yd_buf *text, const struct cli_l
         cli_live_json(text, value);
     } else {
         const char *word = cli_live_word(value->value.flags);
-        cli_live_shown(text, yd_str_of(value->name));
+        yd_buf_shown(text, yd_str_of(value->name));
         yd_buf_char(text, ' ');
         cli_live_text(text, value);
         yd_buf_char(text, ' ');

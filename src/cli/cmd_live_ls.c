@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/terminal.h"
 #include "cli/commands.h"
 #include "cli/live_cli.h"
 
@@ -25,7 +26,7 @@ static void put(struct yd_buf *to, struct cli_args *args, const char *name, cons
     }
     yd_buf_printf(to, "%-5s %10llu  ", value->generation ? yd_type_name((enum yd_type)value->value.type) : "-",
                   value->generation ? (unsigned long long)value->value.seq : 0);
-    cli_live_shown(to, yd_str_of(name));
+    yd_buf_shown(to, yd_str_of(name));
     yd_buf_char(to, '\n');
 }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
 #include "cli/commands.h"
 #include "cli/live_table.h"
 #include "io/loop.h"
@@ -39,7 +40,7 @@ static void put_line(struct watching *w, const struct cli_live_value *value)
     }
     yd_buf_add(&w->text, time, yd_text_put_time(time, sizeof time, value->value.time_ns));
     yd_buf_char(&w->text, ' ');
-    cli_live_shown(&w->text, yd_str_of(value->name));
+    yd_buf_shown(&w->text, yd_str_of(value->name));
     yd_buf_char(&w->text, ' ');
     cli_live_text(&w->text, value);
     if (*word) yd_buf_printf(&w->text, " (%s)", word);

@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "base/base.h"
+#include "base/terminal.h"
 
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/live_cli.h"
 #include "cli/top.h"
 
 /* The sum of a counter over an element's inputs or outputs. */
@@ -215,7 +215,7 @@ static void print_table(json_t *status, json_t *before)
 
 void top_put_shown(struct yd_buf *to, json_t *text)
 {
-    if (json_is_string(text)) cli_live_shown(to, (struct yd_str){json_string_value(text), json_string_length(text)});
+    if (json_is_string(text)) yd_buf_shown(to, (struct yd_str){json_string_value(text), json_string_length(text)});
 }
 
 static void print_samples(json_t *samples)

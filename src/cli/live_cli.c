@@ -7,6 +7,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
+
 #define PATH_ROOM 4096
 
 /* A Broker's door looks like that of an empty Live, but takes subscriptions. */
@@ -213,20 +215,6 @@ void cli_live_json(struct yd_buf *to, const struct cli_live_value *value)
     yd_buf_char(to, '\n');
 }
 
-void cli_live_shown(struct yd_buf *to, struct yd_str text)
-{
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        unsigned char next = i + 1 < text.size ? (unsigned char)text.data[i + 1] : 0;
-        if (c == 0xc2 && next >= 0x80 && next < 0xa0)
-            yd_buf_printf(to, "\\x%02x\\x%02x", c, (unsigned char)text.data[++i]);
-        else if (c < 0x20 || c == 0x7f)
-            yd_buf_printf(to, "\\x%02x", c);
-        else
-            yd_buf_char(to, (char)c);
-    }
-}
-
 void cli_live_text(struct yd_buf *to, const struct cli_live_value *value)
 {
     union yd_value bits = {.bits = value->value.bits};
@@ -245,7 +233,7 @@ void cli_live_text(struct yd_buf *to, const struct cli_live_value *value)
         yd_buf_add(to, number, yd_text_put_f64(number, bits.f64));
         return;
     case YD_TEXT:
-        cli_live_shown(to, value->bytes);
+        yd_buf_shown(to, value->bytes);
         return;
     case YD_BLOB:
         add_hex(to, value->bytes);

@@ -34,7 +34,6 @@ int cli_live_take(struct yd_live *live, struct yd_live_item *item, bool next, ch
 void cli_live_json(struct yd_buf *to, const struct cli_live_value *value);
 /* The value alone; what a terminal would obey is written out. */
 void cli_live_text(struct yd_buf *to, const struct cli_live_value *value);
-void cli_live_shown(struct yd_buf *to, struct yd_str text);
 const char *cli_live_word(uint16_t flags);   /* of its limits, code and quality: "RED HIGH", "WARNING", "stale"; "" */
 const char *cli_live_colour(uint16_t flags); /* "" or what begins it */
 size_t cli_live_age(char *to, size_t size, int64_t ns); /* "1.2s" */

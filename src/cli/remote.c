@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
 #include "batch/record_text.h"
-#include "cli/live_cli.h"
 #include "io/file.h"
 #include "io/loop.h"
 
@@ -96,7 +96,7 @@ static void put_line(struct yd_buf *to, const struct yd_view *view, uint32_t ind
     }
     if (!harms || to->failed) return;
     yd_buf_init(&shown, NULL);
-    cli_live_shown(&shown, (struct yd_str){to->data + begin, to->size - begin - 1});
+    yd_buf_shown(&shown, (struct yd_str){to->data + begin, to->size - begin - 1});
     to->size = begin;
     yd_buf_str(to, yd_buf_view(&shown));
     yd_buf_char(to, '\n');

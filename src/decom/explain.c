@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/terminal.h"
 #include "base/text.h"
 #include "decom/frame.h"
 
@@ -17,23 +18,6 @@ struct explaining {
     bool as_json;
     unsigned shown;
 };
-
-/* A packet's text does nothing to a terminal. */
-static void put_shown(struct yd_buf *to, struct yd_str text)
-{
-    yd_buf_char(to, '"');
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        unsigned char next = i + 1 < text.size ? (unsigned char)text.data[i + 1] : 0;
-        if (c == 0xc2 && next >= 0x80 && next < 0xa0)
-            yd_buf_printf(to, "\\x%02x\\x%02x", c, (unsigned char)text.data[++i]);
-        else if (c < 0x20 || c == 0x7f)
-            yd_buf_printf(to, "\\x%02x", c);
-        else
-            yd_buf_char(to, (char)c);
-    }
-    yd_buf_char(to, '"');
-}
 
 static void put_value(struct yd_buf *to, const struct yd_decom_value *value)
 {
@@ -52,7 +36,9 @@ static void put_value(struct yd_buf *to, const struct yd_decom_value *value)
         yd_buf_add(to, digits, yd_text_put_f64(digits, value->f64));
         break;
     case YD_TEXT:
-        put_shown(to, (struct yd_str){value->bytes.data, YD_MIN(value->bytes.size, (size_t)200)});
+        yd_buf_char(to, '"');
+        yd_buf_shown(to, (struct yd_str){value->bytes.data, YD_MIN(value->bytes.size, (size_t)200)});
+        yd_buf_char(to, '"');
         break;
     case YD_BLOB:
         for (size_t i = 0; i < YD_MIN(value->bytes.size, (size_t)32); i++)

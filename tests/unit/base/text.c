@@ -1,6 +1,8 @@
 /* Units, times, UTF-8, likeness, globs, trails, JSON. */
 #include "testing.h"
 
+#include "base/terminal.h"
+
 static struct yd_str str(const char *text)
 {
     return yd_str_of(text);
@@ -386,6 +388,28 @@ static void json_is_emitted(void **state)
     yd_buf_fini(&buf);
 }
 
+static void texts_of_others_are_shown_so_that_a_terminal_obeys_none_of_them(void **state)
+{
+    (void)state;
+    const struct {
+        struct yd_str text, shown;
+    } cases[] = {{YD_STR("tank.pressure caf\xc3\xa9"), YD_STR("tank.pressure caf\xc3\xa9")},
+                 {YD_STR("\x1b[2J\r\n\t\0\x7f"), YD_STR("\\x1b[2J\\x0d\\x0a\\x09\\x00\\x7f")},
+                 {YD_STR("\xc2\x9b"
+                         "1m \xc2\xa0"),
+                  YD_STR("\\xc2\\x9b"
+                         "1m \xc2\xa0")}, /* CSI in one letter */
+                 {YD_STR("cut \xc2"), YD_STR("cut \xc2")},
+                 {YD_STR(""), YD_STR("")}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct yd_buf buf;
+        yd_buf_init(&buf, NULL);
+        yd_buf_shown(&buf, cases[i].text);
+        assert_true(yd_str_eq(yd_buf_view(&buf), cases[i].shown));
+        yd_buf_fini(&buf);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +422,7 @@ int main(void)
         cmocka_unit_test(hostile_globs_end_soon),
         cmocka_unit_test(trail_tells_outermost_first_and_is_bounded),
         cmocka_unit_test(json_is_emitted),
+        cmocka_unit_test(texts_of_others_are_shown_so_that_a_terminal_obeys_none_of_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
