@@ -2,29 +2,12 @@
 #include <math.h>
 
 #include "store/codec.h"
+#include "store/words.h"
 
 static const double powers[YD__DECIMALS_MAX + 1] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                                     1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 static const int64_t units[4] = {1, 1000, 1000000, 1000000000};
 
-static inline uint64_t load64(const uint8_t *from)
-{
-    uint64_t word;
-    memcpy(&word, from, sizeof word);
-    return word;
-}
-static inline void store64(uint8_t *to, uint64_t word)
-{
-    memcpy(to, &word, sizeof word);
-}
-static inline uint64_t zigzag(uint64_t x)
-{
-    return x << 1 ^ (uint64_t)((int64_t)x >> 63);
-}
-static inline uint64_t unzigzag(uint64_t z)
-{
-    return z >> 1 ^ -(z & 1);
-}
 static inline unsigned bytes_of(uint64_t x)
 {
     return x ? (71 - (unsigned)__builtin_clzll(x)) / 8 : 0;
@@ -89,21 +72,21 @@ static inline unsigned put_time(uint8_t *to, uint64_t change)
     if (d == 0) return 0;
     if (d % 1000000 == 0) {
         int64_t ms = d / 1000000;
-        uint64_t z = zigzag((uint64_t)ms);
+        uint64_t z = yd__zigzag((uint64_t)ms);
         if (ms % 1000 == 0) {
-            uint64_t zs = zigzag((uint64_t)(ms / 1000));
+            uint64_t zs = yd__zigzag((uint64_t)(ms / 1000));
             if (zs <= 0xffff) {
-                store64(to, zs);
+                yd__store_word(to, zs);
                 return zs <= 0xff ? 13 : 14;
             }
         }
         if (z <= 0xffffffff) {
-            store64(to, z);
+            yd__store_word(to, z);
             return 8 + bytes_of(z);
         }
     }
-    uint64_t z = zigzag(change);
-    store64(to, z);
+    uint64_t z = yd__zigzag(change);
+    yd__store_word(to, z);
     return bytes_of(z);
 }
 
@@ -141,8 +124,8 @@ uint32_t yd__stream_put(uint8_t *to, struct yd__stream *stream, int64_t time, ui
 
     unsigned low;
     if (mode != YD__MODE_RAW) {
-        uint64_t z = zigzag((uint64_t)integer - stream->value);
-        store64(at, z);
+        uint64_t z = yd__zigzag((uint64_t)integer - stream->value);
+        yd__store_word(at, z);
         low = bytes_of(z);
         stream->value = (uint64_t)integer;
     } else {
@@ -150,10 +133,10 @@ uint32_t yd__stream_put(uint8_t *to, struct yd__stream *stream, int64_t time, ui
         low = bytes_of(change);
         unsigned trailing = change ? (unsigned)__builtin_ctzll(change) / 8 : 0;
         if (low > 8 - trailing && 8 - trailing <= 6) {
-            store64(at, change >> trailing * 8);
+            yd__store_word(at, change >> trailing * 8);
             low = 8 + 8 - trailing;
         } else {
-            store64(at, change);
+            yd__store_word(at, change);
         }
         stream->value = bits;
     }
@@ -193,13 +176,13 @@ static inline const uint8_t *next(const uint8_t *at, struct yd__stream *stream)
         control = *at++;
     }
     unsigned high = control >> 4, low = control & 15;
-    uint64_t change = unzigzag(load64(at) & masks[time_bytes[high]]) * (uint64_t)time_units[high];
+    uint64_t change = yd__unzigzag(yd__load_word(at) & masks[time_bytes[high]]) * (uint64_t)time_units[high];
     at += time_bytes[high];
     stream->delta = (int64_t)((uint64_t)stream->delta + change);
     stream->time = (int64_t)((uint64_t)stream->time + (uint64_t)stream->delta);
-    uint64_t value = (load64(at) & masks[value_bytes[low]]) << value_shifts[low];
+    uint64_t value = (yd__load_word(at) & masks[value_bytes[low]]) << value_shifts[low];
     at += value_bytes[low];
-    stream->value = stream->mode == YD__MODE_RAW ? stream->value ^ value : stream->value + unzigzag(value);
+    stream->value = stream->mode == YD__MODE_RAW ? stream->value ^ value : stream->value + yd__unzigzag(value);
     return at;
 }
 

@@ -9,44 +9,9 @@
  * exceeds the smallest (noise around a level, counters) or zigzag (a walk; an odd jump costs its own group only). Which
  * is shortest is known from the least and greatest of each group, in one pass. All arithmetic wraps at 64 bits. */
 #include "store/codec.h"
+#include "store/words.h"
 
 #define GROUP 32
-
-static inline uint64_t load64(const uint8_t *from)
-{
-    uint64_t word;
-    memcpy(&word, from, sizeof word);
-    return word;
-}
-static inline void store64(uint8_t *to, uint64_t word)
-{
-    memcpy(to, &word, sizeof word);
-}
-static inline uint64_t zigzag(uint64_t x)
-{
-    return x << 1 ^ (uint64_t)((int64_t)x >> 63);
-}
-static inline uint64_t unzigzag(uint64_t z)
-{
-    return z >> 1 ^ -(z & 1);
-}
-
-static uint8_t *put_varint(uint8_t *to, uint64_t x)
-{
-    for (; x >= 0x80; x >>= 7) *to++ = (uint8_t)(x | 0x80);
-    *to++ = (uint8_t)x;
-    return to;
-}
-static const uint8_t *get_varint(const uint8_t *from, uint64_t *ret)
-{
-    uint64_t x = 0;
-    for (unsigned shift = 0;; shift += 7) {
-        x |= (uint64_t)(*from & 0x7f) << shift;
-        if (!(*from++ & 0x80)) break;
-    }
-    *ret = x;
-    return from;
-}
 
 static unsigned width_of(uint64_t bits)
 {
@@ -72,7 +37,7 @@ static uint8_t *pack(uint8_t *to, const uint64_t *residuals, uint32_t count, uns
     for (uint32_t i = 0; i < count; i++) {
         word |= residuals[i] << filled;
         filled += width;
-        store64(to, word);
+        yd__store_word(to, word);
         to += filled >> 3;
         word >>= filled & ~7u;
         filled &= 7;
@@ -89,7 +54,7 @@ static inline void unpack(const uint8_t *from, unsigned width, uint64_t *residua
     }
     uint64_t mask = (UINT64_C(1) << width) - 1;
     for (unsigned i = 0, bit = 0; i < GROUP; i++, bit += width)
-        residuals[i] = load64(from + (bit >> 3)) >> (bit & 7) & mask;
+        residuals[i] = yd__load_word(from + (bit >> 3)) >> (bit & 7) & mask;
 }
 
 enum { LEVELS, DIFFERENCES, WALK, PLANS };
@@ -119,7 +84,7 @@ static size_t measure(const struct range *ranges, uint32_t count, int64_t base, 
 {
     size_t size = 0;
     for (uint32_t at = 0, group = 0; at < count; at += GROUP, group++) {
-        uint64_t bits = zig ? zigzag((uint64_t)ranges[group].least) | zigzag((uint64_t)ranges[group].greatest)
+        uint64_t bits = zig ? yd__zigzag((uint64_t)ranges[group].least) | yd__zigzag((uint64_t)ranges[group].greatest)
                             : (uint64_t)ranges[group].greatest - (uint64_t)base;
         widths[group] = (uint8_t)width_of(bits);
         size += 1 + packed_size(YD_MIN(count - at, (uint32_t)GROUP), widths[group]);
@@ -131,8 +96,8 @@ size_t yd__line_put(uint8_t *to, int64_t first, int64_t step)
 {
     uint8_t *at = to;
     *at++ = step ? HEAD_DIFFERENCES | HEAD_FLAT : HEAD_FLAT;
-    at = put_varint(at, zigzag((uint64_t)first));
-    if (step) at = put_varint(at, zigzag((uint64_t)step));
+    at = yd__put_varint(at, yd__zigzag((uint64_t)first));
+    if (step) at = yd__put_varint(at, yd__zigzag((uint64_t)step));
     return (size_t)(at - to);
 }
 
@@ -171,14 +136,14 @@ size_t yd__column_put(uint8_t *to, const int64_t *values, uint32_t count)
 
     uint8_t *at = to;
     *at++ = heads[best];
-    if (best != LEVELS) at = put_varint(at, zigzag((uint64_t)values[0]));
-    if (best != WALK) at = put_varint(at, zigzag((uint64_t)base[best]));
+    if (best != LEVELS) at = yd__put_varint(at, yd__zigzag((uint64_t)values[0]));
+    if (best != WALK) at = yd__put_varint(at, yd__zigzag((uint64_t)base[best]));
     const int64_t *from = best == LEVELS ? values : differences;
     for (uint32_t i = 0, group = 0; i < lefts[best]; i += GROUP, group++) {
         uint64_t residuals[GROUP];
         uint32_t here = YD_MIN(lefts[best] - i, (uint32_t)GROUP);
         if (best == WALK)
-            for (uint32_t k = 0; k < here; k++) residuals[k] = zigzag((uint64_t)from[i + k]);
+            for (uint32_t k = 0; k < here; k++) residuals[k] = yd__zigzag((uint64_t)from[i + k]);
         else
             for (uint32_t k = 0; k < here; k++) residuals[k] = (uint64_t)from[i + k] - (uint64_t)base[best];
         *at++ = widths[best][group];
@@ -192,10 +157,10 @@ const uint8_t *yd__column_get(const uint8_t *from, uint32_t count, int64_t *valu
     if (*from & YD__HEAD_TIGHT) return yd__tight_get(from, count, values);
     unsigned head = *from++;
     uint64_t first = 0, base = 0, group[GROUP];
-    if (head & HEAD_DIFFERENCES) from = get_varint(from, &first);
-    if (!(head & HEAD_ZIGZAG)) from = get_varint(from, &base);
-    uint64_t value = unzigzag(first), *out = (uint64_t *)values;
-    base = unzigzag(base);
+    if (head & HEAD_DIFFERENCES) from = yd__get_varint(from, &first);
+    if (!(head & HEAD_ZIGZAG)) from = yd__get_varint(from, &base);
+    uint64_t value = yd__unzigzag(first), *out = (uint64_t *)values;
+    base = yd__unzigzag(base);
     if (head & HEAD_FLAT) {
         if (head & HEAD_DIFFERENCES)
             for (uint32_t i = 0; i < count; i++) out[i] = value + i * base;
@@ -223,7 +188,7 @@ const uint8_t *yd__column_get(const uint8_t *from, uint32_t count, int64_t *valu
         if (!(head & HEAD_DIFFERENCES)) {
             for (uint32_t i = 0; i < here; i++) out[i] = group[i] + base;
         } else if (head & HEAD_ZIGZAG) {
-            for (uint32_t i = 0; i < here; i++) out[i] = value += unzigzag(group[i]);
+            for (uint32_t i = 0; i < here; i++) out[i] = value += yd__unzigzag(group[i]);
         } else {
             for (uint32_t i = 0; i < here; i++) out[i] = value += group[i] + base;
         }

@@ -12,6 +12,7 @@
 #include <zstd.h>
 
 #include "store/codec.h"
+#include "store/words.h"
 
 #define HEAD_VARINTS 0x08
 #define HEAD_PLACES  0x10
@@ -83,31 +84,6 @@ static size_t decompress(uint8_t *to, size_t room, const uint8_t *from, size_t s
     return ZSTD_isError(got) ? 0 : got;
 }
 
-static inline uint64_t zigzag(uint64_t x)
-{
-    return x << 1 ^ (uint64_t)((int64_t)x >> 63);
-}
-static inline uint64_t unzigzag(uint64_t z)
-{
-    return z >> 1 ^ -(z & 1);
-}
-static uint8_t *put_varint(uint8_t *to, uint64_t x)
-{
-    for (; x >= 0x80; x >>= 7) *to++ = (uint8_t)(x | 0x80);
-    *to++ = (uint8_t)x;
-    return to;
-}
-static const uint8_t *get_varint(const uint8_t *from, uint64_t *ret)
-{
-    uint64_t x = 0;
-    for (unsigned shift = 0;; shift += 7) {
-        x |= (uint64_t)(*from & 0x7f) << (shift & 63);
-        if (!(*from++ & 0x80)) break;
-    }
-    *ret = x;
-    return from;
-}
-
 #define VARINTS_ROOM (YD__CHUNK_MAX * 10)
 #define PACKED_ROOM  (VARINTS_ROOM + 1024)
 
@@ -116,14 +92,14 @@ static size_t put_varints(uint8_t *to, size_t limit, const int64_t *values, uint
     uint8_t bytes[VARINTS_ROOM], packed[PACKED_ROOM], *at = bytes;
     uint64_t before = 0;
     for (uint32_t i = 0; i < count; i++) {
-        at = put_varint(at, zigzag((uint64_t)values[i] - before));
+        at = yd__put_varint(at, yd__zigzag((uint64_t)values[i] - before));
         before = (uint64_t)values[i];
     }
     size_t size = compress(packed, sizeof packed, bytes, (size_t)(at - bytes));
     if (!size || size + 4 >= limit) return 0;
     uint8_t *out = to;
     *out++ = HEAD_VARINTS;
-    out = put_varint(out, size);
+    out = yd__put_varint(out, size);
     memcpy(out, packed, size);
     return (size_t)(out - to) + size;
 }
@@ -136,7 +112,7 @@ static size_t put_places(uint8_t *to, size_t limit, const int64_t *values, uint3
         for (uint32_t i = 0; i < count; i++) place[i] = (uint8_t)((uint64_t)values[i] >> shift);
         size_t size = compress(packed, sizeof packed, place, count);
         bool worth = size && size + size / 64 < count;
-        at = put_varint(at, worth ? size : 0);
+        at = yd__put_varint(at, worth ? size : 0);
         if (!worth) size = count;
         memcpy(at, worth ? packed : place, size);
         at += size;
@@ -161,7 +137,7 @@ const uint8_t *yd__tight_get(const uint8_t *from, uint32_t count, int64_t *value
     uint64_t size;
     if (head == HEAD_VARINTS) {
         uint8_t bytes[VARINTS_ROOM + 16];
-        from = get_varint(from, &size);
+        from = yd__get_varint(from, &size);
         size_t got = decompress(bytes, VARINTS_ROOM, from, (size_t)size);
         memset(bytes + got, 0, 16);
         const uint8_t *at = bytes, *end = bytes + got;
@@ -171,15 +147,15 @@ const uint8_t *yd__tight_get(const uint8_t *from, uint32_t count, int64_t *value
             if (YD_LIKELY(at < end && !(*at & 0x80)))
                 z = *at++;
             else if (at < end)
-                at = get_varint(at, &z);
-            values[i] = (int64_t)(value += unzigzag(z));
+                at = yd__get_varint(at, &z);
+            values[i] = (int64_t)(value += yd__unzigzag(z));
         }
         return from + size;
     }
     uint8_t place[YD__CHUNK_MAX];
     memset(values, 0, count * sizeof *values);
     for (int shift = 56; shift >= 0; shift -= 8) {
-        from = get_varint(from, &size);
+        from = yd__get_varint(from, &size);
         const uint8_t *bytes = from;
         if (size) {
             size_t got = decompress(place, sizeof place, from, (size_t)size);
