@@ -6,8 +6,8 @@
  *   payload bytes(rest), then crc u16   what comes behind all that there is
  *   when id == 1, then when id == 1 and sub == 2: the first one that fits is taken
  *
- * Nothing here changes the plan. Only what is certain is said; what is not looked at (conditions with `or`, of calibrated
- * values, more than a hundred siblings) is taken to be meant. */
+ * Nothing here changes the plan. Only what is certain is said; what is not looked at (conditions with `or`, of
+ * calibrated values, more than a hundred siblings) is taken to be meant. */
 #include "decom/compile.h"
 
 #include <stdlib.h>
@@ -56,7 +56,8 @@ static bool is_placed(const struct yd__scope *item)
 static void say_overlap(struct yd__compiler *compiler, const struct span *first, const struct span *second)
 {
     bool first_is = is_placed(first->item) && !is_placed(second->item);
-    const struct yd__scope *wrong = first_is ? first->item : second->item, *other = first_is ? second->item : first->item;
+    const struct yd__scope *wrong = first_is ? first->item : second->item,
+                           *other = first_is ? second->item : first->item;
     unsigned long long byte = first->end / 8;
     unsigned bit = (unsigned)(first->end % 8);
     yd_def_warn(compiler->diagnostics, YD_D_PLACE, wrong->entry->place, "", "'%.*s' lies partly over '%.*s'",
@@ -101,8 +102,8 @@ static void doubt_ends(struct yd__compiler *compiler, const struct yd__info *inf
         yd_def_warn(compiler->diagnostics, YD_D_PLACE, entry->place, "", "'%.*s' ends behind the packet: none has it",
                     YD_STR_FMT(item->path));
         if (bits % 8 == 0)
-            yd_def_help(compiler->diagnostics, "it has %llu bytes: write  at end - %llu",
-                        (unsigned long long)bits / 8, (unsigned long long)bits / 8);
+            yd_def_help(compiler->diagnostics, "it has %llu bytes: write  at end - %llu", (unsigned long long)bits / 8,
+                        (unsigned long long)bits / 8);
     }
 }
 
@@ -118,16 +119,18 @@ static bool takes_the_rest(const struct yd_def_entry *entry, uint64_t *ret_unit)
 }
 
 /* 'c' behind the eater, or behind what was placed at the end. */
-static void say_behind(struct yd__compiler *compiler, const struct yd_def_entry *entry, const struct yd_def_entry *eater,
-                       uint64_t bits)
+static void say_behind(struct yd__compiler *compiler, const struct yd_def_entry *entry,
+                       const struct yd_def_entry *eater, uint64_t bits)
 {
     unsigned long long bytes = bits / 8;
     yd_def_warn(compiler->diagnostics, YD_D_PLACE, entry->place, "",
                 "'%.*s' comes behind '%.*s', where the packet ends: none has it", YD_STR_FMT(entry->name),
                 YD_STR_FMT(eater->name));
-    yd_def_note(compiler->diagnostics, eater->place, eater->from == YD_DEF_END ? "ends there" : "takes all that is left");
+    yd_def_note(compiler->diagnostics, eater->place,
+                eater->from == YD_DEF_END ? "ends there" : "takes all that is left");
     if (eater->from == YD_DEF_END)
-        yd_def_help(compiler->diagnostics, "fields go on from the one before: say where it begins, or write it above '%.*s'",
+        yd_def_help(compiler->diagnostics,
+                    "fields go on from the one before: say where it begins, or write it above '%.*s'",
                     YD_STR_FMT(eater->name));
     else if (bits % 8 == 0)
         yd_def_help(compiler->diagnostics, "say how much '%.*s' takes, or place this one:  at end - %llu",
@@ -158,7 +161,7 @@ static void doubt_behind(struct yd__compiler *compiler, struct yd__info *info)
             info->eater = entry, info->unit = unit, info->behind = 0;
         } else if (entry->from == YD_DEF_END && fixed && bits && entry->offset_bits + (int64_t)bits <= 0) {
             info->eater = entry, info->behind = 0;
-            info->unit = (uint64_t)-(entry->offset_bits + (int64_t)bits) + 1;
+            info->unit = (uint64_t) - (entry->offset_bits + (int64_t)bits) + 1;
         }
     }
 }
@@ -169,8 +172,7 @@ void yd__doubt_container(struct yd__compiler *compiler, struct yd__info *info)
     info->doubted = true;
     if (info->parent) yd__doubt_container(compiler, info->parent);
     bool placed = false;
-    for (const struct yd__scope *item = info->scope; item; item = item->next)
-        placed |= is_placed(item);
+    for (const struct yd__scope *item = info->scope; item; item = item->next) placed |= is_placed(item);
     if (placed) {
         doubt_overlaps(compiler, info, YD_DEF_MSB0);
         doubt_overlaps(compiler, info, YD_DEF_LSB0);
@@ -329,7 +331,8 @@ void yd__doubt_siblings(struct yd__compiler *compiler, const struct yd__node *no
                         "'%.*s' can never be matched: where it fits, '%.*s' does before it", YD_STR_FMT(name),
                         YD_STR_FMT(other));
             yd_def_note(compiler->diagnostics, early->container->place, "this one is tried first");
-            yd_def_help(compiler->diagnostics, "write '%.*s' above '%.*s', or say in the `when` of the latter what it is not",
+            yd_def_help(compiler->diagnostics,
+                        "write '%.*s' above '%.*s', or say in the `when` of the latter what it is not",
                         YD_STR_FMT(name), YD_STR_FMT(other));
             break;
         }

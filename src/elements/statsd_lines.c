@@ -297,6 +297,8 @@ static int take_extra(struct yd_statsd *statsd, struct yd_str extra, size_t from
     if (begins(extra, "@")) {
         extra.data++, extra.size--;
         if (yd__line_f64(extra, &rate) < 0 || !(rate > 0 && rate <= 1)) return refuse(YD_STATSD_BAD_RATE);
+        if (from < statsd->count && statsd->points[from].weight > 1)
+            return refuse(YD_STATSD_BAD_RATE); /* a second one */
         for (size_t i = from; i < statsd->count; i++) {
             struct point *point = &statsd->points[i];
             if (point->type == COUNTER) point->value /= rate;

@@ -119,6 +119,7 @@ TEST(rates_scale_counters_and_weigh_timers)
     expect("a:1|c|@0\na:1|c|@-1\na:1|c|@1.1\na:1|c|@\na:1|c|@x\na:1|c|@nan\na:1|c|@1e-320", "",
            "bad sample rate; bad sample rate; bad sample rate; bad sample rate; bad sample rate; bad sample rate; bad "
            "sample rate");
+    expect("a:1|c|@0.1|@0.2\nt:1:2|ms|@0.5|@0.5\na:1|c", "TALLY a 1", "bad sample rate; bad sample rate");
 }
 
 TEST(several_values_in_a_line_of_either_dialect)
