@@ -93,7 +93,8 @@ static void make_call(void *arg)
     case CALL_STOP:
         atomic_store_explicit(&pump->halted, true, memory_order_relaxed);
         (void)rouse(pump); /* so that a start that follows can schedule */
-        if (pump->class->stop) {
+        /* One that could not start has nothing to stop: its element may have crashed before it heard of that. */
+        if (pump->class->stop && atomic_load_explicit(&pump->is_up, memory_order_acquire)) {
             pump->class->stop(pump->state);
         } else {
             yd_pump_stopped(pump);

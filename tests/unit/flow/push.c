@@ -472,6 +472,70 @@ static void a_spread_element_of_which_one_pump_cannot_start_does_not_start(void 
     }
 }
 
+/* A class that crashes with its first word, twice; its pump cannot start the second time. */
+static struct {
+    int words, starts, stops;
+    bool up, wrong;
+} unlucky;
+
+static int unlucky_start(struct yd_pump *pump, void *state, void *element_state)
+{
+    (void)element_state;
+    *(struct yd_pump **)state = pump;
+    if (unlucky.up) unlucky.wrong = true;
+    if (++unlucky.starts == 2) return yd_pump_fail(pump, YD_EIO, "not now");
+    unlucky.up = true;
+    return 0;
+}
+
+static void unlucky_stop(void *state)
+{
+    if (!unlucky.up) unlucky.wrong = true;
+    unlucky.up = false;
+    unlucky.stops++;
+    yd_pump_stopped(*(struct yd_pump **)state);
+}
+
+static enum yd_turn_result unlucky_receive(void *state, struct yd_input *input, struct yd_out *out)
+{
+    (void)state, (void)out;
+    return input->type == YD_INPUT_START && ++unlucky.words <= 2 ? YD_FAIL : YD_DONE;
+}
+
+static const struct yd_pump_class unlucky_pump = {
+    .state_size = sizeof(struct yd_pump *), .files = true, .start = unlucky_start, .stop = unlucky_stop};
+static const struct yd_port_class no_ports[] = {{0}};
+static const struct yd_element_class unlucky_class = {.abi = YD_ELEMENT_ABI,
+                                                      .flags = YD_CLASS_SOURCE,
+                                                      .name = "Unlucky",
+                                                      .ports = no_ports,
+                                                      .receive = unlucky_receive,
+                                                      .pump = &unlucky_pump};
+
+static void a_pump_that_did_not_start_is_not_stopped(void **state)
+{
+    (void)state;
+    for (int real = 0; real < 2; real++) {
+        struct world w;
+        memset(&unlucky, 0, sizeof unlucky);
+        world_init(&w, 17, real);
+        uint32_t a = world_node(&w, "a", &unlucky_class);
+        assert_int_equal(world_start(&w, NULL), 0);
+        for (int i = 0; i < 1000; i++) {
+            struct yd_element_stat stat = world_element(&w, a);
+            if (stat.crashes >= 2 && stat.life == YD_LIFE_UP) break;
+            world_step(&w, 10 * YD_NS_PER_MS);
+        }
+        yd_run_drain(w.run, 10 * YD_NS_PER_S);
+        assert_true(world_until_finished(&w, 10 * YD_NS_PER_S));
+        assert_int_equal(world_element(&w, a).crashes, 2);
+        world_fini(&w);
+        assert_int_equal(unlucky.starts, 3);
+        assert_int_equal(unlucky.stops, 2);
+        assert_false(unlucky.wrong);
+    }
+}
+
 static void a_drain_stops_the_sources_and_all_that_came_arrives(void **state)
 {
     (void)state;
@@ -597,6 +661,7 @@ int main(void)
         cmocka_unit_test(the_pumps_of_a_spread_element_are_one_to_everybody_else),
         cmocka_unit_test(a_spread_element_that_crashes_starts_all_its_pumps_again),
         cmocka_unit_test(a_spread_element_of_which_one_pump_cannot_start_does_not_start),
+        cmocka_unit_test(a_pump_that_did_not_start_is_not_stopped),
         cmocka_unit_test(a_drain_stops_the_sources_and_all_that_came_arrives),
         cmocka_unit_test(a_drain_that_takes_too_long_is_forced_and_said),
         cmocka_unit_test(a_drain_that_is_asked_to_end_now_is_forced_now),
