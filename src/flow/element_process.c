@@ -79,8 +79,8 @@ static void settle_cost(struct yd_element *e, struct yd__item *item)
     if (item->type == YD__ITEM_BATCH && !item->hold)
         yd__element_consumed(e, item->wire, yd_batch_cost(item->batch), item->batch->header.count);
     if (item->type == YD__ITEM_PUMP_BATCH || (item->type == YD__ITEM_TELL && !item->urgent))
-        /* Relaxed: a running total of one writer each way; nothing else is told by it. */
-        atomic_fetch_sub_explicit(&e->pump->unforwarded, (long long)yd_batch_cost(item->batch), memory_order_relaxed);
+        /* Sequentially consistent: before the look at `starved` (yd__pump_fed), as is_starved has it the other way. */
+        atomic_fetch_sub(&e->pump->unforwarded, (long long)yd_batch_cost(item->batch));
 }
 
 static void let_go(struct yd__item *item, int error)
