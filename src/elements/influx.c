@@ -100,12 +100,7 @@ static const struct yd_param_class params[] = {
      .min = 1024,
      .max = 1 << 30,
      .doc = "Of a request, when inflated: more is refused with 413."},
-    {.name = "max_connections",
-     .type = YD_PARAM_INT,
-     .initial = "4096",
-     .min = 1,
-     .max = 1 << 20,
-     .doc = "More peers at once are refused."},
+    YD_CONNECTIONS_PARAM("4096", "More peers at once are refused."),
     YD_SPREAD_PARAM("datagrams"),
     YD_RECEIVE_BUFFER_PARAM,
     {0}};

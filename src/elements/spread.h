@@ -32,6 +32,11 @@ struct yd_spread {
     } members[YD_SPREAD_MAX];
 };
 
+/* The parameter of those whom peers connect to: how many at once. */
+#define YD_CONNECTIONS_PARAM(count, what)                                                                              \
+    {                                                                                                                  \
+        .name = "max_connections", .type = YD_PARAM_INT, .initial = count, .min = 1, .max = 1 << 20, .doc = what       \
+    }
 /* The parameters of those that can be spread, and on how many executors they say. */
 #define YD_SPREAD_PARAM(ways)                                                                                          \
     {                                                                                                                  \
