@@ -148,7 +148,8 @@ static void doubt_behind(struct yd__compiler *compiler, struct yd__info *info)
     }
     for (const struct yd_def_entry *entry = info->container->entries.first; entry; entry = entry->next) {
         uint64_t bits, unit;
-        bool fixed = !entry->unsupported && !entry->type->unsupported && yd__entry_bits(entry, &bits);
+        bool asked = info->eater || entry->from == YD_DEF_END; /* nearly never: definitions are large */
+        bool fixed = asked && !entry->unsupported && !entry->type->unsupported && yd__entry_bits(entry, &bits);
         if (entry->from != YD_DEF_PREVIOUS || entry->offset_bits < 0) info->eater = NULL;
         if (info->eater && fixed) {
             info->behind += bits + (uint64_t)entry->offset_bits;
@@ -171,13 +172,16 @@ void yd__doubt_container(struct yd__compiler *compiler, struct yd__info *info)
     if (info->doubted || compiler->partial || info->broken || info->container->word_bits) return;
     info->doubted = true;
     if (info->parent) yd__doubt_container(compiler, info->parent);
-    bool placed = false;
-    for (const struct yd__scope *item = info->scope; item; item = item->next) placed |= is_placed(item);
+    bool placed = false, from_end = false;
+    for (const struct yd__scope *item = info->scope; item; item = item->next) {
+        placed |= is_placed(item);
+        from_end |= item->entry->from == YD_DEF_END;
+    }
     if (placed) {
         doubt_overlaps(compiler, info, YD_DEF_MSB0);
         doubt_overlaps(compiler, info, YD_DEF_LSB0);
     }
-    doubt_ends(compiler, info);
+    if (from_end) doubt_ends(compiler, info);
     doubt_behind(compiler, info);
 }
 

@@ -19,6 +19,16 @@ int yd__encode_refuse(struct yd_encoder *encoder, const char *path, const char *
     return YD_ENOTSUP;
 }
 
+int yd__encode_no_number(struct yd_encoder *encoder, const char *path, const struct yd__field *field,
+                         struct yd_decom_value raw)
+{
+    char why[160];
+    if (raw.type != YD_TEXT) return yd__encode_refuse(encoder, path, "no number that its encoding has");
+    (void)snprintf(why, sizeof why, field->label_count ? "'%.*s' is none of its labels" : "'%.*s' is no number",
+                   (int)YD_MIN(raw.bytes.size, (size_t)64), raw.bytes.data);
+    return yd__encode_refuse(encoder, path, why);
+}
+
 /* ---- what a packet's conditions want ---- */
 
 static void load(struct yd__machine *machine, const struct yd__load *loads, uint32_t count)
@@ -270,7 +280,7 @@ static int put_number(struct yd_encoder *encoder, const struct yd__step *step, u
         raw = yd__encode_raw(encoder, &step->field, &ask);
     }
     if (!entry->has_constant && yd__field_encode(&step->field, raw, &bits, &saturated) < 0)
-        return yd__encode_refuse(encoder, step->path, "no number that its encoding has");
+        return yd__encode_no_number(encoder, step->path, &step->field, raw);
     encoder->saturated += saturated;
     yd__field_put(&step->field, bits, encoder->room, at);
     tell(encoder, step, &ask, yd__field_decode(&step->field, bits));

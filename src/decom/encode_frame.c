@@ -65,7 +65,7 @@ static int put_sample(struct yd_encoder *encoder, const struct yd__sample *sampl
     }
     raw = yd__encode_raw(encoder, &field->field, ask);
     if (yd__field_encode(&field->field, raw, &bits, &saturated) < 0)
-        return yd__encode_refuse(encoder, field->path, "no number that its encoding has");
+        return yd__encode_no_number(encoder, field->path, &field->field, raw);
     encoder->saturated += saturated;
     put_bits(encoder, sample, &field->field, bits, joined);
     if (field->reg != YD__NONE) encoder->machine.registers[field->reg] = yd__field_decode(&field->field, bits);

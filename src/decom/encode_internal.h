@@ -52,6 +52,8 @@ struct yd_encoder {
 };
 
 int yd__encode_refuse(struct yd_encoder *encoder, const char *path, const char *why); /* YD_ENOTSUP */
+int yd__encode_no_number(struct yd_encoder *encoder, const char *path, const struct yd__field *field,
+                         struct yd_decom_value raw); /* likewise */
 /* Asks for a value, and once more for a raw one when it has no inverse. */
 struct yd_decom_value yd__encode_raw(struct yd_encoder *encoder, const struct yd__field *field,
                                      struct yd_encode_ask *ask);

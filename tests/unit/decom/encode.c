@@ -370,6 +370,27 @@ static void what_cannot_be_encoded_is_named(void **state)
     not_made("frame f\n  sync 0xEB90\n  minor 8 words of 8\n  x u8 word 2 = 7\n", 0, "lie over its pattern");
 }
 
+static void a_text_that_is_no_label_is_named(void **state)
+{
+    static const struct {
+        const char *ydm, *words;
+    } rows[] = {
+        {"packet p\n  a u8 { 0 OFF, 1 ON }\n", "p.a: 'OM' is none of its labels"},
+        {"packet p\n  a u8\n", "p.a: 'OM' is no number"},
+        {"frame p\n  sync 0xEB90\n  minor 8 words of 8\n  a u8 word 3 { 0 OFF }\n", "'OM' is none of its labels"}};
+    (void)state;
+    for (size_t i = 0; i < YD_COUNT(rows); i++) {
+        struct made made;
+        struct yd_str bytes;
+        begin(&made, rows[i].ydm);
+        made.fixed = true;
+        made.answer = (struct yd_decom_value){.type = YD_TEXT, .bytes = YD_STR("OM")};
+        assert_int_equal(yd_encode(made.encoder, 0, &bytes), YD_ENOTSUP);
+        assert_non_null(strstr(yd_encoder_why(made.encoder), rows[i].words));
+        end(&made);
+    }
+}
+
 static void conditions_of_every_kind_are_met(void **state)
 {
     (void)state;
@@ -434,6 +455,7 @@ int main(void)
         cmocka_unit_test(texts_that_others_ask_for_stay_for_the_packet),
         cmocka_unit_test(conditions_of_every_kind_are_met),
         cmocka_unit_test(what_cannot_be_encoded_is_named),
+        cmocka_unit_test(a_text_that_is_no_label_is_named),
         cmocka_unit_test(every_failed_allocation_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
