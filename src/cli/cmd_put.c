@@ -72,7 +72,7 @@ static int run(struct cli_args *args)
     char *body = body_of(args->rest[0], args->rest[1], args->rest_count > 2 ? args->rest[2] : NULL, &why);
     if (!body) return cli_usage(args, "%s", why);
     int error = to ? (asprintf(&base, "%s%s", strstr(to, "://") ? "" : "http://", to) < 0 ? YD_ENOMEM : 0)
-                   : cli_find_listener(data ? data : "./data", "HTTP", &base, &trail);
+                   : cli_find_listener(data ? data : "./data", "OpenTSDB", &base, &trail);
     if (error == 0 && asprintf(&url, "%s/api/put?details&sync", base) < 0) error = YD_ENOMEM;
     if (error < 0) {
         free(base);

@@ -68,6 +68,17 @@ static void print_series(json_t *series)
     }
 }
 
+/* What to write instead, where the API's own words do not say. */
+static void print_hint(const struct cli_args *args, const char *message)
+{
+    const char *expression = args->rest[0], *space = strchr(expression, ' ');
+    if (strncmp(message, "Unable to parse the ", 20) == 0)
+        fprintf(stderr,
+                "times are written 2h-ago, now, 2026-11-21T01:02:03Z, 2026/11/21-01:02 or in seconds since 1970\n");
+    else if (space && strchr(space, '=') && !strchr(expression, '{'))
+        fprintf(stderr, "tags stand in braces here: METRIC{TAG=VALUE,...}\n");
+}
+
 static int print_answer(struct cli_args *args, const struct cli_http *http)
 {
     json_error_t why;
@@ -76,6 +87,7 @@ static int print_answer(struct cli_args *args, const struct cli_http *http)
     if (http->status != 200) {
         const char *text = json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
         code = cli_fail(args, "HTTP %ld: %s", http->status, text ? text : http->body.data);
+        if (text && !args->json) print_hint(args, text);
     } else if (args->json) {
         printf("%s\n", http->body.data);
     } else if (!json_is_array(answer)) {
@@ -100,7 +112,7 @@ static int run(struct cli_args *args)
     yd_trail_clear(&trail);
     int error = address
                     ? (asprintf(&base, "%s%s", strstr(address, "://") ? "" : "http://", address) < 0 ? YD_ENOMEM : 0)
-                    : cli_find_listener(data ? data : "./data", "HTTP", &base, &trail);
+                    : cli_find_listener(data ? data : "./data", "OpenTSDB", &base, &trail);
     if (error == 0 && !(url = url_of(base, args->rest[0], from ? from : "1h-ago", end))) error = YD_ENOMEM;
     free(base);
     if (error < 0) return cli_fail(args, "%s", *yd_trail_text(&trail) ? yd_trail_text(&trail) : yd_error_text(error));

@@ -214,6 +214,21 @@ def definitions_are_judged_for_machines(folder):
     assert json.loads(run(folder, 'decom', 'explain', 'bad.ydm', '--packet', '0102', '--json', expect=1).stdout)['errors'] == 1
 
 
+def query_and_put_find_the_daemon_beside_other_listeners(folder):
+    """the OpenTSDB port is found where others speak HTTP, too; what cannot be asked is told with what to write instead"""
+    topology = ('influx :: Influx(listen: "127.0.0.1:{influx}")\ntsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")\n'
+                'influx, tsdb -> metrics :: Log(stream: "metrics") -> history :: History()\ntsdb => history\n')
+    with Daemon(folder, topology, ports={name: free_port() for name in ('influx', 'tsdb')}) as daemon:
+        run(folder, 'put', 'try.me host=a', '1.5', '--data', daemon.data)
+        wait_for(lambda: 'try.me host=a' in run(folder, 'query', 'try.me', '--data', daemon.data).stdout, why='the point')
+        told = run(folder, 'query', 'try.me host=a', '--data', daemon.data, expect=1).stderr
+        assert 'braces' in told, told
+        told = run(folder, 'query', 'try.me', '--from', '2h', '--data', daemon.data, expect=1).stderr
+        assert '2h-ago' in told, told
+        daemon.stop()
+
+
 main(parameters_come_from_set_and_env, includes_are_relative_and_once, tests_in_files_run, plugins_are_found_in_folders,
      colour_is_for_terminals, every_command_teaches_and_refuses, every_command_speaks_json,
-     what_a_start_says_to_try_works, definitions_are_judged_for_machines)
+     what_a_start_says_to_try_works, definitions_are_judged_for_machines,
+     query_and_put_find_the_daemon_beside_other_listeners)
