@@ -22,7 +22,7 @@ def commands():
 def section(command):
     text = subprocess.run([yarder, *command.split(), '--help'], capture_output=True, text=True, check=True).stdout
     lines = text.splitlines()
-    out = [f'## {escape(lines[0].removeprefix("usage: "))}', '']
+    out = [f'## {lines[0].removeprefix("usage: ")}', '']  # scdoc takes a heading as it stands
     for line in lines[2:]:
         option = re.match(r'^  (--\S+(?: \S+)*?)  +(.*)$', line)
         if line.startswith(('usage:', 'Exit codes')):
