@@ -85,10 +85,13 @@ static bool check_order(struct yd__compiler *compiler, const struct yd_def_type 
                      type->order == YD_DEF_LITTLE ? "little-endian"
                      : type->order == YD_DEF_BIG  ? "big-endian"
                                                   : "other");
-        yd_def_help(compiler->diagnostics,
-                    type->order == YD_DEF_LITTLE
-                        ? "bitfields of a little-endian compiler are counted from the lowest bit: add lsb0"
-                        : "take the byte order out, or change the size");
+        yd_def_help(
+            compiler->diagnostics,
+            type->order == YD_DEF_LITTLE
+                ? "bitfields of a little-endian compiler are counted from the lowest bit: add lsb0"
+            : type->order == YD_DEF_BIG
+                ? "take the byte order out; below `order big`: declare a type of it above that line, and name it here"
+                : "take the byte order out, or change the size");
         return false;
     }
     field->swap = type->order == YD_DEF_PERMUTED ? YD__SWAP_PERMUTED : YD__SWAP_ALL;

@@ -157,7 +157,7 @@ static void put_place(const struct explaining *e, struct yd_buf *to, const struc
     int size = at % 8 == 0 && bits % 8 == 0 ? snprintf(text, sizeof text, "%" PRIu64 "+%" PRIu64, at / 8, bits / 8)
                                             : snprintf(text, sizeof text, "%" PRIu64 " bit %" PRIu64 " +%" PRIu64 "b%s",
                                                        at / 8, at % 8, bits, step->field.lsb0 ? " lsb0" : "");
-    yd_buf_printf(to, "%-18.*s", size, text);
+    yd_buf_printf(to, "%-17.*s ", size, text);
 }
 
 static void on_value(void *arg, const struct yd__step *step, uint32_t index, uint64_t at, uint64_t bits,

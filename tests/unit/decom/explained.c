@@ -33,6 +33,8 @@ static void it_says_which_container_and_each_field(void **state)
     explains(TWO, YD_STR("\1\x30"), "", false, 0,
              SAYS("yes h ", "yes a ", "id == 1", "0+1 ", "1 bit 0 +4b", "a.x", "3 → 6 V",
                   "not there: its condition does not hold"));
+    explains("packet p\n  _ u8[10]\n  x u4 lsb0 at 10 bit 4\n  y u12 lsb0 at 10\n", YD_STR("\0\0\0\0\0\0\0\0\0\0\1\0"),
+             "", false, 0, SAYS("10 bit 4 +4b lsb0 p.x", "10 bit 0 +12b lsb0 p.y"));
     explains(TWO, YD_STR("\2\3\33[H"), "", false, 0, SAYS("\"\\x1b[H\""));
     explains(TWO, YD_STR("\2\2Hi"), "", false, 0, SAYS("no  a ", "id == 1 (it is 2)", "yes b ", "\"Hi\""));
 }
