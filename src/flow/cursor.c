@@ -263,7 +263,10 @@ bool yd__cursor_saves(struct yd__cursor *cursor, int64_t now, bool at_once)
 void yd__cursor_save_done(struct yd__cursor *cursor)
 {
     cursor->saving = false;
-    if (cursor->save_error == 0) cursor->saved = cursor->save_seqno;
+    if (cursor->save_error == 0)
+        cursor->saved = cursor->save_seqno;
+    else
+        cursor->unsaved = cursor->last_save;
 }
 
 bool yd__cursor_idle(const struct yd__cursor *cursor)

@@ -56,6 +56,16 @@ static void fail(struct yd__cursor_wire *c, struct yd__cursor *cursor, int error
     cursor->closed = true;
 }
 
+static void tell_unsaved(struct yd__cursor_wire *c, const struct yd__cursor *cursor)
+{
+    char partition[32];
+    yd__say(
+        c->run, c->from->node->name, 2,
+        "the position of %s%s cannot be saved: %s. The next run sends it again what came since the last one that was",
+        reader_name(c), partition_text(c, cursor, partition), yd_error_text(cursor->save_error));
+    yd__run_bad(c->run);
+}
+
 struct pulled {
     struct yd_batch *batch;
     struct yd__ticket *ticket;
@@ -100,6 +110,14 @@ static bool is_through(const struct yd__cursor_wire *c, const struct yd__cursor 
     return c->stopping || cursor->closed || !cursor->log;
 }
 
+/* What a failed sync left behind will never be readable, also when it fails behind the end of the inputs. */
+static uint64_t end_of(const struct yd__cursor *cursor)
+{
+    struct yd_log_position position;
+    yd_log_position(cursor->log, &position);
+    return position.failed ? YD_MIN(cursor->end, position.durable) : cursor->end;
+}
+
 static bool caught_up(struct yd__cursor_wire *c)
 {
     bool all_through = true;
@@ -110,7 +128,7 @@ static bool caught_up(struct yd__cursor_wire *c)
         all_through = false;
         if (cursor->rewind || cursor->sent_count) return false;
         if (!cursor->reader || cursor->reading || cursor->have) return false;
-        if (yd_log_reader_seqno(cursor->reader) < cursor->end) return false;
+        if (yd_log_reader_seqno(cursor->reader) < end_of(cursor)) return false;
     }
     return all_through || c->wire->out.queue.count == 0;
 }
@@ -126,9 +144,15 @@ static void end_step(struct yd__cursor_wire *c, struct yd_outbox *box)
 {
     if (c->ended || !(c->ending || c->stopping || all_closed(c)) || !caught_up(c)) return;
     bool saving = false;
-    for (unsigned i = 0; i < c->count; i++)
-        saving |= yd__cursor_saves(&c->cursors[i], yd_out_mono(box), true) || c->cursors[i].saving;
+    for (unsigned i = 0; i < c->count; i++) {
+        struct yd__cursor *cursor = &c->cursors[i];
+        if (!cursor->saving && !cursor->unsaved && yd__cursor_saves(cursor, yd_out_mono(box), true))
+            cursor->last_save = true; /* nobody waits for a disk that cannot */
+        saving |= cursor->saving;
+    }
     if (saving) return; /* CURSOR_SAVED comes here again */
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->cursors[i].unsaved) tell_unsaved(c, &c->cursors[i]);
     c->ended = true;
     yd__wire_end(c->run, c->wire, box);
     yd__run_one_ended(c->run);
@@ -190,8 +214,7 @@ static void stream_end(struct yd__cursor_wire *c, bool up)
     for (unsigned i = 0; i < c->count; i++) {
         struct yd_log_position position = {0};
         if (up) yd_log_position(c->from->stream.logs[i], &position);
-        /* What a failed sync left behind will never be readable. */
-        c->cursors[i].end = position.failed ? position.durable : position.memory;
+        c->cursors[i].end = position.memory;
     }
 }
 

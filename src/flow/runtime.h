@@ -294,6 +294,7 @@ struct yd__cursor {
     uint64_t sent_base; /* cookie of sent_first */
     uint64_t acknowledged, saved, save_seqno;
     int save_error;
+    bool last_save, unsaved; /* the one at the end: begun; and failed, for good */
     uint32_t generation;
     bool fresh;                   /* its reader has nothing: the kept position is not looked at */
     bool rewind, rebuild, closed; /* closed: its reader is stopped for good; the position stays for the next run */

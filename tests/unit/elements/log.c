@@ -263,6 +263,26 @@ static void what_a_partition_has_no_room_for_waits_in_its_order(void **state)
     tested_close(&t);
 }
 
+/* The inputs end before the sync that fails: what it should have brought will never come. */
+static void a_log_whose_disk_fails_behind_the_end_of_its_inputs_ends(void **state)
+{
+    (void)state;
+    for (int drained = 0; drained < 2; drained++) {
+        struct tested t;
+        tested_open(&t);
+        put_file(&t, "a.log", "one\ntwo\nthree\n");
+        tested_start(&t, "Lines(path: \"a.log\") -> log :: Log(stream: \"s\") -> Null()\n");
+        yd_sim_fs_faults(t.fs)->sync_fails = 1;
+        if (drained)
+            tested_drain(&t);
+        else
+            tested_end(&t);
+        expect_said(&t, "a sync failed");
+        yd_sim_fs_faults(t.fs)->sync_fails = 0;
+        tested_close(&t);
+    }
+}
+
 static void expect_refusal(struct tested *t, const char *topology, const char *part)
 {
     struct yd_trail trail = {0};
@@ -348,6 +368,7 @@ int main(void)
         cmocka_unit_test(partitions_that_are_not_those_of_the_stream_are_refused_with_what_to_write),
         cmocka_unit_test(folders_without_their_stream_json_want_to_be_told_what_they_are),
         cmocka_unit_test(a_stream_has_one_writer_and_its_parameters_are_checked),
+        cmocka_unit_test(a_log_whose_disk_fails_behind_the_end_of_its_inputs_ends),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
