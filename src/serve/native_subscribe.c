@@ -59,6 +59,7 @@ struct yd__native_sub {
     struct yd_timer *timer;
     struct yd_log_position position;
     bool timed;
+    bool untold; /* the peer left too much unread when the position moved last */
 };
 
 /* ---- the end ---- */
@@ -428,6 +429,8 @@ static int set_off(struct yd__native_sub *sub)
 
 /* ---- out of memory's tail ---- */
 
+static void tell_position(struct yd__native_sub *sub);
+
 /* Sends what there is, up to a turn's share. 1: more in another turn; 0: nothing now; -1: the peer has gone. */
 static int run(struct yd__native_sub *sub)
 {
@@ -437,6 +440,10 @@ static int run(struct yd__native_sub *sub)
     uint64_t bytes = 0;
     int error = 0;
     struct yd_log_gap gap = {0};
+    if (sub->untold && !sub->timed) {
+        tell_position(sub);
+        return -(int)peer->dead;
+    }
     if (sub->busy || sub->notify) return 0;
     if (!sub->reader) {
         error = set_off(sub);
@@ -496,7 +503,8 @@ bool yd__native_subs_run(struct yd__native_peer *peer)
 static void tell_position(struct yd__native_sub *sub)
 {
     const struct yd_log_position *position = &sub->position;
-    if (yd_stream_backlog(sub->peer->stream) > BACKLOG_MAX) return; /* the next one says it all */
+    sub->untold = yd_stream_backlog(sub->peer->stream) > BACKLOG_MAX;
+    if (sub->untold) return; /* the next one says it all; if none moves any more, this one when it has been read */
     struct yd_msg_position message = {.first = position->first,
                                       .written = position->written,
                                       .durable = position->durable,

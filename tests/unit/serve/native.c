@@ -816,6 +816,36 @@ static void notifiers_are_told_positions_and_not_more_often_than_asked(void **st
     client_close(writer);
 }
 
+static void a_notifier_that_did_not_read_is_told_the_last_position_when_it_does(void **state)
+{
+    struct world *world = *state;
+    struct client *slow = client_open(world), *writer = client_open(world);
+    uint32_t handle = client_stream(slow, "s").handle, writer_handle = client_stream(writer, "s").handle;
+    client_subscribe(slow, 9, (struct yd_msg_subscribe){.handle = handle, .from = YD_FROM_TAIL}, "", "");
+    client_expect(slow, YD_MSG_BATCHES, 9);
+    client_subscribe(slow, 10, (struct yd_msg_subscribe){.handle = handle, .flags = YD_SUBSCRIBE_NOTIFY}, "", "");
+    client_expect(slow, YD_MSG_POSITION, 10);
+    yd_stream_pause(slow->stream, true);
+    put_many(writer, writer_handle, 60, 200000); /* 12 MB, of which it leaves too much unread to be told more */
+    world_run(world, YD_NS_PER_S);
+    yd_stream_pause(slow->stream, false);
+    struct yd_msg_position position = {0};
+    uint64_t at = 0, records = 0;
+    for (int i = 0; i < 100; i++) {
+        world_run(world, 100 * YD_NS_PER_MS);
+        while (client_take(slow)) {
+            if (slow->frame.type == YD_MSG_POSITION)
+                memcpy(&position, slow->body, sizeof position);
+            else
+                records += client_batches(slow, &at);
+        }
+    }
+    assert_int_equal(records, 180);
+    assert_int_equal(position.durable, 180);
+    client_close(slow);
+    client_close(writer);
+}
+
 /* ---- QUERY ---- */
 
 struct arg {
@@ -1248,6 +1278,7 @@ int main(void)
         TEST(end_is_before_what_could_not_be_looked_at),
         TEST(a_reader_that_stops_reading_stops_itself_alone),
         TEST(notifiers_are_told_positions_and_not_more_often_than_asked),
+        TEST(a_notifier_that_did_not_read_is_told_the_last_position_when_it_does),
         TEST(questions_about_streams_are_answered),
         TEST(questions_to_elements_are_passed_on_and_answers_are_bounded),
         TEST(streams_are_made_with_their_layout),
