@@ -338,6 +338,13 @@ static bool goes_on(const struct yd_log *log)
     return log->active && log->active->batches > 0;
 }
 
+static void set_cutting(struct yd_log *log, bool cutting)
+{
+    yd_lock_take(&log->mutex);
+    log->cutting = cutting;
+    yd_lock_give(&log->mutex);
+}
+
 /* All of it with the log's I/O held; what fails in the middle is final until it is opened again. */
 static int change(struct yd_log *log, bool anew, uint64_t seqno, uint64_t *ret_seqno)
 {
@@ -349,10 +356,12 @@ static int change(struct yd_log *log, bool anew, uint64_t seqno, uint64_t *ret_s
     yd_lock_take(&log->twin_lock);
     yd__compressor_leave(log);
     cut.edge = log->durable;
+    set_cutting(log, true);
     if (!error && anew)
         error = anew_log(log);
     else if (!error && (seqno < log->durable || (seqno == log->durable && !goes_on(log))))
         error = log->segment_count ? cut_log(&cut, seqno) : YD_ENOENT;
+    set_cutting(log, false);
     yd_lock_give(&log->twin_lock);
     if (error && error != YD_ENOENT && begun) yd__fail(log, YD_EIO);
     yd_lock_give(&log->io);

@@ -370,6 +370,7 @@ struct yd_log {
     _Atomic int failed; /* 0, then an error for good */
     bool no_space;
     bool closed;                   /* takes and gives nothing more */
+    bool cutting;                  /* a follower is being cut back: what its files show is no rot */
     bool gone;                     /* the files are closed too; also under io */
     struct yd__segment **segments; /* oldest first */
     uint32_t segment_count, segment_capacity;

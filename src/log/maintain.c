@@ -238,7 +238,8 @@ int yd__quarantine(struct yd_log *log, struct yd_file *file, uint64_t base, uint
 void yd__report_rot(struct yd_log *log, uint64_t base, uint64_t from, uint64_t to)
 {
     yd_lock_take(&log->mutex);
-    bool known = log->rot_count == YD_COUNT(log->rots); /* more than that at once: the readers still tell each gap */
+    bool known = log->cutting ||
+                 log->rot_count == YD_COUNT(log->rots); /* more than that at once: the readers still tell each gap */
     for (uint32_t i = 0; i < log->rot_count && !known; i++)
         known = log->rots[i].base == base && log->rots[i].from == from;
     if (!known) {

@@ -254,10 +254,14 @@ static int log_next(struct yd_log_reader *reader, struct yd_batch **ret_batch, s
         error = yd__reader_next_in_files(reader, in_files, ret_batch, ret_gap);
         if (error) { /* cut back meanwhile: what it met in the files is that */
             yd_lock_take(&log->mutex);
-            bool cut = was_cut(reader, seqno, ret_gap);
+            bool cut = was_cut(reader, seqno, ret_gap), cutting = log->cutting;
             yd_lock_give(&log->mutex);
-            if (cut) yd__reader_leave(reader);
+            if (cut || cutting) yd__reader_leave(reader);
             if (cut) return YD_EGAP;
+            if (cutting) { /* it is told where the cut is when that is done */
+                reader->seqno = seqno;
+                return YD_EAGAIN;
+            }
         }
         if (error && error != YD_EGAP && is_closed(log)) error = YD_ECLOSED; /* meanwhile: whatever it met */
         return error;

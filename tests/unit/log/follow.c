@@ -750,6 +750,64 @@ static void segments_that_are_being_cut_are_not_sealed_by_the_helper(void **stat
     pair_close(&pair);
 }
 
+/* ---- a reader's turn when what is cut has become zeros, and nobody has been told yet ---- */
+
+static struct {
+    const struct yd_fs_ops *ops;
+    struct yd_log_reader *reader;
+    unsigned turns, given;
+    int error;
+} meanwhile;
+
+static int sync_and_read(struct yd_file *file)
+{
+    struct yd_batch *batch;
+    struct yd_log_gap gap;
+    int error = meanwhile.ops->sync(file);
+    if (++meanwhile.turns != 2) return error; /* of the copy; then of the zeros */
+    while ((meanwhile.error = yd_log_reader_next(meanwhile.reader, &batch, &gap)) == 0) {
+        meanwhile.given++;
+        yd_batch_unref(batch);
+    }
+    return error;
+}
+
+static void what_is_being_cut_is_not_told_as_rotten(void **state)
+{
+    struct pair pair;
+    pair_open(&pair, *state);
+    assert_int_equal(world_close(pair.world, pair.follower), 0);
+    struct yd_log_options options = pair_options(&pair, true);
+    options.memory_bytes_max = 1;
+    options.segment_size_min = options.segment_size_max = 1 << 20;
+    pair.follower = world_open(pair.world, &options, NULL);
+    link_up(&pair);
+    fill_log(&pair, pair.leader, 0, 20);
+    catch_up(&pair);
+    pump_close(&pair.pump);
+    struct yd_log_reader *reader = open_reader(pair.follower, YD_FROM_SEQNO, 45, YD_ACK_WRITTEN);
+    struct yd_batch *batch;
+    struct yd_log_gap gap;
+    struct yd_log_position now;
+    uint64_t edge;
+    struct yd_fs_ops ops = *pair.world->fs->ops;
+    meanwhile.ops = pair.world->fs->ops;
+    meanwhile.reader = reader;
+    ops.sync = sync_and_read;
+    pair.world->fs->ops = &ops;
+    assert_int_equal(yd_log_follow_cut(pair.follower, 30, &edge), 0);
+    pair.world->fs->ops = meanwhile.ops;
+    assert_int_equal(meanwhile.turns, 2);
+    assert_int_equal(meanwhile.error, YD_EAGAIN);
+    yd_log_position(pair.follower, &now);
+    assert_int_equal(now.rotten, 0);
+    assert_int_equal(yd_log_reader_next(reader, &batch, &gap), YD_EGAP);
+    assert_string_equal(gap.reason, "cut back");
+    assert_int_equal(gap.to, 30);
+    yd_log_reader_close(reader);
+    pair_close(&pair);
+}
+
 static uint32_t hidden_of_first(struct yd_log *log)
 {
     struct yd_log_reader *reader = open_reader(log, YD_FROM_OLDEST, 0, YD_ACK_DURABLE);
@@ -926,6 +984,7 @@ int main(void)
         SIM(one_copy_on_two_connections_counts_once),
         SIM(follower_cut_back_while_open_tells_its_readers_and_goes_on),
         SIM(segments_that_are_being_cut_are_not_sealed_by_the_helper),
+        cmocka_unit_test_setup_teardown(what_is_being_cut_is_not_told_as_rotten, world_setup_linux, world_teardown),
         SIM(follower_has_what_is_forgotten_and_gives_it_to_nobody),
         SIM(slow_follower_leaves_the_set_and_comes_back),
         SIM(follower_behind_retention_begins_anew),
