@@ -177,6 +177,7 @@ const struct yd_element_class yd_class_graphite = {
            "sorted.\n\n"
            "- The timestamp is whole seconds since 1970; a fraction is cut off; `-1`, `0` and none mean now.\n"
            "- `NaN` and infinities are rejected, and counted as that.\n"
+           "- Whole numbers beyond 2^53 are kept to the last digit, as far as 64 bits go.\n"
            "- Lines end with LF or CR LF, or with CR alone when a peer sends nothing else. The last line of a "
            "connection or\n"
            "  datagram needs no end.\n"

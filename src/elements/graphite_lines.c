@@ -51,6 +51,20 @@ static bool take_timestamp(const struct yd_lines *lines, struct yd_line *line, s
     return true;
 }
 
+/* A whole number that a double would round is kept to its last digit, as far as 64 bits go. */
+static void keep_digits(struct yd_line *line, struct yd_str text)
+{
+    int64_t whole;
+    uint64_t positive;
+    if (yd_text_i64(text, &whole) == 0) {
+        line->value.i64 = whole;
+        line->type = YD_I64;
+    } else if (yd_text_u64(text, &positive) == 0) {
+        line->value.u64 = positive;
+        line->type = YD_U64;
+    }
+}
+
 static void parse(const struct yd_lines *lines, struct yd_line *line)
 {
     struct yd_str rest = {line->start, line->size};
@@ -83,6 +97,7 @@ static void parse(const struct yd_lines *lines, struct yd_line *line)
         return;
     }
     line->type = YD_F64;
+    if (line->value.f64 >= 0x1p53 || line->value.f64 <= -0x1p53) keep_digits(line, value);
     line->first = path;
 }
 

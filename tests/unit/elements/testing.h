@@ -45,8 +45,9 @@ static inline void hear_batch(void *arg, struct yd_batch *batch)
         yd_buf_str(&heard->records, yd_view_name(&batch->view, record->name));
         yd_buf_char(&heard->records, ' ');
         yd_buf_add(&heard->records, number,
-                   record->type == YD_I64 ? yd_text_put_i64(number, record->value.i64)
-                                          : yd_text_put_f64(number, value));
+                   record->type == YD_I64   ? yd_text_put_i64(number, record->value.i64)
+                   : record->type == YD_U64 ? yd_text_put_u64(number, record->value.u64)
+                                            : yd_text_put_f64(number, value));
         if (record->type == YD_I64) yd_buf_char(&heard->records, 'i');
     }
     heard->record_count += batch->header.count;
