@@ -10,7 +10,7 @@ import struct
 import subprocess
 import time
 
-from harness import YARDER, Daemon, check_identity, free_port, main, wait_for, yarder
+from harness import YARDER, Daemon, check_identity, free_port, main, new_seed, wait_for, yarder
 
 HELPER = os.environ['BROKER_HELPER']
 TOPOLOGY = '''
@@ -355,9 +355,7 @@ def subscriptions_are_made_again_by_themselves(folder):
 
 def killed_and_stopped_at_random(folder):
     """Applications and the daemon are stopped and killed at random: no value comes twice, torn or out of order, and all go on"""
-    seed = int(os.environ.get('YARDER_SEED', time.time_ns() % 1_000_000))
-    print(f'# YARDER_SEED={seed}')
-    chance, last, kills, sent = random.Random(seed), 10**9, 0, 0
+    chance, last, kills, sent = random.Random(new_seed()), 10**9, 0, 0
     with daemon_in(folder) as daemon:
         def comer():
             return Helper(daemon, 'follow', address(daemon), 'n', chance.choice([4096, 65536, 1 << 20]), chance.choice([0, 0, 50]), last).ready()

@@ -6,7 +6,7 @@ import random
 import socket
 import sys
 
-from harness import Daemon, check_identity, free_port, main, wait_for, yarder
+from harness import Daemon, check_identity, free_port, main, new_seed, wait_for, yarder
 
 TOPOLOGY = '''
 graphite :: Graphite(listen: "127.0.0.1:{graphite}")
@@ -72,9 +72,7 @@ def raw_of(daemon):
 
 def a_window_survives_kill_nine_at_any_moment(folder):
     """rolling windows, counts, rates and runs of limits after kill -9 are what the stream in front says, each once"""
-    seed = random.randrange(1 << 30)
-    print(f'# seed {seed}')
-    dice = random.Random(seed)
+    dice = random.Random(new_seed())
     daemon = Daemon(folder, TOPOLOGY, ports={'graphite': free_port()})
     time = 1_700_006_400  # midnight is far
     try:
@@ -177,9 +175,7 @@ def scripted(raw):
 
 def a_script_survives_kill_nine_at_any_moment(folder):
     """what a script keeps in `state` is, after kill -9, what the stream in front says, to the last bit; errors cost their calls"""
-    seed = random.randrange(1 << 30)
-    print(f'# seed {seed}')
-    dice = random.Random(seed)
+    dice = random.Random(new_seed())
     with open(folder + '/window.lua', 'w') as f:
         f.write(SCRIPT)
     daemon = Daemon(folder, SCRIPTED, ports={'graphite': free_port()})

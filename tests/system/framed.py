@@ -9,7 +9,7 @@ import socket
 import struct
 import tty
 
-from harness import Daemon, check_identity, free_port, main, wait_for, yarder
+from harness import Daemon, check_identity, free_port, main, new_seed, wait_for, yarder
 
 
 def daemon_in(folder, element, ports=None):
@@ -62,9 +62,7 @@ def in_pieces(s, data, rng):
 
 def each_framing_gives_its_packets(folder):
     """length, sync with checksum, COBS, SLIP, space packets, TM frames, lines: 300 packets in random pieces, all in the log"""
-    seed = int(os.environ.get('YARDER_SEED', random.randrange(1 << 32)))
-    print(f'# YARDER_SEED={seed}')
-    rng = random.Random(seed)
+    rng = random.Random(new_seed())
     packets = [bytes(rng.choice((0, 10, 0xc0, 0xdb, rng.randrange(256))) for _ in range(rng.randint(1, 120))) for _ in range(300)]
     text = [bytes(rng.randint(32, 126) for _ in range(rng.randint(1, 120))) for _ in range(300)]
     ccsds = [struct.pack('>HHH', 0x0801, 0xc000 | i, len(p) - 1) + p for i, p in enumerate(packets)]

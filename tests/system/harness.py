@@ -31,6 +31,13 @@ PORTS = range(10_000, 30_000)  # below those that the kernel gives to whoever co
 _taken = []
 
 
+def new_seed():
+    """YARDER_SEED, or one that is new each time; printed, so that a failure can be had again"""
+    seed = int(os.environ.get('YARDER_SEED', random.SystemRandom().randrange(1 << 32)))
+    print(f'# YARDER_SEED={seed}', flush=True)
+    return seed
+
+
 def free_port():
     """A port that nobody listens at, by TCP and by UDP, and that no other test, in whatever process, is given meanwhile."""
     for _ in range(1000):

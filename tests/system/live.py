@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from harness import ROOT, YARDER, Daemon, Skip, check_identity, free_port, main, wait_for, yarder
+from harness import ROOT, YARDER, Daemon, Skip, check_identity, free_port, main, new_seed, wait_for, yarder
 from native_client import MEMORY, Native, batch
 
 sys.path.insert(0, os.path.join(ROOT, 'python'))
@@ -740,9 +740,7 @@ def what_a_recording_missed_is_in_it(folder):
 def nonsense_in_the_bells_harms_no_value(folder):
     """a reader that writes into its bells all the time: values come, whole and in order, the daemon answers and counts right"""
     import random
-    seed = int(os.environ.get('YARDER_SEED', time.time_ns() % 1_000_000))
-    print(f'# YARDER_SEED={seed}')
-    chance = random.Random(seed)
+    chance = random.Random(new_seed())
     with Daemon(folder, TOPOLOGY) as daemon, reader.Live(daemon.data + '/live/values.sock') as vandal, \
             Watch('watch', 'b.v', '--every', '--json', '--interval', '20ms', '--data', daemon.data) as watch:
         done = threading.Event()

@@ -11,7 +11,7 @@ import struct
 import sys
 import time
 
-from harness import Daemon, free_port, main, wait_for, yarder
+from harness import Daemon, free_port, main, new_seed, wait_for, yarder
 
 EVERY = len(sys.argv) > 1
 TOPOLOGY = '''
@@ -128,9 +128,7 @@ def a_daemon_opens_whatever_is_damaged(folder):
     """control page, cursor, index and head damaged at random: the daemon starts or says the file; nothing is invented"""
     daemon, copy = small(folder)
     before, _ = cat(daemon.data)
-    seed = random.randrange(1 << 32)
-    rng = random.Random(seed)
-    print(f'# seed {seed}', flush=True)
+    rng = random.Random(new_seed())
     for _ in range(40 if EVERY else 6):
         shutil.rmtree(stream(daemon.data))
         shutil.copytree(copy, stream(daemon.data))

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 
-from harness import Daemon, YARDER, check_identity, free_port, main, wait_for, yarder
+from harness import Daemon, YARDER, check_identity, free_port, main, new_seed, wait_for, yarder
 
 rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 TOPOLOGY = '''
@@ -58,8 +58,7 @@ def durable(daemon, stream):
 
 def killed_between(folder):
     """behind kill -9 nothing acknowledged is missing and nothing is there twice, also in a second log behind the first"""
-    rng = random.Random(seed := random.randrange(1 << 32))
-    print(f'# seed {seed}', flush=True)
+    rng = random.Random(new_seed())
     daemon = daemon_in(folder).start()
     acknowledged, number = {}, 0
     for kill in range(rounds + 1):

@@ -423,7 +423,7 @@ static void damaged_streams_give_the_same_in_any_pieces(void **state)
         uint64_t bits = 0;
         const char *ydm = ydms[turn % 2];
         struct decoded whole, pieces;
-        for (unsigned number = (unsigned)yd_rng_below(&rng, 7); bits + 64 < sizeof data * 8; number++) {
+        for (unsigned number = (unsigned)yd_rng_below(&rng, 7); bits + 128 < sizeof data * 8; number++) {
             uint8_t frame[8] = {0};
             uint32_t size = turn % 2 ? 48 : 35;
             if (turn % 2) {
