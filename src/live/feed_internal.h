@@ -22,7 +22,8 @@ struct yd__feed_entry {
 struct yd__feed_paced {
     struct yd__feed_entry entry;
     struct yd__feed_paced *cooling; /* next in that queue */
-    int64_t since; /* every: the current second of its rate began; latest, cooling: may be sent again at */
+    uint64_t newest; /* latest, pending: the sequence that was heard of last */
+    int64_t since;   /* every: the current second of its rate began; latest, cooling: may be sent again at */
     uint32_t in_second;
     bool is_cooling, is_pending; /* latest: sent just now; and there is a newer one already */
 };

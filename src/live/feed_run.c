@@ -30,12 +30,13 @@ static void cool(struct yd__feed_entry *entry, int64_t until)
     s->cooling_end = &paced->cooling;
 }
 
-/* It was sent just now: then it is due again. */
-static bool is_put_off(struct yd__feed_entry *entry)
+/* It was sent just now: then it is due again, until `seq` was sent. */
+static bool is_put_off(struct yd__feed_entry *entry, uint64_t seq)
 {
     struct yd__feed_paced *paced = yd__paced(entry);
     if (!paced || !paced->is_cooling) return false;
     paced->is_pending = true;
+    paced->newest = seq;
     return true;
 }
 
@@ -83,9 +84,9 @@ static void send_due(struct yd_live_feed *feed, struct yd__subscription *s, int6
         paced->is_cooling = false;
         if (!paced->is_pending) continue;
         --*events;
-        if (yd__feed_send_newest(feed, &paced->entry, mono_ns)) continue;
-        cool(&paced->entry, mono_ns + s->span); /* the table does not have it yet: at its next turn */
-        paced->is_pending = true;
+        if (!yd__feed_send_newest(feed, &paced->entry, mono_ns)) cool(&paced->entry, mono_ns + s->span);
+        /* The table does not have it yet, or has the one before: at its next turn. */
+        paced->is_pending = paced->entry.seq < paced->newest;
     }
 }
 
@@ -127,8 +128,10 @@ static void send_event(struct yd_live_feed *feed, struct yd__feed_entry *entry, 
 static void take_latest(struct yd_live_feed *feed, struct yd__feed_entry *entry, const struct yd_live_event *event,
                         uint64_t seq, int64_t mono_ns)
 {
-    if (is_put_off(entry)) return;
-    if (!yd__feed_send_newest(feed, entry, mono_ns)) {
+    if (is_put_off(entry, seq)) return;
+    bool sent = yd__feed_send_newest(feed, entry, mono_ns);
+    if (sent && (entry->seq >= seq || is_put_off(entry, seq))) return; /* the table may have had the one before */
+    if (entry->seq < seq) {
         struct yd_live_value value = {.seq = seq,
                                       .time_ns = event->time_ns,
                                       .size = event->size - YD__SEQUENCE_SIZE,
@@ -167,7 +170,7 @@ static bool count_gap(struct yd_live_feed *feed, struct yd__feed_entry *entry, i
     if (s->every) {
         s->counts.overrun += seq - entry->seq;
         entry->seq = seq;
-    } else if (!is_put_off(entry) && !yd__feed_send_newest(feed, entry, mono_ns)) {
+    } else if (!is_put_off(entry, seq) && !yd__feed_send_newest(feed, entry, mono_ns)) {
         return false; /* overtaken again and again */
     }
     return true;
