@@ -296,6 +296,9 @@ static int begin(struct yd_live_feed *feed, struct yd__subscription *s, int64_t 
     if (!error) error = room_for_names(feed, feed->scanned);
     for (uint32_t index = 0; index < feed->scanned && !error; index++) error = add_name(feed, s, index, true);
     if (error) return error;
+    /* An event whose value the table did not have may lie behind where we read already. */
+    s->is_new = !s->every;
+    feed->has_new |= s->is_new;
     for (struct yd__feed_block *block = s->every ? NULL : s->blocks; block; block = block->next)
         for (uint32_t i = 0; i < block->used; i++)
             (void)yd__feed_send_newest(feed, yd__entry_at(s, block, i), mono_ns); /* or never had a value */

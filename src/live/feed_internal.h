@@ -22,8 +22,8 @@ struct yd__feed_entry {
 struct yd__feed_paced {
     struct yd__feed_entry entry;
     struct yd__feed_paced *cooling; /* next in that queue */
-    uint64_t newest; /* latest, pending: the sequence that was heard of last */
-    int64_t since;   /* every: the current second of its rate began; latest, cooling: may be sent again at */
+    uint64_t newest;                /* latest, pending: the sequence that was heard of last */
+    int64_t since; /* every: the current second of its rate began; latest, cooling: may be sent again at */
     uint32_t in_second;
     bool is_cooling, is_pending; /* latest: sent just now; and there is a newer one already */
 };
@@ -50,6 +50,7 @@ struct yd__subscription {
     uint32_t word, names_max;
     unsigned priority;
     bool every, dirty;
+    bool is_new; /* latest: what the table told at its beginning may not have been the newest */
 };
 
 struct yd_live_feed {
@@ -60,7 +61,8 @@ struct yd_live_feed {
     uint64_t id, next_id;
     struct yd_live_ring_reader reader;
     bool walking;      /* the reader is open */
-    bool overran;      /* since the last time it had caught up */
+    bool overran;      /* since the last time it had caught up, and the table, too */
+    bool has_new;      /* a subscription that is new */
     uint32_t scanned;  /* names of the source looked at so far */
     uint64_t **wanted; /* a bit for each of them, in pages; NULL: none of a page */
     uint32_t wanted_pages;

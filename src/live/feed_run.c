@@ -6,7 +6,7 @@
  * Losses: an event bears its measurement's sequence, so a gap is told by the next one. When the source has come round
  * and then nothing follows, the gaps at the end are found where the walk has caught up: the sequence that the table has
  * of a name, read before the ring is found empty, is one whose event was read or lost (source.c). Of `latest` nothing
- * newest is ever lost: what the ring does not tell is found there, too. */
+ * newest is ever lost: what the ring does not tell is found there, too, once the table has it. */
 #include "live/feed_internal.h"
 
 int yd__feed_start(struct yd_live_feed *feed)
@@ -35,8 +35,8 @@ static bool is_put_off(struct yd__feed_entry *entry, uint64_t seq)
 {
     struct yd__feed_paced *paced = yd__paced(entry);
     if (!paced || !paced->is_cooling) return false;
+    paced->newest = paced->is_pending ? YD_MAX(paced->newest, seq) : seq;
     paced->is_pending = true;
-    paced->newest = seq;
     return true;
 }
 
@@ -176,14 +176,19 @@ static bool count_gap(struct yd_live_feed *feed, struct yd__feed_entry *entry, i
     return true;
 }
 
-/* Nothing follows what was lost: then it is counted here. false: something came meanwhile, later again. */
+/* Nothing follows what was lost, or what a new subscription did not see: then it is found here. false: something came
+ * meanwhile, later again. */
 static bool count_gaps(struct yd_live_feed *feed, int64_t mono_ns)
 {
     if (yd__feed_scan(feed)) return false;
-    for (struct yd__subscription *s = feed->subscriptions; s; s = s->next)
+    for (struct yd__subscription *s = feed->subscriptions; s; s = s->next) {
+        if (!feed->overran && !s->is_new) continue;
         for (struct yd__feed_block *block = s->blocks; block; block = block->next)
             for (uint32_t i = 0; i < block->used; i++)
                 if (!count_gap(feed, yd__entry_at(s, block, i), mono_ns)) return false;
+        s->is_new = false;
+    }
+    feed->overran = feed->has_new = false;
     return true;
 }
 
@@ -213,10 +218,10 @@ bool yd_live_feed_run(struct yd_live_feed *feed, int64_t mono_ns, unsigned event
         if (got != 1) {
             if (feed->reader.overruns) feed->overran = true;
             feed->reader.overruns = 0;
-            if (feed->overran && got == 0) {
+            /* An event that was lost may not be in the table yet: then we are woken when it is. */
+            if (got == 0 && (feed->overran || feed->has_new) &&
+                yd_live_source_is_tabled(feed->source, feed->reader.position))
                 more = !count_gaps(feed, mono_ns);
-                feed->overran = more;
-            }
             more |= got < 0; /* overtaken again and again: after others had a turn */
             break;
         }

@@ -1,9 +1,10 @@
 /* live/source.c: an event is in the ring before the table has its value.
  *
- *   put: ring {sequence, value} ─ commit ─ table
+ *   put: ring {sequence, value} ─ commit ─ table ─ tabled
  *
  * In that order a feed that reads sequence s in the table, and then finds nothing more in the ring, knows that every
- * event up to s has been read or was lost: that is how losses are counted exactly (feed.c). */
+ * event up to s has been read or was lost: that is how losses are counted exactly (feed_run.c). And `tabled` tells it
+ * whether the table has what an event told that it did not read. */
 #include "live/source.h"
 
 #include "live/ring_write.h"
@@ -13,12 +14,13 @@
 
 struct yd_live_source {
     struct yd_live_source_options options;
+    struct yd_live_table_view view;
+    struct yd_live_mapping table_mapping, ring_mapping;
+    /* the writer's */
+    uint8_t *event; /* YD__SEQUENCE_SIZE + value_max */
     struct yd_live_table *table;
     struct yd_live_ring ring;
-    struct yd_live_mapping ring_mapping;
-    struct yd_live_table_view view;
-    struct yd_live_mapping table_mapping;
-    uint8_t *event; /* YD__SEQUENCE_SIZE + value_max */
+    uint64_t tabled; /* atomic: the table has the values of all events before this position of the ring */
 };
 
 bool yd_live_source_fits(uint32_t measurements, uint32_t value_max)
@@ -95,8 +97,8 @@ int yd_live_source_find(const struct yd_live_source *source, struct yd_str name,
     return yd_live_table_find(source->table, name, ret_index);
 }
 
-int yd_live_source_put(struct yd_live_source *source, uint32_t index, int64_t time_ns, enum yd_type type,
-                       uint16_t flags, const void *bytes, uint32_t size)
+int yd__source_event(struct yd_live_source *source, uint32_t index, int64_t time_ns, enum yd_type type, uint16_t flags,
+                     const void *bytes, uint32_t size)
 {
     struct yd_live_cell cell;
     if (size > 8) { /* 8 bytes fit everywhere */
@@ -108,9 +110,29 @@ int yd_live_source_put(struct yd_live_source *source, uint32_t index, int64_t ti
     memcpy(source->event, &seq, YD__SEQUENCE_SIZE);
     memcpy(source->event + YD__SEQUENCE_SIZE, bytes, size);
     int error = yd_live_ring_put(&source->ring, index, time_ns, type, flags, source->event, YD__SEQUENCE_SIZE + size);
-    if (error) return error;
-    yd_live_ring_commit(&source->ring);
-    return yd_live_table_set(source->table, index, time_ns, type, flags, bytes, size);
+    if (!error) yd_live_ring_commit(&source->ring);
+    return error;
+}
+
+int yd__source_value(struct yd_live_source *source, uint32_t index, int64_t time_ns, enum yd_type type, uint16_t flags,
+                     const void *bytes, uint32_t size)
+{
+    int error = yd_live_table_set(source->table, index, time_ns, type, flags, bytes, size);
+    /* Pairs with the acquire in yd_live_source_is_tabled. */
+    __atomic_store_n(&source->tabled, source->ring.committed, __ATOMIC_RELEASE);
+    return error;
+}
+
+int yd_live_source_put(struct yd_live_source *source, uint32_t index, int64_t time_ns, enum yd_type type,
+                       uint16_t flags, const void *bytes, uint32_t size)
+{
+    int error = yd__source_event(source, index, time_ns, type, flags, bytes, size);
+    return error ? error : yd__source_value(source, index, time_ns, type, flags, bytes, size);
+}
+
+bool yd_live_source_is_tabled(const struct yd_live_source *source, uint64_t position)
+{
+    return __atomic_load_n(&source->tabled, __ATOMIC_ACQUIRE) >= position;
 }
 
 const struct yd_live_table_view *yd_live_source_view(const struct yd_live_source *source)

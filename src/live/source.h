@@ -37,7 +37,15 @@ int yd_live_source_find(const struct yd_live_source *source, struct yd_str name,
 int yd_live_source_put(struct yd_live_source *source, uint32_t index, int64_t time_ns, enum yd_type type,
                        uint16_t flags, const void *bytes, uint32_t size);
 
+/* The two halves of a put, between which a feed may look: for tests. */
+int yd__source_event(struct yd_live_source *source, uint32_t index, int64_t time_ns, enum yd_type type, uint16_t flags,
+                     const void *bytes, uint32_t size);
+int yd__source_value(struct yd_live_source *source, uint32_t index, int64_t time_ns, enum yd_type type, uint16_t flags,
+                     const void *bytes, uint32_t size);
+
 /* ---- feeds: any thread ---- */
+/* Does the table have the values of all events before that position of the ring? If not, they are woken when it has. */
+bool yd_live_source_is_tabled(const struct yd_live_source *source, uint64_t position);
 const struct yd_live_table_view *yd_live_source_view(const struct yd_live_source *source);
 const struct yd_live_mapping *yd_live_source_ring(const struct yd_live_source *source);
 const struct yd_live_source_options *yd_live_source_options(const struct yd_live_source *source);

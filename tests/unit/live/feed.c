@@ -632,6 +632,43 @@ static void the_latest_arrives_though_nothing_follows_it(void **state)
     yd_live_source_destroy(race.source);
 }
 
+/* Who subscribes while a value is being published reads the one before in the table, and may not meet its event. */
+static void who_subscribes_between_an_event_and_its_value_gets_the_value(void **state)
+{
+    (void)state;
+    for (int turn = 0; turn < 4; turn++) {
+        bool walks = turn & 1; /* the feed does, and has read the event already */
+        double rate = turn & 2 ? 10 : 0;
+        struct yd_live_source *source = make_source(4096);
+        struct yd_live_feed *feed = make_feed(source);
+        struct client other = {0};
+        uint64_t bits = 2, seq;
+        uint32_t index;
+        put(source, "a", 1);
+        if (walks) other = subscribe(feed, (struct yd_live_feed_request){.pattern = YD_STR("b"), .every = true});
+        assert_int_equal(yd_live_source_find(source, YD_STR("a"), &index), 0);
+        assert_int_equal(yd__source_event(source, index, 2, YD_U64, 0, &bits, 8), 0);
+        assert_false(yd_live_feed_run(feed, 1, 100));
+        struct client client = subscribe(feed, (struct yd_live_feed_request){.pattern = YD_STR("a"), .rate = rate});
+        assert_int_equal(newest(&client, "a", &seq), 1);
+        assert_false(yd_live_feed_run(feed, 2, 100)); /* there is nothing to do until it is called */
+        assert_int_equal(newest(&client, "a", &seq), 1);
+        assert_int_equal(yd__source_value(source, index, 2, YD_U64, 0, &bits, 8), 0);
+        assert_false(yd_live_feed_run(feed, 3, 100));
+        if (rate > 0) assert_false(yd_live_feed_run(feed, yd_live_feed_due(feed), 100));
+        assert_int_equal(newest(&client, "a", &seq), 2);
+        assert_int_equal(seq, 2);
+        struct yd_live_feed_counts counts;
+        assert_int_equal(yd_live_feed_counts(feed, client.id, &counts), 0);
+        assert_int_equal(counts.passed, 2);
+        assert_int_equal(counts.paced + counts.overrun + counts.unplaced, 0);
+        go(&client);
+        if (walks) go(&other);
+        yd_live_feed_destroy(feed);
+        yd_live_source_destroy(source);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -652,6 +689,7 @@ int main(void)
         cmocka_unit_test(every_and_latest_of_one_name_do_not_mix),
         cmocka_unit_test(a_writer_that_never_waits_and_feeds_beside_it_lose_nothing_uncounted),
         cmocka_unit_test(the_latest_arrives_though_nothing_follows_it),
+        cmocka_unit_test(who_subscribes_between_an_event_and_its_value_gets_the_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
