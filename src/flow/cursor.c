@@ -73,7 +73,7 @@ static void read_cold(void *arg)
 void yd__cursor_read_done(struct yd__cursor *cursor)
 {
     cursor->reading = false;
-    cursor->have = true;
+    cursor->have = cursor->result != YD_EAGAIN; /* what came while it read is looked for once more */
 }
 
 static bool remember_sent(struct yd__cursor *cursor, uint64_t next)

@@ -196,6 +196,7 @@ static void stream_up(struct yd__cursor_wire *c)
     for (unsigned i = 0; i < c->count; i++) {
         c->cursors[i].log = c->from->stream.logs[i]; /* they stay until this process has said that it let go */
         c->cursors[i].rewind = true;                 /* what is out may be sent twice, as after any break */
+        c->cursors[i].last_save = c->cursors[i].unsaved = false; /* of another life of the log */
     }
 }
 

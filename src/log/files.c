@@ -299,10 +299,7 @@ static int skip_damage(struct yd_log_reader *reader, uint64_t next, uint64_t end
                              reader->place_seqno + 1, bound, &offset, &header);
     reader->window.map = map;
     if (error && error != YD_ENOENT) return error;
-    if (reader->log) {
-        uint64_t to = error == YD_ENOENT ? now.size : offset;
-        yd__report_rot(reader->log, reader->base, reader->offset, to);
-    }
+    yd__report_rot(reader, reader->offset, error == YD_ENOENT ? now.size : offset);
     if (error == YD_ENOENT) {
         yd__reader_leave(reader);
         return gap_to(reader, bound, "rotten", ret_gap);
@@ -376,7 +373,7 @@ int yd__reader_next_in_files(struct yd_log_reader *reader, uint64_t end, struct 
         if (error == 1) continue;
         if (found == YD__FOUND_FRAME && header.base_seqno <= reader->seqno) {
             /* The header is good: exactly this batch is lost. */
-            if (reader->log) yd__report_rot(reader->log, reader->base, reader->offset, reader->offset + header.size);
+            yd__report_rot(reader, reader->offset, reader->offset + header.size);
             reader->offset += header.size;
             return gap_to(reader, header.base_seqno + header.count, "rotten", ret_gap);
         }

@@ -273,7 +273,7 @@ void yd__ballast_take(struct yd_log *log); /* when there is room for it twice; w
 bool yd__ballast_give(struct yd_log *log); /* true: there is more room now; any thread */
 int yd__index_save(struct yd_log *log);    /* NAME.yidx of the active segment; with io held */
 int yd__maintain_round(struct yd_log *log);
-void yd__report_rot(struct yd_log *log, uint64_t base, uint64_t from, uint64_t to);
+void yd__report_rot(const struct yd_log_reader *reader, uint64_t from, uint64_t to);
 
 uint64_t yd__log_end(const struct yd_log *log, enum yd_ack level); /* of a reader at this level; under mutex */
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "log/keys.h"
+#include "log/reader.h"
 #include "log/twin.h"
 
 int yd__checkpoint_now(struct yd_log *log, unsigned flags)
@@ -235,10 +236,14 @@ int yd__quarantine(struct yd_log *log, struct yd_file *file, uint64_t base, uint
     return error;
 }
 
-void yd__report_rot(struct yd_log *log, uint64_t base, uint64_t from, uint64_t to)
+void yd__report_rot(const struct yd_log_reader *reader, uint64_t from, uint64_t to)
 {
+    struct yd_log *log = reader->log;
+    uint64_t base = reader->base;
+    if (!log) return; /* a reader of files alone */
     yd_lock_take(&log->mutex);
-    bool known = log->cutting ||
+    /* While a follower is cut back its files show what is no rot, and this reader may have looked then. */
+    bool known = log->cutting || reader->cut_to < reader->seqno ||
                  log->rot_count == YD_COUNT(log->rots); /* more than that at once: the readers still tell each gap */
     for (uint32_t i = 0; i < log->rot_count && !known; i++)
         known = log->rots[i].base == base && log->rots[i].from == from;

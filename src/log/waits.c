@@ -38,6 +38,7 @@ void yd_log_waits(const struct yd_log *log, const char *of, const struct yd_wait
     yd_wait_lock(visit, of, "who is told", &log->watch_lock);
     yd_wait_lock(visit, of, "twins", &log->twin_lock);
     yd_wait_lock(visit, of, "tombstones", &log->tomb_lock);
+    yd_wait_lock(visit, of, "cursors", &log->cursor_lock);
     yd_wait_tell(visit, YD_WAIT_WRITE, of, "", &log->writes, 0);
     yd_wait_tell(visit, YD_WAIT_SYNC, of, "", &log->syncs, since ? YD_MAX(mono() - since, 1) : 0);
 }

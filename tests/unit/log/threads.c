@@ -223,7 +223,7 @@ static void starting_twice_is_refused_and_closing_stops(void **state)
 
 /* ---- one cursor that two save: an element's and a client's of one name ---- */
 
-#define SAVES 200
+#define SAVES 50
 
 struct saving {
     struct yd_log *log;
