@@ -60,7 +60,7 @@ static const struct yd_param_class params[] = {
     {.name = "idle",
      .type = YD_PARAM_DURATION,
      .initial = "1h",
-     .max = 1e18,
+     .max = 3.2e18,
      .doc = "A peer that sends nothing for so long is closed; `0s`: never."},
     YD_SPREAD_PARAM("connections"),
     {0}};

@@ -80,7 +80,7 @@ static const struct yd_param_class params[] = {
     {.name = "keep",
      .type = YD_PARAM_DURATION,
      .initial = "0s",
-     .max = 1e18,
+     .max = 9.2e18,
      .doc = "Whole segments older than this go, by the time they were written; `0s`: kept for ever."},
     {.name = "size",
      .type = YD_PARAM_SIZE,
@@ -112,7 +112,7 @@ static const struct yd_param_class params[] = {
     {.name = "compress",
      .type = YD_PARAM_DURATION,
      .initial = "0s",
-     .max = 1e18,
+     .max = 9.2e18,
      .doc = "Segments older than this are kept compressed only (zstd); their twins are made as they are written. `0s`: "
             "never; `1ns`: as soon as a segment is full."},
     {.name = "level",
@@ -146,12 +146,12 @@ static const struct yd_param_class params[] = {
     {.name = "replica_lag",
      .type = YD_PARAM_DURATION,
      .initial = "10s",
-     .max = 1e18,
+     .max = 9.2e18,
      .doc = "A follower that is further behind is not waited for; with too few of them the answer is `durable`."},
     {.name = "cursor_expiry",
      .type = YD_PARAM_DURATION,
      .initial = "7d",
-     .max = 1e18,
+     .max = 9.2e18,
      .doc = "How long a cursor that nobody uses holds back retention."},
     {0}};
 

@@ -70,7 +70,7 @@ static const struct yd_param_class params[] = {
     {.name = "idle",
      .type = YD_PARAM_DURATION,
      .initial = "10m",
-     .max = 1e18,
+     .max = 3.2e18,
      .doc = "A peer from which nothing comes for so long is closed; at half of it it is pinged."},
     {0}};
 

@@ -79,7 +79,7 @@ static const struct yd_param_class params[] = {
     {.name = "keep",
      .type = YD_PARAM_DURATION,
      .initial = "0s",
-     .max = 1e18,
+     .max = 9.2e18,
      .doc = "Whole segments older than this go, here; `0s`: kept for ever."},
     {.name = "size",
      .type = YD_PARAM_SIZE,
@@ -97,7 +97,7 @@ static const struct yd_param_class params[] = {
     {.name = "cursor_expiry",
      .type = YD_PARAM_DURATION,
      .initial = "7d",
-     .max = 1e18,
+     .max = 9.2e18,
      .doc = "How long a cursor that nobody uses holds back retention."},
     {0}};
 

@@ -100,12 +100,12 @@ static const struct yd_param_class params[] = {
      .doc =
          "Texts: `HOST:PORT`, `http://HOST:PORT/path`, `https://HOST:PORT/path`, or `unix:PATH`. HOST may be a name: "
          "each scrape looks it up."},
-    {.name = "every", .type = YD_PARAM_DURATION, .initial = "15s", .min = 1e8, .max = 1e18, .doc = "How often."},
+    {.name = "every", .type = YD_PARAM_DURATION, .initial = "15s", .min = 1e8, .max = 3.2e18, .doc = "How often."},
     {.name = "timeout",
      .type = YD_PARAM_DURATION,
      .initial = "10s",
      .min = 1e6,
-     .max = 1e18,
+     .max = 3.2e18,
      .doc = "Of a scrape; never longer than `every`."},
     {.name = "splay",
      .type = YD_PARAM_BOOL,

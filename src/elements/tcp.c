@@ -71,7 +71,7 @@ static const struct yd_param_class params[] = {
     {.name = "idle",
      .type = YD_PARAM_DURATION,
      .initial = "0s",
-     .max = 1e18,
+     .max = 3.2e18,
      .doc =
          "A connection on which nothing comes for so long is closed, and one that we made is made anew; `0s`: never. "
          "A peer that does not even answer the system is noticed after two minutes in any case."},

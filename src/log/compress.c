@@ -307,7 +307,7 @@ static struct yd__segment *choose_old(struct yd_log *log, int64_t now)
         if (!segment->twin || segment->raw_gone || !segment->sealed || segment->busy || segment->twin_refused) continue;
         /* Recovery begins in the checkpoint's segment, and writes from there on. */
         if (log->checkpointed == YD__NO_SEGMENT || segment->base >= log->checkpointed) continue;
-        if (after == 1 || segment->append_max < now - after) found = segment;
+        if (after == 1 || segment->append_max < yd__log_ago(now, after)) found = segment;
     }
     if (found) {
         found->busy = true; /* retention waits */

@@ -441,6 +441,13 @@ static inline int64_t yd__log_now(struct yd_log *log)
 {
     return log->options.wall(log->options.clock_arg);
 }
+
+/* The time that lies `ns` before: at the end of time no further, as durations of centuries may be given. */
+static inline int64_t yd__log_ago(int64_t now, int64_t ns)
+{
+    int64_t then;
+    return __builtin_sub_overflow(now, ns, &then) ? INT64_MIN : then;
+}
 int yd__log_find(const struct yd_log *log, uint64_t seqno); /* with mutex: index of the segment that holds it, or -1 */
 void yd__disk_begin(struct yd_log *log);                    /* with io: around what waits for the disk */
 void yd__disk_end(struct yd_log *log, struct yd_histogram *spent);

@@ -316,7 +316,7 @@ static struct yd__segment *retire_one(struct yd_log *log, int64_t now)
     if (log->segment_count >= 2 && log->segments[0]->sealed && !log->segments[0]->busy &&
         log->segments[0]->base != log->checkpoint.segment) {
         oldest = log->segments[0];
-        bool old = log->options.retain_ns > 0 && oldest->append_max < now - log->options.retain_ns;
+        bool old = log->options.retain_ns > 0 && oldest->append_max < yd__log_ago(now, log->options.retain_ns);
         bool over = log->options.retain_bytes > 0 && log->bytes > log->options.retain_bytes;
         const char *who = NULL;
         bool held = (old || over) && yd__cursors_oldest(log, now, &who) < log->segments[1]->base;

@@ -121,6 +121,28 @@ static void every_example_is_a_topology_that_checks(void **state)
     }
 }
 
+static void what_is_kept_may_be_kept_for_a_century(void **state)
+{
+    (void)state;
+    char text[] = "Graphite(idle: 36500d) -> log :: Log(stream: \"m\", keep: 36500d, compress: 36500d, replica_lag: 36500d,"
+                  " cursor_expiry: 36500d) -> History(keep: 36500d, keep_1m: 36500d, keep_1h: 36500d)\n"
+                  "Replica(from: \"127.0.0.1:9\", stream: \"n\", keep: 36500d, cursor_expiry: 36500d) -> Null()\n"
+                  "Statsd(forget: 36500d, idle_peers: 36500d) -> Null()\n"
+                  "Exec(command: [\"/bin/true\"], timeout: 36500d) -> Null()\n";
+    struct yd_load_options options = {.classes = yd_builtin_classes(), .read_file = read_text, .arg = text};
+    struct yd_diagnostics diagnostics;
+    struct yd_topology *topology = NULL;
+    struct yd_buf printed;
+    yd_diagnostics_init(&diagnostics, NULL);
+    yd_buf_init(&printed, NULL);
+    int error = yd_topology_load("keep.yd", &options, &topology, &diagnostics);
+    yd_diagnostics_print(&diagnostics, false, &printed);
+    if (error < 0) fail_msg("%s", text_of(&printed));
+    yd_topology_destroy(topology);
+    yd_diagnostics_fini(&diagnostics);
+    yd_buf_fini(&printed);
+}
+
 /* ---- the command ---- */
 
 static char *output_of(const char *arguments, int *ret_status)
@@ -184,6 +206,7 @@ int main(void)
         cmocka_unit_test(every_table_is_sound),
         cmocka_unit_test(everything_a_user_meets_is_explained),
         cmocka_unit_test(no_duration_and_no_size_may_be_negative),
+        cmocka_unit_test(what_is_kept_may_be_kept_for_a_century),
         cmocka_unit_test(every_example_is_a_topology_that_checks),
         cmocka_unit_test(the_command_has_a_page_of_every_class),
     };

@@ -360,6 +360,35 @@ static void retention_takes_twins_too(void **state)
     assert_int_equal(world_close(world, log), 0);
 }
 
+/* Durations of a century and more are before all clocks, one that stands before 1970 too: nothing is that old. */
+static void centuries_are_no_reason_to_go(void **state)
+{
+    static const int64_t ages[] = {INT64_C(36500) * 24 * 3600 * YD_NS_PER_S, INT64_C(9200000000000000000), INT64_MAX};
+    static const int64_t clocks[] = {YD_NS_PER_S, -INT64_C(4000) * 24 * 3600 * YD_NS_PER_S};
+    struct world *world = *state;
+    for (size_t i = 0; i < YD_COUNT(ages) * YD_COUNT(clocks); i++) {
+        struct yd_log_options options = world_options(world);
+        options.segment_size_min = options.segment_size_max = 64 << 10;
+        options.compress_after_ns = options.retain_ns = options.cursor_expiry_ns = options.replica_lag_ns = ages[i / 2];
+        world->now = clocks[i % 2];
+        world->dir[strlen(world->dir) - 1] = (char)('0' + i);
+        struct yd_log *log = world_open(world, &options, NULL);
+        fill(log, 60);
+        assert_int_equal(yd_log_cursor_save(log, "reader", 3), 0);
+        settle(log);
+        world->now += AGE;
+        fill(log, 1);
+        settle(log);
+        int counts[3];
+        struct yd_log_position position;
+        census(world, counts);
+        yd_log_position(log, &position);
+        assert_int_equal(position.first, 0);
+        assert_true(counts[2] > 1); /* compressed, and all as it came, too */
+        assert_int_equal(world_close(world, log), 0);
+    }
+}
+
 /* Everything that happens to a disk until the twins are all there is, cut off after each call in turn. */
 static void a_crash_at_any_moment_leaves_one_good_of_the_two(void **state)
 {
@@ -438,6 +467,7 @@ int main(void)
         WORLD(a_time_is_found_where_segments_are_not_in_its_order),
         WORLD(a_reader_inside_a_segment_does_not_notice_that_it_goes),
         WORLD(retention_takes_twins_too),
+        WORLD(centuries_are_no_reason_to_go),
         cmocka_unit_test(a_crash_at_any_moment_leaves_one_good_of_the_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

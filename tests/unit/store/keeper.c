@@ -436,6 +436,21 @@ static void keep_and_size_let_whole_blocks_go_oldest_first(void **state)
     assert_int_equal(counts.retired_points + counts.points, 10 * 144 * 2);
     disk_end(&disk);
 
+    for (int i = 0; i < 2; i++) { /* a century, and what ends before all clocks: nothing is too old */
+        disk = (struct disk){.options = {.keep_ns = i ? INT64_C(9200000000000000000) : 36500 * DAY,
+                                         .keep_minutes_ns = 36500 * DAY, .keep_hours_ns = INT64_C(9200000000000000000)}};
+        disk_begin(&disk);
+        for (int k = 0; k < 10; k++) {
+            fold_range(&disk, 2, (k ? EPOCH : -1000 * DAY) + k * DAY, 600 * SECOND, 144, 0);
+            assert_int_equal(flush(&disk), 0);
+            work(&disk);
+        }
+        yd_keeper_counts(disk.keeper, &counts);
+        assert_int_equal(counts.retired_points, 0);
+        assert_int_equal(counts.points, 10 * 144 * 2);
+        disk_end(&disk);
+    }
+
     disk = (struct disk){.options = {.size_max = 60000}};
     disk_begin(&disk);
     for (int i = 0; i < 20; i++) {
