@@ -12,10 +12,10 @@ import sys
 import threading
 import time
 
-from harness import Daemon, Skip, YARDER, free_port, main, wait_for, yarder
+from harness import Daemon, Skip, YARDER, free_port, main, new_seed, wait_for, yarder
 
 rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 6
-seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
+seed = int(sys.argv[2]) if len(sys.argv) > 2 else new_seed()
 TOPOLOGY = 'native :: Native(listen: "127.0.0.1:{native}", unix: "FOLDER/y.sock", create: true)\n'
 
 

@@ -7,10 +7,10 @@ import random
 import sys
 
 from acknowledged import Ledger
-from harness import Daemon, main
+from harness import Daemon, main, new_seed
 
 rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
+seed = int(sys.argv[2]) if len(sys.argv) > 2 else new_seed()
 
 
 def acknowledged_points_survive(folder):

@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 
-from harness import Daemon, Skip, main, wait_for, yarder
+from harness import Daemon, Skip, main, new_seed, wait_for, yarder
 from native_client import DURABLE, REPLICATED, Native, Refused, batch
 
 LEADER = '''
@@ -404,7 +404,7 @@ def trouble_at_random(folder, seconds, rng):
 
 if __name__ == '__main__':
     if len(sys.argv) > 1:
-        seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
+        seed = int(sys.argv[2]) if len(sys.argv) > 2 else new_seed()
         print(f'# seed {seed}', flush=True)
 
         def trouble(folder):

@@ -16,13 +16,13 @@ import subprocess
 import sys
 
 from acknowledged import Ledger
-from harness import Daemon, Skip, main
+from harness import Daemon, Skip, main, new_seed
 
 FS_IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NO_LOG_FLUSH = 2
 
 rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
+seed = int(sys.argv[2]) if len(sys.argv) > 2 else new_seed()
 
 
 def run(*command):

@@ -597,12 +597,15 @@ static void entries_of_a_segment_are_passed_over(void **state)
     assert_int_equal(stat.written, records);
 }
 
-/* The range functions beside comparing the names themselves, from a seed. */
+/* The range functions beside comparing the names themselves, from a seed: YARDER_SEED gives a failure again. */
 static void ranges_agree_with_comparing_names(void **state)
 {
     (void)state;
     struct yd_rng rng;
-    yd_rng_init(&rng, (uint64_t)time(NULL));
+    const char *given = getenv("YARDER_SEED");
+    uint64_t seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL);
+    print_message("# YARDER_SEED=%llu\n", (unsigned long long)seed);
+    yd_rng_init(&rng, seed);
     for (int round = 0; round < 20000; round++) {
         char drawn[4][24];
         uint8_t min[YD__INDEX_NAME_SIZE], max[YD__INDEX_NAME_SIZE];
