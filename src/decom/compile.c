@@ -53,9 +53,12 @@ struct scan {
 
 #define GROUPS_MAX 32
 
-static void scan_entries(struct scan *scan, const struct yd_def_entries *entries, const char *prefix, uint32_t repeats,
-                         bool conditional, bool base_known, uint64_t base)
+static void scan_entries(struct scan *scan, const struct yd_def_entries *entries, const struct yd__scope *group,
+                         bool base_known, uint64_t base)
 {
+    const char *prefix = group ? group->path.data : "";
+    const uint32_t repeats = group ? group->repeats : 0;
+    const bool conditional = group && group->conditional;
     struct yd__compiler *compiler = scan->compiler;
     for (const struct yd_def_entry *entry = entries->first; entry; entry = entry->next) {
         uint64_t bits = 0;
@@ -84,6 +87,7 @@ static void scan_entries(struct scan *scan, const struct yd_def_entries *entries
         const char *path = yd__path(compiler, prefix, entry->name);
         *item = (struct yd__scope){.path = yd_str_of(path),
                                    .entry = entry,
+                                   .group = group,
                                    .known = scan->known && !conditional && !entry->only_if,
                                    .repeats = repeats + (entry->dimensions || entry->to_end || is_room(entry)),
                                    .conditional = conditional || entry->only_if,
@@ -99,7 +103,7 @@ static void scan_entries(struct scan *scan, const struct yd_def_entries *entries
         bool fixed = yd__entry_bits(entry, &bits), known = scan->known;
         uint64_t begin = scan->at;
         if (entry->type->encoding == YD_DEF_GROUP) {
-            scan_entries(scan, &entry->type->entries, path, item->repeats, item->conditional, known, begin);
+            scan_entries(scan, &entry->type->entries, item, known, begin);
         }
         if (entry->type->encoding == YD_DEF_GROUP && !fixed && !entry->dimensions && !entry->only_if && known) continue;
         scan->known = known && fixed;
@@ -146,7 +150,7 @@ static void scan_container(struct yd__compiler *compiler, struct yd__info *info)
         scan.known = info->parent->end_known;
         scan.at = info->parent->end;
     }
-    scan_entries(&scan, &info->container->entries, "", 0, false, true, 0);
+    scan_entries(&scan, &info->container->entries, NULL, true, 0);
     info->scope_count = scan.order;
     index_scope(compiler, info);
     info->end_known = scan.known;

@@ -11,6 +11,7 @@ struct yd__scope {
     struct yd__scope *next;
     struct yd_str path; /* "gps.count" */
     const struct yd_def_entry *entry;
+    const struct yd__scope *group;     /* that it is in; NULL: the container's own */
     struct yd__scope *before;          /* with the same path; `hash`: of it */
     bool known, repeated, conditional; /* its place is fixed; it is one of many */
     bool asked_inside;                 /* somebody names a field of this group */
@@ -33,7 +34,7 @@ struct yd__info { /* of a container */
     uint32_t children, order;
     /* compile_doubts.c: the field that takes all that is left but for less than `unit` bits, and what comes behind it.
      */
-    bool doubted;
+    bool doubted, any_lsb0;
     const struct yd_def_entry *eater;
     uint64_t unit, behind;
 };
@@ -44,7 +45,8 @@ struct yd__compiler {
     struct yd_diagnostics *diagnostics;
     struct yd__info *infos;
     uint32_t info_count;
-    bool partial; /* names that are not there may have been on a line that was not understood */
+    uint32_t places_doubted; /* compile_doubts.c: fields looked at, of all containers */
+    bool partial;            /* names that are not there may have been on a line that was not understood */
     jmp_buf out_of_memory;
 };
 void *yd__piece(struct yd__compiler *compiler, size_t size); /* zeroed; jumps when memory is out */
@@ -91,6 +93,7 @@ void yd__compile_rules(struct yd__compiler *compiler);
 
 /* compile_doubts.c: warnings of what compiles and is surely a mistake. */
 #define YD__DOUBT_SPANS_MAX    (1u << 16) /* fields of a container and its parents; of more, places are not compared */
+#define YD__DOUBT_SPANS_IN_ALL (1u << 20) /* those of all containers */
 #define YD__DOUBT_SIBLINGS_MAX 128u       /* more are not compared with each other */
 void yd__doubt_container(struct yd__compiler *compiler, struct yd__info *info);
 void yd__doubt_condition(struct yd__compiler *compiler, const struct yd__condition *condition);

@@ -1,13 +1,14 @@
 /* What compiles, and is surely not what was meant: warnings, with the place and what to write instead.
  *
  *   at 0 |aaaaaaaa|aaaaaaaa|            fields of fixed place that lie partly over each other
- *   at 1          |bbbbbbbb|bbbbbbbb|   (one inside of the other is a word and its bits: fine)
+ *   at 1          |bbbbbbbb|bbbbbbbb|   (one inside of the other is a word and its bits: fine; so is a group laid
+ *                                       over others: the same bytes seen in two ways)
  *
  *   payload bytes(rest), then crc u16   what comes behind all that there is
  *   when id == 1, then when id == 1 and sub == 2: the first one that fits is taken
  *
  * Nothing here changes the plan. Only what is certain is said; what is not looked at (conditions with `or`, of
- * calibrated values, more than a hundred siblings) is taken to be meant. */
+ * calibrated values, more than a hundred siblings, fields beyond a million compared) is taken to be meant. */
 #include "decom/compile.h"
 
 #include <stdlib.h>
@@ -16,12 +17,14 @@
 
 struct span {
     uint64_t begin, end;
+    uint32_t group; /* fields are compared with those of their own group; 0: of the containers themselves */
     const struct yd__scope *item;
 };
 
 static int by_begin(const void *left, const void *right)
 {
     const struct span *a = left, *b = right;
+    if (a->group != b->group) return a->group < b->group ? -1 : 1;
     if (a->begin != b->begin) return a->begin < b->begin ? -1 : 1;
     if (a->end != b->end) return a->end > b->end ? -1 : 1; /* what is around comes first */
     return (a->item->order > b->item->order) - (a->item->order < b->item->order);
@@ -32,17 +35,20 @@ static bool is_whole(const struct yd__scope *item, uint64_t bits)
     return item->at % 8 == 0 && bits % 8 == 0;
 }
 
-/* Positions of the two numberings are the same ones for whole bytes only. */
-static uint32_t add_spans(const struct yd__info *info, enum yd_def_numbering numbering, struct span *to)
+/* Positions of the two numberings are the same ones for whole bytes only. groups: the number of this container's first
+ * one. */
+static uint32_t add_spans(const struct yd__info *info, enum yd_def_numbering numbering, uint32_t groups,
+                          struct span *to)
 {
     uint32_t count = 0;
     for (const struct yd__scope *item = info->scope; item; item = item->next) {
         uint64_t bits;
-        bool group = item->entry->type->encoding == YD_DEF_GROUP, room = yd_str_eq(item->entry->name, YD_STR("_"));
+        bool whole = item->entry->type->encoding == YD_DEF_GROUP, room = yd_str_eq(item->entry->name, YD_STR("_"));
         bool inside = item->repeats > (item->entry->dimensions > 0); /* of an array of groups */
-        if (!item->known || group || room || inside || !yd__entry_bits(item->entry, &bits) || !bits) continue;
+        if (!item->known || whole || room || inside || !yd__entry_bits(item->entry, &bits) || !bits) continue;
         if (item->entry->type->numbering != numbering && !is_whole(item, bits)) continue;
-        to[count++] = (struct span){item->at, item->at + bits, item};
+        uint32_t group = item->group ? groups + item->group->order : 0;
+        to[count++] = (struct span){item->at, item->at + bits, group, item};
     }
     return count;
 }
@@ -52,43 +58,70 @@ static bool is_placed(const struct yd__scope *item)
     return item->entry->from == YD_DEF_START || item->entry->offset_bits < 0;
 }
 
+/* Is no field before it, of its group or of the containers? */
+static bool is_first(const struct yd__info *info, const struct yd__scope *item)
+{
+    const struct yd__scope *first = NULL;
+    if (item->group) return item->order == item->group->order + 1;
+    for (; info; info = info->parent)
+        if (info->scope) first = info->scope;
+    return item == first;
+}
+
 /* At the one whose place somebody wrote. */
-static void say_overlap(struct yd__compiler *compiler, const struct span *first, const struct span *second)
+static void say_overlap(struct yd__compiler *compiler, const struct yd__info *info, const struct span *first,
+                        const struct span *second)
 {
     bool first_is = is_placed(first->item) && !is_placed(second->item);
     const struct yd__scope *wrong = first_is ? first->item : second->item,
                            *other = first_is ? second->item : first->item;
-    unsigned long long byte = first->end / 8;
-    unsigned bit = (unsigned)(first->end % 8);
+    const uint64_t own = other->group ? other->group->at : 0; /* places in a group are counted from its own */
+    const uint64_t behind = first->end - own;
+    unsigned long long byte = behind / 8;
+    unsigned bit = (unsigned)(behind % 8);
     yd_def_warn(compiler->diagnostics, YD_D_PLACE, wrong->entry->place, "", "'%.*s' lies partly over '%.*s'",
                 YD_STR_FMT(wrong->path), YD_STR_FMT(other->path));
     yd_def_note(compiler->diagnostics, other->entry->place, "this one");
-    if (first_is || memchr(wrong->path.data, '.', wrong->path.size)) /* in a group places are counted from its own */
+    if (first_is && !is_first(info, wrong))
         yd_def_help(compiler->diagnostics, "without a place it begins where the field before it ends");
-    else if (bit)
+    else if (!first_is && bit)
         yd_def_help(compiler->diagnostics, "behind '%.*s' is  at %llu bit %u", YD_STR_FMT(other->path), byte, bit);
-    else
+    else if (!first_is)
         yd_def_help(compiler->diagnostics, "behind '%.*s' is  at %llu", YD_STR_FMT(other->path), byte);
+}
+
+/* How many fields are to be compared; 0: too many, here or in all. Paid for before it is known, so that long chains of
+ * containers cost no more than the rest. */
+static uint32_t count_places(struct yd__compiler *compiler, const struct yd__info *info)
+{
+    uint32_t count = 0, left = YD__DOUBT_SPANS_IN_ALL - compiler->places_doubted;
+    const uint32_t most = YD_MIN(left, YD__DOUBT_SPANS_MAX);
+    for (const struct yd__info *up = info; up && count <= most; up = up->parent) count += up->scope_count + 1;
+    compiler->places_doubted += YD_MIN(count, left);
+    return count <= most ? count : 0;
 }
 
 static void doubt_overlaps(struct yd__compiler *compiler, const struct yd__info *info, enum yd_def_numbering numbering)
 {
-    uint32_t room = 0, count = 0, open = 0;
-    for (const struct yd__info *up = info; up; up = up->parent) room += up->scope_count;
-    if (room > YD__DOUBT_SPANS_MAX) return;
-    struct span *spans = yd__piece(compiler, (room + 1) * sizeof *spans);
-    for (const struct yd__info *up = info; up; up = up->parent) count += add_spans(up, numbering, spans + count);
+    const uint32_t room = count_places(compiler, info);
+    if (!room) return;
+    uint32_t count = 0, open = 0, groups = 1;
+    struct span *spans = yd_alloc_get(compiler->arena->alloc, room * sizeof *spans);
+    if (!spans) longjmp(compiler->out_of_memory, 1);
+    for (const struct yd__info *up = info; up; groups += up->scope_count, up = up->parent)
+        count += add_spans(up, numbering, groups, spans + count);
     qsort(spans, count, sizeof *spans, by_begin);
     /* Those around the next one are kept in front: each lies inside of the one before it. */
     for (uint32_t i = 0; i < count; i++) {
         const struct span next = spans[i];
-        while (open && spans[open - 1].end <= next.begin) open--;
+        while (open && (spans[open - 1].end <= next.begin || spans[open - 1].group != next.group)) open--;
         if (open && next.end > spans[open - 1].end) {
-            say_overlap(compiler, &spans[open - 1], &next);
+            say_overlap(compiler, info, &spans[open - 1], &next);
             continue; /* what comes next is held against the first one alone */
         }
         spans[open++] = next;
     }
+    yd_alloc_put(compiler->arena->alloc, spans, room * sizeof *spans);
 }
 
 /* `at end - 1` for two bytes: no packet has it. */
@@ -107,15 +140,13 @@ static void doubt_ends(struct yd__compiler *compiler, const struct yd__info *inf
     }
 }
 
-/* Does this entry take all that there is, but for less than ret_unit bits? */
-static bool takes_the_rest(const struct yd_def_entry *entry, uint64_t *ret_unit)
+/* Does this entry take all whole bytes that there are? Not `[*]`: it has a limit, and a packet may have more. What is
+ * not understood may be of any size. */
+static bool takes_the_rest(const struct yd_def_entry *entry)
 {
     const struct yd_def_type *type = entry->type;
-    if (entry->only_if) return false;
-    if (entry->to_end) return entry->dimensions == 1 && yd__type_bits(type, ret_unit) && *ret_unit;
-    *ret_unit = 1;
-    return !entry->dimensions && (type->encoding == YD_DEF_STRING || type->encoding == YD_DEF_BINARY) &&
-           type->extent == YD_DEF_REST;
+    if (entry->only_if || entry->to_end || entry->dimensions || entry->unsupported || type->unsupported) return false;
+    return (type->encoding == YD_DEF_STRING || type->encoding == YD_DEF_BINARY) && type->extent == YD_DEF_REST;
 }
 
 /* 'c' behind the eater, or behind what was placed at the end. */
@@ -147,7 +178,7 @@ static void doubt_behind(struct yd__compiler *compiler, struct yd__info *info)
         info->behind = info->parent->behind;
     }
     for (const struct yd_def_entry *entry = info->container->entries.first; entry; entry = entry->next) {
-        uint64_t bits, unit;
+        uint64_t bits;
         bool asked = info->eater || entry->from == YD_DEF_END; /* nearly never: definitions are large */
         bool fixed = asked && !entry->unsupported && !entry->type->unsupported && yd__entry_bits(entry, &bits);
         if (entry->from != YD_DEF_PREVIOUS || entry->offset_bits < 0) info->eater = NULL;
@@ -158,8 +189,8 @@ static void doubt_behind(struct yd__compiler *compiler, struct yd__info *info)
                 info->eater = NULL;
             }
         }
-        if (takes_the_rest(entry, &unit)) {
-            info->eater = entry, info->unit = unit, info->behind = 0;
+        if (takes_the_rest(entry)) {
+            info->eater = entry, info->unit = 8, info->behind = 0; /* the bits of a byte may be left */
         } else if (entry->from == YD_DEF_END && fixed && bits && entry->offset_bits + (int64_t)bits <= 0) {
             info->eater = entry, info->behind = 0;
             info->unit = (uint64_t) - (entry->offset_bits + (int64_t)bits) + 1;
@@ -173,13 +204,15 @@ void yd__doubt_container(struct yd__compiler *compiler, struct yd__info *info)
     info->doubted = true;
     if (info->parent) yd__doubt_container(compiler, info->parent);
     bool placed = false, from_end = false;
+    info->any_lsb0 = info->parent && info->parent->any_lsb0;
     for (const struct yd__scope *item = info->scope; item; item = item->next) {
         placed |= is_placed(item);
         from_end |= item->entry->from == YD_DEF_END;
+        info->any_lsb0 |= item->entry->type->numbering == YD_DEF_LSB0;
     }
     if (placed) {
         doubt_overlaps(compiler, info, YD_DEF_MSB0);
-        doubt_overlaps(compiler, info, YD_DEF_LSB0);
+        if (info->any_lsb0) doubt_overlaps(compiler, info, YD_DEF_LSB0);
     }
     if (from_end) doubt_ends(compiler, info);
     doubt_behind(compiler, info);
@@ -324,7 +357,9 @@ static bool follows(const struct atoms *narrow, const struct atoms *wide)
 void yd__doubt_siblings(struct yd__compiler *compiler, const struct yd__node *node)
 {
     if (compiler->partial || node->child_count < 2 || node->child_count > YD__DOUBT_SIBLINGS_MAX) return;
-    struct atoms *all = yd__piece(compiler, node->child_count * sizeof *all);
+    struct yd_alloc *alloc = compiler->arena->alloc;
+    struct atoms *all = yd_alloc_zero(alloc, node->child_count * sizeof *all);
+    if (!all) longjmp(compiler->out_of_memory, 1);
     for (uint32_t i = 0; i < node->child_count; i++) add_atoms(node->children[i]->when, &all[i]);
     for (uint32_t i = 1; i < node->child_count; i++)
         for (uint32_t j = 0; j < i && can_hold(&all[i]); j++) { /* what never holds has been said */
@@ -340,6 +375,7 @@ void yd__doubt_siblings(struct yd__compiler *compiler, const struct yd__node *no
                         YD_STR_FMT(name), YD_STR_FMT(other));
             break;
         }
+    yd_alloc_put(alloc, all, node->child_count * sizeof *all);
 }
 
 /* Its own conditions, held against those of its parents. */

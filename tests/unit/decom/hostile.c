@@ -7,7 +7,7 @@
 
 static const char everything[] =
     "container h\n  id u8\n"
-    "packet a : h when id == 1\n  x u12\n  y i20 scale 0.5\n  z f32\n  m u8 { 0 A, 1 B }\n  ...\n"
+    "packet a : h when id == 1\n  x u12\n  y i20 scale 0.5\n  z f32\n  m u8 { 0 A, 1 B }\n  k u4 at 1\n  ...\n"
     "packet b : h when id == 2\n  n u8\n  g group[n, max 20]\n    k u4\n    t text(k)\n    u bcd12 if k > 3\n  r "
     "bytes(rest)\n"
     "packet c : h when id == 3\n  s text(until 0, max 9)\n  p text(prefix u16le) charset utf16le\n  l text(5) charset "
@@ -145,12 +145,35 @@ static void any_allocation_may_fail(void **state)
     }
 }
 
+/* Each of them begins where those before it have all been placed: what is compared for warnings is not kept. */
+static void a_long_chain_of_containers_costs_what_its_text_does(void **state)
+{
+    (void)state;
+    int r;
+    struct yd_buf text;
+    struct yd_alloc_failing counting;
+    yd_alloc_failing_init(&counting, 0);
+    yd_buf_init(&text, NULL);
+    yd_buf_cstr(&text, "container c0\n  id u8\n");
+    for (int i = 1; i < 3000; i++)
+        yd_buf_printf(&text, "%s c%d : c%d\n  f%d u8 at %d\n", i == 2999 ? "packet" : "container", i, i - 1, i, i);
+    yd_buf_char(&text, 0);
+    struct yd_plan *plan = plan_of(text.data, &counting.alloc, &r);
+    assert_int_equal(r, 0);
+    print_message("# %" PRId64 " bytes of %zu\n", counting.bytes_out, text.size);
+    assert_true(counting.bytes_out < INT64_C(300) * (int64_t)text.size);
+    yd_plan_destroy(plan);
+    assert_int_equal(counting.bytes_out, 0);
+    yd_buf_fini(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_packets_of_every_kind_harm_nothing),
         cmocka_unit_test(a_packet_cut_anywhere_is_refused_whole),
         cmocka_unit_test(any_allocation_may_fail),
+        cmocka_unit_test(a_long_chain_of_containers_costs_what_its_text_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
