@@ -230,7 +230,8 @@ static enum yd_turn_result answer(struct state *state, struct yd_input *input, s
                                      : "`fact_get` wants name=NAME");
     } else if (is_delete) {
         if (!rows.pattern) /* all of them: say `*` */
-            yd_rows_refuse(&rows, YD_EINVAL, "`fact_delete` wants which: match=PATTERN (or match=NAME); match='*' is all");
+            yd_rows_refuse(&rows, YD_EINVAL,
+                           "`fact_delete` wants which: match=PATTERN (or match=NAME); match='*' is all");
         uint64_t deleted = rows.error < 0 ? 0 : delete_facts(state, rows.pattern);
         yd_rows_add(&rows, YD_STR("facts"), input->wall_ns, fill_deleted, &deleted);
         yd_state_changed(out);

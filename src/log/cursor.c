@@ -90,7 +90,8 @@ uint64_t yd__cursors_oldest(struct yd_log *log, int64_t now, const char **ret_wh
     *ret_who = NULL;
     for (uint32_t i = 0; i < log->cursor_count; i++) {
         const struct yd__cursor_known *known = &log->cursors[i];
-        if (known->cursor.saved_at < yd__log_ago(now, log->options.cursor_expiry_ns) || known->cursor.seqno >= oldest) continue;
+        if (known->cursor.saved_at < yd__log_ago(now, log->options.cursor_expiry_ns) || known->cursor.seqno >= oldest)
+            continue;
         oldest = known->cursor.seqno;
         *ret_who = known->name;
     }

@@ -124,11 +124,12 @@ static void every_example_is_a_topology_that_checks(void **state)
 static void what_is_kept_may_be_kept_for_a_century(void **state)
 {
     (void)state;
-    char text[] = "Graphite(idle: 36500d) -> log :: Log(stream: \"m\", keep: 36500d, compress: 36500d, replica_lag: 36500d,"
-                  " cursor_expiry: 36500d) -> History(keep: 36500d, keep_1m: 36500d, keep_1h: 36500d)\n"
-                  "Replica(from: \"127.0.0.1:9\", stream: \"n\", keep: 36500d, cursor_expiry: 36500d) -> Null()\n"
-                  "Statsd(forget: 36500d, idle_peers: 36500d) -> Null()\n"
-                  "Exec(command: [\"/bin/true\"], timeout: 36500d) -> Null()\n";
+    char text[] =
+        "Graphite(idle: 36500d) -> log :: Log(stream: \"m\", keep: 36500d, compress: 36500d, replica_lag: 36500d,"
+        " cursor_expiry: 36500d) -> History(keep: 36500d, keep_1m: 36500d, keep_1h: 36500d)\n"
+        "Replica(from: \"127.0.0.1:9\", stream: \"n\", keep: 36500d, cursor_expiry: 36500d) -> Null()\n"
+        "Statsd(forget: 36500d, idle_peers: 36500d) -> Null()\n"
+        "Exec(command: [\"/bin/true\"], timeout: 36500d) -> Null()\n";
     struct yd_load_options options = {.classes = yd_builtin_classes(), .read_file = read_text, .arg = text};
     struct yd_diagnostics diagnostics;
     struct yd_topology *topology = NULL;

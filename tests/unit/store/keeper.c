@@ -438,7 +438,8 @@ static void keep_and_size_let_whole_blocks_go_oldest_first(void **state)
 
     for (int i = 0; i < 2; i++) { /* a century, and what ends before all clocks: nothing is too old */
         disk = (struct disk){.options = {.keep_ns = i ? INT64_C(9200000000000000000) : 36500 * DAY,
-                                         .keep_minutes_ns = 36500 * DAY, .keep_hours_ns = INT64_C(9200000000000000000)}};
+                                         .keep_minutes_ns = 36500 * DAY,
+                                         .keep_hours_ns = INT64_C(9200000000000000000)}};
         disk_begin(&disk);
         for (int k = 0; k < 10; k++) {
             fold_range(&disk, 2, (k ? EPOCH : -1000 * DAY) + k * DAY, 600 * SECOND, 144, 0);
