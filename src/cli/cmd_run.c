@@ -1,7 +1,7 @@
 /* yarder run: checks a topology and runs it until its sources end or a signal asks it to stop.
  *
  *   main thread: signals, the status socket       executors: everything else
- *   SIGTERM, SIGINT: drain; a second one, or the time over: force */
+ *   SIGTERM, SIGINT: drain; another one half a second later or after, or the time over: force */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,6 +16,9 @@
 
 #define DRAIN_NS      (15 * YD_NS_PER_S)
 #define EXECUTORS_MAX 256
+/* What is asked once comes twice within microseconds where a process and its group are told: of timeout(1), of a shell.
+ */
+#define SAME_ASK_NS (YD_NS_PER_S / 2)
 
 struct daemon {
     struct cli_args *args;
@@ -26,6 +29,7 @@ struct daemon {
     atomic_bool finished; /* released by on_finished, acquired by the main loop */
     int exit_code;
     unsigned signals;
+    int64_t asked_at; /* when the first signal came */
     size_t listen_count;
     struct {
         char element[64], what[64], address[128];
@@ -123,7 +127,9 @@ static void on_finished(void *arg, int exit_code)
 static void on_signal(void *arg, int signal_number)
 {
     struct daemon *daemon = arg;
+    int64_t now = yd_loop_mono(daemon->loop);
     if (daemon->signals++ == 0) {
+        daemon->asked_at = now;
         said(daemon,
              &(struct yd_run_line){0, "",
                                    signal_number == SIGINT
@@ -131,7 +137,7 @@ static void on_signal(void *arg, int signal_number)
                                        : "asked to stop: finishing what is in hand; once more to stop at once"});
         yd_status_draining(daemon->status);
         yd_run_drain(daemon->run, DRAIN_NS);
-    } else {
+    } else if (now - daemon->asked_at >= SAME_ASK_NS) {
         yd_run_drain(daemon->run, 0);
     }
 }
@@ -294,9 +300,9 @@ const struct cli_command cmd_run = {
     .summary = "runs a topology",
     .doc = "Checks the file first and starts nothing when there is a mistake in it. Then says what listens where. "
            "SIGTERM or\n"
-           "Ctrl-C stops the sources, lets everything in hand finish, and exits 0. A topology whose sources all come "
-           "to an\n"
-           "end exits by itself.",
+           "Ctrl-C stops the sources, lets everything in hand finish, and exits 0; once more (half a second later or "
+           "after)\n"
+           "stops at once. A topology whose sources all come to an end exits by itself.",
     .example =
         "  yarder run examples/quickstart.yd\n  yarder run examples/quickstart.yd --data /var/lib/yarder --set keep=7d",
     .options = options,

@@ -328,6 +328,41 @@ def a_crashing_element_ends_the_run(folder):
         assert 'fussy' in daemon.stderr(), daemon.stderr()
 
 
+STUCK = 'graphite :: Graphite(listen: "127.0.0.1:{graphite}")\ngraphite -> out :: Print(format: "value")\n'
+
+
+def asked_to_stop(daemon, *signals):
+    for number in signals:
+        daemon.process.send_signal(number)
+    wait_for(lambda: 'finishing what is in hand' in daemon.stderr(), why='being told')
+
+
+def a_signal_that_comes_twice_at_once_is_one(folder):
+    """timeout(1) and a shell tell the process and its group: what is in hand is finished all the same"""
+    with Stopped(folder, STUCK) as daemon:
+        fill(daemon, 20_000)  # more than a pipe holds
+        asked_to_stop(daemon, signal.SIGTERM, signal.SIGINT)
+        daemon.read_on()
+        assert daemon.process.wait(90) == 0, daemon.stderr()
+        daemon.reader.join(90)
+        assert [int(float(n)) for n in daemon.printed.split()] == list(range(20_000)), len(daemon.printed)
+
+
+def a_second_signal_ends_what_does_not_finish(folder):
+    """a second after the first one, and long before the 15 s of a drain are over"""
+    with Stopped(folder, STUCK) as daemon:
+        fill(daemon, 20_000)
+        asked_to_stop(daemon, signal.SIGTERM)
+        begun = time.monotonic()
+        time.sleep(1)  # it is about that second
+        assert 'did not finish' not in daemon.stderr() and daemon.process.poll() is None, daemon.stderr()
+        daemon.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: 'did not finish in time' in daemon.stderr(), why='the end')
+        assert time.monotonic() - begun < 14, daemon.stderr()
+        daemon.read_on()  # Print is in a write, which nothing can end
+        assert daemon.process.wait(90) == 1, daemon.stderr()
+
+
 main(a_wire_that_drops_new, a_wire_that_drops_old, a_wire_that_blocks, a_wire_that_spills, a_spill_outlives_its_daemon,
      a_blocked_element_still_answers, sync_means_durable, a_poison_batch_is_parked, a_crashing_element_is_stopped,
-     a_crashing_element_ends_the_run)
+     a_crashing_element_ends_the_run, a_signal_that_comes_twice_at_once_is_one, a_second_signal_ends_what_does_not_finish)
