@@ -47,7 +47,12 @@ static int never(struct cli_args *args, struct yd_live *live, const char *name)
     while (yd_live_names(live, NULL, &position, &other) == 1) {
         size_t front = other.size > asked.size ? other.size - asked.size : 0;
         if (!front || other.data[front - 1] != '.' || memcmp(other.data + front, asked.data, asked.size) != 0) continue;
-        return cli_fail(args, "%s never had a value; did you mean '%.*s'?", name, YD_STR_FMT(other));
+        struct yd_buf shown;
+        yd_buf_init(&shown, NULL);
+        yd_buf_shown(&shown, other);
+        int code = cli_fail(args, "%s never had a value; did you mean '%.*s'?", name, (int)shown.size, shown.data);
+        yd_buf_fini(&shown);
+        return code;
     }
     return cli_fail(args, "%s never had a value; `yarder live ls` lists what has", name);
 }

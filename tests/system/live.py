@@ -109,6 +109,9 @@ def the_commands_show_what_is_there(folder):
         live(daemon, 'get', ' =', check=2)
         live(daemon, 'watch', '--interval', '1ns', check=2)
         live(daemon, 'ls', '--live', 'other', check=1)
+        daemon.lines('e\u009bvil.clear 1 1700000000\n')
+        wait_for(lambda: has(daemon, 'e\u009bvil.clear', 1), why='the value of an odd name')
+        assert "did you mean 'e\\xc2\\x9bvil.clear'?" in live(daemon, 'get', 'clear', check=1).stderr
         check_identity(daemon.status())
     gone = yarder('live', 'ls', '--data', folder + '/nothing')
     assert gone.returncode == 1 and 'is the daemon running' in gone.stderr, gone
