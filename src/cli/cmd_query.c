@@ -83,6 +83,8 @@ static int print_answer(struct cli_args *args, const struct cli_http *http)
 {
     json_error_t why;
     json_t *answer = json_loadb(http->body.data, http->body.size, JSON_ALLOW_NUL, &why);
+    if (!answer) /* a counter beyond 2^63-1 is no json_int_t: then all numbers are doubles */
+        answer = json_loadb(http->body.data, http->body.size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &why);
     int code = CLI_DONE;
     if (http->status != 200) {
         const char *text = json_string_value(json_object_get(json_object_get(answer, "error"), "message"));

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import urllib.request
 
 from harness import QUICKSTART, ROOT, YARDER, Daemon, free_port, main, wait_for, yarder
 
@@ -214,6 +215,11 @@ def definitions_are_judged_for_machines(folder):
     assert json.loads(run(folder, 'decom', 'explain', 'bad.ydm', '--packet', '0102', '--json', expect=1).stdout)['errors'] == 1
 
 
+def write_line(daemon, line):
+    with urllib.request.urlopen(f'http://127.0.0.1:{daemon.ports["influx"]}/write', line.encode()) as answer:
+        assert answer.status == 204, answer
+
+
 def query_and_put_find_the_daemon_beside_other_listeners(folder):
     """the OpenTSDB port is found where others speak HTTP, too; what cannot be asked is told with what to write instead"""
     topology = ('influx :: Influx(listen: "127.0.0.1:{influx}")\ntsdb :: OpenTsdb(listen: "127.0.0.1:{tsdb}")\n'
@@ -226,6 +232,10 @@ def query_and_put_find_the_daemon_beside_other_listeners(folder):
         assert 'braces' in told, told
         told = run(folder, 'query', 'try.me', '--from', '2h', '--data', daemon.data, expect=1).stderr
         assert '2h-ago' in told, told
+        # Counters beyond 2^63-1 are shown, too, as the doubles that they are nearest to.
+        write_line(daemon, 'most,host=a value=18446744073709551615u')
+        told = wait_for(lambda: yarder('query', 'most_value', '--data', daemon.data).stdout, why='the large number')
+        assert float(told.split()[-1]) == 2.0 ** 64, told
         daemon.stop()
 
 
