@@ -294,7 +294,7 @@ def main():
     options = parser.parse_args()
     if options.short:
         options.series, options.hours = 1000, 3
-    options.format = 'put'
+    options.format, options.spread = 'put', 0  # ours is started as it is for ingest
     end = int(time.time()) // HOUR * HOUR
     sides = [Ours] if options.alone else [Ours, VictoriaMetrics]
     if not options.alone:
